@@ -1,0 +1,187 @@
+"""YAML read into frozen dataclasses; whatever does not fit is refused in one sentence.
+
+A field says its own bounds: `field(metadata=spec(gt=0, le=10, unit="rad/s", help="..."))`.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from smp_bringup.errors import ConfigError, nearest, one_line
+
+T = TypeVar("T")
+
+_MAX_BYTES = 1_000_000
+"""A configuration larger than this is refused before it is parsed."""
+
+
+def spec(
+    *,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    unit: str = "",
+    help: str = "",
+) -> dict[str, Any]:
+    """Return field metadata: bounds, allowed words, unit and one sentence of text."""
+    return dict(ge=ge, gt=gt, le=le, lt=lt, choices=choices, unit=unit, help=help)
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses duplicate keys and aliases (an alias bomb expands without bound)."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise ConfigError(f"line {mark.line + 1}: YAML aliases (*name) are not allowed")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise ConfigError(f"line {key.start_mark.line + 1}: duplicate key '{key.value}'")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str, where: str) -> dict[str, Any]:
+    """Return the mapping in `text`; `where` names its origin in errors."""
+    if len(text) > _MAX_BYTES:
+        raise ConfigError(f"{where}: {len(text)} bytes, at most {_MAX_BYTES} are allowed")
+    try:
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader, made stricter
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{where}: not valid YAML: {one_line(' '.join(str(error).split()))}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where}: expected a mapping of keys to values, got {_kind(data)}")
+    return data
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in the YAML file `path`."""
+    if not path.is_file():
+        raise ConfigError(f"configuration file '{path}' does not exist")
+    return parse_yaml(path.read_text(encoding="utf-8"), path.name)
+
+
+def load(cls: type[T], path: Path) -> T:
+    """Return the dataclass `cls` read from the YAML file `path`."""
+    return build(cls, read_yaml(path), path.name)
+
+
+def build(cls: type[T], data: Mapping[str, Any], where: str) -> T:
+    """Return the dataclass `cls` built from `data`.
+
+    Raises:
+        ConfigError: a key is unknown, missing, of the wrong type, or out of range.
+    """
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    for key in data:
+        if key not in fields:
+            raise ConfigError(
+                f"{where}: unknown key '{one_line(key)}'{nearest(str(key), fields)}; "
+                f"allowed: {', '.join(fields)}"
+            )
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for name, f in fields.items():
+        if name in data:
+            values[name] = _convert(hints[name], data[name], f"{where}: {name}", f.metadata)
+        elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{where}: key '{name}' is missing")
+    try:
+        return cls(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _convert(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) -> Any:
+    """Return `value` as the annotated type `hint`."""
+    origin = typing.get_origin(hint)
+    if origin in (types.UnionType, typing.Union):
+        inner = [a for a in typing.get_args(hint) if a is not type(None)]
+        return None if value is None else _convert(inner[0], value, where, meta)
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where} must be a mapping, got {_kind(value)}")
+        return build(typing.cast(type, hint), value, where)
+    if origin is tuple:
+        return _convert_tuple(hint, value, where, meta)
+    if origin in (dict, Mapping):
+        return _convert_dict(hint, value, where, meta)
+    return _convert_scalar(hint, value, where, meta)
+
+
+def _convert_tuple(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{where} must be a list, got {_kind(value)}")
+    args = typing.get_args(hint)
+    if args[-1] is not Ellipsis and len(value) != len(args):
+        raise ConfigError(f"{where} must have {len(args)} entries, got {len(value)}")
+    kinds = [args[0]] * len(value) if args[-1] is Ellipsis else args
+    return tuple(_convert(k, v, f"{where}[{i}]", meta) for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+
+
+def _convert_dict(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where} must be a mapping, got {_kind(value)}")
+    inner = typing.get_args(hint)[1]
+    return {str(k): _convert(inner, v, f"{where}.{one_line(k)}", meta) for k, v in value.items()}
+
+
+def _convert_scalar(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) -> Any:
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise ConfigError(f"{where} must be {_expected(hint, meta)}, got {_kind(value)}")
+    if hint in (int, float) and not _within(value, meta):
+        raise ConfigError(f"{where} must be {_expected(hint, meta)}, got {value}")
+    if meta.get("choices") and value not in meta["choices"]:
+        raise ConfigError(
+            f"{where} must be one of {', '.join(meta['choices'])}, got '{value}'{nearest(value, meta['choices'])}"
+        )
+    return value
+
+
+def _within(value: float, meta: Mapping[str, Any]) -> bool:
+    """Return whether a number is finite and inside its bounds (written so that NaN fails)."""
+    return (
+        math.isfinite(value)
+        and (meta.get("ge") is None or value >= meta["ge"])
+        and (meta.get("gt") is None or value > meta["gt"])
+        and (meta.get("le") is None or value <= meta["le"])
+        and (meta.get("lt") is None or value < meta["lt"])
+    )
+
+
+def _expected(hint: Any, meta: Mapping[str, Any]) -> str:
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    return words.get(hint, str(hint)) + bounds_text(meta)
+
+
+def bounds_text(meta: Mapping[str, Any]) -> str:
+    """Return the bounds of field metadata as an interval, e.g. " in (0, 10]", or nothing."""
+    low = meta["gt"] if meta.get("gt") is not None else meta.get("ge")
+    high = meta["lt"] if meta.get("lt") is not None else meta.get("le")
+    if low is None and high is None:
+        return ""
+    left = "[" if meta.get("ge") is not None else "("
+    right = "]" if meta.get("le") is not None else ")"
+    return f" in {left}{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}{right}"
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return f"'{one_line(value)}'" if isinstance(value, str) else one_line(repr(value)[:80])

@@ -1,0 +1,51 @@
+"""Errors a user can cause; each says what was asked, what was found, and what to do.
+
+The command line and the nodes print the message of an `SmpError` on one line and
+exit with code 2; any other exception is a defect of ours and keeps its traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+EXIT_CODE = 2
+
+
+class SmpError(Exception):
+    """Root of everything that a user's input or environment can cause."""
+
+
+class ConfigError(SmpError):
+    """A configuration file is missing, malformed, or outside its allowed range."""
+
+
+class ModelError(SmpError):
+    """A checkpoint folder is incomplete, altered, or does not fit the robot."""
+
+
+class BagError(SmpError):
+    """A bag cannot be read, or lacks what is asked of it."""
+
+
+class InstallError(SmpError):
+    """A library, a device or a system file that the request needs is absent."""
+
+
+class UnknownNameError(SmpError):
+    """A name is not registered; the message lists the valid ones and the nearest."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        choices = sorted(known)
+        super().__init__(
+            f"unknown {kind} '{name}'{nearest(name, choices)}; known: {', '.join(choices) or 'none'}"
+        )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return " (did you mean 'x'?)" for the nearest known name, or nothing."""
+    match = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+def one_line(text: object) -> str:
+    """Return `text` on one line with control characters escaped (foreign strings reach our logs)."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))

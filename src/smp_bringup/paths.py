@@ -1,0 +1,54 @@
+"""Where the installed files are: launch files, configuration and models.
+
+A colcon workspace registers the package with the ament index, `pip install .` puts
+the files under `sys.prefix/share`, and an editable install leaves them in the
+checkout; they are looked for in that order.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from smp_bringup.errors import ConfigError, UnknownNameError
+
+PACKAGE = "smp_bringup"
+
+
+def share_candidates() -> tuple[Path, ...]:
+    """Return the folders that may hold the shared files, in the order they are tried."""
+    prefixes = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+    indexed = [
+        prefix / "share" / PACKAGE
+        for prefix in prefixes
+        if (prefix / "share/ament_index/resource_index/packages" / PACKAGE).exists()
+    ]
+    checkout = Path(__file__).resolve().parents[2]
+    return (*indexed, Path(sys.prefix) / "share" / PACKAGE, checkout)
+
+
+def share(*parts: str) -> Path:
+    """Return the shared file or folder `parts`, e.g. `share("config", "fastdds.xml")`.
+
+    Raises:
+        ConfigError: it is in none of the candidate folders; the message lists them.
+    """
+    candidates = share_candidates()
+    for base in candidates:
+        if (base / "package.xml").is_file() and base.joinpath(*parts).exists():
+            return base.joinpath(*parts)
+    tried = ", ".join(str(base) for base in candidates)
+    raise ConfigError(f"'{'/'.join(parts)}' was not found; tried {tried}: reinstall smp_bringup")
+
+
+def named_config(kind: str, name: str) -> Path:
+    """Return the YAML of `name` in config/`kind`, or `name` itself when it is a path to a file."""
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"}:
+        if not path.is_file():
+            raise ConfigError(f"{kind} file '{name}' does not exist")
+        return path
+    folder = share("config", kind)
+    known = sorted(p.stem for p in folder.glob("*.yaml"))
+    if name not in known:
+        raise UnknownNameError(kind.removesuffix("s"), name, known)
+    return folder / f"{name}.yaml"

@@ -1,0 +1,161 @@
+"""A robot as data: arms, joints, limits, cameras, topics and periods (config/robots/*.yaml).
+
+Nothing here or elsewhere knows how many arms there are or what they are called.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from smp_bringup import config
+from smp_bringup.config import spec
+from smp_bringup.errors import ConfigError
+from smp_bringup.paths import named_config
+from smp_bringup.types import FloatArray
+
+
+@dataclass(frozen=True)
+class Joint:
+    """One actuated joint and the limits that every setpoint keeps."""
+
+    name: str
+    min: float
+    """[rad], grippers [m]."""
+    max: float
+    velocity: float = field(metadata=spec(gt=0, unit="rad/s"))
+    acceleration: float = field(metadata=spec(gt=0, unit="rad/s^2"))
+    jerk: float = field(metadata=spec(gt=0, unit="rad/s^3"))
+    home: float = 0.0
+    gripper: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.min < self.max:
+            raise ConfigError(f"joint '{self.name}': min {self.min:g} must be below max {self.max:g}")
+        if not self.min <= self.home <= self.max:
+            raise ConfigError(f"joint '{self.name}': home {self.home:g} is outside [{self.min:g}, {self.max:g}]")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm: its joints in order, and the topics of its driver."""
+
+    name: str
+    state_topic: str
+    """sensor_msgs/JointState, measured."""
+    command_topic: str
+    leader_topic: str
+    """sensor_msgs/JointState of the teleoperation leader of this arm."""
+    joints: tuple[Joint, ...]
+    command_interface: str = field(
+        default="joint_state",
+        metadata=spec(choices=("joint_state", "forward_position", "joint_trajectory")),
+    )
+
+    def __post_init__(self) -> None:
+        if not self.joints:
+            raise ConfigError(f"arm '{self.name}' has no joints")
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One camera, as its driver publishes it and as the policy sees it."""
+
+    name: str
+    topic: str
+    width: int = field(metadata=spec(gt=0, le=8192, unit="px"))
+    height: int = field(metadata=spec(gt=0, le=8192, unit="px"))
+    rate_hz: float = field(metadata=spec(gt=0, le=1000, unit="Hz"))
+    observation_width: int = field(metadata=spec(gt=0, le=1024, unit="px"))
+    observation_height: int = field(metadata=spec(gt=0, le=1024, unit="px"))
+    latency_s: float = field(default=0.0, metadata=spec(ge=0, le=1, unit="s"))
+    """Header stamp minus true exposure time; subtracted by the aligner."""
+
+
+@dataclass(frozen=True)
+class Robot:
+    """All arms and cameras; arrays over joints are in the order of `joint_names`."""
+
+    name: str
+    control_period_s: float = field(metadata=spec(gt=0, le=0.1, unit="s"))
+    """Period of the command node."""
+    action_period_s: float = field(metadata=spec(gt=0, le=1, unit="s"))
+    """Period between two actions of a chunk."""
+    state_rate_hz: float = field(metadata=spec(gt=0, le=2000, unit="Hz"))
+    arms: tuple[Arm, ...]
+    cameras: tuple[Camera, ...]
+    """The first is the reference that the others are aligned to."""
+    simulation: str = ""
+    """MJCF builder of the simulator, see sim/; empty where there is no simulation."""
+
+    def __post_init__(self) -> None:
+        _require_unique("joint", list(self.joint_names))
+        _require_unique("arm", [a.name for a in self.arms])
+        _require_unique("camera", [c.name for c in self.cameras])
+        topics = [t for a in self.arms for t in (a.state_topic, a.command_topic, a.leader_topic)]
+        _require_unique("topic", topics + [c.topic for c in self.cameras])
+
+    @cached_property
+    def joints(self) -> tuple[Joint, ...]:
+        """All joints, arm after arm."""
+        return tuple(joint for arm in self.arms for joint in arm.joints)
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """(J,) names; this order is the order of every array over joints."""
+        return tuple(joint.name for joint in self.joints)
+
+    @property
+    def dof(self) -> int:
+        """J, the number of joints of all arms."""
+        return len(self.joints)
+
+    @cached_property
+    def arm_slices(self) -> dict[str, slice]:
+        """Where each arm's joints lie in an array over joints."""
+        slices, start = {}, 0
+        for arm in self.arms:
+            slices[arm.name] = slice(start, start + len(arm.joints))
+            start += len(arm.joints)
+        return slices
+
+    def joint_array(self, attribute: str) -> FloatArray:
+        """Return one attribute of all joints as a read-only array (J,)."""
+        values = np.array([getattr(joint, attribute) for joint in self.joints], dtype=np.float64)
+        values.setflags(write=False)
+        return values
+
+    def arm(self, name: str) -> Arm:
+        """Return the arm called `name`."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def camera(self, name: str) -> Camera:
+        """Return the camera called `name`."""
+        return next(camera for camera in self.cameras if camera.name == name)
+
+    def fingerprint(self, cameras: tuple[str, ...]) -> dict[str, object]:
+        """Return what a policy depends on: joint order, camera geometry, action period."""
+        body: dict[str, object] = {
+            "robot": self.name,
+            "joints": list(self.joint_names),
+            "cameras": {
+                name: [self.camera(name).observation_height, self.camera(name).observation_width]
+                for name in cameras
+            },
+            "action_period_s": self.action_period_s,
+        }
+        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        return {**body, "sha256": digest}
+
+
+def load_robot(name: str) -> Robot:
+    """Return the robot `name` (in config/robots, or a path to a YAML file)."""
+    return config.load(Robot, named_config("robots", name))
+
+
+def _require_unique(kind: str, names: list[str]) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ConfigError(f"{kind} named twice: {', '.join(repeated)}")
