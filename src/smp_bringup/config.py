@@ -58,7 +58,7 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
     if len(text) > _MAX_BYTES:
         raise ConfigError(f"{where}: {len(text)} bytes, at most {_MAX_BYTES} are allowed")
     try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader, made stricter
+        data = _Loader(text).get_single_data()
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     except (yaml.YAMLError, ValueError) as error:
