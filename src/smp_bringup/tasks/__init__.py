@@ -1,0 +1,12 @@
+"""The two-arm tasks; each has a scripted expert and a success predicate."""
+
+from smp_bringup.registry import Registry
+from smp_bringup.tasks.base import AbstractTask
+from smp_bringup.tasks.handover_to_bin import HandoverToBin
+from smp_bringup.tasks.lift_tray import LiftTray
+from smp_bringup.tasks.press_two_buttons import PressTwoButtons
+from smp_bringup.tasks.transfer_cube import TransferCube
+
+TASKS: Registry[type[AbstractTask]] = Registry("task")
+for _task in (TransferCube, PressTwoButtons, LiftTray, HandoverToBin):
+    TASKS.register(_task.name)(_task)

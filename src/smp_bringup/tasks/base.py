@@ -1,0 +1,112 @@
+"""What a task is: objects, a random layout, a success predicate, and a script that solves it."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import mujoco
+import numpy as np
+
+from smp_bringup import config
+from smp_bringup.config import spec
+from smp_bringup.paths import named_config
+from smp_bringup.tasks.script import Script
+from smp_bringup.types import FloatArray
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """One task as data (config/tasks/*.yaml)."""
+
+    text: str
+    """Instruction in words, recorded with every demonstration."""
+    budget_s: float = field(metadata=spec(gt=0, le=120, unit="s"))
+    """An episode that has not succeeded by then has failed."""
+    hold_s: float = field(metadata=spec(ge=0, le=5, unit="s"))
+    """The success predicate must hold for so long."""
+    ranges: dict[str, Range]
+    """Uniform ranges of the layout by name [m, rad, or share of brightness]."""
+
+
+class AbstractTask(ABC):
+    """One two-arm task; it owns names of objects, never the state of an episode."""
+
+    name: str
+
+    @cached_property
+    def config(self) -> TaskConfig:
+        """The task's YAML."""
+        return config.load(TaskConfig, named_config("tasks", self.name))
+
+    @abstractmethod
+    def add_objects(self, mjcf: mujoco.MjSpec) -> None:
+        """Add the bodies of the task to the scene."""
+
+    @abstractmethod
+    def place(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
+        """Draw a layout: poses into `data`, colours into `model`."""
+
+    @abstractmethod
+    def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
+        """Return whether the predicate holds at this instant."""
+
+    @abstractmethod
+    def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
+        """Write the motion that solves the layout in `data` into `script`."""
+
+    def draw(self, rng: np.random.Generator, *names: str) -> FloatArray:
+        """Return one uniform sample of each named range."""
+        return np.array([rng.uniform(*self.config.ranges[name]) for name in names])
+
+
+def add_free_box(
+    mjcf: mujoco.MjSpec, name: str, half: tuple[float, float, float], rgba: list[float], mass: float = 0.05
+) -> None:
+    """Add a box (half sizes [m], mass [kg]) that moves freely and can be grasped."""
+    body = mjcf.worldbody.add_body(name=name, pos=[0, 0.5, half[2]])
+    body.add_freejoint(name=name)
+    body.add_geom(
+        name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=half, rgba=rgba, mass=mass, condim=6,
+        friction=[1.0, 0.02, 0.001], solref=[0.004, 1], solimp=[0.95, 0.99, 0.001, 0.5, 2],
+    )  # fmt: skip
+
+
+def set_free_pose(
+    model: mujoco.MjModel, data: mujoco.MjData, name: str, position: FloatArray, yaw: float
+) -> None:
+    """Put a free body at `position` (3,) [m], turned by `yaw` [rad] about the vertical."""
+    start = model.joint(name).qposadr[0]
+    data.qpos[start : start + 7] = [*position, np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]
+
+
+def yaw_of(data: mujoco.MjData, body: str) -> float:
+    """Return the turn of a body about the vertical [rad]."""
+    matrix = data.body(body).xmat
+    return float(np.arctan2(matrix[3], matrix[0]))
+
+
+def tilt_of(data: mujoco.MjData, body: str) -> float:
+    """Return the angle [rad] between a body's z axis and the vertical."""
+    return float(np.arccos(np.clip(data.body(body).xmat[8], -1, 1)))
+
+
+def touching(model: mujoco.MjModel, data: mujoco.MjData, arm: str, geom: str) -> bool:
+    """Return whether a finger of `arm` touches the geom."""
+    target = model.geom(geom).id
+    for contact in data.contact[: data.ncon]:
+        if target in (contact.geom1, contact.geom2):
+            other = contact.geom1 + contact.geom2 - target
+            name = model.geom(other).name
+            if name.startswith(f"vx300s_{arm}/") and name.endswith("gripper_finger"):
+                return True
+    return False
+
+
+def vivid(rng: np.random.Generator, hue: Range) -> FloatArray:
+    """Return a saturated colour (4,) with a hue drawn from a range in turns [0, 1)."""
+    h, s, v = rng.uniform(*hue) % 1.0, rng.uniform(0.75, 1.0), rng.uniform(0.7, 0.95)
+    k = (np.array([5.0, 3.0, 1.0]) + h * 6) % 6
+    rgb = v - v * s * np.clip(np.minimum(k, 4 - k), 0, 1)
+    return np.array([*rgb, 1.0])

@@ -1,0 +1,36 @@
+"""The scripted operator: moves the leader arms so that the followers solve the task."""
+
+import numpy as np
+
+from smp_bringup.kinematics import ArmKinematics
+from smp_bringup.robot import Robot
+from smp_bringup.tasks.base import AbstractTask
+from smp_bringup.tasks.script import Hand, Script
+from smp_bringup.types import FloatArray
+
+
+class ScriptedOperator:
+    """Joint targets of both leaders over time, planned from the layout right after a reset."""
+
+    def __init__(self, task: AbstractTask, model: object, data: object, robot: Robot) -> None:
+        """Plan from `model` (MjModel) and `data` (MjData); neither is changed."""
+        hands = {}
+        for arm in robot.arms:
+            joints = [joint.name for joint in arm.joints if not joint.gripper]
+            grip = next(joint.home for joint in arm.joints if joint.gripper)
+            home = np.array([joint.home for joint in arm.joints if not joint.gripper])
+            kinematics = ArmKinematics(model, f"{arm.name}_tcp", joints)  # type: ignore[arg-type]
+            outward = np.sign(kinematics.forward(home)[1][0, 0])
+            hands[arm.name] = Hand(kinematics, home, grip, float(outward))
+        script = Script(hands)
+        task.solve(model, data, script)  # type: ignore[arg-type]
+        self._times, self._targets = script.trajectory()
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the motion [s]."""
+        return float(self._times[-1])
+
+    def target(self, time_s: float) -> FloatArray:
+        """Return the leaders' joint positions (J,) at `time_s` since the start, the last one after the end."""
+        return np.array([np.interp(time_s, self._times, column) for column in self._targets.T])

@@ -1,0 +1,52 @@
+"""Two motions that several tasks share: picking from above, and passing from hand to hand."""
+
+import numpy as np
+
+from smp_bringup.tasks.script import Hand, Script
+from smp_bringup.types import FloatArray
+
+OPEN = 0.054
+"""Finger travel [m] of an open hand: 6 cm between the pads."""
+CLOSED = 0.032
+"""Finger travel [m] that squeezes an object of 3.5 to 4 cm."""
+
+_MEETING_POINT = np.array([0.0, 0.5, 0.26])
+
+
+def nearest_quarter(yaw: float) -> float:
+    """Return the turn within 45 degrees that lines the fingers up with a face of a box turned by `yaw` [rad]."""
+    return float((yaw + np.pi / 4) % (np.pi / 2) - np.pi / 4)
+
+
+def pick_from_above(hand: Hand, grasp: FloatArray, yaw: float, height: float = 0.1) -> None:
+    """Open above `grasp` (3,) [m], go down, close and lift."""
+    down = hand.pointing(np.pi / 2 * 0.9, nearest_quarter(yaw))
+    above = grasp + [0, 0, height]
+    hand.move(1.1, above, down, OPEN)
+    hand.move(0.7, grasp)
+    hand.move(0.4, grip=CLOSED)
+    hand.move(0.6, above)
+
+
+def hand_over(script: Script, giver: str, taker: str, roll: float, gap: float) -> None:
+    """Bring the held object to the middle, take it from the other side, let go and draw back.
+
+    Args:
+        script: the timelines of both hands.
+        giver: name of the hand that holds the object.
+        taker: name of the hand that takes it.
+        roll: turn of the taker's fingers about its own axis [rad].
+        gap: distance between the hands' grasp points along x [m].
+    """
+    give, take = script.hands[giver], script.hands[taker]
+    give.move(1.0, _MEETING_POINT, give.pointing(0.0))
+    meeting = give.now_s
+    grasp = _MEETING_POINT - [take.outward * gap, 0, 0]
+    ready = grasp - [take.outward * 0.13, 0, 0]
+    take.move(meeting - 0.5, ready, take.pointing(0.0, roll=roll), OPEN)
+    take.move(0.9, grasp)
+    take.move(0.4, grip=CLOSED)
+    give.until(take.now_s)
+    give.move(0.35, grip=OPEN)
+    take.until(give.now_s)
+    give.move(0.7, _MEETING_POINT - [give.outward * 0.13, 0, 0])
