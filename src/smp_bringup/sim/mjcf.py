@@ -153,6 +153,10 @@ def _add_scene(spec: mujoco.MjSpec) -> None:
         contype=0,
         conaffinity=0,
     )
+    spec.add_texture(
+        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.55, 0.65, 0.75], rgb2=[0.35, 0.4, 0.45], width=64, height=64,
+    )  # fmt: skip
     for name, direction in (("key", [0.3, 0.4, -1.0]), ("fill", [-0.6, -0.3, -0.8])):
         light = world.add_light(name=name, pos=[0, TABLE_Y, 1.5], dir=direction, castshadow=False)
         light.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
@@ -161,8 +165,9 @@ def _add_scene(spec: mujoco.MjSpec) -> None:
 
 def _add_cameras(spec: mujoco.MjSpec) -> None:
     """Add the overview camera opposite the operator, and one on each wrist looking past the fingertips."""
-    overview = spec.worldbody.add_camera(name="overview", pos=[0, -0.1, 0.72], fovy=44)
-    overview.quat = _looking_at(np.array([0, -0.1, 0.72]), np.array([0, TABLE_Y - 0.02, 0.09]))
+    position = np.array([0, 0.02, 0.78])
+    overview = spec.worldbody.add_camera(name="overview", pos=position, fovy=46)
+    overview.quat = _looking_at(position, np.array([0, TABLE_Y - 0.02, 0.1]))
     for arm in ("left", "right"):
         position = np.array([-0.05, 0.0, 0.13])
         camera = spec.body(f"vx300s_{arm}/gripper_link").add_camera(name=f"wrist_{arm}", pos=position, fovy=60)

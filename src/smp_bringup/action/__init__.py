@@ -1,0 +1,1 @@
+"""Action chunks over time: which setpoint is due now."""

@@ -1,0 +1,1 @@
+"""Measuring: closed-loop success, latency, reports."""

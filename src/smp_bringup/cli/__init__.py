@@ -1,0 +1,1 @@
+"""The smp command line, one file per verb."""

@@ -1,0 +1,1 @@
+"""From aligned sets to what the policy sees."""

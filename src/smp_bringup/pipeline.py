@@ -1,0 +1,37 @@
+"""Composition root: live nodes, replay, simulation and notebooks build the same objects here.
+
+Imports stand inside the functions, so that the command process loads neither torch
+nor an image library.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smp_bringup.robot import Robot
+
+if TYPE_CHECKING:
+    from smp_bringup.policy.base import AbstractPolicy
+    from smp_bringup.safety.command import CommandCore
+    from smp_bringup.sync.aligner import Aligner
+
+
+def build_sync(robot: Robot) -> "Aligner":
+    """Return the aligner of cameras and joints."""
+    from smp_bringup.sync.aligner import Aligner
+
+    return Aligner(robot)
+
+
+def build_policy(folder: Path, robot: Robot, device: str = "cpu") -> "AbstractPolicy":
+    """Return the policy of a checkpoint folder; see `policy.checkpoint.load_policy` for what is refused."""
+    from smp_bringup.policy.checkpoint import load_policy
+
+    return load_policy(folder, robot, device)
+
+
+def build_command(robot: Robot, safety: str = "default") -> "CommandCore":
+    """Return the command core with the safety settings `safety`."""
+    from smp_bringup.safety.command import CommandCore
+    from smp_bringup.safety.config import load_safety
+
+    return CommandCore(robot, load_safety(safety))

@@ -1,0 +1,1 @@
+"""Reading bags, and running the deployed pipeline over them."""

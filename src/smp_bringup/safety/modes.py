@@ -1,0 +1,31 @@
+"""What the command node is doing, and what may be asked of it."""
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Mode(Enum):
+    """State of the command core."""
+
+    DISARMED = "disarmed"
+    """Publishes nothing."""
+    HOLD = "hold"
+    """Armed, at rest, no source selected."""
+    POLICY = "policy"
+    TELEOP = "teleop"
+    FAULT = "fault"
+    """Stopped and latched until reset."""
+    ESTOP = "estop"
+    """Stopped and latched until released and reset."""
+
+    @property
+    def follows(self) -> bool:
+        """Whether a source is selected."""
+        return self in (Mode.POLICY, Mode.TELEOP)
+
+
+class Reply(NamedTuple):
+    """Answer to a request: whether it was done, and why not."""
+
+    ok: bool
+    message: str

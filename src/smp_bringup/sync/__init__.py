@@ -1,0 +1,1 @@
+"""Cameras and joints brought to one instant by header stamps."""
