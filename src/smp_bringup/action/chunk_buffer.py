@@ -40,6 +40,17 @@ class ChunkBuffer:
         first, second = chunk.position[index], chunk.position[index + 1]
         return first + (knot - index) * (second - first), (second - first) / chunk.period_s
 
+    def sample_held(self, at_ns: int) -> tuple[FloatArray, FloatArray]:
+        """Return position (J,) and velocity (J,) at a time not before the chunk; at rest at its last action after it.
+
+        Raises:
+            ValueError: no chunk is held.
+        """
+        if self._chunk is None:
+            raise ValueError("no chunk is held")
+        inside = self.sample(at_ns)
+        return inside if inside is not None else (self._chunk.position[-1], np.zeros(self._dof))
+
     def clear(self) -> None:
         """Forget the chunk."""
         self._chunk = None

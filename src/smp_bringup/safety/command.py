@@ -15,13 +15,12 @@ from smp_bringup.safety import CHECKS
 from smp_bringup.safety.base import Context
 from smp_bringup.safety.chain import strictest
 from smp_bringup.safety.config import SafetyConfig
-from smp_bringup.safety.limits import Limiter
+from smp_bringup.safety.limits import Limiter, Source
 from smp_bringup.safety.modes import Mode, Reply
 from smp_bringup.types import (
     PASS,
     ActionChunk,
     Command,
-    FloatArray,
     JointSample,
     Severity,
     Verdict,
@@ -133,13 +132,13 @@ class CommandCore:
         """Return what to publish in this cycle; `now_ns` is on the clock of the headers."""
         if self.mode is Mode.DISARMED or (self.mode is Mode.ESTOP and not self._arrival_ns):
             return CommandOutput(None, self.mode, self._latched, None)
-        due_ns = now_ns + nanoseconds(self._robot.control_period_s)
-        target = self._target(due_ns, steady_ns)
-        verdict = self._latched if self._latched is not PASS else self._judge(target, steady_ns)
-        if target is not None and verdict.severity < Severity.HOLD:
-            position = self._limiter.track(*target)
+        source = self._source(now_ns, steady_ns)
+        verdict = self._latched if self._latched is not PASS else self._judge(source, steady_ns)
+        if source is not None and verdict.severity < Severity.HOLD:
+            position = self._limiter.track(source)
         else:
             position = self._limiter.brake()
+        due_ns = now_ns + nanoseconds(self._robot.control_period_s)
         command = Command(due_ns, position, self._limiter.velocity, self._limiter.acceleration)
         stamp = self._chunks.stamp_ns if self.mode is Mode.POLICY else None
         return CommandOutput(command, self.mode, verdict, stamp)
@@ -158,23 +157,25 @@ class CommandCore:
                 return "far"
         return None
 
-    def _target(self, due_ns: int, steady_ns: int) -> tuple[FloatArray, FloatArray] | None:
-        if self.mode is Mode.POLICY:
-            return self._chunks.sample(due_ns)
+    def _source(self, now_ns: int, steady_ns: int) -> Source | None:
+        """Return the selected source as a function of the time from now, or None if it has nothing for now."""
+        if self.mode is Mode.POLICY and self._chunks.sample(now_ns) is not None:
+            return lambda ahead_s: self._chunks.sample_held(now_ns + nanoseconds(ahead_s))
         if self.mode is Mode.TELEOP and self._teleop is not None:
             sample, arrival_ns = self._teleop
             if seconds(steady_ns - arrival_ns) <= self._config.source_timeout_s:
-                return sample.position, np.zeros(self._robot.dof)
+                age_s = seconds(steady_ns - arrival_ns)
+                return lambda ahead_s: (sample.position + sample.velocity * (age_s + ahead_s), sample.velocity)
         return None
 
-    def _judge(self, target: tuple[FloatArray, FloatArray] | None, steady_ns: int) -> Verdict:
+    def _judge(self, source: Source | None, steady_ns: int) -> Verdict:
         """Return the verdict of the checks; a hold that outlasts its grace becomes a latched fault."""
         context = Context(
             self._robot, self._config, steady_ns, self._limiter.position,
-            None if target is None else target[0], self.mode.follows, self._states, self._arrival_ns,
+            None if source is None else source(0.0)[0], self.mode.follows, self._states, self._arrival_ns,
         )  # fmt: skip
         verdict = strictest(self._checks, context)
-        self._heard |= target is not None
+        self._heard |= source is not None
         if verdict.severity < Severity.HOLD:
             self._hold_since_ns = None
             return verdict

@@ -1,0 +1,17 @@
+"""From an aligned set at camera resolution to one at the resolution of the policy."""
+
+from dataclasses import replace
+
+from smp_bringup.observation.images import resize
+from smp_bringup.robot import Robot
+from smp_bringup.types import AlignedSet
+
+
+def to_observation_size(aligned: AlignedSet, robot: Robot) -> AlignedSet:
+    """Return the set with every image resized as the robot file says."""
+    images = {
+        camera.name: resize(aligned.images[camera.name], camera.observation_height, camera.observation_width)
+        for camera in robot.cameras
+        if camera.name in aligned.images
+    }
+    return replace(aligned, images=images)

@@ -1,0 +1,100 @@
+"""What a message must be before it may enter the aligner; every refusal has a short cause."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from smp_bringup.types import FloatArray, ImageArray, nanoseconds
+
+FUTURE_S = 0.05
+_CHANNELS = {"rgb8": 3, "bgr8": 3}
+_MAX_SIDE = 8192
+_MAX_MAGNITUDE = 1e6
+"""No joint position [rad] or velocity [rad/s] is larger; catches 1e300 as well as bit errors."""
+
+
+class Refusal(ValueError):
+    """A message is not taken; the text is the cause, for counters and logs."""
+
+
+def check_stamp(stamp_ns: int, previous_ns: int | None, now_ns: int) -> None:
+    """Refuse a stamp that is zero, in the future, or not after the previous one of its stream.
+
+    Raises:
+        Refusal: "zero_stamp", "future" or "out_of_order".
+    """
+    if stamp_ns <= 0:
+        raise Refusal("zero_stamp")
+    if not stamp_ns <= now_ns + nanoseconds(FUTURE_S):
+        raise Refusal("future")
+    if previous_ns is not None and stamp_ns <= previous_ns:
+        raise Refusal("out_of_order")
+
+
+def decode_image(
+    encoding: str, height: int, width: int, step: int, data: object, camera_size: tuple[int, int] | None = None
+) -> ImageArray:
+    """Return the (H, W, 3) RGB image of raw message fields, without copying where the layout allows.
+
+    Args:
+        encoding: "rgb8" or "bgr8".
+        height: rows [px].
+        width: columns [px].
+        step: bytes per row.
+        data: buffer of `step * height` bytes.
+        camera_size: (height, width) that the robot file promises, if it is to be kept.
+
+    Raises:
+        Refusal: naming expected and got.
+    """
+    if encoding not in _CHANNELS:
+        raise Refusal(f"encoding '{encoding}', expected rgb8 or bgr8")
+    if not (0 < height <= _MAX_SIDE and 0 < width <= _MAX_SIDE):
+        raise Refusal(f"size {width}x{height}, expected 1 to {_MAX_SIDE}")
+    if camera_size is not None and (height, width) != camera_size:
+        raise Refusal(f"size {width}x{height}, expected {camera_size[1]}x{camera_size[0]}")
+    if step < width * 3:
+        raise Refusal(f"step {step}, expected at least {width * 3}")
+    flat = np.frombuffer(data, dtype=np.uint8)  # type: ignore[call-overload]
+    if flat.size != step * height:
+        raise Refusal(f"{flat.size} bytes, expected {step * height}")
+    image: ImageArray = flat.reshape(height, step)[:, : width * 3].reshape(height, width, 3)
+    return image if encoding == "rgb8" else np.ascontiguousarray(image[:, :, ::-1])
+
+
+class JointOrder:
+    """Maps the joints of one arm by name; remembers the index so that the usual order costs nothing."""
+
+    def __init__(self, wanted: Sequence[str]) -> None:
+        self._wanted = tuple(wanted)
+        self._seen: tuple[str, ...] = ()
+        self._index: list[int] = []
+
+    def map(
+        self, names: Sequence[str], position: ArrayLike, velocity: ArrayLike
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return position and velocity (n,) in the wanted order; extra joints are ignored.
+
+        Raises:
+            Refusal: a joint is missing or named twice, lengths differ, or a value is not finite.
+        """
+        if tuple(names) != self._seen:
+            self._learn(tuple(names))
+        p = np.asarray(position, dtype=np.float64)
+        v = np.asarray(velocity, dtype=np.float64)
+        v = np.zeros_like(p) if v.size == 0 else v
+        if p.shape != (len(self._seen),) or v.shape != p.shape:
+            raise Refusal(f"{p.size} positions and {v.size} velocities for {len(self._seen)} names")
+        p, v = p[self._index], v[self._index]
+        if not (np.abs(p) <= _MAX_MAGNITUDE).all() or not (np.abs(v) <= _MAX_MAGNITUDE).all():
+            raise Refusal("nonfinite")
+        return p, v
+
+    def _learn(self, names: tuple[str, ...]) -> None:
+        if len(set(names)) != len(names):
+            raise Refusal("duplicate_name")
+        missing = [name for name in self._wanted if name not in names]
+        if missing:
+            raise Refusal(f"missing {', '.join(missing)}")
+        self._seen, self._index = names, [names.index(name) for name in self._wanted]
