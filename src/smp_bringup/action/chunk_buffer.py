@@ -1,4 +1,8 @@
-"""The chunk in execution, sampled by time: late actions are skipped because their time has passed."""
+"""The chunk in execution, sampled by time: late actions are skipped because their time has passed.
+
+Between actions the setpoint is a cubic with central-difference slopes (Catmull-Rom), so
+that its velocity has no steps for the limiter to smooth out.
+"""
 
 import numpy as np
 
@@ -11,6 +15,7 @@ class ChunkBuffer:
     def __init__(self, dof: int) -> None:
         self._dof = dof
         self._chunk: ActionChunk | None = None
+        self._slope = np.zeros((0, dof))
 
     @property
     def stamp_ns(self) -> int | None:
@@ -27,7 +32,7 @@ class ChunkBuffer:
             return "older"
         if not now_ns < _end_ns(chunk):
             return "late"
-        self._chunk = chunk
+        self._chunk, self._slope = chunk, np.gradient(chunk.position, axis=0)
         return None
 
     def sample(self, at_ns: int) -> tuple[FloatArray, FloatArray] | None:
@@ -37,8 +42,7 @@ class ChunkBuffer:
             return None
         knot = seconds(at_ns - chunk.stamp_ns) / chunk.period_s
         index = min(int(knot), len(chunk.position) - 2)
-        first, second = chunk.position[index], chunk.position[index + 1]
-        return first + (knot - index) * (second - first), (second - first) / chunk.period_s
+        return _hermite(chunk.position, self._slope, index, knot - index, chunk.period_s)
 
     def sample_held(self, at_ns: int) -> tuple[FloatArray, FloatArray]:
         """Return position (J,) and velocity (J,) at a time not before the chunk; at rest at its last action after it.
@@ -54,6 +58,17 @@ class ChunkBuffer:
     def clear(self) -> None:
         """Forget the chunk."""
         self._chunk = None
+
+
+def _hermite(
+    knots: FloatArray, slope: FloatArray, i: int, share: float, period_s: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return position (J,) and velocity (J,) at `share` of the way from knot `i` to the next; slopes per knot."""
+    a, b = knots[i], knots[i + 1]
+    c2 = 3 * (b - a) - 2 * slope[i] - slope[i + 1]
+    c3 = 2 * (a - b) + slope[i] + slope[i + 1]
+    position = a + share * (slope[i] + share * (c2 + share * c3))
+    return position, (slope[i] + share * (2 * c2 + share * 3 * c3)) / period_s
 
 
 def _end_ns(chunk: ActionChunk) -> int:
