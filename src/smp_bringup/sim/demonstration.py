@@ -1,0 +1,86 @@
+"""One demonstration in lockstep: the scripted operator teleoperates, and a bag records what a robot would publish."""
+
+from pathlib import Path
+
+import numpy as np
+
+from smp_bringup.paths import named_config
+from smp_bringup.record.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
+from smp_bringup.record.writer import BagWriter
+from smp_bringup.robot import Robot
+from smp_bringup.safety.modes import Mode
+from smp_bringup.sim.lockstep import Lockstep, Tremor
+from smp_bringup.sim.world import World
+from smp_bringup.tasks.experts import ScriptedOperator
+from smp_bringup.types import Command, FloatArray, Frame, JointSample
+
+TELEOP_TOPIC = "/teleop/command"
+TAIL_S = 0.3
+"""The recording goes on so long after success."""
+
+
+def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, noise: float) -> bool:
+    """Record the episode of `seed` to the bag `folder`, with tremor `noise` [rad]; return its success."""
+    world.reset(seed)
+    operator = ScriptedOperator(world.task, world.model, world.data, robot)
+    tremor = Tremor(robot, noise, seed)
+    writer = BagWriter(folder, named_config("robots", robot.name).read_text(encoding="utf-8"), world.task.name)
+    loop = Lockstep(
+        world, robot,
+        on_state=lambda arm, sample: _write_state(writer, robot, arm, sample),
+        on_frame=lambda camera, frame: _write_frame(writer, robot, camera, frame),
+        on_command=lambda command: _write_command(writer, robot, command),
+    )  # fmt: skip
+    try:
+        loop.start(Mode.TELEOP)
+        remaining_s = world.task.config.budget_s
+        previous = operator.target(0.0) + 0.0
+        while remaining_s > 0:
+            leader = operator.target(world.time_s)
+            _write_leaders(writer, robot, loop.now_ns, leader)
+            wanted = leader + tremor.step()
+            rate = (wanted - previous) / robot.control_period_s
+            previous = wanted
+            _write_joints(writer, TELEOP_TOPIC, loop.now_ns, robot.joint_names, wanted, rate)
+            loop.command.on_teleop(JointSample(loop.now_ns, wanted, rate), loop.now_ns)
+            loop.advance()
+            remaining_s -= robot.control_period_s
+            if world.succeeded():
+                remaining_s = min(remaining_s, TAIL_S)
+        writer.close(world.succeeded())
+    except BaseException:
+        writer.discard()
+        raise
+    return world.succeeded()
+
+
+def _write_joints(
+    writer: BagWriter, topic: str, at_ns: int, names: tuple[str, ...], position: FloatArray, velocity: FloatArray
+) -> None:
+    writer.write(topic, JOINT_STATE, at_ns, joint_state_cdr(at_ns, names, position, velocity))
+
+
+def _write_state(writer: BagWriter, robot: Robot, arm: str, sample: JointSample) -> None:
+    names = tuple(joint.name for joint in robot.arm(arm).joints)
+    _write_joints(writer, robot.arm(arm).state_topic, sample.stamp_ns, names, sample.position, sample.velocity)
+
+
+def _write_frame(writer: BagWriter, robot: Robot, camera: str, frame: Frame) -> None:
+    topic = robot.camera(camera).topic
+    writer.write(topic, IMAGE, frame.stamp_ns, image_cdr(frame.stamp_ns, camera, frame.image))
+
+
+def _write_leaders(writer: BagWriter, robot: Robot, at_ns: int, leader: FloatArray) -> None:
+    for arm in robot.arms:
+        part = leader[robot.arm_slices[arm.name]]
+        names = tuple(joint.name for joint in arm.joints)
+        _write_joints(writer, arm.leader_topic, at_ns, names, part, np.zeros_like(part))
+
+
+def _write_command(writer: BagWriter, robot: Robot, command: Command) -> None:
+    for arm in robot.arms:
+        part = robot.arm_slices[arm.name]
+        names = tuple(joint.name for joint in arm.joints)
+        _write_joints(
+            writer, arm.command_topic, command.stamp_ns, names, command.position[part], command.velocity[part]
+        )

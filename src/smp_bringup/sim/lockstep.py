@@ -1,0 +1,93 @@
+"""The closed loop without ROS, as fast as the machine allows: the same core objects, a simulated clock.
+
+One tick is one control period: the source speaks, the command core answers, the
+physics advances, and sensors publish what they would publish.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from smp_bringup.pipeline import build_command
+from smp_bringup.robot import Robot
+from smp_bringup.safety.modes import Mode
+from smp_bringup.sim.world import World
+from smp_bringup.types import Command, FloatArray, Frame, JointSample, nanoseconds
+
+START_NS = 1_700_000_000 * 1_000_000_000
+"""Stamps of a lockstep episode begin here."""
+
+
+@dataclass
+class Lockstep:
+    """One simulated robot under its command core."""
+
+    world: World
+    robot: Robot
+    on_state: Callable[[str, JointSample], None] = lambda arm, sample: None
+    on_frame: Callable[[str, Frame], None] = lambda camera, frame: None
+    on_command: Callable[[Command], None] = lambda command: None
+    wants_frame: Callable[[str, int], bool] = lambda camera, now_ns: True
+    """Whether anybody will look at this camera's frame; drawing is the dearest part of a tick."""
+    now_ns: int = START_NS
+    tick: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.command = build_command(self.robot)
+        self._every = {
+            camera.name: max(1, round(1 / (camera.rate_hz * self.robot.control_period_s)))
+            for camera in self.robot.cameras
+        }
+
+    def start(self, source: Mode) -> None:
+        """Measure once, arm, and follow `source`."""
+        self._sense()
+        for reply in (self.command.arm(self.now_ns), self.command.use(source, self.now_ns)):
+            if not reply.ok:
+                raise RuntimeError(reply.message)
+
+    def advance(self) -> Command:
+        """Run one control period and return the command that was followed."""
+        output = self.command.step(self.now_ns, self.now_ns)
+        if output.command is None:
+            raise RuntimeError("the command core is disarmed")
+        self.on_command(output.command)
+        self.world.set_setpoint(output.command.position)
+        self.world.step(self.robot.control_period_s)
+        self.now_ns += nanoseconds(self.robot.control_period_s)
+        self.tick += 1
+        self._sense()
+        return output.command
+
+    def _sense(self) -> None:
+        position, velocity = self.world.joint_state()
+        for arm in self.robot.arms:
+            part = self.robot.arm_slices[arm.name]
+            sample = JointSample(self.now_ns, position[part], velocity[part])
+            self.command.on_state(arm.name, sample, self.now_ns)
+            self.on_state(arm.name, sample)
+        for camera in self.robot.cameras:
+            if self.tick % self._every[camera.name] == 0 and self.wants_frame(camera.name, self.now_ns):
+                self.on_frame(camera.name, Frame(self.now_ns, self.world.render(camera.name)))
+
+
+class Tremor:
+    """Noise on an operator's hands, correlated in time: episodes then show how to come back.
+
+    The recorded leaders stay clean, so the label of a perturbed state is the way back
+    (noise injection as in Laskey et al., "DART", 2017). Grippers are left alone.
+    """
+
+    def __init__(self, robot: Robot, std: float, seed: int, correlation_s: float = 0.3) -> None:
+        """Draw from `seed`; `std` is in rad."""
+        self._rng = np.random.default_rng(seed)
+        self._scale = std * np.array([not joint.gripper for joint in robot.joints])
+        self._keep = float(np.exp(-robot.control_period_s / correlation_s))
+        self._state = np.zeros(robot.dof)
+
+    def step(self) -> FloatArray:
+        """Return the offset (J,) [rad] of the next control period."""
+        fresh = self._rng.normal(size=self._state.shape)
+        self._state = self._keep * self._state + np.sqrt(1 - self._keep**2) * fresh
+        return self._scale * self._state
