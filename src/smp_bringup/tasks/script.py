@@ -15,6 +15,9 @@ _MAX_ERROR_M = 8e-3
 
 _MAX_RATE_RAD_S = 2.5
 
+_SMOOTHING_S = 0.2
+"""Width of the window that rounds off the corners the rate limit leaves; keeps accelerations inside the arm's."""
+
 
 @dataclass(frozen=True)
 class _Segment:
@@ -119,8 +122,16 @@ class Script:
     def trajectory(self) -> tuple[FloatArray, FloatArray]:
         """Return times (N,) [s] and joint targets (N, J), arms in the order of `hands`."""
         end = max(hand.now_s for hand in self.hands.values())
-        times = np.arange(0.0, end + 2 * _KNOT_S, _KNOT_S)
-        return times, np.concatenate([hand.sample(times) for hand in self.hands.values()], axis=1)
+        times = np.arange(0.0, end + _SMOOTHING_S, _KNOT_S)
+        return times, _smooth(np.concatenate([hand.sample(times) for hand in self.hands.values()], axis=1))
+
+
+def _smooth(rows: FloatArray) -> FloatArray:
+    """Return rows (N, J) averaged over a raised-cosine window, the ends held."""
+    half = round(_SMOOTHING_S / _KNOT_S / 2)
+    window = np.hanning(2 * half + 3)[1:-1]
+    padded = np.pad(rows, ((half, half), (0, 0)), mode="edge")
+    return np.stack([np.convolve(column, window / window.sum(), "valid") for column in padded.T], axis=1)
 
 
 def _minimum_jerk(share: float) -> float:
