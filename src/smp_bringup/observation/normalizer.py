@@ -1,0 +1,57 @@
+"""Joint positions mapped to about [-1, 1] and back; travels in the checkpoint."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from smp_bringup.errors import ModelError
+from smp_bringup.types import FloatArray
+
+_MIN_HALF_RANGE = 0.02
+"""A joint that hardly moves in the data must not amplify its noise [rad]; grippers move 1.8 cm."""
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """Affine per joint: (x - center) / half_range."""
+
+    center: FloatArray
+    """(J,)."""
+    half_range: FloatArray
+    """(J,), positive."""
+
+    @staticmethod
+    def from_data(positions: FloatArray) -> "Normalizer":
+        """Return the normaliser that maps the range of `positions` (N, J) to [-1, 1]."""
+        low, high = positions.min(axis=0), positions.max(axis=0)
+        return Normalizer((low + high) / 2, np.maximum((high - low) / 2, _MIN_HALF_RANGE))
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Sequence[float]], dof: int) -> "Normalizer":
+        """Return the normaliser of `dof` joints in a checkpoint.
+
+        Raises:
+            ModelError: an array is missing, of another length, not finite, or not positive.
+        """
+        try:
+            center, half = (np.array(data[key], dtype=np.float64) for key in ("center", "half_range"))
+        except (KeyError, ValueError, TypeError) as error:
+            raise ModelError(f"normalizer.json lacks center or half_range as lists of numbers: {error}") from None
+        if center.shape != (dof,) or half.shape != (dof,):
+            raise ModelError(f"normalizer.json has {center.size} joints, the robot has {dof}")
+        if not (np.isfinite(center).all() and np.isfinite(half).all() and (half > 0).all()):
+            raise ModelError("normalizer.json holds numbers that are not finite or not positive")
+        return Normalizer(center, half)
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """Return the arrays as lists, for JSON."""
+        return {"center": self.center.tolist(), "half_range": self.half_range.tolist()}
+
+    def normalise(self, position: FloatArray) -> FloatArray:
+        """Return (..., J) positions in normalised units."""
+        return (position - self.center) / self.half_range
+
+    def denormalise(self, value: FloatArray) -> FloatArray:
+        """Return (..., J) positions in rad and m."""
+        return value * self.half_range + self.center

@@ -1,0 +1,64 @@
+"""Random batches of sample pairs with shifted images."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.training.dataset import Dataset
+from smp_bringup.training.losses import Batch
+from smp_bringup.types import ImageArray
+
+_SHIFT_PX = 4
+
+
+class Batches:
+    """Draws batches from some episodes of a dataset; equal generators give equal batches."""
+
+    def __init__(
+        self, data: Dataset, normalizer: Normalizer, config: PolicyConfig, episodes: np.ndarray, augment: bool
+    ) -> None:
+        self._data, self._config, self._augment = data, config, augment
+        self._windows = data.windows(config.observation_steps)
+        spans = [np.arange(data.starts[e] + 1, data.starts[e + 1]) for e in episodes]
+        self._frames = np.concatenate(spans)
+        self._state = normalizer.normalise(data.state).astype(np.float32)
+        self._action = normalizer.normalise(data.action).astype(np.float32)
+
+    def draw(self, pairs: int, rng: np.random.Generator) -> Batch:
+        """Return `pairs` pairs of consecutive samples."""
+        later = rng.choice(self._frames, pairs)
+        frames = np.concatenate([later - 1, later])
+        windows = self._windows[frames]  # (2B, To)
+        images, shifts = {}, {}
+        for name in self._config.cameras:
+            images[name], shifts[name] = self._images(self._data.images[name], windows, rng)
+        return Batch(
+            images, shifts, torch.from_numpy(self._state[windows]), torch.from_numpy(self._action[frames])
+        )
+
+    def _images(self, store: ImageArray, windows: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Return images (2B, To, h, w, 3) moved by up to a few pixels, and by how much in keypoint units."""
+        batch, steps = windows.shape
+        height, width = store.shape[1:3]
+        moves = rng.integers(-_SHIFT_PX, _SHIFT_PX + 1, (batch, 2)) * self._augment
+        out = np.empty((batch, steps, height, width, 3), np.uint8)
+        for i in range(batch):
+            for j in range(steps):
+                _shift_into(out[i, j], store[windows[i, j]], *moves[i])
+        units = moves * 2.0 / np.array([width - 1, height - 1])
+        return torch.from_numpy(out), torch.from_numpy(units.astype(np.float32))
+
+
+def _shift_into(out: ImageArray, image: ImageArray, dx: int, dy: int) -> None:
+    """Write `image` (h, w, 3) moved by (dx, dy) px into `out`, edges repeated."""
+    height, width = image.shape[:2]
+    rows = np.clip(np.arange(height) - dy, 0, height - 1)
+    source = image[rows]
+    if dx >= 0:
+        out[:, dx:] = source[:, : width - dx]
+        out[:, :dx] = source[:, :1]
+    else:
+        out[:, :dx] = source[:, -dx:]
+        out[:, dx:] = source[:, -1:]

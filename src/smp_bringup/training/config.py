@@ -1,0 +1,38 @@
+"""Settings of a training run (the `training` section of config/policies/*.yaml)."""
+
+from dataclasses import dataclass, field
+
+from smp_bringup import config
+from smp_bringup.config import spec
+from smp_bringup.paths import named_config
+from smp_bringup.policy.config import PolicyConfig
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run; the same settings, data and seed give the same weights."""
+
+    steps: int = field(default=6000, metadata=spec(ge=1))
+    pairs: int = field(default=32, metadata=spec(ge=1))
+    """Pairs of consecutive samples per batch."""
+    learning_rate: float = field(default=1e-3, metadata=spec(gt=0, le=1))
+    weight_decay: float = field(default=1e-4, metadata=spec(ge=0, le=1))
+    warmup_steps: int = field(default=200, metadata=spec(ge=0))
+    clip: float = field(default=1.0, metadata=spec(gt=0))
+    ema: float = field(default=0.998, metadata=spec(ge=0, lt=1))
+    held_out: float = field(default=0.02, metadata=spec(ge=0, lt=1))
+    """Share of the episodes kept for the held-out loss."""
+    save_every: int = field(default=500, metadata=spec(ge=1))
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A policy and how it is trained."""
+
+    policy: PolicyConfig
+    training: TrainingConfig = TrainingConfig()
+
+
+def load_run(name: str) -> RunConfig:
+    """Return the run `name` (in config/policies, or a path to a YAML file)."""
+    return config.load(RunConfig, named_config("policies", name))

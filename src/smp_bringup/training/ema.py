@@ -1,0 +1,22 @@
+"""Exponential moving average of the weights: what is evaluated and shipped."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+class Ema:
+    """A smoothed copy of a network; buffers are copied as they are."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self._decay = decay
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move towards `network`; early steps are averaged over fewer of them."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - decay)
+        for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
+            mine.copy_(theirs)

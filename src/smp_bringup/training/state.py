@@ -1,0 +1,53 @@
+"""Everything that a resumed run needs, in one safetensors file (no pickle)."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn, optim
+
+from smp_bringup.errors import ModelError
+
+FILE = "training.safetensors"
+
+
+def save_state(folder: Path, step: int, network: nn.Module, ema: nn.Module, optimizer: optim.Optimizer) -> None:
+    """Write the state after `step` steps; the old file is replaced only by a whole new one."""
+    tensors = {f"network/{k}": v.contiguous() for k, v in network.state_dict().items()}
+    tensors |= {f"ema/{k}": v.contiguous() for k, v in ema.state_dict().items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"adam/{index}/{k}": v.contiguous() for k, v in moments.items()}
+    partial = folder / (FILE + ".partial")
+    save_file(tensors, partial, metadata={"step": json.dumps(step)})
+    partial.rename(folder / FILE)
+
+
+def load_state(folder: Path, network: nn.Module, ema: nn.Module, optimizer: optim.Optimizer) -> int:
+    """Restore the state and return its step.
+
+    Raises:
+        ModelError: there is none, or it belongs to another policy.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise ModelError(f"nothing to resume: '{path}' does not exist")
+    parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "ema": {}, "adam": {}}
+    with safe_open(path, framework="pt") as file:
+        step = int(json.loads(file.metadata()["step"]))
+        for key in file.keys():  # noqa: SIM118 - not a dict
+            kind, name = key.split("/", 1)
+            parts[kind][name] = file.get_tensor(key)
+    try:
+        network.load_state_dict(parts["network"])
+        ema.load_state_dict(parts["ema"])
+    except RuntimeError as error:
+        raise ModelError(f"'{path}' belongs to another policy: {str(error).splitlines()[0]}") from None
+    state = optimizer.state_dict()
+    state["state"] = {}
+    for name, tensor in parts["adam"].items():
+        index, moment = name.split("/")
+        state["state"].setdefault(int(index), {})[moment] = tensor
+    optimizer.load_state_dict(state)
+    return step
