@@ -59,6 +59,11 @@ class CommandCore:
         self.refused: Counter[str] = Counter()
         """Refused inputs by cause since start."""
 
+    @property
+    def verdict(self) -> Verdict:
+        """What latched the core, or `PASS`."""
+        return self._latched
+
     def on_state(self, arm: str, sample: JointSample, steady_ns: int) -> None:
         """Take the measured state of one arm; a sample that is not finite or not of its size is refused."""
         if len(sample.position) != len(self._robot.arm(arm).joints) or not np.isfinite(sample.position).all():

@@ -31,6 +31,7 @@ class Lockstep:
     wants_frame: Callable[[str, int], bool] = lambda camera, now_ns: True
     """Whether anybody will look at this camera's frame; drawing is the dearest part of a tick."""
     now_ns: int = START_NS
+    start_ns: int = START_NS
     tick: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:

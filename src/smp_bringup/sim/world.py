@@ -56,6 +56,15 @@ class World:
         """Give the servos their targets (J,) [rad], grippers [m]."""
         self.data.ctrl[self._servo] = position
 
+    def pose_arms(self, position: FloatArray) -> None:
+        """Put the arms at joint positions (J,) without physics; objects stay."""
+        self.data.qpos[self._qpos] = position
+        for joint, value in zip(self.robot.joints, position, strict=True):
+            if joint.gripper:
+                self.data.joint(finger_joint(joint.name)).qpos[0] = -value
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_camlight(self.model, self.data)
+
     def step(self, duration_s: float) -> None:
         """Advance the physics, checking the success predicate at its end.
 

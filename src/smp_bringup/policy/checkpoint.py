@@ -1,0 +1,106 @@
+"""A checkpoint is a folder: ONNX models, weights, settings, normaliser, robot fingerprint, metrics, manifest."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from smp_bringup import config
+from smp_bringup.errors import ModelError, UnknownNameError, one_line
+from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.paths import share
+from smp_bringup.policy import POLICIES
+from smp_bringup.policy.base import AbstractPolicy
+from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.engine_onnx import OnnxEngine
+from smp_bringup.policy.manifest import MANIFEST, read_checked
+from smp_bringup.policy.onnx_check import check_model
+from smp_bringup.robot import Robot
+
+CONFIG, NORMALIZER, ROBOT, METRICS, CARD = (
+    "config.yaml", "normalizer.json", "robot.json", "metrics.json", "README.md",
+)  # fmt: skip
+ENCODER = "encoder.onnx"
+WEIGHTS = "weights.safetensors"
+DEFAULT_MODEL = "smp_aloha"
+
+
+def find_model(name: str) -> Path:
+    """Return the folder of a shipped model, or `name` itself when it is a folder.
+
+    Raises:
+        UnknownNameError: it is neither.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    known = sorted(p.parent.name for p in share("models").glob(f"*/{MANIFEST}"))
+    if name not in known:
+        raise UnknownNameError("model", name, known)
+    return share("models", name)
+
+
+def read_config(files: dict[str, bytes]) -> PolicyConfig:
+    """Return the policy settings of a checkpoint's files."""
+    if CONFIG not in files:
+        raise ModelError(f"the checkpoint lacks {CONFIG}")
+    return config.build(PolicyConfig, config.parse_yaml(files[CONFIG].decode("utf-8"), CONFIG), CONFIG)
+
+
+def config_yaml(policy: PolicyConfig) -> str:
+    """Return policy settings as the YAML that `read_config` reads."""
+    return yaml.safe_dump(_plain(dataclasses.asdict(policy)), sort_keys=False)
+
+
+def load_policy(folder: Path, robot: Robot, device: str = "cpu") -> AbstractPolicy:
+    """Return the deployed policy of a checkpoint.
+
+    Raises:
+        ModelError: the checkpoint is incomplete, altered, unsafe, or made for another robot.
+        InstallError: the device is not there.
+    """
+    files = read_checked(folder)
+    policy = read_config(files)
+    _check_robot(files, policy, robot)
+    normalizer = Normalizer.from_dict(_json(files, NORMALIZER), robot.dof)
+    count = 1 if policy.kind == "diffusion" else policy.experts
+    models = [ENCODER, *(f"denoiser_{i}.onnx" for i in range(count))]
+    for name in models:
+        if name not in files:
+            raise ModelError(f"'{folder}' lacks {name}")
+        check_model(files[name], name, robot.dof, policy)
+    engine = OnnxEngine(files[ENCODER], [files[name] for name in models[1:]], device)
+    return POLICIES[policy.kind](policy, engine, normalizer, robot.action_period_s)
+
+
+def _check_robot(files: dict[str, bytes], policy: PolicyConfig, robot: Robot) -> None:
+    """Compare the robot that the policy was trained on with the present one, part by part."""
+    for camera in policy.cameras:
+        if camera not in [c.name for c in robot.cameras]:
+            known = ", ".join(c.name for c in robot.cameras)
+            raise ModelError(f"the model sees camera '{camera}', robot '{robot.name}' has {known}")
+    trained, present = _json(files, ROBOT), robot.fingerprint(policy.cameras)
+    if trained.get("sha256") == present["sha256"]:
+        return
+    for key, value in present.items():
+        if key != "sha256" and trained.get(key) != value:
+            raise ModelError(f"robot '{robot.name}' has {key} {value}, model expects {one_line(trained.get(key))}")
+    raise ModelError(f"{ROBOT} does not match its own hash")
+
+
+def _json(files: dict[str, bytes], name: str) -> dict[str, Any]:
+    try:
+        data = json.loads(files[name])
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"the checkpoint lacks a readable {name}: {one_line(error)}") from None
+    if not isinstance(data, dict):
+        raise ModelError(f"{name} does not hold a JSON object")
+    return data
+
+
+def _plain(value: Any) -> Any:
+    """Return nested tuples as lists, for YAML."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value

@@ -1,0 +1,39 @@
+"""A trained policy as a checkpoint folder with its model card."""
+
+import json
+import shutil
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from smp_bringup.policy import checkpoint
+from smp_bringup.policy.export import export
+from smp_bringup.policy.manifest import write_manifest
+from smp_bringup.robot import Robot
+from smp_bringup.training.trainer import Trained
+
+
+def save_checkpoint(trained: Trained, robot: Robot, folder: Path, card: str) -> None:
+    """Export `trained`, check the export, and write the folder whole or not at all."""
+    config = trained.network.config
+    encoder, denoisers = export(trained.network, robot)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    (partial / checkpoint.ENCODER).write_bytes(encoder)
+    for i, denoiser in enumerate(denoisers):
+        (partial / f"denoiser_{i}.onnx").write_bytes(denoiser)
+    tensors = {name: value.contiguous() for name, value in trained.network.state_dict().items()}
+    save_file(tensors, partial / checkpoint.WEIGHTS)
+    (partial / checkpoint.CONFIG).write_text(checkpoint.config_yaml(config), encoding="utf-8")
+    _write_json(partial / checkpoint.NORMALIZER, trained.normalizer.to_dict())
+    _write_json(partial / checkpoint.ROBOT, robot.fingerprint(config.cameras))
+    _write_json(partial / checkpoint.METRICS, trained.metrics)
+    (partial / checkpoint.CARD).write_text(card, encoding="utf-8")
+    write_manifest(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _write_json(path: Path, data: object) -> None:
+    path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
