@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
+from smp_bringup.action.teleop import Leaders, Tremor
 from smp_bringup.paths import named_config
 from smp_bringup.record.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.record.writer import BagWriter
 from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
-from smp_bringup.sim.lockstep import Lockstep, Tremor
+from smp_bringup.sim.lockstep import Lockstep
 from smp_bringup.sim.world import World
 from smp_bringup.tasks.experts import ScriptedOperator
 from smp_bringup.types import Command, FloatArray, Frame, JointSample
@@ -23,7 +24,7 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
     """Record the episode of `seed` to the bag `folder`, with tremor `noise` [rad]; return its success."""
     world.reset(seed)
     operator = ScriptedOperator(world.task, world.model, world.data, robot)
-    tremor = Tremor(robot, noise, seed)
+    leaders, tremor = Leaders(robot), Tremor(robot, noise, seed)
     writer = BagWriter(folder, named_config("robots", robot.name).read_text(encoding="utf-8"), world.task.name)
     loop = Lockstep(
         world, robot,
@@ -34,15 +35,18 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
     try:
         loop.start(Mode.TELEOP)
         remaining_s = world.task.config.budget_s
-        previous = operator.target(0.0) + 0.0
         while remaining_s > 0:
             leader = operator.target(world.time_s)
             _write_leaders(writer, robot, loop.now_ns, leader)
-            wanted = leader + tremor.step()
-            rate = (wanted - previous) / robot.control_period_s
-            previous = wanted
-            _write_joints(writer, TELEOP_TOPIC, loop.now_ns, robot.joint_names, wanted, rate)
-            loop.command.on_teleop(JointSample(loop.now_ns, wanted, rate), loop.now_ns)
+            for arm in robot.arms:
+                names = [joint.name for joint in arm.joints]
+                merged = leaders.push(arm.name, loop.now_ns, names, leader[robot.arm_slices[arm.name]])
+            if merged is not None:
+                wanted = tremor.step(merged)
+                _write_joints(
+                    writer, TELEOP_TOPIC, loop.now_ns, robot.joint_names, wanted.position, wanted.velocity
+                )
+                loop.command.on_teleop(wanted, loop.now_ns)
             loop.advance()
             remaining_s -= robot.control_period_s
             if world.succeeded():

@@ -7,13 +7,11 @@ physics advances, and sensors publish what they would publish.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from smp_bringup.pipeline import build_command
 from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sim.world import World
-from smp_bringup.types import Command, FloatArray, Frame, JointSample, nanoseconds
+from smp_bringup.types import Command, Frame, JointSample, nanoseconds
 
 START_NS = 1_700_000_000 * 1_000_000_000
 """Stamps of a lockstep episode begin here."""
@@ -71,24 +69,3 @@ class Lockstep:
         for camera in self.robot.cameras:
             if self.tick % self._every[camera.name] == 0 and self.wants_frame(camera.name, self.now_ns):
                 self.on_frame(camera.name, Frame(self.now_ns, self.world.render(camera.name)))
-
-
-class Tremor:
-    """Noise on an operator's hands, correlated in time: episodes then show how to come back.
-
-    The recorded leaders stay clean, so the label of a perturbed state is the way back
-    (noise injection as in Laskey et al., "DART", 2017). Grippers are left alone.
-    """
-
-    def __init__(self, robot: Robot, std: float, seed: int, correlation_s: float = 0.3) -> None:
-        """Draw from `seed`; `std` is in rad."""
-        self._rng = np.random.default_rng(seed)
-        self._scale = std * np.array([not joint.gripper for joint in robot.joints])
-        self._keep = float(np.exp(-robot.control_period_s / correlation_s))
-        self._state = np.zeros(robot.dof)
-
-    def step(self) -> FloatArray:
-        """Return the offset (J,) [rad] of the next control period."""
-        fresh = self._rng.normal(size=self._state.shape)
-        self._state = self._keep * self._state + np.sqrt(1 - self._keep**2) * fresh
-        return self._scale * self._state

@@ -1,0 +1,74 @@
+"""The node graph as data: what the launch files and `smp up` both start."""
+
+from dataclasses import dataclass, field
+
+NODE_NAMES = ("sim", "sync", "policy", "command", "teleop", "recorder")
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One process of the graph."""
+
+    name: str
+    parameters: dict[str, str | int | float | bool] = field(default_factory=dict)
+    respawn: bool = False
+    """Whether it is started again when it dies (at most `MAX_RESPAWNS` times); the command node then holds."""
+
+    @property
+    def executable(self) -> str:
+        """Name of the executable, and of its module in smp_bringup.nodes."""
+        return f"{self.name}_node"
+
+
+MAX_RESPAWNS = 3
+RESPAWN_DELAY_S = 1.0
+
+
+def build_graph(
+    *,
+    robot: str = "aloha",
+    model: str | None = "smp_aloha",
+    device: str = "cpu",
+    safety: str = "default",
+    sim: bool = False,
+    task: str = "transfer_cube",
+    seed: int = 0,
+    teleop: bool = False,
+    record: str | None = None,
+    noise: float = 0.0,
+) -> tuple[NodeSpec, ...]:
+    """Return the processes of a graph.
+
+    Args:
+        robot: name or YAML path of the robot.
+        model: shipped model or checkpoint folder; None leaves the policy node out.
+        device: "cpu" or "cuda".
+        safety: name or YAML path of the safety settings.
+        sim: whether a simulated robot stands in for the drivers.
+        task: first task of the simulator, and label of recorded episodes.
+        seed: first seed of the simulator.
+        teleop: whether leader arms are read (in simulation, a scripted operator moves them).
+        record: folder for bags; None leaves the recorder out.
+        noise: tremor on teleoperation [rad].
+    """
+    nodes = []
+    if sim:
+        operator = "scripted" if teleop else "none"
+        nodes.append(NodeSpec("sim", {"robot": robot, "task": task, "seed": seed, "operator": operator}))
+    nodes.append(NodeSpec("sync", {"robot": robot}))
+    nodes.append(NodeSpec("command", {"robot": robot, "safety": safety}))
+    if model is not None:
+        nodes.append(NodeSpec("policy", {"robot": robot, "model": model, "device": device}, respawn=True))
+    if teleop:
+        nodes.append(NodeSpec("teleop", {"robot": robot, "noise": noise}))
+    if record is not None:
+        nodes.append(NodeSpec("recorder", {"robot": robot, "out": record, "task": task}))
+    return tuple(nodes)
+
+
+def replay_graph(*, robot: str = "aloha", model: str = "smp_aloha", device: str = "cpu") -> tuple[NodeSpec, ...]:
+    """Return the nodes that a bag played at real time drives; they live on the bag's clock."""
+    return (
+        NodeSpec("sync", {"robot": robot, "use_sim_time": True}),
+        NodeSpec("policy", {"robot": robot, "model": model, "device": device, "use_sim_time": True}),
+    )

@@ -1,0 +1,64 @@
+"""How every node starts and ends: one line and exit code 2 for a user's mistake, 0 when asked to stop."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+from smp_bringup.environment import prepare_environment
+from smp_bringup.errors import EXIT_CODE, SmpError
+from smp_bringup.nodes.messages import status_msg
+
+
+def now_ns(node: Node) -> int:
+    """Return the time of message headers."""
+    return int(node.get_clock().now().nanoseconds)
+
+
+def steady_ns() -> int:
+    """Return the clock of the watchdogs, which no clock change touches."""
+    return time.monotonic_ns()
+
+
+def run_node(make: Callable[[], Node]) -> None:
+    """Make a node and spin it until it is told to stop; never returns."""
+    prepare_environment()
+    rclpy.init()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: rclpy.try_shutdown())
+    code, node = 0, None
+    try:
+        node = make()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except SmpError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_CODE
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    sys.exit(code)
+
+
+class Health:
+    """Publishes a node's counters on /diagnostics once a second."""
+
+    def __init__(self, node: Node, values: Callable[[], Mapping[str, object]]) -> None:
+        self._node, self._values = node, values
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        node.create_timer(1.0, self._publish)
+
+    def _publish(self) -> None:
+        values = self._values()
+        level = DiagnosticStatus.WARN if values.get("warning") else DiagnosticStatus.OK
+        name = f"smp_bringup: {self._node.get_name()}"
+        self._publisher.publish(status_msg(now_ns(self._node), name, values, level, str(values.get("warning", ""))))

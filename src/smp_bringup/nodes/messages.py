@@ -1,0 +1,131 @@
+"""Core values to ROS messages and back; the only place that knows both."""
+
+from array import array
+from collections.abc import Mapping
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Float64MultiArray, Header
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from smp_bringup.robot import Arm
+from smp_bringup.sync.checks import Refusal
+from smp_bringup.types import ActionChunk, Command, FloatArray, GateReport, ImageArray, nanoseconds
+from smp_bringup.wire import split_stamp, stamp_ns
+
+ArmCommand = JointState | Float64MultiArray | JointTrajectory
+COMMAND_TYPES: dict[str, type[ArmCommand]] = {
+    "joint_state": JointState,
+    "forward_position": Float64MultiArray,
+    "joint_trajectory": JointTrajectory,
+}
+
+
+def time_msg(at_ns: int) -> Time:
+    """Return a stamp."""
+    sec, nanosec = split_stamp(at_ns)
+    return Time(sec=sec, nanosec=nanosec)
+
+
+def image_msg(at_ns: int, frame_id: str, image: ImageArray) -> Image:
+    """Return an rgb8 image; the data goes in as an array, which rclpy takes without looking at each byte."""
+    height, width, _ = image.shape
+    data = array("B")
+    data.frombytes(np.ascontiguousarray(image).tobytes())
+    return Image(
+        header=Header(stamp=time_msg(at_ns), frame_id=frame_id), height=height, width=width,
+        encoding="rgb8", step=width * 3, data=data,
+    )  # fmt: skip
+
+
+def joint_state_msg(
+    at_ns: int, names: tuple[str, ...], position: FloatArray, velocity: FloatArray
+) -> JointState:
+    """Return joint positions and velocities (len(names),)."""
+    return JointState(
+        header=Header(stamp=time_msg(at_ns)), name=list(names),
+        position=position.tolist(), velocity=velocity.tolist(),
+    )  # fmt: skip
+
+
+def chunk_msg(chunk: ActionChunk, names: tuple[str, ...]) -> JointTrajectory:
+    """Return a chunk for all arms; the header carries the observation's stamp."""
+    points = []
+    for k, row in enumerate(chunk.position):
+        sec, nanosec = split_stamp(nanoseconds(k * chunk.period_s))
+        points.append(JointTrajectoryPoint(positions=row.tolist(), time_from_start=Duration(sec=sec, nanosec=nanosec)))
+    return JointTrajectory(header=Header(stamp=time_msg(chunk.stamp_ns)), joint_names=list(names), points=points)
+
+
+def chunk_from_msg(message: JointTrajectory, names: tuple[str, ...], period_s: float) -> ActionChunk:
+    """Return the chunk in a message.
+
+    Raises:
+        Refusal: it is for other joints, has points of other lengths, or other times.
+    """
+    if tuple(message.joint_names) != names:
+        raise Refusal(f"joints {list(message.joint_names)}, expected {list(names)}")
+    rows = [point.positions for point in message.points]
+    if not rows or any(len(row) != len(names) for row in rows):
+        raise Refusal(f"points of {sorted({len(row) for row in rows})} joints, expected {len(names)}")
+    for k, point in enumerate(message.points):
+        if stamp_like(point.time_from_start) != nanoseconds(k * period_s):
+            raise Refusal(f"point {k} is not at {k * period_s:g} s")
+    return ActionChunk(stamp_ns(message.header.stamp), period_s, np.array(rows, dtype=np.float64))
+
+
+def stamp_like(duration: Duration) -> int:
+    """Return a duration in nanoseconds."""
+    return int(duration.sec) * 1_000_000_000 + int(duration.nanosec)
+
+
+def command_msg(arm: Arm, part: slice, command: Command, period_s: float) -> ArmCommand:
+    """Return one arm's share of a command in the form its driver takes."""
+    names = tuple(joint.name for joint in arm.joints)
+    position, velocity = command.position[part], command.velocity[part]
+    if arm.command_interface == "joint_state":
+        return joint_state_msg(command.stamp_ns, names, position, velocity)
+    if arm.command_interface == "forward_position":
+        return Float64MultiArray(data=position.tolist())
+    point = JointTrajectoryPoint(
+        positions=position.tolist(), velocities=velocity.tolist(),
+        time_from_start=Duration(sec=0, nanosec=nanoseconds(period_s)),
+    )  # fmt: skip
+    return JointTrajectory(header=Header(stamp=time_msg(command.stamp_ns)), joint_names=list(names), points=[point])
+
+
+def command_position(message: ArmCommand, names: tuple[str, ...]) -> FloatArray:
+    """Return the setpoint (n,) of an arm in whichever form it came; raises Refusal for other joints."""
+    if isinstance(message, Float64MultiArray):
+        return np.array(message.data)
+    got = tuple(message.name if isinstance(message, JointState) else message.joint_names)
+    if got != names:
+        raise Refusal(f"joints {list(got)}, expected {list(names)}")
+    return np.array(message.position if isinstance(message, JointState) else message.points[-1].positions)
+
+
+def gate_msg(gate: GateReport, latency_ms: float) -> JointState:
+    """Return a gate report as labelled numbers that any plotting tool shows (docs/adr/0002)."""
+    values: dict[str, float] = {}
+    for label, row in (("weight", gate.weight), ("mass", gate.mass), ("calls", gate.denoiser_calls)):
+        values |= {f"{label}/{i}": float(v) for i, v in enumerate(row)}
+    values |= {f"active/{i}": float(i in gate.active) for i in range(len(gate.weight))}
+    values |= {"kept_mass": gate.kept_mass, "active_count": float(len(gate.active)), "latency_ms": latency_ms}
+    values |= {f"stage_ms/{name}": ms for name, ms in gate.stage_ms.items()}
+    return JointState(
+        header=Header(stamp=time_msg(gate.stamp_ns)), name=list(values), position=list(values.values())
+    )
+
+
+def status_msg(at_ns: int, name: str, values: Mapping[str, object], level: bytes = DiagnosticStatus.OK, message: str = "") -> DiagnosticArray:
+    """Return one status with key-value pairs."""
+    pairs = [KeyValue(key=str(k), value=str(v)) for k, v in values.items()]
+    status = DiagnosticStatus(level=level, name=name, message=message, hardware_id="smp_bringup", values=pairs)
+    return DiagnosticArray(header=Header(stamp=time_msg(at_ns)), status=[status])
+
+
+def status_values(message: DiagnosticArray) -> dict[str, str]:
+    """Return the key-value pairs of the first status."""
+    return {pair.key: pair.value for pair in message.status[0].values}

@@ -1,0 +1,148 @@
+"""The parameters of every node: declared once, here, with unit, range and text.
+
+`python -m smp_bringup.nodes.params` prints docs/parameters.md.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.exceptions import InvalidParameterTypeException, ParameterUninitializedException
+from rclpy.node import Node
+
+from smp_bringup import config
+from smp_bringup.config import bounds_text, spec
+from smp_bringup.errors import ConfigError, nearest
+
+T = TypeVar("T")
+
+_FOREIGN = ("use_sim_time", "qos_overrides.", "start_type_description_service")
+"""Parameters that rclpy itself understands."""
+
+
+def _robot() -> str:  # a dataclass field; typed as what it holds
+    return field(default="aloha", metadata=spec(help="robot in config/robots, or a path to a YAML file"))
+
+
+@dataclass(frozen=True)
+class SyncParams:
+    """Cameras and joints in, observations out."""
+
+    robot: str = _robot()
+
+
+@dataclass(frozen=True)
+class PolicyParams:
+    """Observations in, action chunks out."""
+
+    robot: str = _robot()
+    model: str = field(default="smp_aloha", metadata=spec(help="shipped model, or a path to a checkpoint folder"))
+    device: str = field(default="cpu", metadata=spec(choices=("cpu", "cuda"), help="where inference runs"))
+    seed: int = field(default=0, metadata=spec(ge=0, help="of the initial noise of every chunk"))
+
+
+@dataclass(frozen=True)
+class CommandParams:
+    """Chunks and teleoperation in, setpoints for both arms out."""
+
+    robot: str = _robot()
+    safety: str = field(default="default", metadata=spec(help="settings in config/safety, or a path to a YAML file"))
+
+
+@dataclass(frozen=True)
+class TeleopParams:
+    """Leader arms in, one setpoint for both followers out."""
+
+    robot: str = _robot()
+    noise: float = field(
+        default=0.0, metadata=spec(ge=0, le=0.1, unit="rad", help="tremor added to what the followers are told")
+    )
+    seed: int = field(default=0, metadata=spec(ge=0, help="of the tremor"))
+
+
+@dataclass(frozen=True)
+class RecorderParams:
+    """Every topic of an episode into a bag."""
+
+    robot: str = _robot()
+    out: str = field(default="data/demos", metadata=spec(help="folder of the bags"))
+    task: str = field(default="unnamed", metadata=spec(help="task that the next episode shows"))
+
+
+@dataclass(frozen=True)
+class SimParams:
+    """A simulated robot that publishes what its drivers would."""
+
+    robot: str = _robot()
+    task: str = field(default="transfer_cube", metadata=spec(help="task in config/tasks; taken at the next reset"))
+    seed: int = field(default=0, metadata=spec(ge=0, help="of the layout; taken at the next reset"))
+    operator: str = field(
+        default="none", metadata=spec(choices=("none", "scripted"), help="who moves the simulated leader arms")
+    )
+    camera_latency_s: float = field(
+        default=0.0, metadata=spec(ge=0, le=1, unit="s", help="a frame arrives so long after its stamp")
+    )
+    camera_jitter_s: float = field(
+        default=0.0, metadata=spec(ge=0, le=1, unit="s", help="spread of the latency, uniform")
+    )
+    publish_clock: bool = field(default=False, metadata=spec(help="publish /clock with the simulated time"))
+
+
+NODES: dict[str, type] = {
+    "sync": SyncParams,
+    "policy": PolicyParams,
+    "command": CommandParams,
+    "teleop": TeleopParams,
+    "recorder": RecorderParams,
+    "sim": SimParams,
+}
+
+
+def declare(node: Node, cls: type[T]) -> T:
+    """Declare the fields of `cls` on `node` and return their values.
+
+    Raises:
+        ConfigError: a parameter is unknown, of the wrong type, or out of range.
+    """
+    known = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for name in node._parameter_overrides:
+        if name not in known and not name.startswith(_FOREIGN):
+            raise ConfigError(
+                f"{node.get_name()}: unknown parameter '{name}'{nearest(name, known)}; allowed: {', '.join(known)}"
+            )
+    values = {}
+    for name, f in known.items():
+        descriptor = ParameterDescriptor(description=f.metadata["help"] + bounds_text(f.metadata))
+        try:
+            values[name] = node.declare_parameter(name, f.default, descriptor).value
+        except (InvalidParameterTypeException, ParameterUninitializedException):
+            given = node._parameter_overrides[name].value
+            words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+            raise ConfigError(
+                f"{node.get_name()}: {name} must be {words[type(f.default)]}{bounds_text(f.metadata)}, got '{given}'"
+            ) from None
+    return config.build(cls, values, node.get_name())
+
+
+def current(node: Node, cls: type[T]) -> T:
+    """Return the present values of the parameters that `declare` declared; raises ConfigError like it."""
+    values = {f.name: node.get_parameter(f.name).value for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    return config.build(cls, values, node.get_name())
+
+
+def parameters_markdown() -> str:
+    """Return the parameters of all nodes as the page docs/parameters.md."""
+    lines = ["# Parameters", "", "Generated by `python -m smp_bringup.nodes.params`.", ""]
+    for name, cls in NODES.items():
+        lines += [f"## {name}", "", f"{cls.__doc__}", "", "| parameter | default | unit | allowed | text |", "|---|---|---|---|---|"]
+        for f in dataclasses.fields(cls):
+            meta = f.metadata
+            allowed = ", ".join(meta["choices"]) if meta["choices"] else bounds_text(meta).removeprefix(" in ")
+            lines.append(f"| `{f.name}` | `{f.default}` | {meta['unit']} | {allowed} | {meta['help']} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(parameters_markdown(), end="")

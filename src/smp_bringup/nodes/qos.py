@@ -1,0 +1,28 @@
+"""How topics travel; each choice with its reason."""
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+SENSOR = QoSProfile(
+    reliability=ReliabilityPolicy.BEST_EFFORT, history=HistoryPolicy.KEEP_LAST, depth=10
+)
+"""Subscribing to drivers: best effort matches reliable and best-effort publishers alike."""
+
+DRIVER = QoSProfile(reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_LAST, depth=10)
+"""What the simulated drivers publish with: matches every subscriber."""
+
+OBSERVATION = QoSProfile(reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_LAST, depth=4)
+"""Parts of one observation are joined by stamp: losing one loses all."""
+
+LATEST = QoSProfile(reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_LAST, depth=1)
+"""Chunks and setpoints: only the newest counts, a queue would be executed late."""
+
+RECORD = QoSProfile(reliability=ReliabilityPolicy.BEST_EFFORT, history=HistoryPolicy.KEEP_LAST, depth=200)
+"""The recorder may fall behind for a while, but never blocks a publisher."""
+
+STATE = QoSProfile(
+    reliability=ReliabilityPolicy.RELIABLE,
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+"""State that a late joiner must see."""

@@ -1,0 +1,150 @@
+"""A simulated robot that publishes what its drivers would, in real time."""
+
+from functools import partial
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock as ClockMessage
+from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import Trigger
+
+from smp_bringup.errors import SmpError
+from smp_bringup.nodes import qos
+from smp_bringup.nodes.base import Health, run_node, steady_ns
+from smp_bringup.nodes.messages import (
+    COMMAND_TYPES,
+    ArmCommand,
+    command_position,
+    image_msg,
+    joint_state_msg,
+    status_msg,
+    time_msg,
+)
+from smp_bringup.nodes.params import SimParams, current, declare
+from smp_bringup.robot import Arm, load_robot
+from smp_bringup.sim.camera_delay import CameraDelay
+from smp_bringup.sim.live import LiveRobot
+from smp_bringup.sync.checks import Refusal
+from smp_bringup.types import FloatArray, Frame, nanoseconds
+
+_MAX_CATCH_UP = 5
+"""Periods made up for in one timer call; what is later than that is skipped, never rushed through."""
+
+
+class SimNode(Node):
+    """Wires the simulated robot to the topics of the robot file."""
+
+    def __init__(self) -> None:
+        super().__init__("sim")
+        params = declare(self, SimParams)
+        self._robot = load_robot(params.robot)
+        self._live = LiveRobot(self._robot, params.operator == "scripted")
+        self._live.reset(params.task, params.seed)
+        self._delays = {
+            c.name: CameraDelay(params.camera_latency_s, params.camera_jitter_s, i)
+            for i, c in enumerate(self._robot.cameras)
+        }
+        period = self._robot.control_period_s
+        self._period_ns = nanoseconds(period)
+        self._every = {c.name: max(1, round(1 / (c.rate_hz * period))) for c in self._robot.cameras}
+        self._state_every = max(1, round(1 / (self._robot.state_rate_hz * period)))
+        self._tick, self._skipped = 0, 0
+        self._advertise(params.publish_clock)
+        self.create_service(Trigger, "/sim/reset", self._on_reset)
+        self.create_service(Trigger, "/sim/operate", self._on_operate)
+        self._health = Health(self, lambda: {"ticks": self._tick, "skipped": self._skipped})
+        self._anchor(0)
+        self.create_timer(period, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def destroy_node(self) -> None:
+        """Free the GL contexts, then the node."""
+        self._live.close()
+        super().destroy_node()
+
+    def _advertise(self, clock: bool) -> None:
+        self._images = {c.name: self.create_publisher(Image, c.topic, qos.DRIVER) for c in self._robot.cameras}
+        self._states, self._leaders = {}, {}
+        for arm in self._robot.arms:
+            self._states[arm.name] = self.create_publisher(JointState, arm.state_topic, qos.DRIVER)
+            self._leaders[arm.name] = self.create_publisher(JointState, arm.leader_topic, qos.DRIVER)
+            kind = COMMAND_TYPES[arm.command_interface]
+            self.create_subscription(kind, arm.command_topic, partial(self._on_command, arm), qos.LATEST)
+        self._clock = self.create_publisher(ClockMessage, "/clock", 10) if clock else None
+        self._sim_state = self.create_publisher(DiagnosticArray, "/sim/state", qos.STATE)
+
+    def _anchor(self, tick: int) -> None:
+        """Let `tick` happen now, on both clocks."""
+        wall = Clock(clock_type=ClockType.SYSTEM_TIME).now().nanoseconds
+        self._first_steady_ns = steady_ns() - tick * self._period_ns
+        self._first_stamp_ns = wall - tick * self._period_ns
+
+    def _on_timer(self) -> None:
+        due = (steady_ns() - self._first_steady_ns) // self._period_ns - self._tick
+        if due > _MAX_CATCH_UP:
+            self._skipped += due
+            self._anchor(self._tick)
+            due = 1
+        for _ in range(due):
+            self._advance()
+
+    def _advance(self) -> None:
+        self._live.step(self._robot.control_period_s, steady_ns())
+        self._tick += 1
+        stamp = self._first_stamp_ns + self._tick * self._period_ns
+        if self._clock is not None:
+            stamp = self._tick * self._period_ns
+            self._clock.publish(ClockMessage(clock=time_msg(stamp)))
+        if self._tick % self._state_every == 0:
+            self._publish_joints(stamp)
+        for camera in self._robot.cameras:
+            if self._tick % self._every[camera.name] == 0:
+                self._delays[camera.name].push(Frame(stamp, self._live.world.render(camera.name)))
+            for frame in self._delays[camera.name].pop(stamp):
+                self._images[camera.name].publish(image_msg(frame.stamp_ns, camera.name, frame.image))
+        if self._tick % 10 == 0:
+            self._sim_state.publish(status_msg(stamp, "sim", self._live.state()))
+
+    def _publish_joints(self, stamp: int) -> None:
+        position, velocity = self._live.world.joint_state()
+        leaders = self._live.leaders()
+        for arm in self._robot.arms:
+            part = self._robot.arm_slices[arm.name]
+            names = tuple(joint.name for joint in arm.joints)
+            self._states[arm.name].publish(joint_state_msg(stamp, names, position[part], velocity[part]))
+            if leaders is not None:
+                still: FloatArray = leaders[part] * 0.0
+                self._leaders[arm.name].publish(joint_state_msg(stamp, names, leaders[part], still))
+
+    def _on_command(self, arm: Arm, message: ArmCommand) -> None:
+        try:
+            position = command_position(message, tuple(joint.name for joint in arm.joints))
+        except Refusal as refusal:
+            self.get_logger().error(f"{arm.command_topic}: refused: {refusal}", throttle_duration_sec=1.0)
+            return
+        self._live.command(arm.name, position, steady_ns())
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            params = current(self, SimParams)
+            self._live.reset(params.task, params.seed)
+        except SmpError as error:
+            response.success, response.message = False, str(error)
+            return response
+        self._anchor(self._tick)
+        response.success, response.message = True, f"{params.task}, seed {params.seed}"
+        return response
+
+    def _on_operate(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.message = self._live.operate()
+        response.success = response.message.startswith("the operator")
+        return response
+
+
+def main() -> None:
+    """Run the node."""
+    run_node(SimNode)
+
+
+if __name__ == "__main__":
+    main()

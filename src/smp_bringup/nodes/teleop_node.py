@@ -1,0 +1,55 @@
+"""Leader arms in, one setpoint for both followers out."""
+
+from functools import partial
+
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+
+from smp_bringup import wire
+from smp_bringup.action.teleop import Leaders, Tremor
+from smp_bringup.errors import one_line
+from smp_bringup.nodes import qos
+from smp_bringup.nodes.base import Health, run_node
+from smp_bringup.nodes.messages import joint_state_msg
+from smp_bringup.nodes.params import TeleopParams, declare
+from smp_bringup.robot import Arm, load_robot
+from smp_bringup.sync.checks import Refusal
+
+
+class TeleopNode(Node):
+    """Wires the leaders to /teleop/command."""
+
+    def __init__(self) -> None:
+        super().__init__("teleop")
+        params = declare(self, TeleopParams)
+        self._robot = load_robot(params.robot)
+        self._leaders = Leaders(self._robot)
+        self._tremor = Tremor(self._robot, params.noise, params.seed)
+        self._sent, self._refused = 0, 0
+        self._publisher = self.create_publisher(JointState, "/teleop/command", qos.LATEST)
+        for arm in self._robot.arms:
+            self.create_subscription(JointState, arm.leader_topic, partial(self._on_leader, arm), qos.SENSOR)
+        self._health = Health(self, lambda: {"sent": self._sent, "refused": self._refused})
+
+    def _on_leader(self, arm: Arm, message: JointState) -> None:
+        try:
+            stamp = wire.stamp_ns(message.header.stamp)
+            merged = self._leaders.push(arm.name, stamp, message.name, message.position)
+        except Refusal as refusal:
+            self._refused += 1
+            self.get_logger().error(f"{arm.leader_topic}: refused: {one_line(refusal)}", throttle_duration_sec=1.0)
+            return
+        if merged is not None:
+            wanted = self._tremor.step(merged)
+            names = self._robot.joint_names
+            self._publisher.publish(joint_state_msg(wanted.stamp_ns, names, wanted.position, wanted.velocity))
+            self._sent += 1
+
+
+def main() -> None:
+    """Run the node."""
+    run_node(TeleopNode)
+
+
+if __name__ == "__main__":
+    main()
