@@ -52,6 +52,11 @@ class CommandNode(Node):
         gc.freeze()  # what exists now lives for ever: a collection need not look at it again
         self.get_logger().info("disarmed; no certified safety function: keep the hardware e-stop at hand")
 
+    def destroy_node(self) -> None:
+        """Let the collector see everything again, then end."""
+        gc.unfreeze()
+        super().destroy_node()
+
     def _subscribe(self) -> None:
         for arm in self._robot.arms:
             self.create_subscription(JointState, arm.state_topic, partial(self._on_state, arm), qos.SENSOR)

@@ -70,7 +70,7 @@ class SimNode(Node):
             self._leaders[arm.name] = self.create_publisher(JointState, arm.leader_topic, qos.DRIVER)
             kind = COMMAND_TYPES[arm.command_interface]
             self.create_subscription(kind, arm.command_topic, partial(self._on_command, arm), qos.LATEST)
-        self._clock = self.create_publisher(ClockMessage, "/clock", 10) if clock else None
+        self._clock_topic = self.create_publisher(ClockMessage, "/clock", 10) if clock else None
         self._sim_state = self.create_publisher(DiagnosticArray, "/sim/state", qos.STATE)
 
     def _anchor(self, tick: int) -> None:
@@ -92,9 +92,9 @@ class SimNode(Node):
         self._live.step(self._robot.control_period_s, steady_ns())
         self._tick += 1
         stamp = self._first_stamp_ns + self._tick * self._period_ns
-        if self._clock is not None:
+        if self._clock_topic is not None:
             stamp = self._tick * self._period_ns
-            self._clock.publish(ClockMessage(clock=time_msg(stamp)))
+            self._clock_topic.publish(ClockMessage(clock=time_msg(stamp)))
         if self._tick % self._state_every == 0:
             self._publish_joints(stamp)
         for camera in self._robot.cameras:

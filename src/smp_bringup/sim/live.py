@@ -24,6 +24,8 @@ class LiveRobot:
         self._held = robot.joint_array("home")
         self._operator: ScriptedOperator | None = None
         self._operator_start_s: float | None = None
+        self.episode = 0
+        """Resets so far."""
         self.world: World
 
     def reset(self, task: str, seed: int) -> None:
@@ -32,6 +34,7 @@ class LiveRobot:
             self._worlds[task] = World(TASKS[task](), self.robot)
         self.world, self.seed = self._worlds[task], seed
         self.world.reset(seed)
+        self.episode += 1
         self._setpoint, self._held = {}, self.robot.joint_array("home")
         self._operator_start_s = None
         self._operator = (
@@ -81,6 +84,7 @@ class LiveRobot:
         return {
             "task": self.world.task.name,
             "seed": self.seed,
+            "episode": self.episode,
             "time_s": round(self.world.time_s, 3),
             "budget_s": self.world.task.config.budget_s,
             "success": int(self.world.succeeded()),

@@ -1,0 +1,26 @@
+"""A simulated robot alone: cameras, joint states, and arms that follow setpoints."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+
+from smp_bringup.graph import NodeSpec
+from smp_bringup.launch_actions import argument, nodes
+
+ARGUMENTS = {
+    "robot": ("aloha", "robot in config/robots, or a path to a YAML file"),
+    "task": ("transfer_cube", "first task"),
+    "seed": ("0", "first seed"),
+    "operator": ("none", "none, or scripted: moves the leader arms"),
+}
+
+
+def _graph(context):
+    read = argument(context)
+    parameters = {"robot": read("robot"), "task": read("task"), "seed": int(read("seed")), "operator": read("operator")}
+    return nodes((NodeSpec("sim", parameters),))
+
+
+def generate_launch_description():
+    """Return the arguments and the node they describe."""
+    declared = [DeclareLaunchArgument(k, default_value=v, description=d) for k, (v, d) in ARGUMENTS.items()]
+    return LaunchDescription([*declared, OpaqueFunction(function=_graph)])

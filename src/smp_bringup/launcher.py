@@ -1,0 +1,109 @@
+"""Starts the processes of a graph and stops all of them together: `smp up`, demos, tests.
+
+The official `ros2 launch` starts the same `NodeSpec`s (launch/*.launch.py); this is
+for machines that have ROS from PyPI wheels, which have no launch_ros.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from smp_bringup.environment import prepare_environment
+from smp_bringup.errors import InstallError, SmpError
+from smp_bringup.graph import MAX_RESPAWNS, RESPAWN_DELAY_S, NodeSpec
+
+_STOP_S = 5.0
+
+
+class NodeDied(SmpError):
+    """A process of the graph ended by itself."""
+
+
+class Graph:
+    """Running processes; leaving the `with` block stops them."""
+
+    def __init__(self, nodes: Sequence[NodeSpec], log: Path | None = None) -> None:
+        """Start `nodes`; their output goes to the terminal, or to the file `log`.
+
+        Raises:
+            InstallError: rclpy is not installed.
+        """
+        prepare_environment()
+        if importable("rclpy") is None:
+            raise InstallError("rclpy not found: run make setup, or source ROS 2 first")
+        self._log: IO[bytes] | None = log.open("wb") if log else None
+        self._specs = {spec.name: spec for spec in nodes}
+        self._restarts = dict.fromkeys(self._specs, 0)
+        self._restart_at: dict[str, float] = {}
+        self.processes = {name: self._start(spec) for name, spec in self._specs.items()}
+
+    def __enter__(self) -> "Graph":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def check(self) -> None:
+        """Respawn what may be respawned.
+
+        Raises:
+            NodeDied: a process ended that may not, or once too often.
+        """
+        for name, process in self.processes.items():
+            code = process.poll()
+            if code is None:
+                continue
+            if not self._specs[name].respawn or self._restarts[name] >= MAX_RESPAWNS or code == 2:
+                raise NodeDied(f"node '{name}' ended with code {code}{self._where()}")
+            due = self._restart_at.setdefault(name, time.monotonic() + RESPAWN_DELAY_S)
+            if time.monotonic() >= due:
+                del self._restart_at[name]
+                self._restarts[name] += 1
+                self.processes[name] = self._start(self._specs[name])
+
+    def stop(self) -> None:
+        """Ask every process to end, and make those that do not."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + _STOP_S
+        for process in self.processes.values():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if self._log is not None:
+            self._log.close()
+
+    def _start(self, spec: NodeSpec) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"smp_bringup.nodes.{spec.executable}", "--ros-args"]
+        for key, value in spec.parameters.items():
+            command += ["-p", f"{key}:={_literal(value)}"]
+        # Its own session: a Ctrl-C in the terminal reaches us alone, and we stop the nodes in order.
+        return subprocess.Popen(
+            command, stdout=self._log, stderr=self._log, start_new_session=True, env=os.environ.copy()
+        )
+
+    def _where(self) -> str:
+        return f": see {self._log.name}" if self._log else ""
+
+
+def importable(module: str) -> object | None:
+    """Return the spec of a module, or None where it cannot be imported."""
+    from importlib.util import find_spec
+
+    return find_spec(module)
+
+
+def _literal(value: object) -> str:
+    """Return a value as ROS parses it on a command line."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

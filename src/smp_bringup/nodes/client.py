@@ -1,0 +1,116 @@
+"""Drives a running graph from outside: services, parameters, and what the nodes say."""
+
+import time
+from collections.abc import Callable
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.srv import SetParameters
+from rclpy.client import Client
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from std_srvs.srv import SetBool, Trigger
+
+from smp_bringup.errors import SmpError
+from smp_bringup.nodes import qos
+from smp_bringup.nodes.messages import status_values
+
+
+class GraphError(SmpError):
+    """The graph does not answer, or refuses."""
+
+
+class GraphClient(Node):
+    """One client of the graph; the caller spins it through `wait` and `spin`."""
+
+    def __init__(self, name: str = "smp_client") -> None:
+        super().__init__(name)
+        self.command_state: dict[str, str] = {}
+        self.sim_state: dict[str, str] = {}
+        self._service_clients: dict[str, Client] = {}
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self)
+        self.create_subscription(DiagnosticArray, "/command/state", self._on_command_state, qos.STATE)
+        self.create_subscription(DiagnosticArray, "/sim/state", self._on_sim_state, qos.STATE)
+
+    def spin(self, timeout_s: float) -> None:
+        """Handle what arrives within `timeout_s`, at most one callback."""
+        self._executor.spin_once(timeout_sec=timeout_s)
+
+    def wait(
+        self, condition: Callable[[], bool], timeout_s: float, what: str, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Spin until `condition` holds, calling `check` on the way.
+
+        Raises:
+            GraphError: it did not within `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise GraphError(f"waited {timeout_s:g} s for {what}")
+            check()
+            self.spin(0.05)
+
+    def trigger(self, service: str, timeout_s: float = 10.0) -> str:
+        """Call a std_srvs/Trigger and return its message; raises GraphError if it says no."""
+        return self._call(Trigger, service, Trigger.Request(), timeout_s)
+
+    def set_bool(self, service: str, value: bool, timeout_s: float = 10.0) -> str:
+        """Call a std_srvs/SetBool and return its message; raises GraphError if it says no."""
+        return self._call(SetBool, service, SetBool.Request(data=value), timeout_s)
+
+    def set_parameters(self, node: str, timeout_s: float = 10.0, **values: str | int | float | bool) -> None:
+        """Set parameters of a node; raises GraphError if one is refused."""
+        request = SetParameters.Request(
+            parameters=[Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        )
+        response = self._request(SetParameters, f"/{node}/set_parameters", request, timeout_s)
+        for result in response.results:
+            if not result.successful:
+                raise GraphError(f"{node} refused its parameters: {result.reason}")
+
+    def start_episode(self, task: str, seed: int, source: str) -> None:
+        """Disarm, reset the simulator to an episode, arm, and follow "policy" or "teleop"."""
+        if self.command_state.get("mode") in ("fault", "estop"):
+            self.trigger("/command/reset")
+        else:
+            self.trigger("/command/disarm")
+        self.set_parameters("sim", task=task, seed=seed)
+        episode = self.sim_state.get("episode")
+        self.trigger("/sim/reset")
+        self.wait(lambda: self._begun(episode), 5.0, "the simulator to begin the episode")
+        self.wait(self._armed, 5.0, "the command node to arm")
+        self.trigger(f"/command/use_{source}")
+
+    def _begun(self, previous: str | None) -> bool:
+        """Return whether a new episode runs for so long that every node has seen its joint states."""
+        return self.sim_state.get("episode") != previous and float(self.sim_state["time_s"]) > 0.15
+
+    def _armed(self) -> bool:
+        try:
+            self.trigger("/command/arm")
+        except GraphError:
+            return False
+        return True
+
+    def _call(self, kind: type, service: str, request: object, timeout_s: float) -> str:
+        response = self._request(kind, service, request, timeout_s)
+        if not response.success:
+            raise GraphError(f"{service}: {response.message}")
+        return str(response.message)
+
+    def _request(self, kind: type, service: str, request: object, timeout_s: float):  # type: ignore[no-untyped-def]
+        client = self._service_clients.get(service)
+        if client is None:
+            client = self._service_clients[service] = self.create_client(kind, service)
+        self.wait(client.service_is_ready, timeout_s, f"service {service}")
+        future = client.call_async(request)
+        self.wait(future.done, timeout_s, f"an answer of {service}")
+        return future.result()
+
+    def _on_command_state(self, message: DiagnosticArray) -> None:
+        self.command_state = status_values(message)
+
+    def _on_sim_state(self, message: DiagnosticArray) -> None:
+        self.sim_state = status_values(message)
