@@ -10,6 +10,8 @@ from smp_bringup.policy import checkpoint
 from smp_bringup.policy.export import export
 from smp_bringup.policy.manifest import write_manifest
 from smp_bringup.robot import Robot
+from smp_bringup.training.config import RunConfig
+from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.trainer import Trained
 
 
@@ -33,6 +35,27 @@ def save_checkpoint(trained: Trained, robot: Robot, folder: Path, card: str) -> 
     write_manifest(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def model_card(run: RunConfig, data: Dataset, trained: Trained, bags: str, seed: int) -> str:
+    """Return the README.md of a checkpoint: data, command, settings, time and held-out losses."""
+    held = {k: v for k, v in trained.metrics.items() if k.startswith("held_out/")}
+    size = sum(p.numel() for p in trained.network.parameters())
+    rows = "\n".join(f"| {name.removeprefix('held_out/')} | {value:.5f} |" for name, value in held.items())
+    return f"""# {run.policy.kind} policy
+
+| | |
+|---|---|
+| data | {len(data.starts) - 1} demonstrations, {len(data.state)} frames, from `{bags}` ({len(data.skipped)} bags skipped) |
+| inputs | cameras {", ".join(run.policy.cameras)}; joint positions; nothing else |
+| command | `smp train --bags {bags} --policy {run.policy.kind} --steps {run.training.steps} --seed {seed}` |
+| training | {trained.metrics["steps"]:.0f} steps of {2 * run.training.pairs} samples, {trained.metrics["seconds"] / 60:.1f} minutes |
+| parameters | {size / 1e6:.2f} M |
+
+| held-out loss | |
+|---|---|
+{rows}
+"""
 
 
 def _write_json(path: Path, data: object) -> None:

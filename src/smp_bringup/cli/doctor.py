@@ -1,0 +1,103 @@
+"""`smp doctor`: what an installation has, what it lacks, and what to do about it."""
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+import typer
+
+from smp_bringup.cli.show import console
+from smp_bringup.errors import EXIT_CODE, SmpError
+
+Check = Callable[[], str]
+
+
+def doctor() -> None:
+    """Check the installation; exit code 2 if something that the simulation needs is missing."""
+    failed = 0
+    for name, check, needed in CHECKS:
+        try:
+            console.print(f"[green]ok[/]    {name}: {check()}", highlight=False)
+        except (SmpError, ImportError, PackageNotFoundError) as error:
+            failed += needed
+            word = "[red]fail[/] " if needed else "[yellow]none[/] "
+            console.print(f"{word} {name}: {error}", highlight=False)
+    if failed:
+        raise typer.Exit(EXIT_CODE)
+
+
+def _python() -> str:
+    if sys.version_info < (3, 11):
+        raise SmpError(f"Python {platform.python_version()}, at least 3.11 is needed")
+    return platform.python_version()
+
+
+def _library(name: str, distribution: str | None = None) -> Check:
+    def check() -> str:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise SmpError(f"cannot be imported ({error}): run make setup") from None
+        return version(distribution or name)
+
+    return check
+
+
+def _ros() -> str:
+    from smp_bringup.environment import prepare_environment
+
+    prepare_environment()
+    try:
+        import rclpy
+    except ImportError as error:
+        raise SmpError(f"rclpy cannot be imported ({error}): run make setup, or source ROS 2") from None
+    names = ("RMW_IMPLEMENTATION", "ROS_AUTOMATIC_DISCOVERY_RANGE", "FASTDDS_DEFAULT_PROFILES_FILE")
+    return f"{rclpy.__name__}; " + ", ".join(f"{n}={os.environ.get(n, '')}" for n in names)
+
+
+def _launch() -> str:
+    try:
+        import_module("launch_ros")
+    except ImportError:
+        raise SmpError("launch_ros is not installed: start the graph with smp up instead of ros2 launch") from None
+    return "launch_ros"
+
+
+def _gl() -> str:
+    from smp_bringup.robot import load_robot
+    from smp_bringup.sim.world import World
+    from smp_bringup.tasks import TASKS
+
+    world = World(TASKS["transfer_cube"](), load_robot("aloha"))
+    world.reset(0)
+    height, width, _ = world.render("overview").shape
+    world.close()
+    return f"rendered {width}x{height} with MUJOCO_GL={os.environ['MUJOCO_GL']}"
+
+
+def _models() -> str:
+    from smp_bringup.paths import share
+    from smp_bringup.pipeline import build_policy
+    from smp_bringup.robot import load_robot
+
+    names = sorted(p.parent.name for p in share("models").glob("*/manifest.json"))
+    for name in names:
+        build_policy(share("models", name), load_robot("aloha"))
+    return ", ".join(names) or "none"
+
+
+CHECKS: tuple[tuple[str, Check, bool], ...] = (
+    ("Python", _python, True),
+    ("MuJoCo", _library("mujoco"), True),
+    ("PyTorch (training)", _library("torch"), False),
+    ("ONNX Runtime", _library("onnxruntime"), True),
+    ("ruckig", _library("ruckig"), True),
+    ("rosbags", _library("rosbags"), True),
+    ("ROS 2", _ros, False),
+    ("ros2 launch", _launch, False),
+    ("rendering", _gl, True),
+    ("models", _models, True),
+)

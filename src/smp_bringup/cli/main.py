@@ -1,0 +1,55 @@
+"""The `smp` command: one verb per file, heavy imports inside the verbs."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from smp_bringup import __version__
+from smp_bringup.cli import demo, doctor, evaluate, record, replay, train, up
+from smp_bringup.errors import EXIT_CODE, SmpError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Learned two-arm manipulation: record, train, evaluate, replay, and run on ROS 2.",
+)  # fmt: skip
+app.command("demo")(demo.demo)
+app.command("record")(record.record)
+app.command("train")(train.train)
+app.command("eval")(evaluate.evaluate)
+app.command("replay")(replay.replay)
+app.command("up")(up.up)
+app.command("doctor")(doctor.doctor)
+
+_debug = False
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+) -> None:
+    global _debug
+    _debug = debug
+
+
+@app.command("version")
+def _version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def main() -> None:
+    """Run a verb; a user's mistake is one line on stderr and exit code 2."""
+    try:
+        app()
+    except SmpError as error:
+        if _debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

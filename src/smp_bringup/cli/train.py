@@ -1,0 +1,54 @@
+"""`smp train`: a policy from bags, exported and ready to deploy."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smp_bringup.cli.show import console, progress
+
+
+def train(
+    bags: Annotated[Path, typer.Option(help="Folder of demonstrations.")],
+    policy: Annotated[str, typer.Option(help="Run in config/policies, or a path to a YAML file.")] = "smp",
+    out: Annotated[Path | None, typer.Option(help="Folder of the run [runs/POLICY].")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps [as in the run's file].")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = 0,
+    resume: Annotated[bool, typer.Option(help="Go on from the last saved state.")] = False,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 1,
+) -> None:
+    """Train a policy, save its state on the way, and export OUT/model, checked against PyTorch."""
+    import torch
+
+    from smp_bringup.replay.aligned import bag_folders
+    from smp_bringup.replay.reader import open_bag
+    from smp_bringup.training.config import load_run, with_steps
+    from smp_bringup.training.dataset import load_dataset
+    from smp_bringup.training.save import model_card, save_checkpoint
+    from smp_bringup.training.trainer import Trainer
+
+    torch.set_num_threads(threads)
+    run = with_steps(load_run(policy), steps)
+    folder = out or Path("runs") / run.policy.kind
+    found = bag_folders(bags)
+    robot = open_bag(found[0]).robot()
+    with progress() as bar:
+        line = bar.add_task("reading bags", total=len(found), note="")
+        data = load_dataset(
+            found, robot, run.policy.horizon, bags.parent / "cache", lambda n, total: bar.update(line, completed=n)
+        )
+    for reason in data.skipped:
+        console.print(f"skipped: {reason}", style="yellow", markup=False)
+    console.print(f"{len(data.starts) - 1} episodes, {len(data.state)} frames; {len(data.skipped)} bags skipped")
+    trainer = Trainer(run, data, robot, seed, folder)
+    done = trainer.resume() if resume else 0
+    with progress() as bar:
+        line = bar.add_task(f"training {run.policy.kind}", total=run.training.steps, completed=done, note="")
+        trained = trainer.train(
+            lambda step, losses: bar.update(
+                line, completed=step, note=" ".join(f"{k} {v:.4f}" for k, v in losses.items())
+            )
+        )
+    card = model_card(run, data, trained, bags.name, seed)
+    save_checkpoint(trained, robot, folder / "model", card)
+    console.print(f"exported {folder / 'model'}; try it: smp eval --policy {folder / 'model'}")
