@@ -1,8 +1,8 @@
 """Sync, policy and command for two arms; with sim:=true, a simulated robot stands in for the drivers."""
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
+from launch import LaunchDescription
 from smp_bringup.graph import build_graph
 from smp_bringup.launch_actions import argument, boolean, nodes
 

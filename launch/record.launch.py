@@ -1,8 +1,8 @@
 """Teleoperation and the recorder: leaders drive the followers, episodes go to bags."""
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
+from launch import LaunchDescription
 from smp_bringup.graph import build_graph
 from smp_bringup.launch_actions import argument, boolean, nodes
 

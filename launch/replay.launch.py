@@ -1,8 +1,8 @@
 """The live sync and policy nodes over a recorded bag, on the bag's clock; nothing drives the arms."""
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 
+from launch import LaunchDescription
 from smp_bringup.graph import replay_graph
 from smp_bringup.launch_actions import argument, nodes
 

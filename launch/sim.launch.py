@@ -1,8 +1,8 @@
 """A simulated robot alone: cameras, joint states, and arms that follow setpoints."""
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
+from launch import LaunchDescription
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launch_actions import argument, nodes
 
@@ -16,7 +16,12 @@ ARGUMENTS = {
 
 def _graph(context):
     read = argument(context)
-    parameters = {"robot": read("robot"), "task": read("task"), "seed": int(read("seed")), "operator": read("operator")}
+    parameters = {
+        "robot": read("robot"),
+        "task": read("task"),
+        "seed": int(read("seed")),
+        "operator": read("operator"),
+    }
     return nodes((NodeSpec("sim", parameters),))
 
 

@@ -40,7 +40,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise ConfigError(f"line {mark.line + 1}: YAML aliases (*name) are not allowed")
         return super().compose_node(parent, index)
 
@@ -90,8 +90,7 @@ def build(cls: type[T], data: Mapping[str, Any], where: str) -> T:
     for key in data:
         if key not in fields:
             raise ConfigError(
-                f"{where}: unknown key '{one_line(key)}'{nearest(str(key), fields)}; "
-                f"allowed: {', '.join(fields)}"
+                f"{where}: unknown key '{one_line(key)}'{nearest(str(key), fields)}; allowed: {', '.join(fields)}"
             )
     hints = typing.get_type_hints(cls)
     values = {}

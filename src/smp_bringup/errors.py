@@ -35,9 +35,7 @@ class UnknownNameError(SmpError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         choices = sorted(known)
-        super().__init__(
-            f"unknown {kind} '{name}'{nearest(name, choices)}; known: {', '.join(choices) or 'none'}"
-        )
+        super().__init__(f"unknown {kind} '{name}'{nearest(name, choices)}; known: {', '.join(choices) or 'none'}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

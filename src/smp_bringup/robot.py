@@ -141,8 +141,7 @@ class Robot:
             "robot": self.name,
             "joints": list(self.joint_names),
             "cameras": {
-                name: [self.camera(name).observation_height, self.camera(name).observation_width]
-                for name in cameras
+                name: [self.camera(name).observation_height, self.camera(name).observation_width] for name in cameras
             },
             "action_period_s": self.action_period_s,
         }

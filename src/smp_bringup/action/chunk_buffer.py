@@ -15,7 +15,7 @@ class ChunkBuffer:
     def __init__(self, dof: int) -> None:
         self._dof = dof
         self._chunk: ActionChunk | None = None
-        self._slope = np.zeros((0, dof))
+        self._slope: FloatArray = np.zeros((0, dof))
 
     @property
     def stamp_ns(self) -> int | None:

@@ -15,7 +15,7 @@ from smp_bringup.types import FloatArray, ImageArray
 
 matplotlib.use("Agg")
 
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
 _STRIP = 10
 """Images of one strip."""
@@ -43,7 +43,12 @@ class Film:
     active: list[int] = field(default_factory=list)
 
 
-def write_report(path: Path, title: str, tables: Sequence[tuple[Sequence[str], Sequence[Sequence[object]]]], films: Sequence[Film]) -> None:
+def write_report(
+    path: Path,
+    title: str,
+    tables: Sequence[tuple[Sequence[str], Sequence[Sequence[object]]]],
+    films: Sequence[Film],
+) -> None:
     """Write the page; every picture is inside it."""
     parts = [f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{_STYLE}</style>"]
     parts.append(f"<h1>{html.escape(title)}</h1>")
@@ -72,7 +77,7 @@ def gate_picture(film: Film) -> bytes:
     figure, axis = pyplot.subplots(figsize=(10, 2.2))
     weights = np.array(film.gate)
     labels = [f"expert {i}" for i in range(weights.shape[1])]
-    axis.stackplot(film.gate_time_s, weights.T, labels=labels, colors=pyplot.get_cmap("tab10").colors)
+    axis.stackplot(film.gate_time_s, weights.T, labels=labels, colors=[f"C{i % 10}" for i in range(weights.shape[1])])
     axis.set(xlabel="time [s]", ylabel="gate", ylim=(0, 1), xlim=(film.gate_time_s[0], film.gate_time_s[-1] + 1e-6))
     right = axis.twinx()
     right.step(film.gate_time_s, film.active, color="black", where="post")

@@ -41,7 +41,13 @@ def evaluate(
 def _print(report: dict) -> None:  # type: ignore[type-arg]
     from rich.table import Table
 
-    table = Table("task", "success", "95 % interval", "median time [s]", title=f"{report['policy']}, seed {report['seed']}")
+    table = Table(
+        "task",
+        "success",
+        "95 % interval",
+        "median time [s]",
+        title=f"{report['policy']}, seed {report['seed']}",
+    )
     for name, row in {**report["tasks"], "all": report["all"]}.items():
         low, high = row["interval"]
         share = f"{row['successes']}/{row['episodes']}"

@@ -26,9 +26,7 @@ def record(
         _live(tasks, episodes, seed, out, noise, robot)
 
 
-def _lockstep(
-    tasks: list[str], episodes: int, seed: int, out: Path, noise: float, workers: int, robot: str
-) -> None:
+def _lockstep(tasks: list[str], episodes: int, seed: int, out: Path, noise: float, workers: int, robot: str) -> None:
     from smp_bringup.sim.collect import collect, jobs
 
     wanted = [job for name in tasks for job in jobs(name, robot, episodes, seed, out, noise)]

@@ -35,7 +35,11 @@ def train(
     with progress() as bar:
         line = bar.add_task("reading bags", total=len(found), note="")
         data = load_dataset(
-            found, robot, run.policy.horizon, bags.parent / "cache", lambda n, total: bar.update(line, completed=n)
+            found,
+            robot,
+            run.policy.horizon,
+            bags.parent / "cache",
+            lambda n, total: bar.update(line, completed=n),
         )
     for reason in data.skipped:
         console.print(f"skipped: {reason}", style="yellow", markup=False)

@@ -38,7 +38,11 @@ class GraphClient(Node):
         self._executor.spin_once(timeout_sec=timeout_s)
 
     def wait(
-        self, condition: Callable[[], bool], timeout_s: float, what: str, check: Callable[[], None] = lambda: None
+        self,
+        condition: Callable[[], bool],
+        timeout_s: float,
+        what: str,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         """Spin until `condition` holds, calling `check` on the way.
 

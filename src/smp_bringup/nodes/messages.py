@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
@@ -15,7 +16,7 @@ from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import ActionChunk, Command, FloatArray, GateReport, ImageArray, nanoseconds
 from smp_bringup.wire import split_stamp, stamp_ns
 
-ArmCommand = JointState | Float64MultiArray | JointTrajectory
+ArmCommand: TypeAlias = JointState | Float64MultiArray | JointTrajectory
 COMMAND_TYPES: dict[str, type[ArmCommand]] = {
     "joint_state": JointState,
     "forward_position": Float64MultiArray,
@@ -40,9 +41,7 @@ def image_msg(at_ns: int, frame_id: str, image: ImageArray) -> Image:
     )  # fmt: skip
 
 
-def joint_state_msg(
-    at_ns: int, names: tuple[str, ...], position: FloatArray, velocity: FloatArray
-) -> JointState:
+def joint_state_msg(at_ns: int, names: tuple[str, ...], position: FloatArray, velocity: FloatArray) -> JointState:
     """Return joint positions and velocities (len(names),)."""
     return JointState(
         header=Header(stamp=time_msg(at_ns)), name=list(names),
@@ -114,12 +113,12 @@ def gate_msg(gate: GateReport, latency_ms: float) -> JointState:
     values |= {f"active/{i}": float(i in gate.active) for i in range(len(gate.weight))}
     values |= {"kept_mass": gate.kept_mass, "active_count": float(len(gate.active)), "latency_ms": latency_ms}
     values |= {f"stage_ms/{name}": ms for name, ms in gate.stage_ms.items()}
-    return JointState(
-        header=Header(stamp=time_msg(gate.stamp_ns)), name=list(values), position=list(values.values())
-    )
+    return JointState(header=Header(stamp=time_msg(gate.stamp_ns)), name=list(values), position=list(values.values()))
 
 
-def status_msg(at_ns: int, name: str, values: Mapping[str, object], level: bytes = DiagnosticStatus.OK, message: str = "") -> DiagnosticArray:
+def status_msg(
+    at_ns: int, name: str, values: Mapping[str, object], level: bytes = DiagnosticStatus.OK, message: str = ""
+) -> DiagnosticArray:
     """Return one status with key-value pairs."""
     pairs = [KeyValue(key=str(k), value=str(v)) for k, v in values.items()]
     status = DiagnosticStatus(level=level, name=name, message=message, hardware_id="smp_bringup", values=pairs)

@@ -99,9 +99,7 @@ class PolicyNode(Node):
 
 def _blank(robot: Robot, steps: int) -> Observation:
     """Return a black observation at home, to load every code path before the first real one."""
-    images = {
-        c.name: np.zeros((steps, c.observation_height, c.observation_width, 3), np.uint8) for c in robot.cameras
-    }
+    images = {c.name: np.zeros((steps, c.observation_height, c.observation_width, 3), np.uint8) for c in robot.cameras}
     home = np.tile(robot.joint_array("home"), (steps, 1))
     return Observation(1, images, home, np.zeros_like(home))
 

@@ -11,7 +11,8 @@ def orthonormalise(matrix: Tensor) -> Tensor:
     """
     q, r = torch.linalg.qr(matrix)
     sign = torch.where(torch.diagonal(r, dim1=-2, dim2=-1) < 0, -1.0, 1.0)
-    return q * sign.unsqueeze(-2)
+    basis: Tensor = q * sign.unsqueeze(-2)
+    return basis
 
 
 def gram_schmidt(matrix: Tensor) -> Tensor:

@@ -20,11 +20,11 @@ class EncoderConfig:
 class LossConfig:
     """Weights of the losses of SMP (paper, equation 6) and of the mean head."""
 
-    coefficient: float = field(default=1.0, metadata=spec(ge=0))
+    coefficient: float = field(default=0.2, metadata=spec(ge=0))
     reconstruction: float = field(default=0.1, metadata=spec(ge=0))
     gate: float = field(default=0.02, metadata=spec(ge=0))
     align: float = field(default=0.1, metadata=spec(ge=0))
-    mean: float = field(default=4.0, metadata=spec(ge=0))
+    mean: float = field(default=10.0, metadata=spec(ge=0))
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class GateConfig:
     kappa: float = field(default=20.0, metadata=spec(ge=0))
     floor: float = field(default=0.05, metadata=spec(gt=0))
     """Smallest concentration of a Dirichlet."""
-    epsilon: float = field(default=0.1, metadata=spec(gt=0))
+    epsilon: float = field(default=0.3, metadata=spec(gt=0))
     """Added to the gate where coefficients are divided by it; the larger, the sparser the gate."""
     mass: str = field(default="quadratic", metadata=spec(choices=("quadratic", "linear")))
     coverage: float = field(default=0.95, metadata=spec(gt=0, le=1))

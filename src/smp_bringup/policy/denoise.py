@@ -32,7 +32,10 @@ def step_embedding(step: int, diffusion_steps: int) -> FloatArray:
 
 
 def ddim(
-    denoiser: Callable[[FloatArray, FloatArray], FloatArray], noise: FloatArray, diffusion_steps: int, denoise_steps: int
+    denoiser: Callable[[FloatArray, FloatArray], FloatArray],
+    noise: FloatArray,
+    diffusion_steps: int,
+    denoise_steps: int,
 ) -> FloatArray:
     """Return the sample that starts from `noise`.
 

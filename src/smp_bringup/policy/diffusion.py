@@ -14,9 +14,7 @@ from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 class DiffusionPolicy(AbstractPolicy):
     """Plain diffusion over the whole action chunk (arXiv 2303.04137); its gate report has one expert."""
 
-    def __init__(
-        self, config: PolicyConfig, engine: AbstractEngine, normalizer: Normalizer, period_s: float
-    ) -> None:
+    def __init__(self, config: PolicyConfig, engine: AbstractEngine, normalizer: Normalizer, period_s: float) -> None:
         self.config, self._engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
 
     def infer(self, observation: Observation, seed: int) -> tuple[ActionChunk, GateReport]:

@@ -1,6 +1,7 @@
 """From images and joint state to one feature: convolutions, spatial softmax, a small trunk."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,11 @@ class Keypoints(nn.Module):
         super().__init__()
         widths = (3, *config.channels)
         layers: list[nn.Module] = []
-        for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
-            layers += [nn.Conv2d(a, b, 5 if i == 0 else 3, stride=2 if i < 2 else 1, padding=2 if i == 0 else 1), nn.ReLU()]
+        for i, (a, b) in enumerate(pairwise(widths)):
+            layers += [
+                nn.Conv2d(a, b, 5 if i == 0 else 3, stride=2 if i < 2 else 1, padding=2 if i == 0 else 1),
+                nn.ReLU(),
+            ]
         self.stack = nn.Sequential(*layers, nn.Conv2d(widths[-1], config.keypoints, 1))
         self.sharpness = nn.Parameter(torch.ones(1))
 
@@ -24,7 +28,7 @@ class Keypoints(nn.Module):
         """Return points (B, 2 * keypoints) in [-1, 1] of an image (B, 3, h, w)."""
         score = self.stack(image).float()
         height, width = score.shape[-2:]
-        weight = torch.softmax(score.flatten(2) * self.sharpness, dim=-1).unflatten(2, (height, width))
+        weight = torch.softmax(score.flatten(2) * self.sharpness, dim=-1).view(*score.shape)
         x = (weight.sum(2) * torch.linspace(-1, 1, width, device=score.device)).sum(-1)
         y = (weight.sum(3) * torch.linspace(-1, 1, height, device=score.device)).sum(-1)
         return torch.stack([x, y], dim=-1).flatten(1)
@@ -61,7 +65,7 @@ class Encoder(nn.Module):
                 points = self.eyes[name](flat.float() / 127.5 - 1.0)
             if shifts is not None:
                 moved = shifts[name].repeat_interleave(steps, 0)
-                points = (points.unflatten(1, (-1, 2)) - moved[:, None]).flatten(1)
+                points = (points.view(len(points), -1, 2) - moved[:, None]).flatten(1)
             parts.append(points.view(batch, -1))
         out: Tensor = self.trunk(torch.cat(parts, dim=1))
         return out

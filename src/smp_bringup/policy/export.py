@@ -62,7 +62,10 @@ def export(network: Network, robot: Robot) -> tuple[bytes, list[bytes]]:
     sizes = [robot.camera(name) for name in config.cameras]
     images = [
         torch.randint(
-            0, 256, (1, config.observation_steps, c.observation_height, c.observation_width, 3), dtype=torch.uint8
+            0,
+            256,
+            (1, config.observation_steps, c.observation_height, c.observation_width, 3),
+            dtype=torch.uint8,
         )
         for c in sizes
     ]

@@ -53,7 +53,7 @@ class SmpNet(nn.Module):
         """Return what the experts add to (B, T, J): the mean head, or the present joint state (B, To, J) held."""
         if self.config.reference == "mean":
             mean: Tensor = self.mean(feature)
-            return mean.unflatten(1, (self.config.horizon, self.dof))
+            return mean.view(-1, self.config.horizon, self.dof)
         return state[:, -1:, :].expand(-1, self.config.horizon, -1)
 
     def route(self, feature: Tensor) -> Tensor:
@@ -77,4 +77,4 @@ Network = DiffusionNet | SmpNet
 
 def build_network(config: PolicyConfig, dof: int) -> Network:
     """Return the untrained network of a policy for `dof` joints."""
-    return {"smp": SmpNet, "diffusion": DiffusionNet}[config.kind](config, dof)
+    return SmpNet(config, dof) if config.kind == "smp" else DiffusionNet(config, dof)

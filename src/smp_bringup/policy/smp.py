@@ -15,9 +15,7 @@ from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 class SmpPolicy(AbstractPolicy):
     """Skill mixture-of-experts policy (arXiv 2601.21251)."""
 
-    def __init__(
-        self, config: PolicyConfig, engine: AbstractEngine, normalizer: Normalizer, period_s: float
-    ) -> None:
+    def __init__(self, config: PolicyConfig, engine: AbstractEngine, normalizer: Normalizer, period_s: float) -> None:
         self.config, self._engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
 
     def infer(self, observation: Observation, seed: int) -> tuple[ActionChunk, GateReport]:

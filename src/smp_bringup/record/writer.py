@@ -84,7 +84,7 @@ class BagWriter:
         text, type_hash = definition(msgtype)
         schema = self._writer.register_schema(name=msgtype, encoding="ros2msg", data=text.encode())
         metadata = {"offered_qos_profiles": "", "topic_type_hash": type_hash}
-        return self._writer.register_channel(topic, "cdr", schema, metadata)
+        return int(self._writer.register_channel(topic, "cdr", schema, metadata))
 
     def _metadata(self, episode: Mapping[str, str]) -> dict[str, object]:
         """Return metadata.yaml in the form of rosbag2, version 9."""
@@ -124,5 +124,3 @@ class BagWriter:
             "ros_distro": "kilted",
         }
         return {"rosbag2_bagfile_information": information}
-
-

@@ -53,9 +53,7 @@ class Bag:
         missing = [f"{t} ({kind})" for t, kind in topics.items() if self.types.get(t) != kind]
         if missing:
             present = ", ".join(f"{t} ({k})" for t, k in sorted(self.types.items())) or "none"
-            raise BagError(
-                f"bag '{self.path}': missing topics: {', '.join(missing)}; present: {one_line(present)}"
-            )
+            raise BagError(f"bag '{self.path}': missing topics: {', '.join(missing)}; present: {one_line(present)}")
 
     def messages(self, topics: set[str]) -> Iterator[tuple[str, int, Any]]:
         """Yield topic, log time [ns] and message of the wanted topics, in order of log time."""
@@ -145,7 +143,9 @@ def _mcap_messages(file: Path, bag: Path, topics: set[str]) -> Iterator[tuple[st
             for _, channel, message in reader.iter_messages(topics=list(topics)):
                 yield channel.topic, message.log_time, message.data
     except (McapError, EOFError) as error:
-        raise BagError(f"bag '{file}': a chunk fails its CRC or is cut; refusing to use it ({one_line(error)})") from error
+        raise BagError(
+            f"bag '{file}': a chunk fails its CRC or is cut; refusing to use it ({one_line(error)})"
+        ) from error
 
 
 def _sqlite_messages(file: Path, bag: Path, topics: set[str]) -> Iterator[tuple[str, int, bytes]]:

@@ -52,9 +52,7 @@ def replay(bag: Bag, policy: AbstractPolicy, robot: Robot, seed: int = 0) -> Rep
             continue
         chunk, gate = policy.infer(observation, seed)
         at = chunk.stamp_ns + np.arange(len(chunk.position)) * nanoseconds(chunk.period_s) - base
-        wanted = np.stack(
-            [np.interp(at, stamps - base, column, right=np.nan) for column in leader.T], axis=1
-        )
+        wanted = np.stack([np.interp(at, stamps - base, column, right=np.nan) for column in leader.T], axis=1)
         chunks.append(chunk)
         gates.append(gate)
         errors.append(chunk.position - wanted)

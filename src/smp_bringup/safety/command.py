@@ -170,7 +170,10 @@ class CommandCore:
             sample, arrival_ns = self._teleop
             if seconds(steady_ns - arrival_ns) <= self._config.source_timeout_s:
                 age_s = seconds(steady_ns - arrival_ns)
-                return lambda ahead_s: (sample.position + sample.velocity * (age_s + ahead_s), sample.velocity)
+                return lambda ahead_s: (
+                    sample.position + sample.velocity * (age_s + ahead_s),
+                    sample.velocity,
+                )
         return None
 
     def _judge(self, source: Source | None, steady_ns: int) -> Verdict:

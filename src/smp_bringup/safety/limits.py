@@ -53,9 +53,7 @@ class Limiter:
         self._jerk = robot.joint_array("jerk") * config.jerk_scale
         grippers = np.array([joint.gripper for joint in robot.joints])
         self._groups = [
-            _Group(np.flatnonzero(mask), robot.control_period_s)
-            for mask in (~grippers, grippers)
-            if mask.any()
+            _Group(np.flatnonzero(mask), robot.control_period_s) for mask in (~grippers, grippers) if mask.any()
         ]
         for group in self._groups:
             group.input.max_velocity = self._velocity[group.index]

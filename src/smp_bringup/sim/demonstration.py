@@ -43,9 +43,7 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
                 merged = leaders.push(arm.name, loop.now_ns, names, leader[robot.arm_slices[arm.name]])
             if merged is not None:
                 wanted = tremor.step(merged)
-                _write_joints(
-                    writer, TELEOP_TOPIC, loop.now_ns, robot.joint_names, wanted.position, wanted.velocity
-                )
+                _write_joints(writer, TELEOP_TOPIC, loop.now_ns, robot.joint_names, wanted.position, wanted.velocity)
                 loop.command.on_teleop(wanted, loop.now_ns)
             loop.advance()
             remaining_s -= robot.control_period_s
@@ -59,7 +57,12 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
 
 
 def _write_joints(
-    writer: BagWriter, topic: str, at_ns: int, names: tuple[str, ...], position: FloatArray, velocity: FloatArray
+    writer: BagWriter,
+    topic: str,
+    at_ns: int,
+    names: tuple[str, ...],
+    position: FloatArray,
+    velocity: FloatArray,
 ) -> None:
     writer.write(topic, JOINT_STATE, at_ns, joint_state_cdr(at_ns, names, position, velocity))
 

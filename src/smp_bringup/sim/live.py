@@ -38,9 +38,7 @@ class LiveRobot:
         self._setpoint, self._held = {}, self.robot.joint_array("home")
         self._operator_start_s = None
         self._operator = (
-            ScriptedOperator(self.world.task, self.world.model, self.world.data, self.robot)
-            if self._scripted
-            else None
+            ScriptedOperator(self.world.task, self.world.model, self.world.data, self.robot) if self._scripted else None
         )
 
     def operate(self) -> str:

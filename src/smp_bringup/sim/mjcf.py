@@ -171,15 +171,13 @@ def _add_cameras(spec: mujoco.MjSpec) -> None:
     for arm in ("left", "right"):
         position = np.array([-0.05, 0.0, 0.13])
         camera = spec.body(f"vx300s_{arm}/gripper_link").add_camera(name=f"wrist_{arm}", pos=position, fovy=60)
-        camera.quat = _looking_at(position, np.array([_TCP_OFFSET_M + 0.03, 0, 0]), up=np.array([0, 0, 1.0]))
+        camera.quat = _looking_at(position, np.array([_TCP_OFFSET_M + 0.03, 0, 0]))
 
 
-def _looking_at(
-    position: np.ndarray, target: np.ndarray, up: np.ndarray = np.array([0, 0, 1.0])
-) -> np.ndarray:
-    """Return the quaternion (4,) of a camera at `position` that looks at `target` (cameras look along -z)."""
+def _looking_at(position: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return the quaternion (4,) of a camera at `position` that looks at `target` (cameras look along -z, z is up)."""
     back = (position - target) / np.linalg.norm(position - target)
-    right = np.cross(up, back)
+    right = np.cross([0.0, 0.0, 1.0], back)
     right /= np.linalg.norm(right)
     quaternion = np.zeros(4)
     mujoco.mju_mat2Quat(quaternion, np.stack([right, np.cross(back, right), back], axis=1).ravel())

@@ -80,7 +80,12 @@ class PolicyDriver:
 
 
 def rollout(
-    world: World, policy: AbstractPolicy, robot: Robot, seed: int, film_s: float = 0.0, other: World | None = None
+    world: World,
+    policy: AbstractPolicy,
+    robot: Robot,
+    seed: int,
+    film_s: float = 0.0,
+    other: World | None = None,
 ) -> EpisodeResult:
     """Run the episode of `seed` to success or the end of its budget.
 

@@ -50,7 +50,13 @@ class Aligner:
         return None
 
     def push_joints(
-        self, arm: str, stamp_ns: int, names: Sequence[str], position: ArrayLike, velocity: ArrayLike, now_ns: int
+        self,
+        arm: str,
+        stamp_ns: int,
+        names: Sequence[str],
+        position: ArrayLike,
+        velocity: ArrayLike,
+        now_ns: int,
     ) -> str | None:
         """Take the joint state of an arm, or return why it is refused."""
         try:

@@ -33,7 +33,12 @@ def check_stamp(stamp_ns: int, previous_ns: int | None, now_ns: int) -> None:
 
 
 def decode_image(
-    encoding: str, height: int, width: int, step: int, data: object, camera_size: tuple[int, int] | None = None
+    encoding: str,
+    height: int,
+    width: int,
+    step: int,
+    data: object,
+    camera_size: tuple[int, int] | None = None,
 ) -> ImageArray:
     """Return the (H, W, 3) RGB image of raw message fields, without copying where the layout allows.
 
@@ -71,9 +76,7 @@ class JointOrder:
         self._seen: tuple[str, ...] = ()
         self._index: list[int] = []
 
-    def map(
-        self, names: Sequence[str], position: ArrayLike, velocity: ArrayLike
-    ) -> tuple[FloatArray, FloatArray]:
+    def map(self, names: Sequence[str], position: ArrayLike, velocity: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Return position and velocity (n,) in the wanted order; extra joints are ignored.
 
         Raises:

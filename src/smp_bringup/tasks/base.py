@@ -73,9 +73,7 @@ def add_free_box(
     )  # fmt: skip
 
 
-def set_free_pose(
-    model: mujoco.MjModel, data: mujoco.MjData, name: str, position: FloatArray, yaw: float
-) -> None:
+def set_free_pose(model: mujoco.MjModel, data: mujoco.MjData, name: str, position: FloatArray, yaw: float) -> None:
     """Put a free body at `position` (3,) [m], turned by `yaw` [rad] about the vertical."""
     start = model.joint(name).qposadr[0]
     data.qpos[start : start + 7] = [*position, np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]

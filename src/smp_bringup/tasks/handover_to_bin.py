@@ -21,10 +21,10 @@ class HandoverToBin(AbstractTask):
         """Add the standing block and the bin."""
         add_free_box(mjcf, "block", _HALF, [0.1, 0.7, 0.2, 1])
         body = mjcf.worldbody.add_body(name="bin", mocap=True)
-        sides = [((0, 0, 0.004), (_BIN, _BIN, 0.004))]
+        sides = [((0.0, 0.0, 0.004), (_BIN, _BIN, 0.004))]
         for sign in (-1, 1):
-            sides.append(((sign * _BIN, 0, _WALL), (0.004, _BIN, _WALL)))
-            sides.append(((0, sign * _BIN, _WALL), (_BIN, 0.004, _WALL)))
+            sides.append(((sign * _BIN, 0.0, _WALL), (0.004, _BIN, _WALL)))
+            sides.append(((0.0, sign * _BIN, _WALL), (_BIN, 0.004, _WALL)))
         for i, (position, half) in enumerate(sides):
             body.add_geom(
                 name=f"bin{i}", type=mujoco.mjtGeom.mjGEOM_BOX, pos=position, size=half,

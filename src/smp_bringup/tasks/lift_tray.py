@@ -30,8 +30,8 @@ class LiftTray(AbstractTask):
         for i, (position, half) in enumerate(_rims()):
             tray.add_geom(name=f"rim{i}", type=box, pos=position, size=half, mass=0.01, **surface)
         for side, sign in (("left", -1), ("right", 1)):
-            position = [sign * _HANDLE, 0, _BAR_Z]
-            tray.add_geom(name=f"handle_{side}", type=box, pos=position, size=_BAR_HALF, mass=0.03, **surface)
+            bar = [sign * _HANDLE, 0, _BAR_Z]
+            tray.add_geom(name=f"handle_{side}", type=box, pos=bar, size=_BAR_HALF, mass=0.03, **surface)
         add_free_box(mjcf, "load", (_BLOCK, _BLOCK, _BLOCK), [0.9, 0.6, 0.1, 1], mass=0.03)
 
     def place(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:

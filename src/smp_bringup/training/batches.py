@@ -34,9 +34,7 @@ class Batches:
         images, shifts = {}, {}
         for name in self._config.cameras:
             images[name], shifts[name] = self._images(self._data.images[name], windows, rng)
-        return Batch(
-            images, shifts, torch.from_numpy(self._state[windows]), torch.from_numpy(self._action[frames])
-        )
+        return Batch(images, shifts, torch.from_numpy(self._state[windows]), torch.from_numpy(self._action[frames]))
 
     def _images(self, store: ImageArray, windows: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Return images (2B, To, h, w, 3) moved by up to a few pixels, and by how much in keypoint units."""

@@ -88,7 +88,9 @@ def load_dataset(
         BagError: not one bag is usable.
     """
     key = hashlib.sha256(
-        json.dumps([[str(f) for f in folders], robot.fingerprint(tuple(c.name for c in robot.cameras)), horizon]).encode()
+        json.dumps(
+            [[str(f) for f in folders], robot.fingerprint(tuple(c.name for c in robot.cameras)), horizon]
+        ).encode()
     ).hexdigest()[:16]
     target = cache / key
     if not (target / "index.json").exists():

@@ -82,9 +82,7 @@ def _smp(network: SmpNet, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
     return out
 
 
-def _reconstruction(
-    network: SmpNet, residual: Tensor, basis: Tensor, mean: Tensor, epsilon: float
-) -> Tensor:
+def _reconstruction(network: SmpNet, residual: Tensor, basis: Tensor, mean: Tensor, epsilon: float) -> Tensor:
     """L_recon with z_rec = B^T r / (g + eps): moves the basis, and makes the gate pay for what it leaves out.
 
     The residual is measured in units of its running RMS, which keeps the trade between
@@ -114,7 +112,8 @@ def _coefficients(
     noisy, embedding = noiser(clean)
     predicted = network.experts(feature, noisy * mask.unsqueeze(1), mask, embedding)
     error = (predicted - clean).square().mean(1) * mask
-    return error.sum() / mask.sum()
+    out: Tensor = error.sum() / mask.sum()
+    return out
 
 
 def _random_active(mean: Tensor) -> Tensor:

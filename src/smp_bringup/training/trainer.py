@@ -43,7 +43,7 @@ class Trainer:
     def __init__(self, run: RunConfig, data: Dataset, robot: Robot, seed: int, out: Path) -> None:
         self._run, self._seed, self._out = run, seed, out
         torch.manual_seed(seed)
-        self.network = build_network(run.policy, robot.dof).to(memory_format=torch.channels_last)
+        self.network = build_network(run.policy, robot.dof)
         self._ema = Ema(self.network, run.training.ema)
         self._optimizer = torch.optim.AdamW(
             self.network.parameters(), run.training.learning_rate, weight_decay=run.training.weight_decay

@@ -1,0 +1,11 @@
+#!/bin/sh
+# An editable install places no data files: link them, so that AMENT_PREFIX_PATH=.venv serves `ros2 launch` too.
+venv=$1
+here=$(pwd)
+index=$venv/share/ament_index/resource_index/packages
+share=$venv/share/smp_bringup
+lib=$venv/lib/smp_bringup
+mkdir -p "$index" "$share" "$lib"
+cp resource/smp_bringup "$index/smp_bringup"
+for name in package.xml launch config models; do ln -sfn "$here/$name" "$share/$name"; done
+for node in resource/bin/*; do cp "$node" "$lib/"; done
