@@ -1,11 +1,22 @@
 """Inverse kinematics of one arm of a MuJoCo model by damped least squares."""
 
+import os
 from collections.abc import Sequence
 
-import mujoco
 import numpy as np
 
+from smp_bringup.errors import InstallError
 from smp_bringup.types import FloatArray
+
+try:
+    import mujoco
+except ModuleNotFoundError as error:
+    raise InstallError(f"MuJoCo is not installed ({error}): run make setup") from error
+except Exception as error:  # MuJoCo loads its GL library when it is imported; each one fails in its own way
+    raise InstallError(
+        f"MuJoCo finds no OpenGL (MUJOCO_GL={os.environ.get('MUJOCO_GL')}: {error}); "
+        "on Debian or Ubuntu run: apt-get install libegl1 libgl1-mesa-dri (or libosmesa6 and MUJOCO_GL=osmesa)"
+    ) from error
 
 _ROTATION_WEIGHT = 0.05
 """One radian of rotation counts as much as so many metres, squared."""
