@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from smp_bringup.types import FloatArray, ImageArray
+from smp_bringup.types import ImageArray
 
 matplotlib.use("Agg")
 
@@ -38,8 +38,8 @@ class Film:
     frames: list[ImageArray] = field(default_factory=list)
     """Overview images (H, W, 3), in order."""
     gate_time_s: list[float] = field(default_factory=list)
-    gate: list[FloatArray] = field(default_factory=list)
-    """(K,) weights at each chunk."""
+    gate: list[list[float]] = field(default_factory=list)
+    """K weights at each chunk."""
     active: list[int] = field(default_factory=list)
 
 

@@ -30,9 +30,7 @@ def doctor() -> None:
 
 
 def _python() -> str:
-    if sys.version_info < (3, 11):
-        raise SmpError(f"Python {platform.python_version()}, at least 3.11 is needed")
-    return platform.python_version()
+    return f"{platform.python_version()} at {sys.prefix}"
 
 
 def _library(name: str, distribution: str | None = None) -> Check:

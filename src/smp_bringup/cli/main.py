@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from smp_bringup import __version__
-from smp_bringup.cli import doctor, evaluate, record, replay, train, up
+from smp_bringup.cli import demo, doctor, evaluate, record, replay, train, up
 from smp_bringup.errors import EXIT_CODE, SmpError
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Learned two-arm manipulation: record, train, evaluate, replay, and run on ROS 2.",
 )  # fmt: skip
+app.command("demo")(demo.demo)
 app.command("record")(record.record)
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)

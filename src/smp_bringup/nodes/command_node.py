@@ -42,6 +42,7 @@ class CommandNode(Node):
         ]
         self._state = self.create_publisher(DiagnosticArray, "/command/state", qos.STATE)
         self._said: tuple[Mode, str, str] | None = None
+        self._followed_ns: int | None = None
         self._said_ns, self._cycles, self._late_ms, self._last_ns = 0, 0, 0.0, 0
         self._subscribe()
         self._serve()
@@ -130,11 +131,13 @@ class CommandNode(Node):
         self._say(output, steady)
 
     def _say(self, output: CommandOutput, steady: int) -> None:
-        """Publish mode and verdict ten times a second, and at once when they change."""
+        """Publish mode and verdict ten times a second, and at once when they or the chunk in execution change."""
         key = (output.mode, output.verdict.check, output.verdict.severity.name)
+        fresh = output.chunk_stamp_ns != self._followed_ns
+        self._followed_ns = output.chunk_stamp_ns
         if key != self._said:
             self.get_logger().info(f"{output.mode.value}: {output.verdict.check} {output.verdict.reason}".rstrip(" :"))
-        elif steady - self._said_ns < _STATE_PERIOD_NS:
+        elif not fresh and steady - self._said_ns < _STATE_PERIOD_NS:
             return
         self._said, self._said_ns = key, steady
         values = {

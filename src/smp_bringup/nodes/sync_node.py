@@ -59,7 +59,8 @@ class SyncNode(Node):
 
     def _publish(self) -> None:
         for aligned in self._aligner.pop():
-            self._skew_ms = {name: skew / 1e6 for name, skew in aligned.skew_ns.items()}
+            for name, skew in aligned.skew_ns.items():
+                self._skew_ms[name] = max(self._skew_ms.get(name, 0.0), abs(skew) / 1e6)
             self._send(to_observation_size(aligned, self._robot))
 
     def _send(self, aligned: AlignedSet) -> None:
@@ -74,7 +75,9 @@ class SyncNode(Node):
             self.get_logger().error(f"{stream}: refused: {one_line(cause)}", throttle_duration_sec=1.0)
 
     def _report(self) -> dict[str, object]:
+        """Return the counters, and the largest skew of each camera since the last report."""
         skew = {f"skew_ms/{name}": round(ms, 3) for name, ms in self._skew_ms.items()}
+        self._skew_ms = {}
         return {**self._aligner.counters, **skew}
 
 

@@ -92,7 +92,13 @@ def _to_onnx(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], ou
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the TorchScript exporter warns that it is not the newest
         torch.onnx.export(
-            module, inputs, buffer, input_names=names, output_names=outputs, opset_version=OPSET, dynamo=False
+            module,
+            inputs,
+            buffer,  # type: ignore[arg-type]
+            input_names=names,
+            output_names=outputs,
+            opset_version=OPSET,
+            dynamo=False,
         )
     return buffer.getvalue()
 

@@ -1,7 +1,6 @@
 """Exponential moving average of the weights: what is evaluated and shipped."""
 
 import copy
-
 from typing import Generic, TypeVar
 
 import torch

@@ -41,15 +41,18 @@ def model_card(run: RunConfig, data: Dataset, trained: Trained, bags: str, seed:
     """Return the README.md of a checkpoint: data, command, settings, time and held-out losses."""
     held = {k: v for k, v in trained.metrics.items() if k.startswith("held_out/")}
     size = sum(p.numel() for p in trained.network.parameters())
+    skipped, settings = len(data.skipped), run.training
+    command = f"smp train --bags {bags} --policy {run.policy.kind} --steps {settings.steps} --seed {seed}"
+    steps, minutes = trained.metrics["steps"], trained.metrics["seconds"] / 60
     rows = "\n".join(f"| {name.removeprefix('held_out/')} | {value:.5f} |" for name, value in held.items())
     return f"""# {run.policy.kind} policy
 
 | | |
 |---|---|
-| data | {len(data.starts) - 1} demonstrations, {len(data.state)} frames, from `{bags}` ({len(data.skipped)} bags skipped) |
+| data | {len(data.starts) - 1} demonstrations, {len(data.state)} frames, from `{bags}` ({skipped} bags skipped) |
 | inputs | cameras {", ".join(run.policy.cameras)}; joint positions; nothing else |
-| command | `smp train --bags {bags} --policy {run.policy.kind} --steps {run.training.steps} --seed {seed}` |
-| training | {trained.metrics["steps"]:.0f} steps of {2 * run.training.pairs} samples, {trained.metrics["seconds"] / 60:.1f} minutes |
+| command | `{command}` |
+| training | {steps:.0f} steps of {2 * settings.pairs} samples, {minutes:.1f} minutes |
 | parameters | {size / 1e6:.2f} M |
 
 | held-out loss | |

@@ -1,0 +1,99 @@
+"""`smp demo`: the shipped policy on the simulated robot, through the real graph, in real time."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smp_bringup.cli.show import console, task_names, write_json
+
+if TYPE_CHECKING:
+    from smp_bringup.bench.report import Film
+
+
+def demo(
+    task: Annotated[str, typer.Option(help="Comma-separated tasks, or all.")] = "all",
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the layouts; never met in training.")] = 0,
+    model: Annotated[str, typer.Option(help="Shipped model, or a path to a checkpoint folder.")] = "smp_aloha",
+    json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the report and the log.")] = Path("out/demo"),
+    robot: Annotated[str, typer.Option(help="Robot in config/robots.")] = "aloha",
+) -> None:
+    """Start simulator, sync, policy and command as processes, run every task, and write a report."""
+    from rich.live import Live
+
+    from smp_bringup.bench.report import write_report
+    from smp_bringup.graph import build_graph
+    from smp_bringup.launcher import Graph
+    from smp_bringup.pipeline import build_policy
+    from smp_bringup.policy.checkpoint import find_model
+    from smp_bringup.robot import load_robot
+
+    names, body = task_names(task), load_robot(robot)
+    folder = find_model(model)
+    replan_s = build_policy(folder, body).config.replan_s
+    out.mkdir(parents=True, exist_ok=True)
+    graph = build_graph(robot=robot, model=str(folder), sim=True, task=names[0], seed=seed)
+    with Graph(graph, out / "graph.log") as running, Live(console=console, refresh_per_second=8) as live:
+        from smp_bringup.nodes.live_demo import run_live
+
+        films, figures = run_live(
+            running, body, replan_s, names, episodes, seed,
+            lambda film, client, monitor: live.update(_line(film, monitor.active, client.command_state)),
+        )  # fmt: skip
+    tasks = _counts(films)
+    _print(tasks, figures)
+    header = ("task", "success", "95 % interval", "median time [s]")
+    rows = [(n, f"{t['successes']}/{t['episodes']}", t["interval"], t["median_time_s"]) for n, t in tasks.items()]
+    measured = [(k, v) for k, v in figures.items()]
+    write_report(out / "report.html", f"smp demo: {model}", [(header, rows), (("figure", "value"), measured)], films)
+    write_json(json, {"model": model, "seed": seed, "tasks": tasks, **figures})
+    console.print(f"report: {out / 'report.html'}")
+
+
+def _line(film: "Film", active: Sequence[int], command: dict[str, str]) -> str:
+    experts = active[-1] if active else 0
+    return (
+        f"{film.task}  seed {film.seed}  {film.time_s:5.1f} s  active experts {experts}  "
+        f"{command.get('mode', '')} {command.get('reason', '')}"
+    )
+
+
+def _counts(films: "Sequence[Film]") -> dict[str, dict[str, Any]]:
+    from statistics import median
+
+    from smp_bringup.bench.stats import wilson
+
+    out: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(film.task for film in films):
+        mine = [film for film in films if film.task == name]
+        times = [film.time_s for film in mine if film.success]
+        low, high = wilson(len(times), len(mine))
+        out[name] = {
+            "episodes": len(mine),
+            "successes": len(times),
+            "interval": [round(low, 3), round(high, 3)],
+            "median_time_s": round(median(times), 2) if times else None,
+        }
+    return out
+
+
+def _print(tasks: dict[str, dict[str, Any]], figures: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table("task", "success", "95 % interval", "median time [s]")
+    for name, row in tasks.items():
+        low, high = row["interval"]
+        share = f"{row['successes']}/{row['episodes']}"
+        table.add_row(name, share, f"{low:.2f} - {high:.2f}", str(row["median_time_s"] or "-"))
+    console.print(table)
+    latency = ", ".join(f"{k} {v['p50']} / {v['p99']}" for k, v in figures["latency_ms"].items())
+    console.print(f"latency p50 / p99 [ms]: {latency}")
+    command, skew = figures["command"], figures["sync_skew_ms"]
+    console.print(
+        f"sync skew {skew['p50']} / {skew['p99']} ms; commands {command['rate_hz']} Hz, longest gap "
+        f"{command['max_gap_ms']} ms; active experts {figures['active_experts']['mean']}; "
+        f"deadline misses {figures['deadline_misses']}"
+    )
