@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smp_bringup.action.chunk_buffer import ChunkBuffer
+from smp_bringup.types import ActionChunk
+
+MS = 1_000_000
+
+
+def chunk(stamp_ms=0, steps=16, dof=2, value=None):
+    rows = np.arange(steps)[:, None] * np.ones(dof) * 0.01 if value is None else value
+    return ActionChunk(stamp_ms * MS, 0.04, rows)
+
+
+@given(st.integers(0, 15))
+def test_sampling_at_a_knot_returns_the_knot(k):
+    buffer = ChunkBuffer(2)
+    assert buffer.put(chunk(value=np.random.default_rng(k).normal(size=(16, 2))), 0) is None
+    position, _ = buffer.sample(k * 40 * MS)
+    np.testing.assert_allclose(position, buffer._chunk.position[k])
+
+
+def test_a_straight_line_is_followed_with_its_slope():
+    buffer = ChunkBuffer(2)
+    buffer.put(chunk(), 0)
+    for ms in range(0, 600, 7):
+        position, velocity = buffer.sample(ms * MS)
+        np.testing.assert_allclose(position, ms / 40 * 0.01)
+        np.testing.assert_allclose(velocity, 0.25)
+
+
+def test_velocity_is_continuous_at_the_knots(rng):
+    buffer = ChunkBuffer(2)
+    buffer.put(chunk(value=rng.normal(size=(16, 2))), 0)
+    for k in range(1, 15):
+        before, after = buffer.sample(k * 40 * MS - 1), buffer.sample(k * 40 * MS + 1)
+        np.testing.assert_allclose(before[1], after[1], atol=1e-3)
+
+
+def test_outside_the_chunk_there_is_nothing():
+    buffer = ChunkBuffer(2)
+    assert buffer.sample(0) is None
+    buffer.put(chunk(1000), 1000 * MS)
+    assert buffer.sample(999 * MS) is None
+    assert buffer.sample(1600 * MS) is not None
+    assert buffer.sample(1601 * MS) is None
+    position, velocity = buffer.sample_held(5000 * MS)
+    np.testing.assert_allclose(position, 0.15)
+    np.testing.assert_allclose(velocity, 0)
+    buffer.clear()
+    assert buffer.sample(1000 * MS) is None
+    with pytest.raises(ValueError, match="no chunk"):
+        buffer.sample_held(0)
+
+
+@pytest.mark.parametrize(
+    ("bad", "cause"),
+    [
+        (chunk(dof=1), "shape"),
+        (chunk(steps=1), "shape"),
+        (ActionChunk(0, 0.04, np.zeros(4)), "shape"),
+        (chunk(value=np.full((16, 2), np.nan)), "nonfinite"),
+        (ActionChunk(0, 0.0, np.zeros((16, 2))), "nonfinite"),
+        (chunk(-10_000), "late"),
+    ],
+)
+def test_bad_chunks_are_refused_and_the_old_one_goes_on(bad, cause):
+    buffer = ChunkBuffer(2)
+    buffer.put(chunk(-100), 0)
+    refused = buffer.put(bad, 0)
+    assert refused in (cause, "older")
+    assert buffer.stamp_ns == -100 * MS
+    assert ChunkBuffer(2).put(bad, 0) == cause
+
+
+@given(st.integers(0, 15), st.integers(0, 13))
+def test_one_bad_number_anywhere_refuses_the_whole_chunk(k, joint):
+    """F20."""
+    rows = np.zeros((16, 14))
+    rows[k, joint] = np.nan
+    assert ChunkBuffer(14).put(ActionChunk(0, 0.04, rows), 0) == "nonfinite"

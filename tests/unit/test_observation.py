@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from smp_bringup.errors import ModelError
+from smp_bringup.observation.assembler import Assembler
+from smp_bringup.observation.builder import to_observation_size
+from smp_bringup.observation.images import resize
+from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.observation.observer import Observer
+from smp_bringup.sync.history import History
+from smp_bringup.types import AlignedSet, JointSample
+
+MS = 1_000_000
+
+
+def aligned(robot, at_ms):
+    images = {c.name: np.full((c.height, c.width, 3), at_ms % 256, np.uint8) for c in robot.cameras}
+    return AlignedSet(at_ms * MS, images, np.full(robot.dof, at_ms / 1e3), np.zeros(robot.dof))
+
+
+def test_resizing_averages_areas_and_keeps_what_fits(rng):
+    image = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    assert resize(image, 8, 8) is image
+    half = resize(image, 4, 4)
+    np.testing.assert_allclose(half, image.reshape(4, 2, 4, 2, 3).mean((1, 3)), atol=1)
+
+
+def test_images_take_the_sizes_of_the_robot_file(robot):
+    small = to_observation_size(aligned(robot, 40), robot)
+    for camera in robot.cameras:
+        assert small.images[camera.name].shape == (camera.observation_height, camera.observation_width, 3)
+
+
+def test_history_goes_by_stamps_not_by_calls(robot):
+    history = History(steps=3, period_s=0.04)
+    seen = [history.push(aligned(robot, ms)) for ms in (0, 20, 40, 60, 80, 100)]
+    assert seen[:4] == [None] * 4
+    np.testing.assert_allclose(seen[4].position[:, 0], [0.0, 0.04, 0.08])
+    np.testing.assert_allclose(seen[5].position[:, 0], [0.02, 0.06, 0.1])
+
+
+def test_history_starts_afresh_when_time_jumps_back(robot):
+    history = History(steps=2, period_s=0.04)
+    for ms in (5000, 5040):
+        history.push(aligned(robot, ms))
+    assert history.push(aligned(robot, 5020)) is None
+    assert history.push(aligned(robot, 40)) is None
+    assert history.push(aligned(robot, 80)).stamp_ns == 80 * MS
+
+
+def test_observations_are_due_once_per_replanning_period(robot):
+    observer = Observer(robot, steps=1, replan_s=0.16)
+    due = [ms for ms in range(0, 800, 40) if observer.push(aligned(robot, ms)) is not None]
+    assert due == [0, 160, 320, 480, 640]
+    observer.clear()
+    assert observer.push(aligned(robot, 40)) is not None
+
+
+def test_parts_are_joined_by_identical_stamp_in_any_order(robot):
+    assembler = Assembler(("a", "b"))
+    image = np.zeros((2, 2, 3), np.uint8)
+    joints = JointSample(5, np.ones(3), np.zeros(3))
+    assert assembler.push_image("b", 5, image) is None
+    assert assembler.push_joints(joints) is None
+    assert assembler.push_image("a", 6, image) is None
+    whole = assembler.push_image("a", 5, image)
+    assert whole is not None
+    assert whole.stamp_ns == 5
+    assert set(whole.images) == {"a", "b"}
+
+
+def test_stamps_that_never_complete_are_given_up():
+    assembler = Assembler(("a", "b"))
+    for stamp in range(100):
+        assembler.push_image("a", stamp, np.zeros((1, 1, 3), np.uint8))
+    assert assembler.incomplete == 92
+
+
+def test_normalising_and_back_is_the_identity(rng):
+    data = rng.normal(size=(100, 5)) * [1, 2, 0, 3, 1e-9]
+    normalizer = Normalizer.from_data(data)
+    value = normalizer.normalise(data)
+    assert np.abs(value).max() <= 1 + 1e-12
+    np.testing.assert_allclose(normalizer.denormalise(value), data, atol=1e-12)
+    again = Normalizer.from_dict(normalizer.to_dict(), 5)
+    np.testing.assert_array_equal(again.center, normalizer.center)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{}, {"center": [0], "half_range": [1]}, {"center": [0, float("nan")], "half_range": [1, 1]},
+     {"center": [0, 0], "half_range": [1, 0]}, {"center": "x", "half_range": [1, 1]}],
+)  # fmt: skip
+def test_bad_normalisers_are_refused(bad):
+    with pytest.raises(ModelError):
+        Normalizer.from_dict(bad, 2)
