@@ -1,14 +1,23 @@
-"""Fixtures of all tests: one seed, one robot, and DDS that never leaves this machine."""
+"""Fixtures of all tests: one seed, one robot, small checkpoints, and DDS that never leaves this machine."""
 
 import os
 
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from smp_bringup.policy.config import EncoderConfig, PolicyConfig
 from smp_bringup.robot import Robot, load_robot
+
+SMALL = PolicyConfig(
+    "smp", ("overview", "wrist_left"), width=32, depth=1, experts=4, expert_width=16, expert_depth=1,
+    encoder=EncoderConfig(channels=(4, 8), keypoints=4, feature=32),
+)  # fmt: skip
+"""A policy that trains a step and runs in milliseconds."""
 
 
 @pytest.fixture
@@ -21,3 +30,30 @@ def rng() -> np.random.Generator:
 def robot() -> Robot:
     """The shipped robot."""
     return load_robot("aloha")
+
+
+@pytest.fixture(scope="session")
+def small_policies():
+    """Settings of one small policy of each kind."""
+    return {kind: replace(SMALL, kind=kind) for kind in ("smp", "diffusion")}
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory, robot, small_policies):
+    """Per kind: the folder of a small checkpoint with random weights, and its network."""
+    import torch
+
+    from smp_bringup.observation.normalizer import Normalizer
+    from smp_bringup.policy.networks import build_network
+    from smp_bringup.training.save import save_checkpoint
+    from smp_bringup.training.trainer import Trained
+
+    out = {}
+    for kind, config in small_policies.items():
+        torch.manual_seed(3)
+        network = build_network(config, robot.dof)
+        normalizer = Normalizer(np.array(robot.joint_array("home")), np.full(robot.dof, 0.5))
+        folder = tmp_path_factory.mktemp(kind) / "model"
+        save_checkpoint(Trained(network, normalizer, {"steps": 0.0}), robot, folder, "# random weights\n")
+        out[kind] = folder, network
+    return out

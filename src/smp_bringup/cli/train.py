@@ -37,7 +37,7 @@ def train(
         data = load_dataset(
             found,
             robot,
-            run.policy.horizon,
+            run.policy,
             bags.parent / "cache",
             lambda n, total: bar.update(line, completed=n),
         )

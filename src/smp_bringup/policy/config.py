@@ -18,13 +18,14 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the losses of SMP (paper, equation 6) and of the mean head."""
+    """Weights of the losses of SMP (paper, equation 6), of its mean head, and of the foresight of every policy."""
 
     coefficient: float = field(default=0.2, metadata=spec(ge=0))
     reconstruction: float = field(default=0.1, metadata=spec(ge=0))
     gate: float = field(default=0.02, metadata=spec(ge=0))
     align: float = field(default=0.1, metadata=spec(ge=0))
     mean: float = field(default=10.0, metadata=spec(ge=0))
+    foresight: float = field(default=1.0, metadata=spec(ge=0))
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,9 @@ class PolicyConfig:
     """K."""
     expert_width: int = field(default=192, metadata=spec(ge=8, le=8192))
     expert_depth: int = field(default=2, metadata=spec(ge=1, le=64))
+    foresight_s: tuple[float, ...] = (0.8, 1.6, 2.4, 3.2)
+    """In training the feature also predicts the demonstrator's pose so long ahead [s], which is where the eyes
+    learn to locate what will be grasped; the bag is all that it takes, and deployment does without it."""
     reference: str = field(default="mean", metadata=spec(choices=("mean", "state")))
     """What the experts' contributions are added to: a mean head mu(s), or the present joint state."""
     encoder: EncoderConfig = EncoderConfig()

@@ -19,6 +19,7 @@ class DiffusionNet(nn.Module):
         super().__init__()
         self.config, self.dof = config, dof
         self.encoder = Encoder(config.encoder, config.cameras, config.observation_steps, dof)
+        self.foresight = nn.Linear(config.encoder.feature, len(config.foresight_s) * dof)
         chunk = config.horizon * dof
         size = chunk + config.encoder.feature + EMBEDDING
         self.denoiser = ResidualMlp(size, config.width, config.depth, chunk)
@@ -37,6 +38,7 @@ class SmpNet(nn.Module):
         self.config, self.dof = config, dof
         feature, k, chunk = config.encoder.feature, config.experts, config.horizon * dof
         self.encoder = Encoder(config.encoder, config.cameras, config.observation_steps, dof)
+        self.foresight = nn.Linear(feature, len(config.foresight_s) * dof)
         if config.reference == "mean":
             self.mean = ResidualMlp(feature, config.width, config.depth, chunk)
         self.basis = Basis(feature, dof, k)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mcap.exceptions import McapError
 from mcap.reader import make_reader
 from rosbags.rosbag2 import Reader, ReaderError
 
@@ -60,7 +59,14 @@ class Bag:
         for file in self.files:
             reading = _mcap_messages if file.suffix == ".mcap" else _sqlite_messages
             for topic, log_ns, cdr in reading(file, self.path, topics):
-                yield topic, log_ns, typestore().deserialize_cdr(cdr, self.types[topic])
+                yield topic, log_ns, self._decode(topic, cdr)
+
+    def _decode(self, topic: str, cdr: bytes) -> Any:
+        try:
+            return typestore().deserialize_cdr(cdr, self.types[topic])
+        except Exception as error:  # foreign bytes
+            kind = self.types[topic]
+            raise BagError(f"bag '{self.path}': a message on {topic} is no {kind}: {one_line(error)}") from error
 
 
 def open_bag(path: Path) -> Bag:
@@ -122,7 +128,9 @@ def _open_mcap(path: Path, files: tuple[Path, ...]) -> Bag:
                 for attachment in reader.iter_attachments():
                     if attachment.name == ROBOT_ATTACHMENT:
                         robot_yaml = attachment.data.decode("utf-8")
-        except (McapError, ValueError, KeyError, EOFError) as error:
+        except BagError:
+            raise
+        except Exception as error:  # foreign bytes: the libraries below raise whatever they trip over
             raise BagError(f"bag '{file}' cannot be read: {one_line(error)}") from error
     return Bag(path, files, types, episode, robot_yaml)
 
@@ -142,10 +150,9 @@ def _mcap_messages(file: Path, bag: Path, topics: set[str]) -> Iterator[tuple[st
             reader = make_reader(stream, validate_crcs=True)
             for _, channel, message in reader.iter_messages(topics=list(topics)):
                 yield channel.topic, message.log_time, message.data
-    except (McapError, EOFError) as error:
-        raise BagError(
-            f"bag '{file}': a chunk fails its CRC or is cut; refusing to use it ({one_line(error)})"
-        ) from error
+    except Exception as error:  # foreign bytes
+        reason = one_line(error) or type(error).__name__
+        raise BagError(f"bag '{file}': a chunk fails its CRC or is cut; refusing to use it ({reason})") from error
 
 
 def _sqlite_messages(file: Path, bag: Path, topics: set[str]) -> Iterator[tuple[str, int, bytes]]:

@@ -25,6 +25,7 @@ class Batches:
         self._frames = np.concatenate(spans)
         self._state = normalizer.normalise(data.state).astype(np.float32)
         self._action = normalizer.normalise(data.action).astype(np.float32)
+        self._foresight = normalizer.normalise(data.foresight).astype(np.float32)
 
     def draw(self, pairs: int, rng: np.random.Generator) -> Batch:
         """Return `pairs` pairs of consecutive samples."""
@@ -34,7 +35,8 @@ class Batches:
         images, shifts = {}, {}
         for name in self._config.cameras:
             images[name], shifts[name] = self._images(self._data.images[name], windows, rng)
-        return Batch(images, shifts, torch.from_numpy(self._state[windows]), torch.from_numpy(self._action[frames]))
+        state, action, ahead = self._state[windows], self._action[frames], self._foresight[frames]
+        return Batch(images, shifts, torch.from_numpy(state), torch.from_numpy(action), torch.from_numpy(ahead))
 
     def _images(self, store: ImageArray, windows: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Return images (2B, To, h, w, 3) moved by up to a few pixels, and by how much in keypoint units."""

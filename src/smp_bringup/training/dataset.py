@@ -12,9 +12,10 @@ import numpy as np
 
 from smp_bringup.errors import BagError, SmpError
 from smp_bringup.observation.builder import to_observation_size
+from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.replay.aligned import aligned_sets, leader_trajectory
 from smp_bringup.replay.reader import open_bag
-from smp_bringup.robot import Robot, load_robot
+from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray, ImageArray, nanoseconds
 
 _MIN_FRAMES = 8
@@ -30,6 +31,8 @@ class Episode:
     """(N, J) measured."""
     action: FloatArray
     """(N, T, J): leader positions at stamp + k * period, the last held after the end."""
+    foresight: FloatArray
+    """(N, F, J): leader positions further ahead."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Dataset:
     """(N, J)."""
     action: FloatArray
     """(N, T, J)."""
+    foresight: FloatArray
+    """(N, F, J)."""
     starts: np.ndarray
     """(E + 1,) first frame of each episode, and N."""
     skipped: tuple[str, ...]
@@ -54,8 +59,8 @@ class Dataset:
         return np.stack([np.maximum(frames - k, first) for k in reversed(range(steps))], axis=1)
 
 
-def read_episode(folder: Path, robot: Robot, horizon: int) -> Episode:
-    """Return the demonstration in a bag.
+def read_episode(folder: Path, robot: Robot, policy: PolicyConfig) -> Episode:
+    """Return the demonstration in a bag, with the targets that `policy` learns from.
 
     Raises:
         BagError: it did not succeed, is too short, or cannot be read.
@@ -67,18 +72,19 @@ def read_episode(folder: Path, robot: Robot, horizon: int) -> Episode:
     if len(sets) < _MIN_FRAMES:
         raise BagError(f"bag '{folder}' has {len(sets)} aligned frames, at least {_MIN_FRAMES} are needed")
     stamps, leader = leader_trajectory(bag, robot)
-    ahead = np.arange(horizon) * nanoseconds(robot.action_period_s)
-    at = np.array([s.stamp_ns for s in sets])[:, None] + ahead
+    ahead_s = [*(np.arange(policy.horizon) * robot.action_period_s), *policy.foresight_s]
+    at = np.array([s.stamp_ns for s in sets])[:, None] + np.array([nanoseconds(s) for s in ahead_s])
     base = stamps[0]  # interpolation in double precision needs small numbers
-    action = np.stack([np.interp(at - base, stamps - base, column) for column in leader.T], axis=-1)
+    target = np.stack([np.interp(at - base, stamps - base, column) for column in leader.T], axis=-1)
     images = {c.name: np.stack([s.images[c.name] for s in sets]) for c in robot.cameras}
-    return Episode(images, np.stack([s.position for s in sets]), action)
+    action, foresight = np.split(target, [policy.horizon], axis=1)
+    return Episode(images, np.stack([s.position for s in sets]), action, foresight)
 
 
 def load_dataset(
     folders: Sequence[Path],
     robot: Robot,
-    horizon: int,
+    policy: PolicyConfig,
     cache: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Dataset:
@@ -87,29 +93,27 @@ def load_dataset(
     Raises:
         BagError: not one bag is usable.
     """
-    key = hashlib.sha256(
-        json.dumps(
-            [[str(f) for f in folders], robot.fingerprint(tuple(c.name for c in robot.cameras)), horizon]
-        ).encode()
-    ).hexdigest()[:16]
-    target = cache / key
+    seen = robot.fingerprint(tuple(c.name for c in robot.cameras))
+    parts = [[str(f) for f in folders], seen, policy.horizon, policy.foresight_s]
+    target = cache / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     if not (target / "index.json").exists():
-        _build(folders, robot, horizon, target, progress)
+        _build(folders, robot, policy, target, progress)
     index = json.loads((target / "index.json").read_text())
     images = {c.name: np.load(target / f"{c.name}.npy", mmap_mode="r") for c in robot.cameras}
-    state, action = np.load(target / "state.npy"), np.load(target / "action.npy")
-    return Dataset(images, state, action, np.array(index["starts"]), tuple(index["skipped"]))
+    state, action, foresight = (np.load(target / f"{name}.npy") for name in ("state", "action", "foresight"))
+    return Dataset(images, state, action, foresight, np.array(index["starts"]), tuple(index["skipped"]))
 
 
 def _build(
-    folders: Sequence[Path], robot: Robot, horizon: int, target: Path, progress: Callable[[int, int], None]
+    folders: Sequence[Path], robot: Robot, policy: PolicyConfig, target: Path, progress: Callable[[int, int], None]
 ) -> None:
-    """Read all bags in two passes' worth of one: episodes are appended to raw files as they come."""
+    """Read every bag once; images go straight to disk, so that they need not fit into memory."""
     target.mkdir(parents=True, exist_ok=True)
     files = {c.name: (target / f"{c.name}.raw").open("wb") for c in robot.cameras}
-    states, actions, starts, skipped = [], [], [0], []
+    arrays: dict[str, list[np.ndarray]] = {"state": [], "action": [], "foresight": []}
+    starts, skipped = [0], []
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        jobs = pool.map(_read, [(str(f), robot.name, horizon) for f in folders], chunksize=4)
+        jobs = pool.map(_read, [(folder, robot, policy) for folder in folders], chunksize=4)
         for done, result in enumerate(jobs, 1):
             progress(done, len(folders))
             if isinstance(result, str):
@@ -117,26 +121,25 @@ def _build(
                 continue
             for name, file in files.items():
                 file.write(result.images[name].tobytes())
-            states.append(result.state.astype(np.float32))
-            actions.append(result.action.astype(np.float32))
+            for name, parts in arrays.items():
+                parts.append(getattr(result, name).astype(np.float32))
             starts.append(starts[-1] + len(result.state))
     for file in files.values():
         file.close()
-    if not states:
+    if len(starts) == 1:
         raise BagError(f"none of {len(folders)} bags can be trained on; the first: {skipped[0]}")
     for camera in robot.cameras:
         shape = (starts[-1], camera.observation_height, camera.observation_width, 3)
         raw = target / f"{camera.name}.raw"
         np.save(target / f"{camera.name}.npy", np.memmap(raw, np.uint8, "r", shape=shape))
         raw.unlink()
-    np.save(target / "state.npy", np.concatenate(states))
-    np.save(target / "action.npy", np.concatenate(actions))
+    for name, parts in arrays.items():
+        np.save(target / f"{name}.npy", np.concatenate(parts))
     (target / "index.json").write_text(json.dumps({"starts": starts, "skipped": skipped}))
 
 
-def _read(job: tuple[str, str, int]) -> Episode | str:
-    folder, robot, horizon = job
+def _read(job: tuple[Path, Robot, PolicyConfig]) -> Episode | str:
     try:
-        return read_episode(Path(folder), load_robot(robot), horizon)
+        return read_episode(*job)
     except SmpError as error:
         return str(error)

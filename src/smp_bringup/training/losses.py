@@ -13,6 +13,8 @@ from smp_bringup.policy.networks import DiffusionNet, Network, SmpNet
 from smp_bringup.policy.router import align_loss, mean_gate
 
 _RUNNING = 0.01
+_PRECISE = 0.1
+"""Errors below it are squared, larger ones count by their size (normalised units)."""
 _RECON_SIGMA = 0.3
 """sigma_a of L_recon, in units of the residual's RMS."""
 
@@ -29,6 +31,8 @@ class Batch:
     """(2B, To, J)."""
     action: Tensor
     """(2B, T, J)."""
+    foresight: Tensor
+    """(2B, F, J)."""
 
 
 class Noiser:
@@ -49,21 +53,23 @@ class Noiser:
 
 def losses(network: Network, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
     """Return the weighted losses by name; their sum is what is minimised."""
+    feature = network.encoder(batch.images, batch.state, batch.shifts).float()
     if isinstance(network, DiffusionNet):
-        return _diffusion(network, batch, noiser)
-    return _smp(network, batch, noiser)
+        out = _diffusion(network, feature, batch, noiser)
+    else:
+        out = _smp(network, feature, batch, noiser)
+    ahead = smooth_l1_loss(network.foresight(feature).view_as(batch.foresight), batch.foresight, beta=_PRECISE)
+    return {**out, "foresight": network.config.loss.foresight * ahead}
 
 
-def _diffusion(network: DiffusionNet, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
-    feature = network.encoder(batch.images, batch.state, batch.shifts)
+def _diffusion(network: DiffusionNet, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
     noisy, embedding = noiser(batch.action)
-    return {"denoise": mse_loss(network.denoise(feature.float(), noisy, embedding), batch.action)}
+    return {"denoise": mse_loss(network.denoise(feature, noisy, embedding), batch.action)}
 
 
-def _smp(network: SmpNet, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
+def _smp(network: SmpNet, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
     """SMP's objective (paper, equation 6): L_coeff + L_recon + L_gate + L_align, and the mean head's."""
     weight, gate = network.config.loss, network.config.gate
-    feature = network.encoder(batch.images, batch.state, batch.shifts).float()
     reference = network.reference(feature, batch.state)
     residual = batch.action - reference.detach()
     posterior = network.posterior(torch.cat([feature, batch.action.flatten(1)], dim=1))
@@ -78,7 +84,7 @@ def _smp(network: SmpNet, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
         "coeff": weight.coefficient * _coefficients(network, feature, residual, basis.detach(), mean, noiser),
     }
     if network.config.reference == "mean":
-        out["mean"] = weight.mean * smooth_l1_loss(reference, batch.action, beta=0.1)
+        out["mean"] = weight.mean * smooth_l1_loss(reference, batch.action, beta=_PRECISE)
     return out
 
 

@@ -25,7 +25,7 @@ def save_checkpoint(trained: Trained, robot: Robot, folder: Path, card: str) -> 
     (partial / checkpoint.ENCODER).write_bytes(encoder)
     for i, denoiser in enumerate(denoisers):
         (partial / f"denoiser_{i}.onnx").write_bytes(denoiser)
-    tensors = {name: value.contiguous() for name, value in trained.network.state_dict().items()}
+    tensors = {name: value.half().contiguous() for name, value in trained.network.state_dict().items()}
     save_file(tensors, partial / checkpoint.WEIGHTS)
     (partial / checkpoint.CONFIG).write_text(checkpoint.config_yaml(config), encoding="utf-8")
     _write_json(partial / checkpoint.NORMALIZER, trained.normalizer.to_dict())

@@ -1,0 +1,156 @@
+"""Committed bags through the deployed pipeline; every number is known from make_bags.py."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smp_bringup.errors import BagError
+from smp_bringup.policy.checkpoint import load_policy
+from smp_bringup.replay.aligned import aligned_sets, bag_folders, leader_trajectory
+from smp_bringup.replay.reader import open_bag
+from smp_bringup.replay.run import replay
+from smp_bringup.types import ActionChunk, GateReport
+
+HERE = Path(__file__).parent
+BAG = HERE / "bags" / "two_seconds"
+MS = 1_000_000
+
+_spec = importlib.util.spec_from_file_location("make_bags", HERE / "make_bags.py")
+make = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(make)
+
+
+@pytest.fixture(scope="module")
+def sets(robot):
+    return list(aligned_sets(open_bag(BAG), robot))
+
+
+def test_the_committed_bag_is_what_its_script_makes(tmp_path):
+    make.two_seconds(tmp_path / "two_seconds")
+    for name in ("two_seconds_0.mcap", "metadata.yaml"):
+        assert (tmp_path / "two_seconds" / name).read_bytes() == (BAG / name).read_bytes()
+
+
+def test_the_bag_says_what_it_is(robot):
+    bag = open_bag(BAG)
+    assert bag.outcome == "success"
+    assert bag.episode["task"] == "press_two_buttons"
+    assert bag.robot() == robot
+
+
+def test_every_complete_frame_is_paired_and_gaps_are_not_filled(sets):
+    offsets = [(s.stamp_ns - make.T0) // MS for s in sets]
+    assert set(range(0, 961, 40)) <= set(offsets)
+    assert not [ms for ms in offsets if 1000 <= ms < 1200]
+    assert set(range(1240, 1961, 40)) <= set(offsets)
+
+
+def test_joints_are_interpolated_to_the_frame_within_a_microrad(sets, robot):
+    for s in sets:
+        expected = make.position(robot, (s.stamp_ns - make.T0) / MS)
+        np.testing.assert_allclose(s.position, expected, atol=1e-6)
+
+
+def test_images_of_a_set_are_of_one_instant_and_their_skew_is_told(sets):
+    for s in sets:
+        frames = {int(image[0, 0, 0]) for image in s.images.values()}
+        assert len(frames) == 1
+        assert s.skew_ns["wrist_left"] == 5 * MS
+        assert s.skew_ns["wrist_right"] == -3 * MS
+
+
+def test_the_leaders_are_read_as_they_were(robot):
+    stamps, leader = leader_trajectory(open_bag(BAG), robot)
+    assert len(stamps) == 201
+    np.testing.assert_allclose(leader[100], make.position(robot, 1000 + make.LEAD_MS), atol=1e-12)
+
+
+class _Oracle:
+    """Says what the leaders do, plus a known error on one arm."""
+
+    def __init__(self, robot, error):
+        from smp_bringup.policy.config import PolicyConfig
+
+        self.robot, self.error = robot, error
+        self.config = PolicyConfig("smp", ("overview",))
+
+    def infer(self, observation, seed):
+        start = (observation.stamp_ns - make.T0) / MS + make.LEAD_MS
+        rows = np.array([make.position(self.robot, start + 40 * k) for k in range(16)])
+        rows[:, self.robot.arm_slices["right"]] += self.error
+        one = np.ones(1)
+        gate = GateReport(observation.stamp_ns, one, one, (0,), 1.0, np.array([1]), {})
+        return ActionChunk(observation.stamp_ns, 0.04, rows), gate
+
+
+def test_the_error_of_each_arm_is_the_one_that_was_made(robot):
+    result = replay(open_bag(BAG), _Oracle(robot, 0.01), robot)
+    assert len(result.chunks) == 13
+    arms = result.per_arm(robot)
+    assert arms["left"]["joint_rmse_rad"] == pytest.approx(0, abs=1e-9)
+    assert arms["right"]["joint_rmse_rad"] == pytest.approx(0.01, abs=1e-9)
+    assert arms["right"]["gripper_rmse_m"] == pytest.approx(0.01, abs=1e-9)
+    assert result.per_step(robot)[0] == pytest.approx(0.01 / np.sqrt(2), abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["smp", "diffusion"])
+def test_replay_of_a_model_is_the_same_bit_for_bit(kind, checkpoints, robot):
+    runs = [replay(open_bag(BAG), load_policy(checkpoints[kind][0], robot), robot, seed=4) for _ in range(2)]
+    assert len(runs[0].chunks) >= 10
+    np.testing.assert_array_equal(runs[0].error, runs[1].error)
+
+
+def broken(tmp_path, change):
+    """Return a copy of the bag with its MCAP bytes changed."""
+    folder = shutil.copytree(BAG, tmp_path / "bag")
+    file = folder / "two_seconds_0.mcap"
+    file.write_bytes(change(file.read_bytes()))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: b"", "is empty"),
+        (lambda data: data[: len(data) // 2], "was not closed"),
+        (lambda data: b"not a bag" * 100, "is not an MCAP or SQLite3 bag"),
+    ],
+)
+def test_a_bad_bag_is_refused_in_one_line(tmp_path, robot, change, message):
+    folder = broken(tmp_path, change)
+    with pytest.raises(BagError, match=message) as caught:
+        list(aligned_sets(open_bag(folder), robot))
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_topics_and_folders_are_named(tmp_path, robot):
+    from dataclasses import replace
+
+    cameras = (*robot.cameras, replace(robot.cameras[0], name="rear", topic="/camera_rear/image_raw"))
+    with pytest.raises(BagError, match=r"missing topics: /camera_rear/image_raw .*; present: .*/camera_overview"):
+        list(aligned_sets(open_bag(BAG), replace(robot, cameras=cameras)))
+    with pytest.raises(BagError, match="does not exist"):
+        open_bag(tmp_path / "nowhere")
+    with pytest.raises(BagError, match="no bags below"):
+        bag_folders(tmp_path)
+
+
+def test_a_flipped_byte_is_refused_or_harmless_wherever_it_is(tmp_path, robot):
+    """Never a quietly different result: every eightieth of the file in turn."""
+    good = [(s.stamp_ns, s.position.tobytes()) for s in aligned_sets(open_bag(BAG), robot)]
+    refused = 0
+    for k in range(80):
+        at = (BAG / "two_seconds_0.mcap").stat().st_size * k // 80
+
+        def flip(data, at=at):
+            return data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
+
+        folder = broken(tmp_path / str(k), flip)
+        try:
+            assert [(s.stamp_ns, s.position.tobytes()) for s in aligned_sets(open_bag(folder), robot)] == good
+        except BagError:
+            refused += 1
+    assert refused > 20

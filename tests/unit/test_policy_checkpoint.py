@@ -1,0 +1,168 @@
+"""Deployed policies: only selected experts run, sparse equals dense, and nothing unsafe or unfit is loaded (F71)."""
+
+import json
+import pickle
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from smp_bringup import config as yaml_config
+from smp_bringup.errors import InstallError, ModelError
+from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.policy.checkpoint import CONFIG, config_yaml, load_policy
+from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.denoise import ddim
+from smp_bringup.policy.engine_torch import TorchEngine
+from smp_bringup.policy.manifest import MANIFEST, write_manifest
+from smp_bringup.policy.smp import SmpPolicy
+from smp_bringup.types import Observation
+
+
+@pytest.fixture
+def observation(robot, rng):
+    images = {
+        c.name: rng.integers(0, 256, (1, c.observation_height, c.observation_width, 3), dtype=np.uint8)
+        for c in robot.cameras
+    }
+    position = robot.joint_array("home")[None] + rng.normal(size=(1, robot.dof)) * 0.1
+    return Observation(1_000_000_000, images, position, np.zeros((1, robot.dof)))
+
+
+@pytest.fixture
+def copy(checkpoints, tmp_path):
+    """Return a private copy of the small SMP checkpoint."""
+    return shutil.copytree(checkpoints["smp"][0], tmp_path / "model")
+
+
+@pytest.mark.parametrize("kind", ["smp", "diffusion"])
+def test_a_checkpoint_gives_a_chunk_for_both_arms_and_the_same_one_again(kind, checkpoints, robot, observation):
+    policy = load_policy(checkpoints[kind][0], robot)
+    chunk, report = policy.infer(observation, seed=5)
+    assert chunk.stamp_ns == report.stamp_ns == observation.stamp_ns
+    assert chunk.position.shape == (16, robot.dof)
+    assert np.isfinite(chunk.position).all()
+    np.testing.assert_array_equal(policy.infer(observation, seed=5)[0].position, chunk.position)
+    assert np.abs(policy.infer(observation, seed=6)[0].position - chunk.position).max() > 0
+    assert set(report.stage_ms) == {"encode", "denoise", "decode"}
+
+
+def smp(network, robot, **gate):
+    config = replace(network.config, gate=replace(network.config.gate, **gate))
+    normalizer = Normalizer(np.zeros(robot.dof), np.ones(robot.dof))
+    return SmpPolicy(config, TorchEngine(network), normalizer, robot.action_period_s)
+
+
+@pytest.mark.parametrize("coverage", [0.3, 0.6, 0.95, 1.0])
+def test_only_the_active_experts_are_denoised(coverage, checkpoints, robot, observation):
+    network = checkpoints["smp"][1]
+    _, report = smp(network, robot, coverage=coverage).infer(observation, 0)
+    steps = network.config.denoise_steps
+    expected = [steps if i in report.active else 0 for i in range(network.config.experts)]
+    assert report.denoiser_calls.tolist() == expected
+    assert report.kept_mass >= coverage - 1e-6
+
+
+def test_all_experts_active_equals_the_dense_computation(checkpoints, robot, observation):
+    network = checkpoints["smp"][1].eval()
+    chunk, report = smp(network, robot, coverage=1.0).infer(observation, 7)
+    config = network.config
+    assert len(report.active) == config.experts
+    images = {name: torch.from_numpy(observation.images[name])[None] for name in config.cameras}
+    with torch.inference_mode():
+        coded = network.code(images, torch.tensor(observation.position, dtype=torch.float32)[None])
+
+        def dense(x, embedding):
+            mask = torch.ones(1, config.experts)
+            noisy, step = (torch.tensor(v, dtype=torch.float32)[None] for v in (x, embedding))
+            return network.experts(coded["feature"], noisy, mask, step)[0].double().numpy()
+
+        noise = np.random.default_rng(7).normal(size=(config.horizon, config.experts)) * config.noise
+        clean = ddim(dense, noise, config.diffusion_steps, config.denoise_steps) * coded["scale"][0].numpy()
+        expected = coded["reference"][0].numpy() + clean @ coded["basis"][0].numpy().T
+    np.testing.assert_allclose(chunk.position, expected, atol=1e-5)
+
+
+def test_fewer_experts_give_another_chunk(checkpoints, robot, observation):
+    network = checkpoints["smp"][1]
+    dense, _ = smp(network, robot, top_k=4).infer(observation, 0)
+    sparse, report = smp(network, robot, top_k=1).infer(observation, 0)
+    assert len(report.active) == 1
+    assert np.abs(sparse.position - dense.position).max() > 1e-6
+
+
+def test_every_file_of_the_manifest_is_checked(copy, robot):
+    for name in json.loads((copy / MANIFEST).read_text())["files"]:
+        path = copy / name
+        good = path.read_bytes()
+        path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        with pytest.raises(ModelError, match=f"{name} sha256 is .* refusing to load"):
+            load_policy(copy, robot)
+        path.unlink()
+        with pytest.raises(ModelError, match=f"lacks {name}"):
+            load_policy(copy, robot)
+        path.write_bytes(good)
+    load_policy(copy, robot)
+
+
+class _Canary:
+    def __reduce__(self):
+        return (open, ("canary", "w"))
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "model.pkl", "extra.bin", "normalizer.json"])
+def test_a_pickle_is_refused_under_whatever_name_and_never_run(copy, robot, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (copy / name).write_bytes(pickle.dumps(_Canary()))
+    write_manifest(copy)
+    with pytest.raises(ModelError, match="pickle"):
+        load_policy(copy, robot)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_a_manifest_cannot_reach_outside_its_folder(copy, robot):
+    manifest = json.loads((copy / MANIFEST).read_text())
+    for name in ("../secret", "/etc/passwd", "sub/file"):
+        (copy / MANIFEST).write_text(json.dumps({"files": manifest["files"] | {name: "0"}}))
+        with pytest.raises(ModelError, match="leaves the model folder"):
+            load_policy(copy, robot)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": 3}', "\x00"])
+def test_a_broken_manifest_is_one_line(copy, robot, text):
+    (copy / MANIFEST).write_text(text)
+    with pytest.raises(ModelError) as caught:
+        load_policy(copy, robot)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_for_another_robot_is_refused_naming_the_difference(copy, robot):
+    arms = tuple(reversed(robot.arms))
+    with pytest.raises(ModelError, match="has joints .*left_waist.*, model expects"):
+        load_policy(copy, replace(robot, arms=arms))
+    bigger = tuple(replace(c, observation_width=80) for c in robot.cameras)
+    with pytest.raises(ModelError, match="has cameras"):
+        load_policy(copy, replace(robot, cameras=bigger))
+    with pytest.raises(ModelError, match="the model sees camera 'overview'"):
+        load_policy(copy, replace(robot, cameras=robot.cameras[1:]))
+
+
+def test_a_model_with_other_dimensions_is_refused(copy, robot):
+    settings = (copy / CONFIG).read_text()
+    (copy / CONFIG).write_text(settings.replace("horizon: 16", "horizon: 8"))
+    write_manifest(copy)
+    with pytest.raises(ModelError, match="horizon|16"):
+        load_policy(copy, robot)
+
+
+def test_a_gpu_that_is_not_there_is_named(checkpoints, robot):
+    with pytest.raises(InstallError, match="CUDAExecutionProvider requested, this ONNX Runtime has"):
+        load_policy(checkpoints["smp"][0], robot, device="cuda")
+
+
+def test_settings_survive_the_checkpoint(small_policies):
+    for policy in small_policies.values():
+        again = yaml_config.build(PolicyConfig, yaml_config.parse_yaml(config_yaml(policy), "x"), "x")
+        assert again == policy

@@ -1,0 +1,131 @@
+"""The laws of basis, gate, selection and sampler."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smp_bringup.errors import ConfigError
+from smp_bringup.policy.basis import gram_schmidt, orthonormalise
+from smp_bringup.policy.config import GateConfig, PolicyConfig
+from smp_bringup.policy.denoise import alphas_cumprod, ddim, ddim_steps
+from smp_bringup.policy.router import Concentration, StickyPrior, align_loss, mean_gate
+from smp_bringup.policy.select import mass, select
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+def test_the_basis_is_orthonormal_and_its_signs_are_stable():
+    matrix = torch.randn(16, 14, 8, dtype=torch.float64)
+    basis = orthonormalise(matrix)
+    torch.testing.assert_close(basis.mT @ basis, torch.eye(8, dtype=torch.float64).expand(16, -1, -1))
+    near = orthonormalise(matrix + 1e-6 * torch.randn_like(matrix))
+    assert float((near - basis).abs().max()) < 1e-3
+
+
+def test_the_exported_basis_equals_the_trained_one():
+    matrix = torch.randn(64, 14, 8)
+    matrix[:, :, 3] = matrix[:, :, 2] + 1e-2 * matrix[:, :, 3]  # badly conditioned on purpose
+    torch.testing.assert_close(gram_schmidt(matrix), orthonormalise(matrix), atol=1e-4, rtol=0)
+
+
+def test_the_gradient_of_the_basis_is_finite():
+    matrix = torch.randn(4, 14, 8, requires_grad=True)
+    orthonormalise(matrix).square().sum().backward()
+    assert torch.isfinite(matrix.grad).all()
+
+
+def test_gates_lie_in_the_simplex_and_above_the_floor():
+    beta = Concentration(6, 16, 8, floor=0.05)(torch.randn(32, 6) * 50)
+    assert float(beta.detach().min()) >= 0.05
+    gate = mean_gate(beta)
+    torch.testing.assert_close(gate.sum(-1), torch.ones(32))
+    assert bool((gate >= 0).all())
+
+
+def test_the_sticky_prior_prefers_the_gate_before_and_kappa_says_how_much():
+    concentration = torch.tensor([[8.0, 1.0, 1.0]])
+    same, other = torch.tensor([[0.8, 0.1, 0.1]]), torch.tensor([[0.1, 0.8, 0.1]])
+    gaps = []
+    for kappa in (0.0, 5.0, 20.0):
+        prior = StickyPrior(GateConfig(kappa=kappa), 3)
+        with torch.no_grad():
+            gaps.append(float(prior.losses(concentration, other)[0] - prior.losses(concentration, same)[0]))
+    assert gaps[0] == pytest.approx(0, abs=1e-6)
+    assert gaps[0] < gaps[1] < gaps[2]
+
+
+def test_distilling_moves_the_router_and_not_the_posterior():
+    posterior = torch.rand(4, 8).add(0.1).requires_grad_()
+    router = torch.rand(4, 8).add(0.1).requires_grad_()
+    align_loss(posterior, router).backward()
+    assert posterior.grad is None
+    assert float(router.grad.abs().sum()) > 0
+    assert float(align_loss(posterior, posterior).detach()) == pytest.approx(0, abs=1e-5)
+
+
+gates = st.lists(st.floats(0.001, 1), min_size=1, max_size=12).map(lambda w: np.array(w) / sum(w))
+
+
+@given(gates, st.floats(0.05, 1), st.sampled_from(["quadratic", "linear"]))
+def test_selection_is_the_shortest_prefix_that_covers_the_mass(gate, coverage, kind):
+    share = mass(gate, kind)
+    active = select(share, GateConfig(coverage=coverage, mass=kind))
+    assert share.sum() == pytest.approx(1)
+    kept = share[list(active)]
+    assert kept.sum() >= coverage - 1e-6
+    assert len(active) == 1 or kept[:-1].sum() < coverage
+    rest = np.delete(share, list(active))
+    assert rest.size == 0 or rest.max() <= kept.min() + 1e-12
+
+
+@given(gates, st.permutations(range(12)))
+def test_permuting_experts_permutes_the_selection(gate, order):
+    order = [i for i in order if i < len(gate)]
+    share = mass(gate + np.arange(len(gate)) * 1e-6, "quadratic")
+    config = GateConfig(coverage=0.9)
+    assert [order[i] for i in select(share[order], config)] == list(select(share, config))
+
+
+def test_top_k_takes_the_heaviest():
+    assert select(np.array([0.1, 0.5, 0.15, 0.25]), GateConfig(top_k=2)) == (1, 3)
+
+
+def test_ddim_returns_the_clean_sample_of_a_perfect_denoiser(rng):
+    clean = rng.uniform(-1, 1, (16, 14))
+    for steps in (1, 2, 5, 50):
+        out = ddim(lambda x, embedding: clean, rng.normal(size=clean.shape), 50, steps)
+        np.testing.assert_allclose(out, clean)
+
+
+def test_ddim_of_gaussian_data_keeps_its_spread(rng):
+    """For data N(0, s^2) the best denoiser is known; its samples must have that spread."""
+    spread, steps = 0.4, 50
+    bar = alphas_cumprod(steps)
+    visits = iter(ddim_steps(steps, steps))
+
+    def denoiser(x, embedding):
+        a = bar[next(visits)]
+        return np.sqrt(a) * spread**2 / (a * spread**2 + 1 - a) * x
+
+    out = ddim(denoiser, rng.normal(size=20_000), steps, steps)
+    assert out.std() == pytest.approx(spread, rel=0.05)
+
+
+def test_the_schedule_falls_and_sampling_starts_from_noise():
+    bar = alphas_cumprod(50)
+    assert (np.diff(bar) < 0).all()
+    assert bar[0] > 0.99
+    assert bar[-1] < 0.01
+    assert ddim_steps(50, 5)[0] == 49
+
+
+def test_impossible_settings_are_refused():
+    with pytest.raises(ConfigError, match="denoise_steps 60 must not exceed"):
+        PolicyConfig("smp", ("a",), denoise_steps=60)
+    with pytest.raises(ConfigError, match="at least one camera"):
+        PolicyConfig("smp", ())

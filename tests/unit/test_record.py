@@ -1,0 +1,85 @@
+"""What the recorder writes is what ROS would write, and other tools read it."""
+
+import numpy as np
+import pytest
+import yaml
+from mcap.reader import make_reader
+from rosbags.rosbag2 import Reader
+
+from smp_bringup.errors import BagError
+from smp_bringup.paths import named_config
+from smp_bringup.record.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr, typestore
+from smp_bringup.record.writer import BagWriter
+from smp_bringup.replay.reader import open_bag
+
+T0 = 1_700_000_000_123_456_789
+
+
+@pytest.fixture
+def bag(tmp_path):
+    writer = BagWriter(tmp_path / "episode", named_config("robots", "aloha").read_text(), "lift_tray")
+    for i in range(20):
+        at = T0 + i * 10_000_000
+        writer.write("/joints", JOINT_STATE, at, joint_state_cdr(at, ("a", "b"), np.array([i, -i]) * 0.1))
+    writer.write("/camera", IMAGE, T0, image_cdr(T0, "camera", np.zeros((4, 6, 3), np.uint8)))
+    return writer.close(False)
+
+
+def test_messages_are_the_bytes_that_rclpy_writes():
+    from rclpy.serialization import serialize_message
+
+    from smp_bringup.nodes.messages import image_msg, joint_state_msg
+
+    image = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
+    assert serialize_message(image_msg(T0, "camera", image)) == image_cdr(T0, "camera", image)
+    names, position, velocity = ("a", "b"), np.array([0.5, -1e-9]), np.array([3.0, 4.0])
+    ours = joint_state_cdr(T0, names, position, velocity)
+    assert serialize_message(joint_state_msg(T0, names, position, velocity)) == ours
+
+
+def test_the_rosbags_library_opens_the_bag(bag):
+    with Reader(bag) as reader:
+        assert reader.message_count == 21
+        assert {c.topic: (c.msgtype, c.msgcount) for c in reader.connections} == {
+            "/joints": (JOINT_STATE, 20),
+            "/camera": (IMAGE, 1),
+        }
+        connection = next(c for c in reader.connections if c.topic == "/joints")
+        last = list(reader.messages(connections=[connection]))[-1]
+        message = typestore().deserialize_cdr(last[2], connection.msgtype)
+        np.testing.assert_allclose(message.position, [1.9, -1.9])
+
+
+def test_the_mcap_library_opens_the_bag(bag):
+    with (bag / "episode_0.mcap").open("rb") as stream:
+        reader = make_reader(stream, validate_crcs=True)
+        assert sum(1 for _ in reader.iter_messages()) == 21
+        assert reader.get_header().profile == "ros2"
+        schemas = {s.name: s.encoding for s in reader.get_summary().schemas.values()}
+        assert schemas == {JOINT_STATE: "ros2msg", IMAGE: "ros2msg"}
+
+
+def test_the_metadata_is_that_of_rosbag2(bag):
+    info = yaml.safe_load((bag / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    assert (info["version"], info["storage_identifier"], info["message_count"]) == (9, "mcap", 21)
+    assert info["relative_file_paths"] == ["episode_0.mcap"]
+    assert info["starting_time"]["nanoseconds_since_epoch"] == T0
+    assert info["duration"]["nanoseconds"] == 190_000_000
+    topic = next(t for t in info["topics_with_message_count"] if t["topic_metadata"]["name"] == "/joints")
+    assert topic["message_count"] == 20
+    assert topic["topic_metadata"]["type_description_hash"].startswith("RIHS01_")
+
+
+def test_task_outcome_and_robot_travel_in_the_bag(bag, robot):
+    opened = open_bag(bag)
+    assert (opened.episode["task"], opened.outcome) == ("lift_tray", "failure")
+    assert opened.robot() == robot
+
+
+def test_a_bag_is_never_overwritten_and_half_bags_have_another_name(bag, tmp_path):
+    with pytest.raises(BagError, match="exists already"):
+        BagWriter(bag, "", "x")
+    writer = BagWriter(tmp_path / "other", "", "x")
+    assert not (tmp_path / "other").exists()
+    writer.discard()
+    assert [p.name for p in tmp_path.iterdir()] == ["episode"]

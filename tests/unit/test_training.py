@@ -1,0 +1,153 @@
+"""Training from bags: a small run learns, resumes bit for bit, and says what it left out."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from smp_bringup.errors import BagError, ModelError
+from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.policy.checkpoint import load_policy
+from smp_bringup.sim.collect import collect, jobs
+from smp_bringup.training.batches import Batches, _shift_into
+from smp_bringup.training.config import RunConfig, TrainingConfig, load_run
+from smp_bringup.training.dataset import load_dataset
+from smp_bringup.training.save import model_card, save_checkpoint
+from smp_bringup.training.trainer import Trainer
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory):
+    """Three short demonstrations in lockstep, and one bag that is none."""
+    out = tmp_path_factory.mktemp("demos")
+    wanted = jobs("press_two_buttons", "aloha", 3, 0, out, 0.01)
+    assert all(success for _, success in collect(wanted, 2))
+    (out / "broken").mkdir()
+    (out / "broken" / "broken_0.mcap").write_bytes(b"")
+    return sorted(p for p in [*(out / "press_two_buttons").iterdir(), out / "broken"])
+
+
+@pytest.fixture(scope="module")
+def data(demos, robot, small_policies, tmp_path_factory):
+    return load_dataset(demos, robot, small_policies["smp"], tmp_path_factory.mktemp("cache"))
+
+
+def run_config(policy, steps):
+    return RunConfig(policy, TrainingConfig(steps=steps, pairs=4, warmup_steps=2, save_every=5, held_out=0.3))
+
+
+def test_a_bag_that_cannot_be_used_is_named_and_skipped(data, demos):
+    assert len(data.starts) == 4
+    assert len(data.skipped) == 1
+    assert "broken" in data.skipped[0]
+    assert "is empty" in data.skipped[0]
+
+
+def test_actions_are_the_leaders_ahead_of_the_frame(data, robot, small_policies):
+    """A follower lags its leader: the measured state a little later is nearest to the action now."""
+    first = slice(data.starts[0], data.starts[1])
+    state, action = data.state[first], data.action[first]
+    assert action.shape[1:] == (small_policies["smp"].horizon, robot.dof)
+    arms = np.array([not joint.gripper for joint in robot.joints])
+    np.testing.assert_allclose(action[:-1, 1], action[1:, 0], atol=1e-3)
+    later = np.abs(action[:-8, 0] - state[8:])[:, arms].mean()
+    now = np.abs(action[:-8, 8] - state[8:])[:, arms].mean()
+    assert now < later
+    np.testing.assert_allclose(data.foresight[first][0, 0], action[20, 0], atol=2e-3)
+
+
+def test_the_cache_is_used_again(data, demos, robot, small_policies, tmp_path):
+    def never(done, total):
+        raise AssertionError("bags were read again")
+
+    load_dataset(demos, robot, small_policies["smp"], tmp_path)
+    again = load_dataset(demos, robot, small_policies["smp"], tmp_path, never)
+    np.testing.assert_array_equal(again.action, data.action)
+
+
+def test_nothing_usable_is_an_error(demos, robot, small_policies, tmp_path):
+    with pytest.raises(BagError, match="none of 1 bags can be trained on"):
+        load_dataset([d for d in demos if d.name == "broken"], robot, small_policies["smp"], tmp_path)
+
+
+def test_shifting_an_image_moves_it_and_repeats_its_edges():
+    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    out = np.empty_like(image)
+    for dx, dy in ((0, 0), (1, 0), (-2, 1), (3, -3)):
+        _shift_into(out, image, dx, dy)
+        for y in range(4):
+            for x in range(4):
+                np.testing.assert_array_equal(out[y, x], image[np.clip(y - dy, 0, 3), np.clip(x - dx, 0, 3)])
+
+
+def test_batches_hold_pairs_one_period_apart_within_an_episode(data, small_policies, rng):
+    normalizer = Normalizer(np.zeros(14), np.ones(14))
+    batch = Batches(data, normalizer, small_policies["smp"], np.arange(3), augment=False).draw(16, rng)
+    earlier, later = batch.action[:16], batch.action[16:]
+    torch.testing.assert_close(earlier[:, 1], later[:, 0], atol=1e-3, rtol=0)
+
+
+def train(data, robot, policy, steps, out, resume=False):
+    trainer = Trainer(run_config(policy, steps), data, robot, 0, out)
+    if resume:
+        trainer.resume()
+    return trainer.train(lambda step, parts: None)
+
+
+@pytest.mark.parametrize("kind", ["smp", "diffusion"])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(kind, data, robot, small_policies, tmp_path):
+    policy = small_policies[kind]
+    whole = train(data, robot, policy, 12, tmp_path / "whole")
+    trainer = Trainer(run_config(policy, 12), data, robot, 0, tmp_path / "cut")
+    real, calls = trainer._one, []
+
+    def interrupted(settings):
+        calls.append(1)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return real(settings)
+
+    trainer._one = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(lambda step, parts: None)
+    resumed = train(data, robot, policy, 12, tmp_path / "cut", resume=True)
+    for a, b in zip(whole.network.parameters(), resumed.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert whole.metrics["held_out/foresight"] == resumed.metrics["held_out/foresight"]
+
+
+@pytest.mark.parametrize("kind", ["smp", "diffusion"])
+def test_training_lowers_every_loss_that_fits_the_actions(kind, data, robot, small_policies, tmp_path):
+    train(data, robot, small_policies[kind], 150, tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "losses.jsonl").read_text().splitlines()]
+    assert rows[-1]["step"] == 150
+    for name in ("foresight", "mean") if kind == "smp" else ("foresight", "denoise"):
+        assert rows[-1][name] < 0.7 * rows[0][name]
+
+
+def test_a_trained_policy_is_saved_with_its_card_and_loads(data, robot, small_policies, tmp_path):
+    policy = small_policies["smp"]
+    trained = train(data, robot, policy, 5, tmp_path)
+    run = run_config(policy, 5)
+    save_checkpoint(trained, robot, tmp_path / "model", model_card(run, data, trained, "demos", 0))
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "3 demonstrations" in card
+    assert "1 bags skipped" in card
+    load_policy(tmp_path / "model", robot)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_resuming_needs_a_state_of_the_same_policy(data, robot, small_policies, tmp_path):
+    with pytest.raises(ModelError, match="nothing to resume"):
+        Trainer(run_config(small_policies["smp"], 5), data, robot, 0, tmp_path).resume()
+    train(data, robot, small_policies["smp"], 2, tmp_path)
+    other = replace(small_policies["smp"], experts=5)
+    with pytest.raises(ModelError, match="belongs to another policy"):
+        Trainer(run_config(other, 5), data, robot, 0, tmp_path).resume()
+
+
+@pytest.mark.parametrize("name", ["smp", "diffusion"])
+def test_the_shipped_runs_are_valid(name):
+    assert load_run(name).policy.kind == name
