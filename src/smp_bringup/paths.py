@@ -40,15 +40,19 @@ def share(*parts: str) -> Path:
     raise ConfigError(f"'{'/'.join(parts)}' was not found; tried {tried}: reinstall smp_bringup")
 
 
+_KINDS = {"robots": "robot", "tasks": "task", "policies": "policy", "safety": "safety settings"}
+"""Folders of config/ and what one file in each describes."""
+
+
 def named_config(kind: str, name: str) -> Path:
     """Return the YAML of `name` in config/`kind`, or `name` itself when it is a path to a file."""
     path = Path(name)
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():
-            raise ConfigError(f"{kind} file '{name}' does not exist")
+            raise ConfigError(f"{_KINDS[kind]} file '{name}' does not exist")
         return path
     folder = share("config", kind)
     known = sorted(p.stem for p in folder.glob("*.yaml"))
     if name not in known:
-        raise UnknownNameError(kind.removesuffix("s"), name, known)
+        raise UnknownNameError(_KINDS[kind], name, known)
     return folder / f"{name}.yaml"

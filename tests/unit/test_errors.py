@@ -1,7 +1,7 @@
+import pytest
+
 from smp_bringup.errors import UnknownNameError, one_line
 from smp_bringup.registry import Registry
-
-import pytest
 
 
 def test_foreign_text_is_brought_on_one_line():

@@ -66,7 +66,7 @@ def test_only_the_active_experts_are_denoised(coverage, checkpoints, robot, obse
 
 
 def test_all_experts_active_equals_the_dense_computation(checkpoints, robot, observation):
-    network = checkpoints["smp"][1].eval()
+    network = checkpoints["smp"][1].train(False)
     chunk, report = smp(network, robot, coverage=1.0).infer(observation, 7)
     config = network.config
     assert len(report.active) == config.experts
@@ -140,7 +140,7 @@ def test_a_broken_manifest_is_one_line(copy, robot, text):
 
 def test_a_model_for_another_robot_is_refused_naming_the_difference(copy, robot):
     arms = tuple(reversed(robot.arms))
-    with pytest.raises(ModelError, match="has joints .*left_waist.*, model expects"):
+    with pytest.raises(ModelError, match=r"has joints .*left_waist.*, model expects"):
         load_policy(copy, replace(robot, arms=arms))
     bigger = tuple(replace(c, observation_width=80) for c in robot.cameras)
     with pytest.raises(ModelError, match="has cameras"):
@@ -153,7 +153,7 @@ def test_a_model_with_other_dimensions_is_refused(copy, robot):
     settings = (copy / CONFIG).read_text()
     (copy / CONFIG).write_text(settings.replace("horizon: 16", "horizon: 8"))
     write_manifest(copy)
-    with pytest.raises(ModelError, match="horizon|16"):
+    with pytest.raises(ModelError, match=r"input 'x' is \[1, 16, 4\], robot and config give \[1, 8, 4\]"):
         load_policy(copy, robot)
 
 

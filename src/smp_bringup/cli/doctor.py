@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 import typer
+from rich.text import Text
 
 from smp_bringup.cli.show import console
 from smp_bringup.errors import EXIT_CODE, SmpError
@@ -20,13 +21,16 @@ def doctor() -> None:
     failed = 0
     for name, check, needed in CHECKS:
         try:
-            console.print(f"[green]ok[/]    {name}: {check()}", highlight=False)
+            _say("ok", "green", f"{name}: {check()}")
         except (SmpError, ImportError, PackageNotFoundError) as error:
             failed += needed
-            word = "[red]fail[/] " if needed else "[yellow]none[/] "
-            console.print(f"{word} {name}: {error}", highlight=False)
+            _say(*(("fail", "red") if needed else ("none", "yellow")), f"{name}: {error}")
     if failed:
         raise typer.Exit(EXIT_CODE)
+
+
+def _say(word: str, colour: str, text: str) -> None:
+    console.print(Text(f"{word:<5}", colour).append(text, "default"), soft_wrap=True)
 
 
 def _python() -> str:

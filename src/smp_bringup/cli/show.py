@@ -13,7 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-console = Console()
+console = Console(markup=False)  # units stand in square brackets
 
 
 def progress() -> Progress:

@@ -18,16 +18,14 @@ def train(
     threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 1,
 ) -> None:
     """Train a policy, save its state on the way, and export OUT/model, checked against PyTorch."""
-    import torch
-
     from smp_bringup.replay.aligned import bag_folders
     from smp_bringup.replay.reader import open_bag
     from smp_bringup.training.config import load_run, with_steps
     from smp_bringup.training.dataset import load_dataset
     from smp_bringup.training.save import model_card, save_checkpoint
-    from smp_bringup.training.trainer import Trainer
+    from smp_bringup.training.trainer import Trainer, use_threads
 
-    torch.set_num_threads(threads)
+    use_threads(threads)
     run = with_steps(load_run(policy), steps)
     folder = out or Path("runs") / run.policy.kind
     found = bag_folders(bags)
@@ -42,7 +40,7 @@ def train(
             lambda n, total: bar.update(line, completed=n),
         )
     for reason in data.skipped:
-        console.print(f"skipped: {reason}", style="yellow", markup=False)
+        console.print(f"skipped: {reason}", style="yellow")
     console.print(f"{len(data.starts) - 1} episodes, {len(data.state)} frames; {len(data.skipped)} bags skipped")
     trainer = Trainer(run, data, robot, seed, folder)
     done = trainer.resume() if resume else 0

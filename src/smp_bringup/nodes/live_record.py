@@ -21,13 +21,14 @@ def record_live(graph: Graph, tasks: Sequence[str], episodes: int, seed: int) ->
         for task in tasks:
             client.set_parameters("recorder", task=task)
             for episode in range(episodes):
-                yield task, *_one(client, graph, task, demonstration_seed(seed, episode))
+                yield task, *record_episode(client, graph, task, demonstration_seed(seed, episode))
     finally:
         client.destroy_node()
         rclpy.try_shutdown()
 
 
-def _one(client: GraphClient, graph: Graph, task: str, seed: int) -> tuple[str, bool]:
+def record_episode(client: GraphClient, graph: Graph, task: str, seed: int) -> tuple[str, bool]:
+    """Record one episode of the operator; return what the recorder said, and success."""
     client.start_episode(task, seed, "teleop")
     client.trigger("/recorder/start")
     client.trigger("/sim/operate")

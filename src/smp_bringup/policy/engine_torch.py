@@ -15,7 +15,7 @@ class TorchEngine(AbstractEngine):
     """A trained network, called one sample at a time."""
 
     def __init__(self, network: Network, device: str = "cpu") -> None:
-        self._network = network.to(device).eval()
+        self._network = network.to(device).train(False)
         self._device = device
 
     @torch.inference_mode()

@@ -57,7 +57,7 @@ def export(network: Network, robot: Robot) -> tuple[bytes, list[bytes]]:
     Raises:
         ModelError: ONNX Runtime and PyTorch disagree.
     """
-    network = network.eval()
+    network = network.train(False)
     config = network.config
     sizes = [robot.camera(name) for name in config.cameras]
     images = [

@@ -13,7 +13,7 @@ class Ema(Generic[N]):
     """A smoothed copy of a network; buffers are copied as they are."""
 
     def __init__(self, network: N, decay: float) -> None:
-        self.network: N = copy.deepcopy(network).eval().requires_grad_(False)
+        self.network: N = copy.deepcopy(network).train(False).requires_grad_(False)
         self._decay = decay
 
     @torch.no_grad()

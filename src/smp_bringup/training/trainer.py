@@ -37,6 +37,11 @@ class Trained:
     metrics: dict[str, float]
 
 
+def use_threads(count: int) -> None:
+    """Let PyTorch compute in `count` threads."""
+    torch.set_num_threads(count)
+
+
 class Trainer:
     """Trains one policy; every step draws its randomness from (seed, step), so a resumed run is the same run."""
 

@@ -1,0 +1,29 @@
+"""Real processes on a private DDS domain of this machine; every wait has a condition and a deadline."""
+
+from contextlib import contextmanager
+
+import pytest
+import rclpy
+
+from smp_bringup.graph import build_graph
+from smp_bringup.launcher import Graph
+from smp_bringup.nodes.client import GraphClient
+
+
+@contextmanager
+def running(log, **settings):
+    """Run a graph and a client of it."""
+    with Graph(build_graph(**settings), log) as graph:
+        rclpy.init()
+        client = GraphClient()
+        try:
+            yield graph, client
+        finally:
+            client.destroy_node()
+            rclpy.try_shutdown()
+
+
+@pytest.fixture(scope="session")
+def launch():
+    """Return `running`."""
+    return running

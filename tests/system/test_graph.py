@@ -1,0 +1,148 @@
+"""The whole graph as processes: one stamp from camera to command, a killed policy, the emergency stop, poison."""
+
+import os
+import signal
+import time
+from array import array
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import Image, JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from smp_bringup.nodes import qos
+from smp_bringup.nodes.client import GraphError
+from smp_bringup.nodes.messages import image_msg
+from smp_bringup.wire import stamp_ns
+
+START_S = 60.0
+"""A loaded machine may take long to start five interpreters; waits end as soon as their condition holds."""
+
+
+class Ear:
+    """Keeps what is heard on the graph's topics."""
+
+    def __init__(self, client, robot):
+        self.robot = robot
+        self.observed, self.chunks, self.gates = defaultdict(dict), [], []
+        self.commands = {arm.name: [] for arm in robot.arms}
+        for camera in robot.cameras:
+            topic, hear = f"/observation/{camera.name}", self._hear(camera.name)
+            client.create_subscription(Image, topic, hear, qos.OBSERVATION)
+        client.create_subscription(JointState, "/observation/joint_states", self._hear("joints"), qos.OBSERVATION)
+        client.create_subscription(JointTrajectory, "/policy/chunk", self.chunks.append, qos.OBSERVATION)
+        client.create_subscription(JointState, "/policy/gate", self.gates.append, qos.OBSERVATION)
+        for arm in robot.arms:
+            client.create_subscription(JointState, arm.command_topic, self.commands[arm.name].append, qos.RECORD)
+
+    def _hear(self, name):
+        return lambda message: self.observed[stamp_ns(message.header.stamp)].update({name: message})
+
+    def whole(self):
+        """Return the stamps of observations that arrived in all their parts."""
+        return [stamp for stamp, parts in self.observed.items() if len(parts) == len(self.robot.cameras) + 1]
+
+    def setpoint(self):
+        """Return the newest setpoint of all arms (J,)."""
+        return np.concatenate([np.array(self.commands[arm.name][-1].position) for arm in self.robot.arms])
+
+
+def wait_up(client, graph):
+    client.wait(lambda: bool(client.sim_state and client.command_state), START_S, "the graph", graph.check)
+    client.wait(lambda: client.count_publishers("/policy/chunk") > 0, START_S, "the policy", graph.check)
+
+
+@pytest.fixture
+def live(launch, checkpoints, robot, tmp_path):
+    """The simulated graph with a small policy, armed and following it."""
+    log = tmp_path / "graph.log"
+    with launch(log, model=str(checkpoints["smp"][0]), sim=True, task="lift_tray") as (graph, client):
+        ear = Ear(client, robot)
+        wait_up(client, graph)
+        client.start_episode("lift_tray", 2, "policy")
+        client.wait(lambda: len(ear.chunks) > 3 and ear.setpoint() is not None, 20, "chunks", graph.check)
+        yield graph, client, ear
+    assert "Traceback" not in log.read_text()
+    assert {name: p.returncode for name, p in graph.processes.items()} == dict.fromkeys(graph.processes, 0)
+
+
+def test_one_stamp_goes_from_the_cameras_to_the_command(live, robot):
+    graph, client, ear = live
+    before = len(ear.commands["left"])
+    client.wait(lambda: len(ear.commands["left"]) > before + 100 and len(ear.gates) > 5, 20, "commands", graph.check)
+    whole = ear.whole()
+    assert len(whole) > 10
+    for chunk in ear.chunks:
+        assert stamp_ns(chunk.header.stamp) in ear.observed
+        assert tuple(chunk.joint_names) == robot.joint_names
+        assert len(chunk.points) == 16
+    gate = dict(zip(ear.gates[-1].name, ear.gates[-1].position, strict=True))
+    weights = [v for k, v in gate.items() if k.startswith("weight/")]
+    assert sum(weights) == pytest.approx(1, abs=1e-5)
+    active = [i for i in range(len(weights)) if gate[f"active/{i}"]]
+    assert [i for i in range(len(weights)) if gate[f"calls/{i}"] > 0] == active
+    assert gate["active_count"] == len(active)
+    followed = int(client.command_state["chunk_stamp_ns"])
+    assert followed in ear.observed
+    stamps = {n: [stamp_ns(m.header.stamp) for m in c] for n, c in ear.commands.items()}
+    assert len(set(stamps["left"]) & set(stamps["right"])) > 90  # both arms of one cycle carry one stamp
+
+
+def test_a_killed_policy_leaves_the_arms_held_and_comes_back(live):
+    graph, client, ear = live
+    policy = graph.processes["policy"]
+    os.kill(policy.pid, signal.SIGKILL)
+    policy.wait()
+    client.wait(lambda: client.command_state["severity"] in ("HOLD", "FAULT"), 5, "the hold")
+    assert client.command_state["check"] == "source_fresh"
+    client.wait(lambda: not np.any(ear.commands["left"][-1].velocity), 2, "rest")
+    held, count = ear.setpoint(), len(ear.commands["left"])
+    client.wait(lambda: len(ear.commands["left"]) > count + 50, 5, "more commands")
+    np.testing.assert_array_equal(ear.setpoint(), held)
+    assert graph.processes["command"].poll() is None
+    client.wait(lambda: graph.processes["policy"].pid != policy.pid, 10, "the respawn", graph.check)
+    chunks = len(ear.chunks)
+    client.wait(lambda: len(ear.chunks) > chunks, START_S, "chunks of the new process", graph.check)
+    np.testing.assert_array_equal(ear.setpoint(), held)  # a fault is not cleared by the policy's return
+
+
+def test_the_emergency_stop_stops_stays_and_moves_nothing_when_released(live):
+    _, client, ear = live
+    client.set_bool("/command/estop", True)
+    client.wait(lambda: client.command_state["mode"] == "estop", 2, "the stop")
+    for refused in ("arm", "use_policy", "disarm", "reset"):
+        with pytest.raises(GraphError):
+            client.trigger(f"/command/{refused}")
+    client.wait(lambda: not np.any(ear.commands["right"][-1].velocity), 2, "rest")
+    held, count = ear.setpoint(), len(ear.commands["left"])
+    client.set_bool("/command/estop", False)
+    client.wait(lambda: len(ear.commands["left"]) > count + 30, 5, "more commands")
+    np.testing.assert_array_equal(ear.setpoint(), held)
+    client.trigger("/command/reset")
+    client.wait(lambda: client.command_state["mode"] == "disarmed", 2, "disarmed")
+
+
+def test_poison_on_every_input_of_sync_does_not_stop_the_observations(live, robot):
+    """F03, F05, F10, F14 at the node: refused, and pairing goes on."""
+    graph, client, ear = live
+    camera, arm = robot.cameras[0], robot.arms[0]
+    images = client.create_publisher(Image, camera.topic, qos.DRIVER)
+    joints = client.create_publisher(JointState, arm.state_topic, qos.DRIVER)
+    client.wait(lambda: images.get_subscription_count() > 0 and joints.get_subscription_count() > 1, 10, "matching")
+    black = np.zeros((camera.height, camera.width, 3), np.uint8)
+    ahead = time.time_ns() + 3_600_000_000_000
+    cut = image_msg(time.time_ns(), "x", black)
+    cut.data = array("B", bytes(7))
+    names = [j.name for j in arm.joints]
+    for i in range(20):
+        images.publish(image_msg(ahead + i, "x", black))
+        images.publish(image_msg(1, "x", black))
+        images.publish(image_msg(time.time_ns(), "x", black[:5]))
+        images.publish(cut)
+        joints.publish(JointState(name=names, position=[float("nan")] * 7))
+        joints.publish(JointState(name=names[:3], position=[0.0] * 3))
+        joints.publish(JointState(name=["evil\x1b[31m"], position=[]))
+    before = len(ear.whole())
+    client.wait(lambda: len(ear.whole()) > before + 25, 10, "observations", graph.check)
+    assert client.command_state["mode"] == "policy"

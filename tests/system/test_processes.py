@@ -1,0 +1,82 @@
+"""Single nodes as processes: mistakes are one line and exit code 2, and the command process stays light."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def node(name, *parameters, env=None, timeout=60):
+    """Run a node to its end."""
+    command = [sys.executable, "-m", f"smp_bringup.nodes.{name}_node", "--ros-args"]
+    for parameter in parameters:
+        command += ["-p", parameter]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=env, check=False)
+
+
+@pytest.fixture
+def bad_robot(tmp_path):
+    from smp_bringup.paths import named_config
+
+    path = tmp_path / "robot.yaml"
+    path.write_text(named_config("robots", "aloha").read_text().replace("control_period_s", "control_perod_s"))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "message"),
+    [
+        ("policy", "model:=nothing", "unknown model 'nothing'"),
+        ("policy", "device:=tpu", "device must be one of cpu, cuda, got 'tpu'"),
+        ("policy", "seed:=-1", "seed must be a whole number in [0"),
+        ("command", "safty:=default", "unknown parameter 'safty' (did you mean 'safety'?)"),
+        ("command", "safety:=3", "safety must be text, got '3'"),
+        ("sim", "task:=juggle", "unknown task 'juggle'"),
+        ("sync", "robot:=panda", "unknown robot 'panda'"),
+        ("teleop", "noise:=9.0", "noise must be a number in [0, 0.1], got 9.0"),
+    ],
+)
+def test_a_mistake_in_a_parameter_is_one_line_and_exit_code_2(name, parameter, message):
+    done = node(name, parameter)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 2, done.stderr
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_misspelt_key_in_the_robot_file_is_named_with_its_nearest(bad_robot):
+    done = node("sync", f"robot:={bad_robot}")
+    assert done.returncode == 2
+    assert "unknown key 'control_perod_s' (did you mean 'control_period_s'?)" in done.stderr
+
+
+def test_the_command_process_runs_without_torch_images_or_inference(launch, tmp_path, monkeypatch, robot):
+    """Importing any of them raises here; the node comes up and answers all the same."""
+    from smp_bringup.graph import NodeSpec
+    from smp_bringup.launcher import Graph
+
+    blocked = tmp_path / "blocked"
+    for module in ("torch", "cv2", "PIL", "onnxruntime", "mujoco", "rosbags", "mcap", "matplotlib"):
+        (blocked / module).mkdir(parents=True)
+        (blocked / module / "__init__.py").write_text(f"raise RuntimeError('the command process imports {module}')\n")
+    monkeypatch.setenv("PYTHONPATH", f"{blocked}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    import rclpy
+
+    from smp_bringup.nodes.client import GraphClient
+
+    with Graph([NodeSpec("command", {"robot": "aloha"})], tmp_path / "log") as graph:
+        rclpy.init()
+        client = GraphClient()
+        try:
+            client.wait(lambda: client.command_state.get("mode") == "disarmed", 60, "the command node", graph.check)
+        finally:
+            client.destroy_node()
+            rclpy.try_shutdown()
+
+
+def test_the_package_imports_in_no_time():
+    code = "import sys, smp_bringup; print([m for m in sys.modules if m in ('torch', 'numpy', 'rclpy', 'mujoco')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

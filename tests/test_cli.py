@@ -1,0 +1,101 @@
+"""The command line as a user meets it: results, and mistakes in one line with exit code 2."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BAG = Path(__file__).parent / "replay" / "bags" / "two_seconds"
+
+
+def smp(*words, env=None, timeout=240):
+    command = [sys.executable, "-m", "smp_bringup.cli.main", *map(str, words)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, check=False, env={**os.environ, **(env or {})}
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("eval", "--tasks", "transfer_cub"), "unknown task 'transfer_cub' (did you mean 'transfer_cube'?)"),
+        (("eval", "--policy", "nothing"), "unknown model 'nothing'"),
+        (("replay", "nowhere"), "bag 'nowhere' does not exist"),
+        (("replay", BAG, "--model", "nothing"), "unknown model 'nothing'"),
+        (("record", "--task", "juggle", "--episodes", "1", "--lockstep"), "unknown task 'juggle'"),
+        (("train", "--bags", "nowhere"), "'nowhere' does not exist"),
+        (("train", "--bags", BAG, "--policy", "spm"), "unknown policy 'spm' (did you mean 'smp'?)"),
+        (("demo", "--robot", "panda"), "unknown robot 'panda'"),
+        (("up", "--model", "nothing"), "unknown model 'nothing'"),
+        (("up", "--device", "cuda"), "CUDAExecutionProvider requested"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(words, message):
+    done = smp(*words)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+
+
+def test_rendering_without_gl_is_one_line(tmp_path):
+    done = smp("eval", "--episodes", "1", "--tasks", "lift_tray", env={"MUJOCO_GL": "glfw", "DISPLAY": ""})
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "libegl1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_ros_the_simulation_still_works_and_the_graph_says_what_is_missing(tmp_path):
+    (tmp_path / "rclpy").mkdir()
+    (tmp_path / "rclpy" / "__init__.py").write_text("raise ImportError('no ROS here')\n")
+    env = {"PYTHONPATH": str(tmp_path)}
+    done = smp("eval", "--episodes", "1", "--tasks", "lift_tray", "--json", tmp_path / "r.json", env=env)
+    assert done.returncode == 0, done.stderr
+    assert smp("up", "--sim", env=env).returncode != 0
+
+
+def test_eval_writes_counts_and_intervals(tmp_path, checkpoints):
+    out = tmp_path / "result.json"
+    done = smp(
+        "eval", "--policy", checkpoints["smp"][0], "--tasks", "lift_tray,press_two_buttons", "--episodes", 2,
+        "--seed", 9, "--json", out,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    data = json.loads(out.read_text())
+    assert set(data["tasks"]) == {"lift_tray", "press_two_buttons"}
+    for row in data["tasks"].values():
+        assert row["episodes"] == 2
+        assert row["interval"][0] <= row["rate"] <= row["interval"][1]
+    assert 1 <= data["active_experts"]["mean"] <= 4
+    assert "median time [s]" in done.stdout
+
+
+def test_replay_prints_the_error_of_each_arm(tmp_path, checkpoints):
+    out = tmp_path / "result.json"
+    done = smp("replay", BAG, "--model", checkpoints["diffusion"][0], "--json", out)
+    assert done.returncode == 0, done.stderr
+    data = json.loads(out.read_text())
+    assert set(data["arms"]) == {"left", "right"}
+    assert data["chunks"] == 13
+    assert "RMSE [rad]" in done.stdout
+
+
+def test_training_from_bags_ends_in_a_checkpoint_that_evaluates(tmp_path):
+    record = smp("record", "--task", "press_two_buttons", "--episodes", 2, "--lockstep", "--out", tmp_path / "demos")
+    assert record.returncode == 0, record.stderr
+    run = tmp_path / "run"
+    done = smp("train", "--bags", tmp_path / "demos", "--policy", "smp", "--steps", 2, "--out", run)
+    assert done.returncode == 0, done.stderr
+    assert (run / "model" / "encoder.onnx").is_file()
+    again = smp("train", "--bags", tmp_path / "demos", "--policy", "smp", "--steps", 3, "--out", run, "--resume")
+    assert again.returncode == 0, again.stderr
+    assert smp("replay", next((tmp_path / "demos").rglob("episode_*")), "--model", run / "model").returncode == 0
+
+
+def test_help_names_every_verb():
+    done = smp("--help")
+    assert done.returncode == 0
+    for verb in ("demo", "record", "train", "eval", "replay", "up", "doctor"):
+        assert verb in done.stdout
