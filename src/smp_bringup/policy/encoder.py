@@ -8,9 +8,12 @@ from torch import Tensor, nn
 
 from smp_bringup.policy.config import EncoderConfig
 
+_SHARPNESS = 5.0
+"""Of the softmax at the start: on scores of unit spread it is peaked from the first step."""
+
 
 class Keypoints(nn.Module):
-    """Where in an image each learned feature is (spatial softmax; Levine et al., 2016)."""
+    """Where in an image each learned feature is (spatial softmax; Levine et al., 2016), on scores of unit spread."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -22,13 +25,16 @@ class Keypoints(nn.Module):
                 nn.ReLU(),
             ]
         self.stack = nn.Sequential(*layers, nn.Conv2d(widths[-1], config.keypoints, 1))
-        self.sharpness = nn.Parameter(torch.ones(1))
+        self.sharpness = nn.Parameter(torch.full((config.keypoints, 1), _SHARPNESS))
 
     def forward(self, image: Tensor) -> Tensor:
         """Return points (B, 2 * keypoints) in [-1, 1] of an image (B, 3, h, w)."""
         score = self.stack(image).float()
         height, width = score.shape[-2:]
-        weight = torch.softmax(score.flatten(2) * self.sharpness, dim=-1).view(*score.shape)
+        flat = score.flatten(2)
+        flat = flat - flat.mean(-1, keepdim=True)
+        flat = flat * torch.rsqrt(flat.square().mean(-1, keepdim=True) + 1e-6)
+        weight = torch.softmax(flat * self.sharpness, dim=-1).view(*score.shape)
         x = (weight.sum(2) * torch.linspace(-1, 1, width, device=score.device)).sum(-1)
         y = (weight.sum(3) * torch.linspace(-1, 1, height, device=score.device)).sum(-1)
         return torch.stack([x, y], dim=-1).flatten(1)

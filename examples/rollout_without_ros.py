@@ -1,0 +1,24 @@
+"""One closed-loop episode in a script, without ROS: python examples/rollout_without_ros.py [TASK] [SEED] [MODEL]."""
+
+import sys
+
+from smp_bringup.bench.report import Film, strip
+from smp_bringup.pipeline import build_policy
+from smp_bringup.policy.checkpoint import DEFAULT_MODEL, find_model
+from smp_bringup.robot import load_robot
+from smp_bringup.sim.rollout import rollout
+from smp_bringup.sim.world import World
+from smp_bringup.tasks import TASKS
+
+task = sys.argv[1] if len(sys.argv) > 1 else "lift_tray"
+seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+model = sys.argv[3] if len(sys.argv) > 3 else DEFAULT_MODEL
+
+robot = load_robot("aloha")
+world = World(TASKS[task](), robot)
+result = rollout(world, build_policy(find_model(model), robot), robot, seed, film_s=0.4)
+world.close()
+film = Film(task, seed, result.success, result.time_s, [image for _, image in result.film])
+with open("rollout.png", "wb") as file:
+    file.write(strip(film.frames))
+print(f"{task}, seed {seed}: {'success' if result.success else 'failure'} after {result.time_s:.1f} s; rollout.png")
