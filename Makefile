@@ -17,7 +17,7 @@ endif
 
 setup: $(STAMP)
 
-$(STAMP): requirements/*.txt setup.py setup.cfg tools/setup_checks.sh
+$(STAMP): requirements/*.txt setup.py setup.cfg tools/setup_checks.sh tools/link_ament.sh launch/*.launch.py
 	@sh tools/setup_checks.sh "$(PYTHON)"
 	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip

@@ -60,7 +60,7 @@ def test_eval_writes_counts_and_intervals(tmp_path, checkpoints):
     out = tmp_path / "result.json"
     done = smp(
         "eval", "--policy", checkpoints["smp"][0], "--tasks", "lift_tray,press_two_buttons", "--episodes", 2,
-        "--seed", 9, "--json", out,
+        "--seed", 9, "--json", out, "--into-card",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     data = json.loads(out.read_text())
@@ -70,6 +70,7 @@ def test_eval_writes_counts_and_intervals(tmp_path, checkpoints):
         assert row["interval"][0] <= row["rate"] <= row["interval"][1]
     assert 1 <= data["active_experts"]["mean"] <= 4
     assert "median time [s]" in done.stdout
+    assert "| lift_tray | 0/2 |" in (checkpoints["smp"][0] / "README.md").read_text()
 
 
 def test_replay_prints_the_error_of_each_arm(tmp_path, checkpoints):

@@ -7,5 +7,7 @@ share=$venv/share/smp_bringup
 lib=$venv/lib/smp_bringup
 mkdir -p "$index" "$share" "$lib"
 cp resource/smp_bringup "$index/smp_bringup"
-for name in package.xml launch config models; do ln -sfn "$here/$name" "$share/$name"; done
+for name in package.xml config models; do ln -sfn "$here/$name" "$share/$name"; done
+rm -rf "$share/launch" && mkdir "$share/launch"  # a folder of links: `ros2 launch` follows no link to a folder
+for file in launch/*.launch.py; do ln -s "$here/$file" "$share/launch/"; done
 for node in resource/bin/*; do cp "$node" "$lib/"; done

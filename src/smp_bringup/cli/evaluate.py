@@ -16,6 +16,7 @@ def evaluate(
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     swap_images: Annotated[bool, typer.Option(help="Control: show the policy another episode's layout.")] = False,
+    into_card: Annotated[bool, typer.Option(help="Write the result into the checkpoint's card.")] = False,
     robot: Annotated[str, typer.Option(help="Robot in config/robots.")] = "aloha",
 ) -> None:
     """Run a policy in the simulator and report its success with 95 % intervals."""
@@ -36,6 +37,10 @@ def evaluate(
     report = {"policy": policy, "seed": seed, "swap_images": swap_images, **summary(results)}
     _print(report)
     write_json(json, report)
+    if into_card:
+        from smp_bringup.training.save import add_evaluation
+
+        add_evaluation(folder, report)
 
 
 def _print(report: dict) -> None:  # type: ignore[type-arg]

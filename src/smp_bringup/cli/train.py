@@ -39,6 +39,7 @@ def train(
             bags.parent / "cache",
             lambda n, total: bar.update(line, completed=n),
         )
+        bar.update(line, completed=len(found))
     for reason in data.skipped:
         console.print(f"skipped: {reason}", style="yellow")
     console.print(f"{len(data.starts) - 1} episodes, {len(data.state)} frames; {len(data.skipped)} bags skipped")
@@ -51,6 +52,6 @@ def train(
                 line, completed=step, note=" ".join(f"{k} {v:.4f}" for k, v in losses.items())
             )
         )
-    card = model_card(run, data, trained, bags.name, seed)
+    card = model_card(run, data, trained, str(bags), seed)
     save_checkpoint(trained, robot, folder / "model", card)
     console.print(f"exported {folder / 'model'}; try it: smp eval --policy {folder / 'model'}")

@@ -2,17 +2,21 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 
 from smp_bringup.policy import checkpoint
 from smp_bringup.policy.export import export
-from smp_bringup.policy.manifest import write_manifest
+from smp_bringup.policy.manifest import read_checked, write_manifest
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import RunConfig
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.trainer import Trained
+
+_EVALUATION = "\n## Success in closed loop\n"
 
 
 def save_checkpoint(trained: Trained, robot: Robot, folder: Path, card: str) -> None:
@@ -59,6 +63,30 @@ def model_card(run: RunConfig, data: Dataset, trained: Trained, bags: str, seed:
 |---|---|
 {rows}
 """
+
+
+def add_evaluation(folder: Path, report: Mapping[str, Any]) -> None:
+    """Write what `smp eval` found into the metrics and the card of the checkpoint `folder`.
+
+    Raises:
+        ModelError: the folder is no whole checkpoint.
+    """
+    files = read_checked(folder)
+    metrics = json.loads(files[checkpoint.METRICS])
+    found = {key: report[key] for key in ("seed", "tasks", "all", "active_experts")}
+    _write_json(folder / checkpoint.METRICS, {**metrics, "evaluation": found})
+    card = files[checkpoint.CARD].decode("utf-8").split(_EVALUATION)[0]
+    episodes = next(iter(report["tasks"].values()))["episodes"]
+    rows = [
+        f"| {name} | {row['successes']}/{row['episodes']} | {row['interval'][0]:.2f} - {row['interval'][1]:.2f} |"
+        for name, row in {**report["tasks"], "all": report["all"]}.items()
+    ]
+    command = f"smp eval --policy {folder.name} --episodes {episodes} --seed {report['seed']}"
+    table = "\n".join(["| task | success | 95 % interval |", "|---|---|---|", *rows])
+    active = report["active_experts"]["mean"]
+    text = f"{card}{_EVALUATION}`{command}`, on layouts never trained on; {active:.2f} experts active.\n\n{table}\n"
+    (folder / checkpoint.CARD).write_text(text, encoding="utf-8")
+    write_manifest(folder)
 
 
 def _write_json(path: Path, data: object) -> None:

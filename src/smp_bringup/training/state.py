@@ -13,19 +13,21 @@ from smp_bringup.errors import ModelError
 FILE = "training.safetensors"
 
 
-def save_state(folder: Path, step: int, network: nn.Module, ema: nn.Module, optimizer: optim.Optimizer) -> None:
-    """Write the state after `step` steps; the old file is replaced only by a whole new one."""
+def save_state(
+    folder: Path, step: int, seconds: float, network: nn.Module, ema: nn.Module, optimizer: optim.Optimizer
+) -> None:
+    """Write the state after `step` steps and `seconds` of training; a whole new file replaces the old one."""
     tensors = {f"network/{k}": v.contiguous() for k, v in network.state_dict().items()}
     tensors |= {f"ema/{k}": v.contiguous() for k, v in ema.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"adam/{index}/{k}": v.contiguous() for k, v in moments.items()}
     partial = folder / (FILE + ".partial")
-    save_file(tensors, partial, metadata={"step": json.dumps(step)})
+    save_file(tensors, partial, metadata={"step": json.dumps(step), "seconds": json.dumps(seconds)})
     partial.rename(folder / FILE)
 
 
-def load_state(folder: Path, network: nn.Module, ema: nn.Module, optimizer: optim.Optimizer) -> int:
-    """Restore the state and return its step.
+def load_state(folder: Path, network: nn.Module, ema: nn.Module, optimizer: optim.Optimizer) -> tuple[int, float]:
+    """Restore the state and return its step and seconds.
 
     Raises:
         ModelError: there is none, or it belongs to another policy.
@@ -35,7 +37,7 @@ def load_state(folder: Path, network: nn.Module, ema: nn.Module, optimizer: opti
         raise ModelError(f"nothing to resume: '{path}' does not exist")
     parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "ema": {}, "adam": {}}
     with safe_open(path, framework="pt") as file:
-        step = int(json.loads(file.metadata()["step"]))
+        step, seconds = (json.loads(file.metadata()[name]) for name in ("step", "seconds"))
         for key in file.keys():  # noqa: SIM118 - not a dict
             kind, name = key.split("/", 1)
             parts[kind][name] = file.get_tensor(key)
@@ -50,4 +52,4 @@ def load_state(folder: Path, network: nn.Module, ema: nn.Module, optimizer: opti
         index, moment = name.split("/")
         state["state"].setdefault(int(index), {})[moment] = tensor
     optimizer.load_state_dict(state)
-    return step
+    return int(step), float(seconds)

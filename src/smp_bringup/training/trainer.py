@@ -62,27 +62,27 @@ class Trainer:
 
     def resume(self) -> int:
         """Go on from the last saved state; return its step."""
-        self._step = load_state(self._out, self.network, self._ema.network, self._optimizer)
+        self._step, self._seconds = load_state(self._out, self.network, self._ema.network, self._optimizer)
         return self._step
 
     def train(self, report: Report) -> Trained:
         """Run to the last step, saving on the way and when interrupted (KeyboardInterrupt goes on up)."""
         settings = self._run.training
         self._out.mkdir(parents=True, exist_ok=True)
-        sums: dict[str, float] = {}
-        start = time.monotonic()
+        rows: list[dict[str, float]] = []
         try:
             while self._step < settings.steps:
-                for name, value in self._one(settings).items():
-                    sums[name] = sums.get(name, 0.0) + value / _REPORT_EVERY
+                start = time.monotonic()
+                rows.append(self._one(settings))
+                self._seconds += time.monotonic() - start
                 if self._step % _REPORT_EVERY == 0 or self._step == settings.steps:
-                    report(self._step, sums)
-                    self._log(sums)
-                    sums = {}
+                    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+                    report(self._step, means)
+                    self._log(means)
+                    rows = []
                 if self._step % settings.save_every == 0:
                     self._save()
         finally:
-            self._seconds += time.monotonic() - start
             self._save()
         return Trained(self._ema.network, self.normalizer, self._metrics())
 
@@ -113,7 +113,7 @@ class Trainer:
         return {**sums, "steps": float(self._step), "seconds": self._seconds}
 
     def _save(self) -> None:
-        save_state(self._out, self._step, self.network, self._ema.network, self._optimizer)
+        save_state(self._out, self._step, self._seconds, self.network, self._ema.network, self._optimizer)
 
     def _log(self, sums: dict[str, float]) -> None:
         with (self._out / "losses.jsonl").open("a", encoding="utf-8") as file:
