@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "smp_bringup"
+HERE = Path(__file__).resolve().parent  # colcon build --symlink-install runs a link to this file
 NODES = ("sync", "policy", "command", "teleop", "recorder", "sim")
 SHARED = ("launch", "config", "models")
 
@@ -40,7 +41,7 @@ setup(
     data_files=shared_files(),
     install_requires=[
         line.split("#")[0].strip()
-        for line in Path("requirements/runtime.txt").read_text(encoding="utf-8").splitlines()
+        for line in (HERE / "requirements/runtime.txt").read_text(encoding="utf-8").splitlines()
         if line.split("#")[0].strip()
     ],
     extras_require={"test": ["pytest", "hypothesis"]},

@@ -4,5 +4,5 @@ set -eo pipefail
 # shellcheck disable=SC1090
 source "/opt/ros/${ROS_DISTRO}/setup.bash"
 # shellcheck disable=SC1091
-source "${HOME}/ws/install/setup.bash"
+source /ws/install/setup.bash
 exec "$@"

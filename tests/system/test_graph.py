@@ -43,6 +43,10 @@ class Ear:
         """Return the stamps of observations that arrived in all their parts."""
         return [stamp for stamp, parts in self.observed.items() if len(parts) == len(self.robot.cameras) + 1]
 
+    def still(self):
+        """Return whether no arm is told to move."""
+        return all(commands and not np.any(commands[-1].velocity) for commands in self.commands.values())
+
     def setpoint(self):
         """Return the newest setpoint of all arms (J,)."""
         return np.concatenate([np.array(self.commands[arm.name][-1].position) for arm in self.robot.arms])
@@ -61,7 +65,7 @@ def live(launch, checkpoints, robot, tmp_path):
         ear = Ear(client, robot)
         wait_up(client, graph)
         client.start_episode("lift_tray", 2, "policy")
-        client.wait(lambda: len(ear.chunks) > 3 and ear.setpoint() is not None, 20, "chunks", graph.check)
+        client.wait(lambda: len(ear.chunks) > 3 and all(ear.commands.values()), 20, "chunks", graph.check)
         yield graph, client, ear
     assert "Traceback" not in log.read_text()
     assert {name: p.returncode for name, p in graph.processes.items()} == dict.fromkeys(graph.processes, 0)
@@ -73,8 +77,9 @@ def test_one_stamp_goes_from_the_cameras_to_the_command(live, robot):
     client.wait(lambda: len(ear.commands["left"]) > before + 100 and len(ear.gates) > 5, 20, "commands", graph.check)
     whole = ear.whole()
     assert len(whole) > 10
-    for chunk in ear.chunks:
-        assert stamp_ns(chunk.header.stamp) in ear.observed
+    stamped = [chunk for chunk in ear.chunks if stamp_ns(chunk.header.stamp) in ear.observed]
+    assert len(stamped) > 3
+    for chunk in stamped:
         assert tuple(chunk.joint_names) == robot.joint_names
         assert len(chunk.points) == 16
     gate = dict(zip(ear.gates[-1].name, ear.gates[-1].position, strict=True))
@@ -83,8 +88,7 @@ def test_one_stamp_goes_from_the_cameras_to_the_command(live, robot):
     active = [i for i in range(len(weights)) if gate[f"active/{i}"]]
     assert [i for i in range(len(weights)) if gate[f"calls/{i}"] > 0] == active
     assert gate["active_count"] == len(active)
-    followed = int(client.command_state["chunk_stamp_ns"])
-    assert followed in ear.observed
+    client.wait(lambda: int(client.command_state["chunk_stamp_ns"]) in ear.observed, 5, "a command of an observation")
     stamps = {n: [stamp_ns(m.header.stamp) for m in c] for n, c in ear.commands.items()}
     assert len(set(stamps["left"]) & set(stamps["right"])) > 90  # both arms of one cycle carry one stamp
 
@@ -96,7 +100,7 @@ def test_a_killed_policy_leaves_the_arms_held_and_comes_back(live):
     policy.wait()
     client.wait(lambda: client.command_state["severity"] in ("HOLD", "FAULT"), 5, "the hold")
     assert client.command_state["check"] == "source_fresh"
-    client.wait(lambda: not np.any(ear.commands["left"][-1].velocity), 2, "rest")
+    client.wait(ear.still, 2, "rest")
     held, count = ear.setpoint(), len(ear.commands["left"])
     client.wait(lambda: len(ear.commands["left"]) > count + 50, 5, "more commands")
     np.testing.assert_array_equal(ear.setpoint(), held)
@@ -114,7 +118,7 @@ def test_the_emergency_stop_stops_stays_and_moves_nothing_when_released(live):
     for refused in ("arm", "use_policy", "disarm", "reset"):
         with pytest.raises(GraphError):
             client.trigger(f"/command/{refused}")
-    client.wait(lambda: not np.any(ear.commands["right"][-1].velocity), 2, "rest")
+    client.wait(ear.still, 2, "rest")
     held, count = ear.setpoint(), len(ear.commands["left"])
     client.set_bool("/command/estop", False)
     client.wait(lambda: len(ear.commands["left"]) > count + 30, 5, "more commands")

@@ -99,4 +99,7 @@ def test_a_lockstep_episode_shows_the_same(live, robot, tmp_path):
         k = int(np.argmin(np.abs(time_b - (time_a[i] - shift))))
         for camera in robot.cameras:
             difference = np.abs(a[i].images[camera.name].astype(float) - b[k].images[camera.name])
-            assert difference.mean() < 4
+            assert difference.mean() < 8  # the arms move up to 20 ms between the two frames
+    for camera in robot.cameras:
+        difference = np.abs(a[0].images[camera.name].astype(float) - b[0].images[camera.name])
+        assert difference.mean() < 0.5

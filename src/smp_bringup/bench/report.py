@@ -19,6 +19,7 @@ from matplotlib import pyplot
 
 _STRIP = 10
 """Images of one strip."""
+_GAP_PX = 4
 
 _STYLE = """
 body{font:15px/1.4 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}
@@ -68,7 +69,8 @@ def strip(frames: Sequence[ImageArray]) -> bytes:
     """Return some frames of an episode, evenly spaced, side by side, as a PNG."""
     chosen = np.linspace(0, len(frames) - 1, min(_STRIP, len(frames))).round().astype(int)
     buffer = io.BytesIO()
-    Image.fromarray(np.concatenate([frames[i] for i in chosen], axis=1)).save(buffer, "PNG")
+    framed = [np.pad(frames[i], ((0, 0), (0, _GAP_PX), (0, 0)), constant_values=255) for i in chosen]
+    Image.fromarray(np.concatenate(framed, axis=1)).save(buffer, "PNG")
     return buffer.getvalue()
 
 

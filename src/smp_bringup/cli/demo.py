@@ -36,7 +36,7 @@ def demo(
     replan_s = build_policy(folder, body).config.replan_s
     out.mkdir(parents=True, exist_ok=True)
     graph = build_graph(robot=robot, model=str(folder), sim=True, task=names[0], seed=seed)
-    with Graph(graph, out / "graph.log") as running, Live(console=console, refresh_per_second=8) as live:
+    with Graph(graph, out / "graph.log") as running, Live(console=console, transient=True) as live:
         from smp_bringup.nodes.live_demo import run_live
 
         films, figures = run_live(
@@ -44,11 +44,14 @@ def demo(
             lambda film, client, monitor: live.update(_line(film, monitor.active, client.command_state)),
         )  # fmt: skip
     tasks = _counts(films)
-    _print(tasks, figures)
-    header = ("task", "success", "95 % interval", "median time [s]")
-    rows = [(n, f"{t['successes']}/{t['episodes']}", t["interval"], t["median_time_s"]) for n, t in tasks.items()]
-    measured = [(k, v) for k, v in figures.items()]
-    write_report(out / "report.html", f"smp demo: {model}", [(header, rows), (("figure", "value"), measured)], films)
+    tables = [
+        (("task", "success", "95 % interval", "median time [s]"), _task_rows(tasks)),
+        (("figure", "p50", "p99", "longest"), _time_rows(figures)),
+        (("figure", "value"), _other_rows(figures)),
+    ]
+    for header, rows in tables:
+        _print(header, rows)
+    write_report(out / "report.html", f"smp demo: {model}", tables, films)
     write_json(json, {"model": model, "seed": seed, "tasks": tasks, **figures})
     console.print(f"report: {out / 'report.html'}")
 
@@ -80,20 +83,34 @@ def _counts(films: "Sequence[Film]") -> dict[str, dict[str, Any]]:
     return out
 
 
-def _print(tasks: dict[str, dict[str, Any]], figures: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table("task", "success", "95 % interval", "median time [s]")
+def _task_rows(tasks: dict[str, dict[str, Any]]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
     for name, row in tasks.items():
         low, high = row["interval"]
-        share = f"{row['successes']}/{row['episodes']}"
-        table.add_row(name, share, f"{low:.2f} - {high:.2f}", str(row["median_time_s"] or "-"))
+        time_s = str(row["median_time_s"] or "-")
+        rows.append((name, f"{row['successes']}/{row['episodes']}", f"{low:.2f} - {high:.2f}", time_s))
+    return rows
+
+
+def _time_rows(figures: dict[str, Any]) -> list[tuple[str, ...]]:
+    named = {**figures["latency_ms"], "sync_skew": figures["sync_skew_ms"]}
+    return [(f"{name.replace('_', ' ')} [ms]", *(f"{row[k]:.1f}" for k in row)) for name, row in named.items()]
+
+
+def _other_rows(figures: dict[str, Any]) -> list[tuple[str, ...]]:
+    command = figures["command"]
+    return [
+        ("command rate [Hz]", f"{command['rate_hz']:.1f}"),
+        ("longest gap between commands [ms]", f"{command['max_gap_ms']:.1f}"),
+        ("active experts, mean", f"{figures['active_experts']['mean']:.2f}"),
+        ("deadline misses", str(figures["deadline_misses"])),
+    ]
+
+
+def _print(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.table import Table
+
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
-    latency = ", ".join(f"{k} {v['p50']} / {v['p99']}" for k, v in figures["latency_ms"].items())
-    console.print(f"latency p50 / p99 [ms]: {latency}")
-    command, skew = figures["command"], figures["sync_skew_ms"]
-    console.print(
-        f"sync skew {skew['p50']} / {skew['p99']} ms; commands {command['rate_hz']} Hz, longest gap "
-        f"{command['max_gap_ms']} ms; active experts {figures['active_experts']['mean']}; "
-        f"deadline misses {figures['deadline_misses']}"
-    )

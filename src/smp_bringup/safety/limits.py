@@ -6,16 +6,19 @@ would always arrive late and, being time-optimal, chatter at the jerk limit. The
 nearest of a few meeting times that can be kept is taken: a time-synchronised,
 jerk-limited motion cannot take just any duration.
 
+A step is taken only if the joints could still stop inside their position limits after it;
+otherwise they brake. By induction no setpoint ever leaves the limits.
+
 The joints of all arms are one problem synchronised in time, which keeps the direction
 of a motion that has to be slowed down; the grippers are another, since a gripper step
 of a centimetre must not slow both arms.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from ruckig import ControlInterface, InputParameter, Result, Ruckig, Trajectory
+from ruckig import ControlInterface, InputParameter, Result, Ruckig, RuckigError, Synchronization, Trajectory
 
 from smp_bringup.robot import Robot
 from smp_bringup.safety.config import SafetyConfig
@@ -28,6 +31,9 @@ _MEETING_S = (0.04, 0.06, 0.1, 0.2)
 _LATE = 1.001
 """A plan that takes so much longer than its meeting time still counts as on time."""
 
+_SLACK = 1e-9
+"""Rounding of ruckig's plans at a position limit."""
+
 _MARGIN = 0.8
 """Share of the deceleration that approaching a position limit counts on; the rest pays for the jerk phases."""
 
@@ -35,11 +41,65 @@ _MARGIN = 0.8
 class _Group:
     """Joints that are limited together; `index` selects them from an array over all joints."""
 
-    def __init__(self, index: NDArray[np.intp], period_s: float) -> None:
-        self.index = index
+    def __init__(self, index: NDArray[np.intp], period_s: float, low: FloatArray, high: FloatArray) -> None:
+        self.index, self.period_s = index, period_s
+        self.low, self.high = low[index] - _SLACK, high[index] + _SLACK
         self.otg = Ruckig(len(index), period_s)
-        self.input, self.plan = InputParameter(len(index)), Trajectory(len(index))
-        self.input.target_acceleration = np.zeros(len(index))
+        self.follow, self.stop = InputParameter(len(index)), InputParameter(len(index))
+        self.follow.target_acceleration = np.zeros(len(index))
+        self.stop.control_interface = ControlInterface.Velocity
+        self.stop.synchronization = Synchronization.No  # every joint as soon as it can
+        self.follow_plan, self.stop_plan = Trajectory(len(index)), Trajectory(len(index))
+
+    def limit(self, velocity: FloatArray, acceleration: FloatArray, jerk: FloatArray) -> None:
+        """Set the limits of all plans from arrays over all joints."""
+        for plan in (self.follow, self.stop):
+            plan.max_velocity, plan.max_acceleration = velocity[self.index], acceleration[self.index]
+            plan.max_jerk = jerk[self.index]
+
+    def start(self, position: FloatArray, velocity: FloatArray, acceleration: FloatArray) -> None:
+        """Let all plans begin at a state of all joints."""
+        i = self.index
+        for plan in (self.follow, self.stop):
+            plan.current_position, plan.current_velocity = position[i], velocity[i]
+            plan.current_acceleration = acceleration[i]
+
+    def plan(self, aims: Sequence[tuple[FloatArray, FloatArray]]) -> Trajectory:
+        """Return a plan that meets the first aim it can, and that can always be stopped inside the position limits."""
+        planned = False
+        for meeting_s, (position, velocity) in zip(_MEETING_S, aims, strict=True):
+            self.follow.minimum_duration = meeting_s
+            self.follow.target_position, self.follow.target_velocity = position[self.index], velocity[self.index]
+            planned = self._calculate(self.follow, self.follow_plan)
+            if planned and self.follow_plan.duration <= meeting_s * _LATE:
+                break
+        return self.follow_plan if planned and self._can_stop() else self.plan_stop()
+
+    def plan_stop(self) -> Trajectory:
+        """Return the plan to rest."""
+        if not self._calculate(self.stop, self.stop_plan):
+            raise RuntimeError("ruckig cannot bring the joints to rest")
+        return self.stop_plan
+
+    def _can_stop(self) -> bool:
+        """Return whether the joints could still stop inside their limits one period into the followed plan."""
+        now = self.stop.current_position, self.stop.current_velocity, self.stop.current_acceleration
+        state = self.follow_plan.at_time(self.period_s)[:3]
+        self.stop.current_position, self.stop.current_velocity, self.stop.current_acceleration = state
+        planned = self._calculate(self.stop, self.stop_plan)
+        self.stop.current_position, self.stop.current_velocity, self.stop.current_acceleration = now
+        if not planned:
+            return False
+        cycles = int(self.stop_plan.duration / self.period_s) + 2
+        path = np.array([self.stop_plan.at_time(k * self.period_s)[0] for k in range(cycles)])
+        return bool((path >= self.low).all() and (path <= self.high).all())
+
+    def _calculate(self, given: InputParameter, plan: Trajectory) -> bool:
+        """Return whether ruckig found a plan; it finds none for some targets that no robot would be given."""
+        try:
+            return self.otg.calculate(given, plan) in (Result.Working, Result.Finished)
+        except RuckigError:
+            return False
 
 
 class Limiter:
@@ -53,12 +113,12 @@ class Limiter:
         self._jerk = robot.joint_array("jerk") * config.jerk_scale
         grippers = np.array([joint.gripper for joint in robot.joints])
         self._groups = [
-            _Group(np.flatnonzero(mask), robot.control_period_s) for mask in (~grippers, grippers) if mask.any()
+            _Group(np.flatnonzero(mask), self._period_s, self._low, self._high)
+            for mask in (~grippers, grippers)
+            if mask.any()
         ]
         for group in self._groups:
-            group.input.max_velocity = self._velocity[group.index]
-            group.input.max_acceleration = self._acceleration[group.index]
-            group.input.max_jerk = self._jerk[group.index]
+            group.limit(self._velocity, self._acceleration, self._jerk)
         self.seed((self._low + self._high) / 2)
 
     def seed(self, position: FloatArray) -> None:
@@ -75,26 +135,11 @@ class Limiter:
     def track(self, source: Source) -> FloatArray:
         """Move one period towards meeting a finite `source`; return the new setpoint (J,)."""
         aims = [self._aim(*source(meeting_s)) for meeting_s in _MEETING_S]
-        for group in self._groups:
-            group.input.control_interface = ControlInterface.Position
-            for meeting_s, (position, velocity) in zip(_MEETING_S, aims, strict=True):
-                group.input.minimum_duration = meeting_s
-                group.input.target_position = position[group.index]
-                group.input.target_velocity = velocity[group.index]
-                if self._plan(group) <= meeting_s * _LATE:
-                    break
-        return self._advance()
+        return self._advance(lambda group: group.plan(aims))
 
     def brake(self) -> FloatArray:
         """Come to rest as fast as the limits allow; return the new setpoint (J,), constant once at rest."""
-        if self.at_rest:
-            return self.position
-        for group in self._groups:
-            group.input.control_interface = ControlInterface.Velocity
-            group.input.minimum_duration = None
-            group.input.target_velocity = np.zeros(len(group.index))
-            self._plan(group)
-        return self._advance()
+        return self.position if self.at_rest else self._advance(_Group.plan_stop)
 
     def _aim(self, target: FloatArray, velocity: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return a target (J,) inside the position limits, and a velocity (J,) there that can still be stopped."""
@@ -108,22 +153,12 @@ class Limiter:
         bound = np.clip(reach, 0, self._velocity * 0.999)
         return np.clip(velocity, -bound, bound)
 
-    def _plan(self, group: _Group) -> float:
-        """Plan from the present setpoint; return the duration [s]."""
-        i = group.index
-        group.input.current_position = self.position[i]
-        group.input.current_velocity = self.velocity[i]
-        group.input.current_acceleration = self.acceleration[i]
-        result = group.otg.calculate(group.input, group.plan)
-        if result not in (Result.Working, Result.Finished):
-            raise RuntimeError(f"ruckig refused a cycle: {result}")
-        return float(group.plan.duration)
-
-    def _advance(self) -> FloatArray:
+    def _advance(self, plan: Callable[[_Group], Trajectory]) -> FloatArray:
         """Take one period of every group's plan."""
         position, velocity, acceleration = (np.empty_like(self.position) for _ in range(3))
         for group in self._groups:
+            group.start(self.position, self.velocity, self.acceleration)
             i = group.index
-            position[i], velocity[i], acceleration[i] = group.plan.at_time(self._period_s)[:3]
+            position[i], velocity[i], acceleration[i] = plan(group).at_time(self._period_s)[:3]
         self.position, self.velocity, self.acceleration = position, velocity, acceleration
         return self.position
