@@ -53,11 +53,11 @@ def _ros() -> str:
 
     prepare_environment()
     try:
-        import rclpy
+        import_module("rclpy")
     except ImportError as error:
         raise SmpError(f"rclpy cannot be imported ({error}): run make setup, or source ROS 2") from None
     names = ("RMW_IMPLEMENTATION", "ROS_AUTOMATIC_DISCOVERY_RANGE", "FASTDDS_DEFAULT_PROFILES_FILE")
-    return f"{rclpy.__name__}; " + ", ".join(f"{n}={os.environ.get(n, '')}" for n in names)
+    return "rclpy; " + ", ".join(f"{n}={os.environ.get(n, '')}" for n in names)
 
 
 def _launch() -> str:
