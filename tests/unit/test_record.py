@@ -77,6 +77,9 @@ def test_task_outcome_and_robot_travel_in_the_bag(bag, robot):
     opened = open_bag(bag)
     assert (opened.episode["task"], opened.outcome) == ("lift_tray", "failure")
     assert opened.robot() == robot
+    with (bag / "episode_0.mcap").open("rb") as stream:
+        attached = {a.name: a.data.decode() for a in make_reader(stream).iter_attachments()}
+    assert "lift the tray with both hands" in attached["task.yaml"]
 
 
 def test_a_bag_is_never_overwritten_and_half_bags_have_another_name(bag, tmp_path):

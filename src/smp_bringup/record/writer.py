@@ -1,7 +1,7 @@
 """One episode as a rosbag2 folder: an MCAP file and the metadata.yaml that rosbag2 writes.
 
-The bag carries the robot file and the task, so nothing else is needed to train from
-it. It is written under a temporary name and takes its own when it is whole.
+The bag carries the robot file, the task's name and, where it has one, its file, so nothing
+else is needed to train from it. It is written under a temporary name and takes its own when it is whole.
 """
 
 import shutil
@@ -12,10 +12,12 @@ from pathlib import Path
 import yaml
 from mcap.writer import CompressionType, Writer
 
-from smp_bringup.errors import BagError
+from smp_bringup.errors import BagError, UnknownNameError
+from smp_bringup.paths import named_config
 from smp_bringup.record.messages import definition
 
 ROBOT_ATTACHMENT = "robot.yaml"
+TASK_ATTACHMENT = "task.yaml"
 EPISODE_METADATA = "episode"
 _CHUNK_BYTES = 1 << 20
 
@@ -34,7 +36,7 @@ class BagWriter:
         self._folder, self._partial = folder, folder.with_name(folder.name + ".partial")
         shutil.rmtree(self._partial, ignore_errors=True)
         self._partial.mkdir(parents=True)
-        self._robot_yaml, self._task = robot_yaml, task
+        self._robot_yaml, self._task, self._task_yaml = robot_yaml, task, _described(task)
         self._file = (self._partial / self._mcap_name).open("wb")
         self._writer = Writer(self._file, chunk_size=_CHUNK_BYTES, compression=CompressionType.ZSTD)
         self._writer.start(profile="ros2", library="smp_bringup")
@@ -67,6 +69,10 @@ class BagWriter:
         self._writer.add_attachment(
             self._first_ns, self._last_ns, ROBOT_ATTACHMENT, "application/yaml", self._robot_yaml.encode()
         )
+        if self._task_yaml:
+            self._writer.add_attachment(
+                self._first_ns, self._last_ns, TASK_ATTACHMENT, "application/yaml", self._task_yaml.encode()
+            )
         self._writer.add_metadata(EPISODE_METADATA, episode)
         self._writer.finish()
         self._file.close()
@@ -124,3 +130,11 @@ class BagWriter:
             "ros_distro": "kilted",
         }
         return {"rosbag2_bagfile_information": information}
+
+
+def _described(task: str) -> str:
+    """Return the file of a task in config/tasks, or nothing where it has none (a task that only its name describes)."""
+    try:
+        return named_config("tasks", task).read_text(encoding="utf-8")
+    except UnknownNameError:
+        return ""
