@@ -74,6 +74,8 @@ class Observation:
     """(To, J)."""
     velocity: FloatArray
     """(To, J)."""
+    objects: FloatArray | None = None
+    """(To, D) poses of the task's objects; the state track only, in simulation."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,9 @@ class PolicyConfig:
     """One policy: what it sees, what it predicts, and how."""
 
     kind: str
-    cameras: tuple[str, ...]
+    cameras: tuple[str, ...] = ()
+    track: str = field(default="camera", metadata=spec(choices=("camera", "state")))
+    """What it sees beside the joints: cameras, or (in simulation) the poses of the objects."""
     observation_steps: int = field(default=1, metadata=spec(ge=1, le=16))
     """To."""
     horizon: int = field(default=16, metadata=spec(ge=2, le=256))
@@ -80,8 +82,10 @@ class PolicyConfig:
     loss: LossConfig = LossConfig()
 
     def __post_init__(self) -> None:
-        if not self.cameras:
+        if self.track == "camera" and not self.cameras:
             raise ConfigError("cameras must name at least one camera")
+        if self.track == "state" and self.cameras:
+            raise ConfigError("a policy of the state track has no cameras")
         if self.denoise_steps > self.diffusion_steps:
             raise ConfigError(
                 f"denoise_steps {self.denoise_steps} must not exceed diffusion_steps {self.diffusion_steps}"
