@@ -10,14 +10,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from smp_bringup.policy.config import EncoderConfig, PolicyConfig
+from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
 from smp_bringup.robot import Robot, load_robot
 
 SMALL = PolicyConfig(
-    "smp", ("overview", "wrist_left"), width=32, depth=1, experts=4, expert_width=16, expert_depth=1,
+    "smp", ("overview", "wrist_left"), experts=4,
+    denoiser=DenoiserConfig(width=16, depth=1), mean=DenoiserConfig(width=32, depth=1),
     encoder=EncoderConfig(channels=(4, 8), keypoints=4, feature=32),
 )  # fmt: skip
 """A policy that trains a step and runs in milliseconds."""
+KINDS = ("smp", "dibm", "diffusion", "sparse")
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def robot() -> Robot:
 @pytest.fixture(scope="session")
 def small_policies():
     """Settings of one small policy of each kind."""
-    return {kind: replace(SMALL, kind=kind) for kind in ("smp", "diffusion")}
+    return {kind: replace(SMALL, kind=kind) for kind in KINDS}
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +46,7 @@ def checkpoints(tmp_path_factory, robot, small_policies):
     import torch
 
     from smp_bringup.observation.normalizer import Normalizer
-    from smp_bringup.policy.networks import build_network
+    from smp_bringup.policy.build import build_network
     from smp_bringup.training.save import save_checkpoint
     from smp_bringup.training.trainer import Trained
 

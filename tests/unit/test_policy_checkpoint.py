@@ -12,9 +12,10 @@ import torch
 from smp_bringup import config as yaml_config
 from smp_bringup.errors import InstallError, ModelError
 from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.policy.base import policy_inputs
 from smp_bringup.policy.checkpoint import CONFIG, config_yaml, load_policy
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.policy.denoise import ddim
+from smp_bringup.policy.denoise import sample
 from smp_bringup.policy.engine_torch import TorchEngine
 from smp_bringup.policy.manifest import MANIFEST, write_manifest
 from smp_bringup.policy.smp import SmpPolicy
@@ -37,7 +38,7 @@ def copy(checkpoints, tmp_path):
     return shutil.copytree(checkpoints["smp"][0], tmp_path / "model")
 
 
-@pytest.mark.parametrize("kind", ["smp", "diffusion"])
+@pytest.mark.parametrize("kind", ["smp", "dibm", "diffusion", "sparse"])
 def test_a_checkpoint_gives_a_chunk_for_both_arms_and_the_same_one_again(kind, checkpoints, robot, observation):
     policy = load_policy(checkpoints[kind][0], robot)
     chunk, report = policy.infer(observation, seed=5)
@@ -70,17 +71,19 @@ def test_all_experts_active_equals_the_dense_computation(checkpoints, robot, obs
     chunk, report = smp(network, robot, coverage=1.0).infer(observation, 7)
     config = network.config
     assert len(report.active) == config.experts
-    images = {name: torch.from_numpy(observation.images[name])[None] for name in config.cameras}
+    normalizer = Normalizer(np.zeros(robot.dof), np.ones(robot.dof))
+    inputs = policy_inputs(observation, config, normalizer)
     with torch.inference_mode():
-        coded = network.code(images, torch.tensor(observation.position, dtype=torch.float32)[None])
+        coded = network.code({name: torch.from_numpy(value)[None] for name, value in inputs.items()})
 
         def dense(x, embedding):
             mask = torch.ones(1, config.experts)
             noisy, step = (torch.tensor(v, dtype=torch.float32)[None] for v in (x, embedding))
-            return network.experts(coded["feature"], noisy, mask, step)[0].double().numpy()
+            return network.denoise_all(coded["feature"], noisy, mask, step)[0].double().numpy()
 
-        noise = np.random.default_rng(7).normal(size=(config.horizon, config.experts)) * config.noise
-        clean = ddim(dense, noise, config.diffusion_steps, config.denoise_steps) * coded["scale"][0].numpy()
+        rng = np.random.default_rng(7)
+        noise = rng.normal(size=(config.horizon, config.experts)) * config.noise
+        clean = sample(dense, noise, config, rng) * coded["scale"][0].numpy()
         expected = coded["reference"][0].numpy() + clean @ coded["basis"][0].numpy().T
     np.testing.assert_allclose(chunk.position, expected, atol=1e-5)
 

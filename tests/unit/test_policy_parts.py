@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from smp_bringup.errors import ConfigError
 from smp_bringup.policy.basis import gram_schmidt, orthonormalise
 from smp_bringup.policy.config import GateConfig, PolicyConfig
-from smp_bringup.policy.denoise import alphas_cumprod, ddim, ddim_steps
+from smp_bringup.policy.denoise import alphas_cumprod, sample, visited_steps
 from smp_bringup.policy.router import Concentration, StickyPrior, align_loss, mean_gate
 from smp_bringup.policy.select import mass, select
 
@@ -54,7 +54,11 @@ def test_the_sticky_prior_prefers_the_gate_before_and_kappa_says_how_much():
     for kappa in (0.0, 5.0, 20.0):
         prior = StickyPrior(GateConfig(kappa=kappa), 3)
         with torch.no_grad():
-            gaps.append(float(prior.losses(concentration, other)[0] - prior.losses(concentration, same)[0]))
+            kl = [
+                prior.losses(concentration.repeat(2, 1), torch.cat([before, before]), torch.tensor([False, False]))[0]
+                for before in (other, same)
+            ]
+            gaps.append(float(kl[0] - kl[1]))
     assert gaps[0] == pytest.approx(0, abs=1e-6)
     assert gaps[0] < gaps[1] < gaps[2]
 
@@ -98,7 +102,8 @@ def test_top_k_takes_the_heaviest():
 def test_ddim_returns_the_clean_sample_of_a_perfect_denoiser(rng):
     clean = rng.uniform(-1, 1, (16, 14))
     for steps in (1, 2, 5, 50):
-        out = ddim(lambda x, embedding: clean, rng.normal(size=clean.shape), 50, steps)
+        config = PolicyConfig("smp", ("a",), denoise_steps=steps)
+        out = sample(lambda x, embedding: clean, rng.normal(size=clean.shape), config, rng)
         np.testing.assert_allclose(out, clean)
 
 
@@ -106,13 +111,14 @@ def test_ddim_of_gaussian_data_keeps_its_spread(rng):
     """For data N(0, s^2) the best denoiser is known; its samples must have that spread."""
     spread, steps = 0.4, 50
     bar = alphas_cumprod(steps)
-    visits = iter(ddim_steps(steps, steps))
+    visits = iter(visited_steps(steps, steps))
 
     def denoiser(x, embedding):
         a = bar[next(visits)]
         return np.sqrt(a) * spread**2 / (a * spread**2 + 1 - a) * x
 
-    out = ddim(denoiser, rng.normal(size=20_000), steps, steps)
+    config = PolicyConfig("smp", ("a",), denoise_steps=steps)
+    out = sample(denoiser, rng.normal(size=20_000), config, rng)
     assert out.std() == pytest.approx(spread, rel=0.05)
 
 
@@ -121,7 +127,7 @@ def test_the_schedule_falls_and_sampling_starts_from_noise():
     assert (np.diff(bar) < 0).all()
     assert bar[0] > 0.99
     assert bar[-1] < 0.01
-    assert ddim_steps(50, 5)[0] == 49
+    assert visited_steps(50, 5)[0] == 49
 
 
 def test_impossible_settings_are_refused():

@@ -96,7 +96,7 @@ def train(data, robot, policy, steps, out, resume=False):
     return trainer.train(lambda step, parts: None)
 
 
-@pytest.mark.parametrize("kind", ["smp", "diffusion"])
+@pytest.mark.parametrize("kind", ["smp", "dibm", "diffusion", "sparse"])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(kind, data, robot, small_policies, tmp_path):
     policy = small_policies[kind]
     whole = train(data, robot, policy, 12, tmp_path / "whole")
@@ -118,20 +118,20 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(kind, data, robot
     assert whole.metrics["held_out/foresight"] == resumed.metrics["held_out/foresight"]
 
 
-@pytest.mark.parametrize("kind", ["smp", "diffusion"])
+@pytest.mark.parametrize("kind", ["smp", "dibm", "diffusion", "sparse"])
 def test_training_lowers_every_loss_that_fits_the_actions(kind, data, robot, small_policies, tmp_path):
     train(data, robot, small_policies[kind], 150, tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "losses.jsonl").read_text().splitlines()]
     assert rows[-1]["step"] == 150
     for name in ("foresight", "mean") if kind == "smp" else ("foresight", "denoise"):
-        assert rows[-1][name] < 0.7 * rows[0][name]
+        assert rows[-1][name] < 0.8 * rows[0][name]
 
 
 def test_a_trained_policy_is_saved_with_its_card_and_loads(data, robot, small_policies, tmp_path):
     policy = small_policies["smp"]
     trained = train(data, robot, policy, 5, tmp_path)
     run = run_config(policy, 5)
-    save_checkpoint(trained, robot, tmp_path / "model", model_card(run, data, trained, "demos", 0))
+    save_checkpoint(trained, robot, tmp_path / "model", model_card(run, data, trained, "demos", "smp", 0))
     card = (tmp_path / "model" / "README.md").read_text()
     assert "3 demonstrations" in card
     assert "1 bags skipped" in card

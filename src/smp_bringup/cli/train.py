@@ -12,6 +12,7 @@ def train(
     bags: Annotated[Path, typer.Option(help="Folder of demonstrations.")],
     policy: Annotated[str, typer.Option(help="Run in config/policies, or a path to a YAML file.")] = "smp",
     out: Annotated[Path | None, typer.Option(help="Folder of the run [runs/POLICY].")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Demonstrations of each task [all].")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps [as in the run's file].")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on from the last saved state.")] = False,
@@ -21,14 +22,14 @@ def train(
     from smp_bringup.replay.aligned import bag_folders
     from smp_bringup.replay.reader import open_bag
     from smp_bringup.training.config import load_run, with_steps
-    from smp_bringup.training.dataset import load_dataset
+    from smp_bringup.training.dataset import first_of_each, load_dataset
     from smp_bringup.training.save import model_card, save_checkpoint
     from smp_bringup.training.trainer import Trainer, use_threads
 
     use_threads(threads)
     run = with_steps(load_run(policy), steps)
-    folder = out or Path("runs") / run.policy.kind
-    found = bag_folders(bags)
+    folder = out or Path("runs") / Path(policy).stem
+    found = first_of_each(bag_folders(bags), limit)
     robot = open_bag(found[0]).robot()
     with progress() as bar:
         line = bar.add_task("reading bags", total=len(found), note="")
@@ -52,6 +53,6 @@ def train(
                 line, completed=step, note=" ".join(f"{k} {v:.4f}" for k, v in losses.items())
             )
         )
-    card = model_card(run, data, trained, str(bags), seed)
+    card = model_card(run, data, trained, str(bags), policy, seed)
     save_checkpoint(trained, robot, folder / "model", card)
     console.print(f"exported {folder / 'model'}; try it: smp eval --policy {folder / 'model'}")

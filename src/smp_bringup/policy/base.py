@@ -2,34 +2,34 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from time import perf_counter
 
+import numpy as np
+
+from smp_bringup.errors import ModelError
+from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.types import ActionChunk, FloatArray, GateReport, ImageArray, Observation
+from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 
 class AbstractEngine(ABC):
     """Runs the networks of one checkpoint, one sample at a time."""
 
     @abstractmethod
-    def encode(self, images: Mapping[str, ImageArray], state: FloatArray) -> dict[str, FloatArray]:
-        """Return what the policy derives from an observation once, by name.
-
-        Args:
-            images: per camera (To, h, w, 3).
-            state: (To, J), normalised.
-        """
+    def encode(self, inputs: Mapping[str, np.ndarray]) -> dict[str, FloatArray]:
+        """Return what the policy derives from an observation once, by name; see `policy_inputs`."""
 
     @abstractmethod
     def denoise(
         self, expert: int, feature: FloatArray, x: FloatArray, mask: FloatArray, embedding: FloatArray
     ) -> FloatArray:
-        """Return one expert's prediction of the clean sample.
+        """Return one expert's prediction.
 
         Args:
             expert: its index.
             feature: (F,) from `encode`.
             x: noisy sample of all experts (T, K) or of the whole action (T, J).
-            mask: (K,) one where an expert is active.
+            mask: (K,) weight of each expert, zero where it is off.
             embedding: of the diffusion step.
         """
 
@@ -42,3 +42,37 @@ class AbstractPolicy(ABC):
     @abstractmethod
     def infer(self, observation: Observation, seed: int) -> tuple[ActionChunk, GateReport]:
         """Return the chunk for an observation, and what the gate did; equal seeds give equal chunks."""
+
+
+def image_key(camera: str) -> str:
+    """Return the name of a camera's images among the inputs of an encoder."""
+    return f"image_{camera}"
+
+
+def policy_inputs(observation: Observation, config: PolicyConfig, normalizer: Normalizer) -> dict[str, np.ndarray]:
+    """Return what an encoder takes: "state" (To, J) normalised, "image_NAME" (To, h, w, 3), "objects" (To, D).
+
+    Raises:
+        ModelError: a policy of the state track was given no object poses.
+    """
+    inputs: dict[str, np.ndarray] = {image_key(name): observation.images[name] for name in config.cameras}
+    inputs["state"] = normalizer.normalise(observation.position).astype(np.float32)
+    if config.track == "state":
+        if observation.objects is None:
+            raise ModelError("this policy sees object poses (track: state), which only the simulator knows")
+        inputs["objects"] = observation.objects.astype(np.float32)
+    return inputs
+
+
+class Stopwatch:
+    """Wall time per stage of one inference [ms]."""
+
+    def __init__(self) -> None:
+        self._last = perf_counter()
+        self.stage_ms: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """End a stage that began where the last one ended."""
+        now = perf_counter()
+        self.stage_ms[stage] = (now - self._last) * 1e3
+        self._last = now

@@ -1,4 +1,4 @@
-"""The state-adaptive orthonormal skill basis B(s) (SMP, equation 2)."""
+"""The orthonormal skill basis B (SMP, equation 2): of the state, or one for all states."""
 
 import torch
 from torch import Tensor, nn
@@ -27,20 +27,32 @@ def gram_schmidt(matrix: Tensor) -> Tensor:
     return torch.stack(columns, dim=-1)
 
 
+def principal_components(actions: Tensor, count: int) -> Tensor:
+    """Return the first `count` principal directions (d, K) of actions (N, d)."""
+    centred = actions - actions.mean(0)
+    vectors: Tensor = torch.linalg.eigh(centred.T @ centred).eigenvectors
+    return vectors[:, -count:].flip(1).contiguous()
+
+
 class Basis(nn.Module):
     """W(s), the unconstrained matrix behind the basis; starts near a fixed orthonormal one."""
 
-    def __init__(self, feature: int, dof: int, experts: int) -> None:
+    def __init__(self, kind: str, feature: int, hidden: int, dof: int, experts: int) -> None:
+        """Build a basis that is "adaptive", "fixed" (learned, the same everywhere) or "pca" (not learned)."""
         super().__init__()
-        self.net = nn.Sequential(nn.Linear(feature, feature), nn.GELU(), nn.Linear(feature, dof * experts))
-        self.shape = (dof, experts)
+        self.kind = kind
         start = torch.linalg.qr(torch.randn(dof, experts))[0]
-        last = self.net[-1]
-        with torch.no_grad():
-            last.weight.mul_(0.1)  # type: ignore[operator]
-            last.bias.copy_(start.flatten())  # type: ignore[operator]
+        self.start = nn.Parameter(start, requires_grad=kind != "pca")
+        if kind == "adaptive":
+            self.net = nn.Sequential(nn.Linear(feature, hidden), nn.GELU(), nn.Linear(hidden, dof * experts))
+            with torch.no_grad():
+                self.net[-1].weight.mul_(0.1)  # type: ignore[operator]
+                self.net[-1].bias.zero_()  # type: ignore[operator]
 
     def forward(self, feature: Tensor) -> Tensor:
         """Return W (B, d, K)."""
-        out: Tensor = self.net(feature).unflatten(1, self.shape)
+        fixed = self.start.expand(len(feature), -1, -1)
+        if self.kind != "adaptive":
+            return fixed
+        out: Tensor = fixed + self.net(feature).unflatten(1, self.start.shape)
         return out

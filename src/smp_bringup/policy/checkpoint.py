@@ -64,7 +64,7 @@ def load_policy(folder: Path, robot: Robot, device: str = "cpu") -> AbstractPoli
     policy = read_config(files)
     _check_robot(files, policy, robot)
     normalizer = Normalizer.from_dict(_json(files, NORMALIZER), robot.dof)
-    count = 1 if policy.kind == "diffusion" else policy.experts
+    count = policy.experts if policy.kind in ("smp", "dibm") else 1
     models = [ENCODER, *(f"denoiser_{i}.onnx" for i in range(count))]
     for name in models:
         if name not in files:

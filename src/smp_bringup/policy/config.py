@@ -8,8 +8,9 @@ from smp_bringup.errors import ConfigError
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Convolution stack with spatial softmax per camera."""
+    """Convolution stack with spatial softmax per camera, and a trunk over all that is observed."""
 
+    backbone: str = field(default="small", metadata=spec(choices=("small", "resnet18")))
     channels: tuple[int, ...] = (24, 32, 32, 32)
     keypoints: int = field(default=32, metadata=spec(gt=0, le=512))
     feature: int = field(default=256, metadata=spec(gt=0, le=4096))
@@ -18,23 +19,26 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the losses of SMP (paper, equation 6), of its mean head, and of the foresight of every policy."""
+    """Weights of the losses of SMP (paper, equation 6), of its mean head, of Di-BM's gate, and of foresight."""
 
     coefficient: float = field(default=0.2, metadata=spec(ge=0))
     reconstruction: float = field(default=0.1, metadata=spec(ge=0))
     gate: float = field(default=0.02, metadata=spec(ge=0))
     align: float = field(default=0.1, metadata=spec(ge=0))
     mean: float = field(default=10.0, metadata=spec(ge=0))
+    energy: float = field(default=100.0, metadata=spec(ge=0))
+    """gamma of Di-BM."""
     foresight: float = field(default=1.0, metadata=spec(ge=0))
 
 
 @dataclass(frozen=True)
 class GateConfig:
-    """Sticky Dirichlet gate (paper, equation 3) and the selection of experts (Algorithm 2)."""
+    """SMP's sticky Dirichlet gate (equation 3) and selection of experts (Algorithm 2); beta is Di-BM's."""
 
     alpha: float = field(default=2.0, metadata=spec(gt=0))
     alpha0: float = field(default=0.5, metadata=spec(gt=0))
     kappa: float = field(default=20.0, metadata=spec(ge=0))
+    """Stickiness; 0 leaves the prior without the previous gate."""
     floor: float = field(default=0.05, metadata=spec(gt=0))
     """Smallest concentration of a Dirichlet."""
     epsilon: float = field(default=0.3, metadata=spec(gt=0))
@@ -44,6 +48,18 @@ class GateConfig:
     """tau_m: the fewest experts that carry this share of the mass are denoised."""
     top_k: int = field(default=0, metadata=spec(ge=0))
     """If positive, exactly so many experts are denoised instead."""
+    beta: float = field(default=0.01, metadata=spec(ge=0))
+    """Entropy weight of Di-BM's gate."""
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """The network that predicts a clean sample from a noisy one."""
+
+    kind: str = field(default="mlp", metadata=spec(choices=("mlp", "unet")))
+    width: int = field(default=512, metadata=spec(ge=8, le=8192))
+    depth: int = field(default=4, metadata=spec(ge=1, le=64))
+    """Residual layers of an MLP, or resolutions of a U-Net (its width doubles at each)."""
 
 
 @dataclass(frozen=True)
@@ -62,24 +78,34 @@ class PolicyConfig:
     """A new chunk is computed so long after the last one."""
     diffusion_steps: int = field(default=50, metadata=spec(ge=1, le=1000))
     denoise_steps: int = field(default=5, metadata=spec(ge=1, le=1000))
-    """DDIM steps at deployment."""
+    """Sampler steps at deployment."""
+    sampler: str = field(default="ddim", metadata=spec(choices=("ddim", "ddpm")))
+    prediction: str = field(default="x0", metadata=spec(choices=("x0", "eps")))
+    """What denoisers predict: the clean sample, or the noise in it."""
     noise: float = field(default=1.0, metadata=spec(ge=0, le=1))
     """Scale of the initial noise at deployment (0: the most likely chunk)."""
-    width: int = field(default=512, metadata=spec(ge=8, le=8192))
-    """Hidden units of the denoiser of the diffusion policy, and of SMP's mean head."""
-    depth: int = field(default=4, metadata=spec(ge=1, le=64))
     experts: int = field(default=8, metadata=spec(ge=1, le=64))
     """K."""
-    expert_width: int = field(default=192, metadata=spec(ge=8, le=8192))
-    expert_depth: int = field(default=2, metadata=spec(ge=1, le=64))
-    foresight_s: tuple[float, ...] = (0.8, 1.6, 2.4, 3.2)
-    """In training the feature also predicts the demonstrator's pose so long ahead [s], which is where the eyes
-    learn to locate what will be grasped; the bag is all that it takes, and deployment does without it."""
-    reference: str = field(default="mean", metadata=spec(choices=("mean", "state")))
-    """What the experts' contributions are added to: a mean head mu(s), or the present joint state."""
+    denoiser: DenoiserConfig = DenoiserConfig()
+    """Of each expert, or of the one denoiser of a diffusion policy."""
+    mean: DenoiserConfig = DenoiserConfig()
+    """SMP's mean head."""
+    reference: str = field(default="mean", metadata=spec(choices=("mean", "state", "none")))
+    """What SMP's experts add to: a mean head mu(s), the present joint state, or nothing (the paper)."""
+    basis: str = field(default="adaptive", metadata=spec(choices=("adaptive", "fixed", "pca")))
+    """SMP's basis: of the state (the paper), one learned for all states, or principal components of the actions."""
+    basis_width: int = field(default=0, metadata=spec(ge=0, le=8192))
+    """Hidden units of the basis network; 0 takes the feature's length."""
+    coefficients: str = field(default="rms", metadata=spec(choices=("rms", "literal")))
+    """What SMP's experts predict: c_i / RMS_i, or the paper's c_i / (g_i + epsilon)."""
+    joint_experts: bool = True
+    """Whether an expert of SMP sees the noisy coefficients of all active experts, or (the paper) its own."""
     encoder: EncoderConfig = EncoderConfig()
     gate: GateConfig = GateConfig()
     loss: LossConfig = LossConfig()
+    foresight_s: tuple[float, ...] = (0.8, 1.6, 2.4, 3.2)
+    """In training the feature also predicts the demonstrator's pose so long ahead [s], which is where the eyes
+    learn to locate what will be grasped; the bag is all that it takes, and deployment does without it."""
 
     def __post_init__(self) -> None:
         if self.track == "camera" and not self.cameras:
@@ -90,3 +116,5 @@ class PolicyConfig:
             raise ConfigError(
                 f"denoise_steps {self.denoise_steps} must not exceed diffusion_steps {self.diffusion_steps}"
             )
+        if self.denoiser.kind == "unet" and self.horizon % 2 ** (self.denoiser.depth - 1):
+            raise ConfigError(f"a U-Net of depth {self.denoiser.depth} halves the horizon {self.horizon} to a fraction")

@@ -1,14 +1,18 @@
-"""Noise schedule and deterministic DDIM sampling (arXiv 2010.02502) of an x0-predicting denoiser."""
+"""Noise schedule and samplers: DDIM (arXiv 2010.02502) and DDPM (arXiv 2006.11239), on any number of steps."""
 
 from collections.abc import Callable
 
 import numpy as np
 
+from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.types import FloatArray
 
-_EMBEDDING = 32
+EMBEDDING = 32
 X0_LIMIT = 3.0
 """Predictions are clipped here; normalised actions lie in about [-1, 1], coefficients have unit RMS."""
+
+Denoiser = Callable[[FloatArray, FloatArray], FloatArray]
+"""Maps a noisy sample and a step embedding (32,) to the clean sample, or to the noise in it."""
 
 
 def alphas_cumprod(steps: int) -> FloatArray:
@@ -19,40 +23,37 @@ def alphas_cumprod(steps: int) -> FloatArray:
     return np.asarray(np.cumprod(1 - beta))
 
 
-def ddim_steps(diffusion_steps: int, denoise_steps: int) -> list[int]:
+def visited_steps(diffusion_steps: int, denoise_steps: int) -> list[int]:
     """Return the diffusion steps to visit, noisiest first; always starts from the noisiest."""
     return [round(i) for i in np.linspace(diffusion_steps - 1, 0, denoise_steps)]
 
 
 def step_embedding(step: int, diffusion_steps: int) -> FloatArray:
     """Return the sinusoidal embedding (32,) of a diffusion step."""
-    frequency = np.exp(np.linspace(0, np.log(1000), _EMBEDDING // 2))
+    frequency = np.exp(np.linspace(0, np.log(1000), EMBEDDING // 2))
     angle = step / diffusion_steps * frequency
     return np.concatenate([np.sin(angle), np.cos(angle)])
 
 
-def ddim(
-    denoiser: Callable[[FloatArray, FloatArray], FloatArray],
-    noise: FloatArray,
-    diffusion_steps: int,
-    denoise_steps: int,
-) -> FloatArray:
-    """Return the sample that starts from `noise`.
-
-    Args:
-        denoiser: maps a noisy sample and a step embedding (32,) to the clean sample.
-        noise: any shape.
-        diffusion_steps: steps of the schedule that the denoiser was trained with.
-        denoise_steps: calls of the denoiser.
-    """
-    bar = alphas_cumprod(diffusion_steps)
-    visits = ddim_steps(diffusion_steps, denoise_steps)
+def sample(denoiser: Denoiser, noise: FloatArray, config: PolicyConfig, rng: np.random.Generator) -> FloatArray:
+    """Return the sample that starts from `noise` (any shape); DDPM draws its steps' noise from `rng`."""
+    bar = alphas_cumprod(config.diffusion_steps)
+    visits = visited_steps(config.diffusion_steps, config.denoise_steps)
     x = noise
-    for i, step in enumerate(visits):
-        clean = np.clip(denoiser(x, step_embedding(step, diffusion_steps)), -X0_LIMIT, X0_LIMIT)
-        if i + 1 == len(visits):
+    for step, after in zip(visits, [*visits[1:], None], strict=True):
+        out = denoiser(x, step_embedding(step, config.diffusion_steps))
+        clean = out if config.prediction == "x0" else (x - np.sqrt(1 - bar[step]) * out) / np.sqrt(bar[step])
+        clean = np.clip(clean, -X0_LIMIT, X0_LIMIT)
+        if after is None:
             break
         residual = (x - np.sqrt(bar[step]) * clean) / np.sqrt(1 - bar[step])
-        after = bar[visits[i + 1]]
-        x = np.sqrt(after) * clean + np.sqrt(1 - after) * residual
+        variance = _fresh(bar[step], bar[after]) if config.sampler == "ddpm" else 0.0
+        x = np.sqrt(bar[after]) * clean + np.sqrt(1 - bar[after] - variance) * residual
+        if variance:
+            x = x + np.sqrt(variance) * config.noise * rng.normal(size=x.shape)
     return clean
+
+
+def _fresh(bar: float, after: float) -> float:
+    """Return the variance of the noise that a DDPM step from `bar` to `after` adds (its posterior's)."""
+    return float((1 - after) / (1 - bar) * (1 - bar / after))

@@ -1,40 +1,37 @@
-"""Diffusion Policy deployed: the reference that SMP is compared with, over the same encoder and sampler."""
-
-from time import perf_counter
+"""Diffusion policies deployed: the plain one, and the one whose hidden layers are a sparse mixture."""
 
 import numpy as np
 
 from smp_bringup.observation.normalizer import Normalizer
-from smp_bringup.policy.base import AbstractEngine, AbstractPolicy
+from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, Stopwatch, policy_inputs
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.policy.denoise import ddim
+from smp_bringup.policy.denoise import sample
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 
 class DiffusionPolicy(AbstractPolicy):
-    """Plain diffusion over the whole action chunk (arXiv 2303.04137); its gate report has one expert."""
+    """Diffusion over the whole action chunk (arXiv 2303.04137); the gate of the plain one is a single expert."""
 
     def __init__(self, config: PolicyConfig, engine: AbstractEngine, normalizer: Normalizer, period_s: float) -> None:
         self.config, self._engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
 
     def infer(self, observation: Observation, seed: int) -> tuple[ActionChunk, GateReport]:
-        """Return the chunk, and a report in which the only expert is active."""
-        start = perf_counter()
-        images = {name: observation.images[name] for name in self.config.cameras}
-        state = self._normalizer.normalise(observation.position)
-        feature = self._engine.encode(images, state)["feature"]
-        encoded = perf_counter()
-        one = np.ones(1)
+        """Return the chunk, and which experts of the mixture were weighed in."""
+        watch, config = Stopwatch(), self.config
+        coded = self._engine.encode(policy_inputs(observation, config, self._normalizer))
+        weight = coded.get("gate", np.ones(1))
+        watch.lap("encode")
 
         def predict(x: FloatArray, embedding: FloatArray) -> FloatArray:
-            return self._engine.denoise(0, feature, x, one, embedding)
+            return self._engine.denoise(0, coded["feature"], x, weight, embedding)
 
-        shape = (self.config.horizon, len(self._normalizer.center))
-        noise = np.random.default_rng(seed).normal(size=shape) * self.config.noise
-        action = ddim(predict, noise, self.config.diffusion_steps, self.config.denoise_steps)
-        denoised = perf_counter()
-        report = GateReport(
-            observation.stamp_ns, one, one, (0,), 1.0, np.array([self.config.denoise_steps]),
-            {"encode": (encoded - start) * 1e3, "denoise": (denoised - encoded) * 1e3, "decode": 0.0},
-        )  # fmt: skip
-        return ActionChunk(observation.stamp_ns, self._period_s, self._normalizer.denormalise(action)), report
+        rng = np.random.default_rng(seed)
+        noise = rng.normal(size=(config.horizon, len(self._normalizer.center))) * config.noise
+        action = sample(predict, noise, config, rng)
+        watch.lap("denoise")
+        position = self._normalizer.denormalise(action)
+        watch.lap("decode")
+        active = tuple(int(i) for i in np.argsort(-weight, kind="stable") if weight[i] > 0)
+        calls = np.where(weight > 0, config.denoise_steps, 0)
+        report = GateReport(observation.stamp_ns, weight, weight, active, 1.0, calls, watch.stage_ms)
+        return ActionChunk(observation.stamp_ns, self._period_s, position), report

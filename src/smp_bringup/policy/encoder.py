@@ -1,12 +1,14 @@
-"""From images and joint state to one feature: convolutions, spatial softmax, a small trunk."""
+"""From images, joint state and object poses to one feature."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from smp_bringup.policy.config import EncoderConfig
+from smp_bringup.policy.base import image_key
+from smp_bringup.policy.config import EncoderConfig, PolicyConfig
+from smp_bringup.policy.resnet import ResNet18
 
 _SHARPNESS = 5.0
 """Of the softmax at the start: on scores of unit spread it is peaked from the first step."""
@@ -41,37 +43,47 @@ class Keypoints(nn.Module):
 
 
 class Encoder(nn.Module):
-    """All cameras and observed steps into one feature s."""
+    """All that is observed into one feature s: joints, and per track cameras or object poses."""
 
-    def __init__(self, config: EncoderConfig, cameras: Sequence[str], steps: int, dof: int) -> None:
+    def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
+        """Build for `dof` joints and, on the state track, `objects` numbers of object poses."""
         super().__init__()
-        self.cameras = tuple(cameras)
-        self.eyes = nn.ModuleDict({name: Keypoints(config) for name in cameras})
-        size = steps * (dof + len(self.cameras) * 2 * config.keypoints)
-        self.trunk = nn.Sequential(
-            nn.Linear(size, config.feature), nn.GELU(), nn.Linear(config.feature, config.feature), nn.GELU()
-        )
+        self.cameras, self.objects = config.cameras, objects
+        eye, size = build_eye(config.encoder)
+        self.eyes = nn.ModuleDict({name: eye() for name in config.cameras})
+        self.object_center: Tensor
+        self.register_buffer("object_center", torch.zeros(objects))
+        self.object_scale: Tensor
+        self.register_buffer("object_scale", torch.ones(objects))
+        width = config.encoder.feature
+        inputs = config.observation_steps * (dof + objects + len(config.cameras) * size)
+        self.trunk = nn.Sequential(nn.Linear(inputs, width), nn.GELU(), nn.Linear(width, width), nn.GELU())
 
-    def forward(
-        self, images: Mapping[str, Tensor], state: Tensor, shifts: Mapping[str, Tensor] | None = None
-    ) -> Tensor:
+    def forward(self, inputs: Mapping[str, Tensor], shifts: Mapping[str, Tensor] | None = None) -> Tensor:
         """Return s (B, F).
 
         Args:
-            images: per camera (B, To, h, w, 3), 0 to 255.
-            state: (B, To, J), normalised.
+            inputs: "state" (B, To, J), normalised; "image_NAME" (B, To, h, w, 3), 0 to 255; "objects" (B, To, D).
             shifts: per camera (B, 2), how far its images were moved by augmentation in units of
                 keypoints (x, y); taken off again, so that geometry stays absolute.
         """
-        batch, steps = state.shape[:2]
-        parts = [state.flatten(1)]
+        batch, steps = inputs["state"].shape[:2]
+        parts = [inputs["state"].flatten(1)]
+        if self.objects:
+            parts.append(((inputs["objects"] - self.object_center) * self.object_scale).flatten(1))
         for name in self.cameras:
-            flat = images[name].flatten(0, 1).permute(0, 3, 1, 2)
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.training):
-                points = self.eyes[name](flat.float() / 127.5 - 1.0)
-            if shifts is not None:
+            flat = inputs[image_key(name)].flatten(0, 1).permute(0, 3, 1, 2)
+            points = self.eyes[name](flat.float() / 127.5 - 1.0).float()
+            if shifts is not None and isinstance(self.eyes[name], Keypoints):
                 moved = shifts[name].repeat_interleave(steps, 0)
                 points = (points.view(len(points), -1, 2) - moved[:, None]).flatten(1)
             parts.append(points.view(batch, -1))
         out: Tensor = self.trunk(torch.cat(parts, dim=1))
         return out
+
+
+def build_eye(config: EncoderConfig) -> tuple[Callable[[], nn.Module], int]:
+    """Return what builds one camera's network, and how many numbers that network gives."""
+    if config.backbone == "resnet18":
+        return ResNet18, ResNet18.out
+    return lambda: Keypoints(config), 2 * config.keypoints

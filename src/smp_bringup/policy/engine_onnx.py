@@ -7,7 +7,7 @@ import onnxruntime as ort
 
 from smp_bringup.errors import InstallError, ModelError, one_line
 from smp_bringup.policy.base import AbstractEngine
-from smp_bringup.types import FloatArray, ImageArray
+from smp_bringup.types import FloatArray
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -26,11 +26,9 @@ class OnnxEngine(AbstractEngine):
         self._denoisers = [_session(d, f"denoiser_{i}.onnx", device) for i, d in enumerate(denoisers)]
         self._outputs = [output.name for output in self._encoder.get_outputs()]
 
-    def encode(self, images: Mapping[str, ImageArray], state: FloatArray) -> dict[str, FloatArray]:
+    def encode(self, inputs: Mapping[str, np.ndarray]) -> dict[str, FloatArray]:
         """See `AbstractEngine`."""
-        feed: dict[str, np.ndarray] = {f"image_{name}": image[None] for name, image in images.items()}
-        feed["state"] = np.asarray(state, dtype=np.float32)[None]
-        values = self._encoder.run(self._outputs, feed)
+        values = self._encoder.run(self._outputs, {name: value[None] for name, value in inputs.items()})
         return {name: value[0] for name, value in zip(self._outputs, values, strict=True)}
 
     def denoise(

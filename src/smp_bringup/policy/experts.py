@@ -1,80 +1,108 @@
-"""Denoisers: residual MLPs, one for the plain diffusion policy and a grouped set for SMP's experts."""
+"""Banks of denoisers: all experts in one call in training, one by one when deployed."""
+
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
+from torch.nn.functional import gelu, layer_norm
 
-EMBEDDING = 32
+from smp_bringup.policy.config import DenoiserConfig
+from smp_bringup.policy.unet import ConvUnet
 
 
-class ResidualMlp(nn.Module):
-    """Linear in, `depth` residual layers with normalisation, linear out."""
+class AbstractBank(nn.Module, ABC):
+    """E networks of one shape; each maps a condition (C,) and a sample (T, N) to (T, M)."""
 
-    def __init__(self, size: int, width: int, depth: int, out: int) -> None:
+    @abstractmethod
+    def forward(self, condition: Tensor, x: Tensor) -> Tensor:
+        """Return (E, B, T, M) for conditions (E, B, C) and samples (E, B, T, N)."""
+
+    @abstractmethod
+    def one(self, expert: int, condition: Tensor, x: Tensor) -> Tensor:
+        """Return (B, T, M) of one expert for (B, C) and (B, T, N); its weights are views, never copies."""
+
+
+class MlpBank(AbstractBank):
+    """Residual MLPs (linear in, normalised residual layers, linear out) as grouped matrix products."""
+
+    def __init__(self, experts: int, condition: int, horizon: int, columns: tuple[int, int], config: DenoiserConfig):
+        """Build `experts` networks; `columns` are N and M."""
         super().__init__()
-        self.first = nn.Linear(size, width)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU()) for _ in range(depth)
+        size, width = condition + horizon * columns[0], config.width
+        self.horizon = horizon
+        self.weights = nn.ParameterList(
+            _weight(experts, a, b)
+            for a, b in [(size, width), *[(width, width)] * config.depth, (width, horizon * columns[1])]
         )
-        self.last = nn.Linear(width, out)
+        self.biases = nn.ParameterList(torch.zeros(experts, 1, w.shape[2]) for w in self.weights)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, out) for (B, size)."""
-        h = self.first(x)
-        for block in self.blocks:
-            h = h + block(h)
-        out: Tensor = self.last(h)
+    def forward(self, condition: Tensor, x: Tensor) -> Tensor:
+        """See `AbstractBank`."""
+        h = torch.cat([condition, x.flatten(2)], dim=2)
+        layers = list(zip(self.weights, self.biases, strict=True))
+        h = torch.baddbmm(layers[0][1], h, layers[0][0])
+        for weight, bias in layers[1:-1]:
+            h = h + gelu(torch.baddbmm(bias, layer_norm(h, h.shape[-1:]), weight))
+        out = torch.baddbmm(layers[-1][1], h, layers[-1][0])
+        return out.view(*out.shape[:2], self.horizon, -1)
+
+    def one(self, expert: int, condition: Tensor, x: Tensor) -> Tensor:
+        """See `AbstractBank`."""
+        h = torch.cat([condition, x.flatten(1)], dim=1)
+        layers = [(w[expert], b[expert]) for w, b in zip(self.weights, self.biases, strict=True)]
+        h = h @ layers[0][0] + layers[0][1]
+        for weight, bias in layers[1:-1]:
+            h = h + gelu(layer_norm(h, h.shape[-1:]) @ weight + bias)
+        out = h @ layers[-1][0] + layers[-1][1]
+        return out.view(len(out), self.horizon, -1)
+
+
+class UnetBank(AbstractBank):
+    """1-D convolutional U-Nets over the horizon."""
+
+    def __init__(self, experts: int, condition: int, columns: tuple[int, int], config: DenoiserConfig):
+        """Build `experts` networks; `columns` are N and M."""
+        super().__init__()
+        self.nets = nn.ModuleList(ConvUnet(condition, *columns, config) for _ in range(experts))
+
+    def forward(self, condition: Tensor, x: Tensor) -> Tensor:
+        """See `AbstractBank`."""
+        return torch.stack([net(c, y) for net, c, y in zip(self.nets, condition, x, strict=True)])
+
+    def one(self, expert: int, condition: Tensor, x: Tensor) -> Tensor:
+        """See `AbstractBank`."""
+        out: Tensor = self.nets[expert](condition, x)
         return out
 
 
-class ExpertMlp(nn.Module):
-    """The experts of SMP as one grouped network: all in one call in training, one by one when deployed.
+def build_bank(
+    experts: int, condition: int, horizon: int, columns: tuple[int, int], config: DenoiserConfig
+) -> AbstractBank:
+    """Return the bank that `config` describes."""
+    if config.kind == "unet":
+        return UnetBank(experts, condition, columns, config)
+    return MlpBank(experts, condition, horizon, columns, config)
 
-    Every expert sees the feature, the noisy coefficients of all active experts and which
-    they are, and predicts its own clean coefficient over the horizon.
-    """
 
-    def __init__(self, feature: int, horizon: int, experts: int, width: int, depth: int) -> None:
+class SparseMlp(nn.Module):
+    """A residual MLP whose hidden layers are mixtures of feed-forward experts (Sparse-DP style baseline)."""
+
+    def __init__(self, experts: int, condition: int, horizon: int, columns: int, config: DenoiserConfig) -> None:
         super().__init__()
-        self.experts, self.horizon, self.width = experts, horizon, width
-        size = feature + horizon * experts + experts + EMBEDDING
-        self.inner = nn.ParameterList(_weight(experts, a, width) for a in [size] + [width] * depth)
-        self.inner_bias = nn.ParameterList(torch.zeros(experts, 1, width) for _ in range(depth + 1))
-        self.outer = _weight(experts, width, horizon)
-        self.outer_bias = nn.Parameter(torch.zeros(experts, 1, horizon))
+        size, width = condition + horizon * columns, config.width
+        self.horizon = horizon
+        self.first, self.last = nn.Linear(size, width), nn.Linear(width, horizon * columns)
+        self.layers = nn.ParameterList(_weight(experts, width, width) for _ in range(config.depth))
 
-    def forward(self, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
-        """Return clean coefficients (B, T, K) of all experts.
-
-        Args:
-            feature: (B, F).
-            x: noisy coefficients (B, T, K), zero where inactive.
-            mask: (B, K).
-            embedding: (B, 32).
-        """
-        joined = torch.cat([feature, x.flatten(1), mask, embedding], dim=1)
-        h = joined.expand(self.experts, *joined.shape)
-        for i, (weight, bias) in enumerate(zip(self.inner, self.inner_bias, strict=True)):
-            h = _layer(h, weight, bias, residual=i > 0)
-        return torch.baddbmm(self.outer_bias, h, self.outer).permute(1, 2, 0)
-
-    def one(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
-        """Return clean coefficients (B, T) of one expert; its weights are views, never copies."""
-        h = torch.cat([feature, x.flatten(1), mask, embedding], dim=1)
-        for i, (weight, bias) in enumerate(zip(self.inner, self.inner_bias, strict=True)):
-            h = _layer_one(h, weight[expert], bias[expert], residual=i > 0)
-        return h @ self.outer[expert] + self.outer_bias[expert]
+    def forward(self, condition: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+        """Return (B, T, N) for (B, C), (B, T, N) and the routing weights (B, E), zero where an expert is off."""
+        h = self.first(torch.cat([condition, x.flatten(1)], dim=1))
+        for layer in self.layers:
+            each = gelu(torch.matmul(layer_norm(h, h.shape[-1:]), layer))  # (E, B, W)
+            h = h + torch.einsum("be,ebw->bw", weight, each)
+        out: Tensor = self.last(h)
+        return out.view(len(out), self.horizon, -1)
 
 
 def _weight(experts: int, size: int, out: int) -> nn.Parameter:
     return nn.Parameter(torch.randn(experts, size, out) / size**0.5)
-
-
-def _layer(h: Tensor, weight: Tensor, bias: Tensor, residual: bool) -> Tensor:
-    out = gelu(torch.baddbmm(bias, h, weight))
-    return h + out if residual else out
-
-
-def _layer_one(h: Tensor, weight: Tensor, bias: Tensor, residual: bool) -> Tensor:
-    out = gelu(h @ weight + bias)
-    return h + out if residual else out

@@ -11,11 +11,12 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from smp_bringup.errors import ModelError
+from smp_bringup.policy.base import image_key
 from smp_bringup.policy.basis import gram_schmidt
+from smp_bringup.policy.denoise import EMBEDDING
 from smp_bringup.policy.engine_onnx import OnnxEngine
 from smp_bringup.policy.engine_torch import TorchEngine
-from smp_bringup.policy.experts import EMBEDDING
-from smp_bringup.policy.networks import DiffusionNet, Network, SmpNet
+from smp_bringup.policy.networks import AbstractNetwork
 from smp_bringup.robot import Robot
 
 OPSET = 20
@@ -27,35 +28,26 @@ _LARGE = 256
 class _Encode(nn.Module):
     """The encoder and all heads with positional inputs, and a basis that exports."""
 
-    def __init__(self, network: Network, cameras: Sequence[str]) -> None:
+    def __init__(self, network: AbstractNetwork, names: Sequence[str]) -> None:
         super().__init__()
-        self.network, self.cameras = network, tuple(cameras)
+        self.network, self.names = network, tuple(names)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        images, state = dict(zip(self.cameras, inputs[:-1], strict=True)), inputs[-1]
-        network = self.network
-        feature = network.encoder(images, state)
-        if isinstance(network, DiffusionNet):
-            return (feature,)
-        basis = gram_schmidt(network.basis(feature))
-        scale = network.scale.expand(1, -1)
-        return feature, network.route(feature), basis, network.reference(feature, state), scale
+        return tuple(self.network.code(dict(zip(self.names, inputs, strict=True)), gram_schmidt).values())
 
 
 class _Denoise(nn.Module):
-    """One expert, or the denoiser of the diffusion policy."""
+    """One denoiser."""
 
-    def __init__(self, network: Network, expert: int) -> None:
+    def __init__(self, network: AbstractNetwork, expert: int) -> None:
         super().__init__()
         self.network, self.expert = network, expert
 
     def forward(self, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
-        if isinstance(self.network, DiffusionNet):
-            return self.network.denoise(feature, x, embedding)
-        return self.network.experts.one(self.expert, feature, x, mask, embedding)
+        return self.network.denoise(self.expert, feature, x, mask, embedding)
 
 
-def export(network: Network, robot: Robot) -> tuple[bytes, list[bytes]]:
+def export(network: AbstractNetwork, robot: Robot) -> tuple[bytes, list[bytes]]:
     """Return the encoder and the denoisers as ONNX models, and round the network's weights to what they hold.
 
     Weights travel in half precision and are computed with in single precision: half the size,
@@ -68,33 +60,42 @@ def export(network: Network, robot: Robot) -> tuple[bytes, list[bytes]]:
     with torch.no_grad():
         for value in network.state_dict().values():
             value.copy_(value.half())
+    rng = np.random.default_rng(0)
+    inputs = _random_inputs(network, robot, rng)
+    tensors = {name: torch.from_numpy(value)[None] for name, value in inputs.items()}
+    with torch.inference_mode():
+        outputs = list(network.code(tensors))
+    encoder = _to_onnx(_Encode(network, list(inputs)), tuple(tensors.values()), list(inputs), outputs)
     config = network.config
-    sizes = [robot.camera(name) for name in config.cameras]
-    images = [
-        torch.randint(
-            0,
-            256,
-            (1, config.observation_steps, c.observation_height, c.observation_width, 3),
-            dtype=torch.uint8,
-        )
-        for c in sizes
-    ]
-    state = torch.randn(1, config.observation_steps, robot.dof)
-    outputs = ["feature"] if isinstance(network, DiffusionNet) else ["feature", "gate", "basis", "reference", "scale"]
-    names = [f"image_{name}" for name in config.cameras] + ["state"]
-    encoder = _to_onnx(_Encode(network, config.cameras), (*images, state), names, outputs)
-    columns = robot.dof if isinstance(network, DiffusionNet) else config.experts
-    count = 1 if isinstance(network, DiffusionNet) else config.experts
     sample = (
         torch.randn(1, config.encoder.feature),
-        torch.randn(1, config.horizon, columns),
-        torch.ones(1, count),
+        torch.randn(1, config.horizon, network.columns),
+        torch.ones(1, _mask_size(network)),
         torch.randn(1, EMBEDDING),
     )
-    inputs = ["feature", "x", "mask", "embedding"]
-    denoisers = [_to_onnx(_Denoise(network, i), sample, inputs, ["clean"]) for i in range(count)]
-    _check(network, encoder, denoisers, robot)
+    names = ["feature", "x", "mask", "embedding"]
+    denoisers = [_to_onnx(_Denoise(network, i), sample, names, ["clean"]) for i in range(network.denoisers)]
+    _check(network, encoder, denoisers, inputs, rng)
     return encoder, denoisers
+
+
+def _mask_size(network: AbstractNetwork) -> int:
+    return 1 if network.config.kind == "diffusion" else network.config.experts
+
+
+def _random_inputs(network: AbstractNetwork, robot: Robot, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return inputs of the encoder that look like an observation."""
+    config = network.config
+    steps = config.observation_steps
+    inputs: dict[str, np.ndarray] = {}
+    for name in config.cameras:
+        camera = robot.camera(name)
+        shape = (steps, camera.observation_height, camera.observation_width, 3)
+        inputs[image_key(name)] = rng.integers(0, 256, shape, dtype=np.uint8)
+    inputs["state"] = (rng.normal(size=(steps, robot.dof)) * 0.3).astype(np.float32)
+    if config.track == "state":
+        inputs["objects"] = (rng.normal(size=(steps, network.encoder.objects)) * 0.3).astype(np.float32)
+    return inputs
 
 
 def _to_onnx(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str]) -> bytes:
@@ -125,25 +126,19 @@ def _store_half(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _check(network: Network, encoder: bytes, denoisers: list[bytes], robot: Robot) -> None:
+def _check(
+    network: AbstractNetwork,
+    encoder: bytes,
+    denoisers: list[bytes],
+    inputs: dict[str, np.ndarray],
+    rng: np.random.Generator,
+) -> None:
     """Run both engines on random inputs and compare."""
-    rng = np.random.default_rng(0)
-    config = network.config
     ours, theirs = TorchEngine(network), OnnxEngine(encoder, denoisers, "cpu")
-    images = {
-        name: rng.integers(
-            0, 256,
-            (config.observation_steps, robot.camera(name).observation_height, robot.camera(name).observation_width, 3),
-            dtype=np.uint8,
-        )
-        for name in config.cameras
-    }  # fmt: skip
-    state = rng.normal(size=(config.observation_steps, robot.dof)) * 0.3
-    a, b = ours.encode(images, state), theirs.encode(images, state)
+    a, b = ours.encode(inputs), theirs.encode(inputs)
     gaps = {name: float(np.abs(a[name] - b[name]).max()) for name in b}
-    columns = config.experts if isinstance(network, SmpNet) else robot.dof
-    x = rng.normal(size=(config.horizon, columns))
-    mask, embedding = np.ones(len(denoisers)), rng.normal(size=EMBEDDING)
+    x = rng.normal(size=(network.config.horizon, network.columns))
+    mask, embedding = np.ones(_mask_size(network)), rng.normal(size=EMBEDDING)
     for i in range(len(denoisers)):
         pair = [engine.denoise(i, a["feature"], x, mask, embedding) for engine in (ours, theirs)]
         gaps[f"denoiser_{i}"] = float(np.abs(pair[0] - pair[1]).max())

@@ -1,82 +1,128 @@
-"""The trainable networks of each policy, assembled from encoder, basis, gate and denoisers."""
+"""What every trainable network offers to training, to the engines and to the export; and the plain ones."""
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from smp_bringup.policy.basis import Basis, orthonormalise
+from smp_bringup.policy.basis import orthonormalise
 from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.denoise import EMBEDDING
 from smp_bringup.policy.encoder import Encoder
-from smp_bringup.policy.experts import EMBEDDING, ExpertMlp, ResidualMlp
-from smp_bringup.policy.router import Concentration, StickyPrior, mean_gate
+from smp_bringup.policy.experts import SparseMlp, build_bank
+
+Orthonormaliser = Callable[[Tensor], Tensor]
 
 
-class DiffusionNet(nn.Module):
+class AbstractNetwork(nn.Module, ABC):
+    """An encoder, and denoisers that can be called one by one."""
+
+    config: PolicyConfig
+    dof: int
+    encoder: Encoder
+    foresight: nn.Linear
+    denoisers: int
+    """How many networks denoise when deployed."""
+    columns: int
+    """N of the sample (T, N) that is denoised."""
+
+    def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
+        super().__init__()
+        self.config, self.dof = config, dof
+        self.encoder = Encoder(config, dof, objects)
+        self.foresight = nn.Linear(config.encoder.feature, len(config.foresight_s) * dof)
+
+    def code(
+        self, inputs: Mapping[str, Tensor], orthonormaliser: Orthonormaliser = orthonormalise
+    ) -> dict[str, Tensor]:
+        """Return everything that deployment derives from an observation once; "feature" (B, F) is always there."""
+        feature = self.encoder(inputs)
+        return {"feature": feature, **self.heads(feature, inputs["state"], orthonormaliser)}
+
+    @abstractmethod
+    def heads(self, feature: Tensor, state: Tensor, orthonormaliser: Orthonormaliser) -> dict[str, Tensor]:
+        """Return what `code` derives from the feature (B, F) and the normalised joint state (B, To, J)."""
+
+    @abstractmethod
+    def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
+        """Return one denoiser's prediction for samples (B, T, N), gate weights (B, K) and step embeddings (B, 32)."""
+
+    @abstractmethod
+    def gated_parts(self) -> list[nn.Module]:
+        """Return the modules of which only the active experts' share is run."""
+
+    @abstractmethod
+    def training_parts(self) -> list[nn.Module]:
+        """Return the modules that deployment does without."""
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """Return how many parameters are deployed, and how many of them belong to one expert."""
+
+        def size(modules: list[nn.Module]) -> int:
+            return sum(p.numel() for module in modules for p in module.parameters())
+
+        deployed = sum(p.numel() for p in self.parameters()) - size([self.foresight, *self.training_parts()])
+        return deployed, size(self.gated_parts()) // self.config.experts
+
+
+class DiffusionNet(AbstractNetwork):
     """Encoder and one denoiser of the whole chunk."""
 
-    def __init__(self, config: PolicyConfig, dof: int) -> None:
-        super().__init__()
-        self.config, self.dof = config, dof
-        self.encoder = Encoder(config.encoder, config.cameras, config.observation_steps, dof)
-        self.foresight = nn.Linear(config.encoder.feature, len(config.foresight_s) * dof)
-        chunk = config.horizon * dof
-        size = chunk + config.encoder.feature + EMBEDDING
-        self.denoiser = ResidualMlp(size, config.width, config.depth, chunk)
+    def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
+        super().__init__(config, dof, objects)
+        self.denoisers, self.columns = 1, dof
+        size = config.encoder.feature + EMBEDDING
+        self.denoiser = build_bank(1, size, config.horizon, (dof, dof), config.denoiser)
 
-    def denoise(self, feature: Tensor, x: Tensor, embedding: Tensor) -> Tensor:
-        """Return the clean chunk (B, T, J) for a noisy one."""
-        clean: Tensor = self.denoiser(torch.cat([feature, x.flatten(1), embedding], dim=1))
-        return clean.view_as(x)
+    def heads(self, feature: Tensor, state: Tensor, orthonormaliser: Orthonormaliser) -> dict[str, Tensor]:
+        """See `AbstractNetwork`."""
+        return {}
+
+    def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
+        """See `AbstractNetwork`."""
+        return self.denoiser.one(0, torch.cat([feature, embedding], dim=1), x)
+
+    def gated_parts(self) -> list[nn.Module]:
+        """See `AbstractNetwork`."""
+        return []
+
+    def training_parts(self) -> list[nn.Module]:
+        """See `AbstractNetwork`."""
+        return []
 
 
-class SmpNet(nn.Module):
-    """Encoder, reference (mean head), basis, gate and experts."""
+class SparseNet(AbstractNetwork):
+    """Encoder and one denoiser whose hidden layers are mixtures, top-k of which are weighed in per observation."""
 
-    def __init__(self, config: PolicyConfig, dof: int) -> None:
-        super().__init__()
-        self.config, self.dof = config, dof
-        feature, k, chunk = config.encoder.feature, config.experts, config.horizon * dof
-        self.encoder = Encoder(config.encoder, config.cameras, config.observation_steps, dof)
-        self.foresight = nn.Linear(feature, len(config.foresight_s) * dof)
-        if config.reference == "mean":
-            self.mean = ResidualMlp(feature, config.width, config.depth, chunk)
-        self.basis = Basis(feature, dof, k)
-        self.router = Concentration(feature, feature, k, config.gate.floor)
-        self.posterior = Concentration(feature + chunk, feature, k, config.gate.floor)
-        self.prior = StickyPrior(config.gate, k)
-        self.experts = ExpertMlp(feature, config.horizon, k, config.expert_width, config.expert_depth)
-        self.scale: Tensor
-        self.register_buffer("scale", torch.ones(k))
-        self.residual_rms: Tensor
-        self.register_buffer("residual_rms", torch.ones(()))
-
-    def reference(self, feature: Tensor, state: Tensor) -> Tensor:
-        """Return what the experts add to (B, T, J): the mean head, or the present joint state (B, To, J) held."""
-        if self.config.reference == "mean":
-            mean: Tensor = self.mean(feature)
-            return mean.view(-1, self.config.horizon, self.dof)
-        return state[:, -1:, :].expand(-1, self.config.horizon, -1)
+    def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
+        super().__init__(config, dof, objects)
+        self.denoisers, self.columns = 1, dof
+        feature = config.encoder.feature
+        self.router = nn.Linear(feature, config.experts)
+        size = feature + EMBEDDING
+        self.denoiser = SparseMlp(config.experts, size, config.horizon, dof, config.denoiser)
 
     def route(self, feature: Tensor) -> Tensor:
-        """Return the router's mean gate (B, K)."""
-        return mean_gate(self.router(feature))
+        """Return the weights (B, K) of the top-k experts, zero for the others."""
+        weight = torch.softmax(self.router(feature), dim=1)
+        least = weight.topk(self.config.gate.top_k or 2, dim=1).values[:, -1:]
+        kept = torch.where(weight >= least, weight, torch.zeros_like(weight))
+        return kept / kept.sum(1, keepdim=True)
 
-    def code(self, images: Mapping[str, Tensor], state: Tensor) -> dict[str, Tensor]:
-        """Return everything that deployment derives from an observation once."""
-        feature = self.encoder(images, state)
-        return {
-            "feature": feature,
-            "gate": self.route(feature),
-            "basis": orthonormalise(self.basis(feature)),
-            "reference": self.reference(feature, state),
-            "scale": self.scale.expand(len(state), -1),
-        }
+    def heads(self, feature: Tensor, state: Tensor, orthonormaliser: Orthonormaliser) -> dict[str, Tensor]:
+        """See `AbstractNetwork`."""
+        return {"gate": self.route(feature)}
 
+    def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
+        """See `AbstractNetwork`."""
+        out: Tensor = self.denoiser(torch.cat([feature, embedding], dim=1), x, mask)
+        return out
 
-Network = DiffusionNet | SmpNet
+    def gated_parts(self) -> list[nn.Module]:
+        """See `AbstractNetwork`."""
+        return [self.denoiser.layers]
 
-
-def build_network(config: PolicyConfig, dof: int) -> Network:
-    """Return the untrained network of a policy for `dof` joints."""
-    return SmpNet(config, dof) if config.kind == "smp" else DiffusionNet(config, dof)
+    def training_parts(self) -> list[nn.Module]:
+        """See `AbstractNetwork`."""
+        return []

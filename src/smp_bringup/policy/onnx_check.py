@@ -26,7 +26,7 @@ def check_model(content: bytes, name: str, dof: int, policy: PolicyConfig) -> No
     for node in model.graph.node:
         if node.domain not in _DOMAINS:
             raise ModelError(f"{name}: operator domain '{node.domain}' is not allowed")
-    columns = dof if policy.kind == "diffusion" else policy.experts
+    columns = policy.experts if policy.kind == "smp" else dof
     wanted = {"state": [1, policy.observation_steps, dof], "x": [1, policy.horizon, columns]}
     for value in model.graph.input:
         shape = [d.dim_value for d in value.type.tensor_type.shape.dim]

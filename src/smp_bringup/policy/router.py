@@ -30,17 +30,23 @@ class StickyPrior(nn.Module):
         self.usage = nn.Parameter(torch.full((experts,), 2.0))
         """Posterior of the global usage theta, before the softplus."""
 
-    def losses(self, posterior: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sticky KL (mean over the batch) and the KL of the global usage.
+    def losses(self, posterior: Tensor, mean: Tensor, begins: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the sticky KL of a batch of pairs (mean over them) and the KL of the global usage.
+
+        The first gate of an episode has the prior Dir(alpha0 theta); every later one also leans on
+        the gate before it.
 
         Args:
-            posterior: concentrations (B, K) of q(g_t).
-            previous: mean gate (B, K) one step earlier; no gradient flows into it.
+            posterior: concentrations (2B, K) of q(g_t); the first half precedes the second.
+            mean: their means (2B, K).
+            begins: (2B,) whether a sample is the first of its episode.
         """
+        half = len(posterior) // 2
         usage = softplus(self.usage) + self.config.floor
-        theta = usage / usage.sum()
-        prior = self.config.kappa * previous.detach() + self.config.alpha0 * theta + 1e-3
-        sticky = kl_divergence(Dirichlet(posterior), Dirichlet(prior)).mean()
+        base = self.config.alpha0 * usage / usage.sum() + 1e-3
+        later = kl_divergence(Dirichlet(posterior[half:]), Dirichlet(self.config.kappa * mean[:half].detach() + base))
+        first = kl_divergence(Dirichlet(posterior[:half]), Dirichlet(base.expand(half, -1)))
+        sticky = (later + first * begins[:half]).mean()
         flat = torch.full_like(usage, self.config.alpha)
         return sticky, kl_divergence(Dirichlet(usage), Dirichlet(flat))
 

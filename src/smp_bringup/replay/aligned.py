@@ -20,6 +20,10 @@ def observation_topics(robot: Robot) -> dict[str, str]:
     return {c.topic: IMAGE for c in robot.cameras} | {a.state_topic: JOINT_STATE for a in robot.arms}
 
 
+OBJECTS_TOPIC = "/sim/objects"
+"""Poses of the task's objects, which only a simulator knows."""
+
+
 def leader_topics(robot: Robot) -> dict[str, str]:
     """Return topic and type of the leaders' joint states."""
     return {a.leader_topic: JOINT_STATE for a in robot.arms}
@@ -55,23 +59,41 @@ def leader_trajectory(bag: Bag, robot: Robot) -> tuple[np.ndarray, FloatArray]:
     Raises:
         BagError: a leader's topic is missing or has fewer than two samples.
     """
-    topics = leader_topics(robot)
-    bag.require(topics)
-    orders = {a.leader_topic: JointOrder([j.name for j in a.joints]) for a in robot.arms}
-    stamps: dict[str, list[int]] = {topic: [] for topic in topics}
-    rows: dict[str, list[FloatArray]] = {topic: [] for topic in topics}
-    for topic, _, message in bag.messages(set(topics)):
+    return _trajectory(bag, robot, [a.leader_topic for a in robot.arms])
+
+
+def follower_trajectory(bag: Bag, robot: Robot) -> tuple[np.ndarray, FloatArray]:
+    """Return stamps (N,) [ns] and measured positions (N, J) of all arms; raises like `leader_trajectory`."""
+    return _trajectory(bag, robot, [a.state_topic for a in robot.arms])
+
+
+def object_trajectory(bag: Bag) -> tuple[np.ndarray, FloatArray]:
+    """Return stamps (N,) [ns] and object poses (N, D) of a bag recorded in simulation.
+
+    Raises:
+        BagError: it has none.
+    """
+    bag.require({OBJECTS_TOPIC: JOINT_STATE})
+    read = [message for _, _, message in bag.messages({OBJECTS_TOPIC})]
+    stamps = np.array([wire.stamp_ns(message.header.stamp) for message in read], dtype=np.int64)
+    return stamps, np.array([message.position for message in read], dtype=np.float64)
+
+
+def _trajectory(bag: Bag, robot: Robot, order: list[str]) -> tuple[np.ndarray, FloatArray]:
+    """Return stamps (N,) of the first topic, and the joints of all topics, one an arm, at them (N, J)."""
+    bag.require(dict.fromkeys(order, JOINT_STATE))
+    names = [JointOrder([j.name for j in arm.joints]) for arm in robot.arms]
+    orders = dict(zip(order, names, strict=True))
+    stamps: dict[str, list[int]] = {topic: [] for topic in order}
+    rows: dict[str, list[FloatArray]] = {topic: [] for topic in order}
+    for topic, _, message in bag.messages(set(order)):
         stamps[topic].append(wire.stamp_ns(message.header.stamp))
         rows[topic].append(orders[topic].map(message.name, message.position, [])[0])
-    short = [topic for topic in topics if len(stamps[topic]) < 2]
+    short = [topic for topic in order if len(stamps[topic]) < 2]
     if short:
         raise BagError(f"bag '{bag.path}': fewer than two messages on {', '.join(short)}")
-    at = np.array(stamps[robot.arms[0].leader_topic])
-    columns = [
-        np.interp(at, stamps[arm.leader_topic], column)
-        for arm in robot.arms
-        for column in np.array(rows[arm.leader_topic]).T
-    ]
+    at = np.array(stamps[order[0]])
+    columns = [np.interp(at, stamps[topic], column) for topic in order for column in np.array(rows[topic]).T]
     return at, np.stack(columns, axis=1)
 
 

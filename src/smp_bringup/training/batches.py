@@ -1,13 +1,16 @@
 """Random batches of sample pairs with shifted images."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.policy.base import image_key
 from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.training.batch import Batch
 from smp_bringup.training.dataset import Dataset
-from smp_bringup.training.losses import Batch
 from smp_bringup.types import ImageArray
 
 _SHIFT_PX = 4
@@ -23,6 +26,7 @@ class Batches:
         self._windows = data.windows(config.observation_steps)
         spans = [np.arange(data.starts[e] + 1, data.starts[e + 1]) for e in episodes]
         self._frames = np.concatenate(spans)
+        self._begins = np.isin(np.arange(len(data.state)), data.starts)
         self._state = normalizer.normalise(data.state).astype(np.float32)
         self._action = normalizer.normalise(data.action).astype(np.float32)
         self._foresight = normalizer.normalise(data.foresight).astype(np.float32)
@@ -32,11 +36,31 @@ class Batches:
         later = rng.choice(self._frames, pairs)
         frames = np.concatenate([later - 1, later])
         windows = self._windows[frames]  # (2B, To)
-        images, shifts = {}, {}
+        inputs, shifts = {"state": torch.from_numpy(self._state[windows])}, {}
         for name in self._config.cameras:
-            images[name], shifts[name] = self._images(self._data.images[name], windows, rng)
-        state, action, ahead = self._state[windows], self._action[frames], self._foresight[frames]
-        return Batch(images, shifts, torch.from_numpy(state), torch.from_numpy(action), torch.from_numpy(ahead))
+            inputs[image_key(name)], shifts[name] = self._images(self._data.images[name], windows, rng)
+        if self._config.track == "state":
+            inputs["objects"] = torch.from_numpy(self._data.objects[windows])
+        columns = max(self._action.shape[2], self._config.experts)
+        noise = rng.standard_normal((2 * pairs, self._config.horizon, columns), dtype=np.float32)
+        return Batch(
+            inputs, shifts,
+            torch.from_numpy(self._action[frames]), torch.from_numpy(self._foresight[frames]),
+            torch.from_numpy(self._begins[frames]),
+            torch.from_numpy(rng.integers(0, self._config.diffusion_steps, 2 * pairs)),
+            torch.from_numpy(noise), torch.from_numpy(rng.random(2 * pairs, dtype=np.float32)),
+        )  # fmt: skip
+
+    def all_inputs(self, batch: int) -> Iterator[dict[str, Tensor]]:
+        """Yield the encoder's inputs of every frame, `batch` at a time, images unshifted."""
+        for first in range(0, len(self._frames), batch):
+            windows = self._windows[self._frames[first : first + batch]]
+            inputs = {"state": torch.from_numpy(self._state[windows])}
+            for name in self._config.cameras:
+                inputs[image_key(name)] = torch.from_numpy(self._data.images[name][windows])
+            if self._config.track == "state":
+                inputs["objects"] = torch.from_numpy(self._data.objects[windows])
+            yield inputs
 
     def _images(self, store: ImageArray, windows: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Return images (2B, To, h, w, 3) moved by up to a few pixels, and by how much in keypoint units."""

@@ -22,6 +22,9 @@ class TrainingConfig:
     ema: float = field(default=0.998, metadata=spec(ge=0, lt=1))
     held_out: float = field(default=0.02, metadata=spec(ge=0, lt=1))
     """Share of the episodes kept for the held-out loss."""
+    device: str = field(default="cpu", metadata=spec(choices=("cpu", "cuda")))
+    devices: int = field(default=1, metadata=spec(ge=1))
+    """Processes on this machine; start them with `torchrun`."""
     save_every: int = field(default=500, metadata=spec(ge=1))
 
 

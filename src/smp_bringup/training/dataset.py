@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ import numpy as np
 from smp_bringup.errors import BagError, SmpError
 from smp_bringup.observation.builder import to_observation_size
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.replay.aligned import aligned_sets, leader_trajectory
-from smp_bringup.replay.reader import open_bag
-from smp_bringup.robot import Robot
+from smp_bringup.replay.aligned import aligned_sets, follower_trajectory, leader_trajectory, object_trajectory
+from smp_bringup.replay.reader import Bag, open_bag
+from smp_bringup.robot import Camera, Robot
 from smp_bringup.types import FloatArray, ImageArray, nanoseconds
 
 _MIN_FRAMES = 8
+_ARRAYS = ("state", "objects", "action", "foresight")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Episode:
     """Per camera (N, h, w, 3)."""
     state: FloatArray
     """(N, J) measured."""
+    objects: FloatArray
+    """(N, D) object poses; D is 0 on the camera track."""
     action: FloatArray
     """(N, T, J): leader positions at stamp + k * period, the last held after the end."""
     foresight: FloatArray
@@ -43,6 +47,8 @@ class Dataset:
     """Per camera (N, h, w, 3), memory-mapped."""
     state: FloatArray
     """(N, J)."""
+    objects: FloatArray
+    """(N, D)."""
     action: FloatArray
     """(N, T, J)."""
     foresight: FloatArray
@@ -59,6 +65,17 @@ class Dataset:
         return np.stack([np.maximum(frames - k, first) for k in reversed(range(steps))], axis=1)
 
 
+def first_of_each(folders: Sequence[Path], limit: int | None) -> list[Path]:
+    """Return the first `limit` bags of each parent folder (a task), or all."""
+    seen: Counter[Path] = Counter()
+    kept = []
+    for folder in folders:
+        seen[folder.parent] += 1
+        if limit is None or seen[folder.parent] <= limit:
+            kept.append(folder)
+    return kept
+
+
 def read_episode(folder: Path, robot: Robot, policy: PolicyConfig) -> Episode:
     """Return the demonstration in a bag, with the targets that `policy` learns from.
 
@@ -68,17 +85,43 @@ def read_episode(folder: Path, robot: Robot, policy: PolicyConfig) -> Episode:
     bag = open_bag(folder)
     if bag.outcome == "failure":
         raise BagError(f"bag '{folder}' is labelled a failure")
-    sets = [to_observation_size(aligned, robot) for aligned in aligned_sets(bag, robot)]
-    if len(sets) < _MIN_FRAMES:
-        raise BagError(f"bag '{folder}' has {len(sets)} aligned frames, at least {_MIN_FRAMES} are needed")
+    seen = _see_cameras(bag, robot) if policy.track == "camera" else _see_state(bag, robot)
+    if len(seen.stamps) < _MIN_FRAMES:
+        raise BagError(f"bag '{folder}' has {len(seen.stamps)} aligned frames, at least {_MIN_FRAMES} are needed")
     stamps, leader = leader_trajectory(bag, robot)
     ahead_s = [*(np.arange(policy.horizon) * robot.action_period_s), *policy.foresight_s]
-    at = np.array([s.stamp_ns for s in sets])[:, None] + np.array([nanoseconds(s) for s in ahead_s])
+    at = seen.stamps[:, None] + np.array([nanoseconds(s) for s in ahead_s])
     base = stamps[0]  # interpolation in double precision needs small numbers
     target = np.stack([np.interp(at - base, stamps - base, column) for column in leader.T], axis=-1)
-    images = {c.name: np.stack([s.images[c.name] for s in sets]) for c in robot.cameras}
     action, foresight = np.split(target, [policy.horizon], axis=1)
-    return Episode(images, np.stack([s.position for s in sets]), action, foresight)
+    return Episode(seen.images, seen.state, seen.objects, action, foresight)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    stamps: np.ndarray
+    state: FloatArray
+    objects: FloatArray
+    images: dict[str, ImageArray]
+
+
+def _see_cameras(bag: Bag, robot: Robot) -> _Seen:
+    """Return what the deployed sync would give of cameras and joints."""
+    sets = [to_observation_size(aligned, robot) for aligned in aligned_sets(bag, robot)]
+    stamps = np.array([s.stamp_ns for s in sets], dtype=np.int64)
+    images = {c.name: np.stack([s.images[c.name] for s in sets]) for c in robot.cameras} if sets else {}
+    state = np.array([s.position for s in sets])
+    return _Seen(stamps, state, np.zeros((len(sets), 0)), images)
+
+
+def _see_state(bag: Bag, robot: Robot) -> _Seen:
+    """Return joints and object poses at the stamps of the object poses."""
+    stamps, objects = object_trajectory(bag)
+    measured, position = follower_trajectory(bag, robot)
+    inside = (stamps >= measured[0]) & (stamps <= measured[-1])
+    stamps, objects = stamps[inside], objects[inside]
+    state = [np.interp(stamps - measured[0], measured - measured[0], column) for column in position.T]
+    return _Seen(stamps, np.stack(state, axis=1), objects, {})
 
 
 def load_dataset(
@@ -94,14 +137,14 @@ def load_dataset(
         BagError: not one bag is usable.
     """
     seen = robot.fingerprint(tuple(c.name for c in robot.cameras))
-    parts = [[str(f) for f in folders], seen, policy.horizon, policy.foresight_s]
+    parts = [[str(f) for f in folders], seen, policy.track, policy.horizon, policy.foresight_s]
     target = cache / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     if not (target / "index.json").exists():
         _build(folders, robot, policy, target, progress)
     index = json.loads((target / "index.json").read_text())
-    images = {c.name: np.load(target / f"{c.name}.npy", mmap_mode="r") for c in robot.cameras}
-    state, action, foresight = (np.load(target / f"{name}.npy") for name in ("state", "action", "foresight"))
-    return Dataset(images, state, action, foresight, np.array(index["starts"]), tuple(index["skipped"]))
+    images = {c.name: np.load(target / f"{c.name}.npy", mmap_mode="r") for c in _cameras(robot, policy)}
+    arrays = {name: np.load(target / f"{name}.npy") for name in _ARRAYS}
+    return Dataset(images, **arrays, starts=np.array(index["starts"]), skipped=tuple(index["skipped"]))
 
 
 def _build(
@@ -109,8 +152,8 @@ def _build(
 ) -> None:
     """Read every bag once; images go straight to disk, so that they need not fit into memory."""
     target.mkdir(parents=True, exist_ok=True)
-    files = {c.name: (target / f"{c.name}.raw").open("wb") for c in robot.cameras}
-    arrays: dict[str, list[np.ndarray]] = {"state": [], "action": [], "foresight": []}
+    files = {c.name: (target / f"{c.name}.raw").open("wb") for c in _cameras(robot, policy)}
+    arrays: dict[str, list[np.ndarray]] = {name: [] for name in _ARRAYS}
     starts, skipped = [0], []
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         jobs = pool.map(_read, [(folder, robot, policy) for folder in folders], chunksize=4)
@@ -128,7 +171,7 @@ def _build(
         file.close()
     if len(starts) == 1:
         raise BagError(f"none of {len(folders)} bags can be trained on; the first: {skipped[0]}")
-    for camera in robot.cameras:
+    for camera in _cameras(robot, policy):
         shape = (starts[-1], camera.observation_height, camera.observation_width, 3)
         raw = target / f"{camera.name}.raw"
         np.save(target / f"{camera.name}.npy", np.memmap(raw, np.uint8, "r", shape=shape))
@@ -136,6 +179,10 @@ def _build(
     for name, parts in arrays.items():
         np.save(target / f"{name}.npy", np.concatenate(parts))
     (target / "index.json").write_text(json.dumps({"starts": starts, "skipped": skipped}))
+
+
+def _cameras(robot: Robot, policy: PolicyConfig) -> tuple[Camera, ...]:
+    return robot.cameras if policy.track == "camera" else ()
 
 
 def _read(job: tuple[Path, Robot, PolicyConfig]) -> Episode | str:

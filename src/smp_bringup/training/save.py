@@ -41,23 +41,26 @@ def save_checkpoint(trained: Trained, robot: Robot, folder: Path, card: str) -> 
     partial.rename(folder)
 
 
-def model_card(run: RunConfig, data: Dataset, trained: Trained, bags: str, seed: int) -> str:
+def model_card(run: RunConfig, data: Dataset, trained: Trained, bags: str, name: str, seed: int) -> str:
     """Return the README.md of a checkpoint: data, command, settings, time and held-out losses."""
     held = {k: v for k, v in trained.metrics.items() if k.startswith("held_out/")}
-    size = sum(p.numel() for p in trained.network.parameters())
+    deployed, each = trained.network.parameter_counts()
+    seen = (
+        f"cameras {', '.join(run.policy.cameras)}" if run.policy.cameras else "poses of the objects (simulation only)"
+    )
     skipped, settings = len(data.skipped), run.training
-    command = f"smp train --bags {bags} --policy {run.policy.kind} --steps {settings.steps} --seed {seed}"
+    command = f"smp train --bags {bags} --policy {name} --steps {settings.steps} --seed {seed}"
     steps, minutes = trained.metrics["steps"], trained.metrics["seconds"] / 60
-    rows = "\n".join(f"| {name.removeprefix('held_out/')} | {value:.5f} |" for name, value in held.items())
+    rows = "\n".join(f"| {key.removeprefix('held_out/')} | {value:.5f} |" for key, value in held.items())
     return f"""# {run.policy.kind} policy
 
 | | |
 |---|---|
 | data | {len(data.starts) - 1} demonstrations, {len(data.state)} frames, from `{bags}` ({skipped} bags skipped) |
-| inputs | cameras {", ".join(run.policy.cameras)}; joint positions; nothing else |
+| inputs | {seen}; joint positions; nothing else |
 | command | `{command}` |
 | training | {steps:.0f} steps of {2 * settings.pairs} samples, {minutes:.1f} minutes |
-| parameters | {size / 1e6:.2f} M |
+| parameters | {deployed / 1e6:.3f} M deployed, of which {each / 1e6:.3f} M per expert |
 
 | held-out loss | |
 |---|---|

@@ -1,6 +1,8 @@
-"""One training loop for every policy: AdamW, cosine schedule, EMA, held-out loss, exact resume."""
+"""One training loop for every policy: AdamW, cosine schedule, EMA, held-out loss, exact resume, one process or many.
 
-import json
+Lightning Fabric places the network, and averages gradients over the processes that `torchrun` starts.
+"""
+
 import math
 import time
 from collections.abc import Callable
@@ -9,15 +11,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 
 from smp_bringup.observation.normalizer import Normalizer
-from smp_bringup.policy.networks import Network, build_network
+from smp_bringup.policy.basis import principal_components
+from smp_bringup.policy.build import build_network
+from smp_bringup.policy.dibm_net import DibmNet
+from smp_bringup.policy.networks import AbstractNetwork
+from smp_bringup.policy.smp_net import SmpNet
 from smp_bringup.robot import Robot
 from smp_bringup.training.batches import Batches
 from smp_bringup.training.config import RunConfig, TrainingConfig
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.ema import Ema
-from smp_bringup.training.losses import Noiser, losses
+from smp_bringup.training.losses import Objective
+from smp_bringup.training.losses_dibm import log_partition
+from smp_bringup.training.scalars import Scalars
 from smp_bringup.training.state import load_state, save_state
 
 Report = Callable[[int, dict[str, float]], None]
@@ -25,13 +34,15 @@ Report = Callable[[int, dict[str, float]], None]
 
 _REPORT_EVERY = 50
 _HELD_OUT_BATCHES = 8
+_MIN_SPREAD = 0.02
+"""An object coordinate that hardly varies in the data is not magnified beyond this [m, or unit of a rotation]."""
 
 
 @dataclass(frozen=True)
 class Trained:
     """What a run ends with."""
 
-    network: Network
+    network: AbstractNetwork
     """With averaged weights."""
     normalizer: Normalizer
     metrics: dict[str, float]
@@ -45,16 +56,22 @@ def use_threads(count: int) -> None:
 class Trainer:
     """Trains one policy; every step draws its randomness from (seed, step), so a resumed run is the same run."""
 
-    def __init__(self, run: RunConfig, data: Dataset, robot: Robot, seed: int, out: Path) -> None:
+    def __init__(
+        self, run: RunConfig, data: Dataset, robot: Robot, seed: int, out: Path, start: AbstractNetwork | None = None
+    ) -> None:
+        """Prepare a run; `start` is a trained network to go on from (transfer), with its own input scales."""
         self._run, self._seed, self._out = run, seed, out
         torch.manual_seed(seed)
-        self.network = build_network(run.policy, robot.dof)
-        self._ema = Ema(self.network, run.training.ema)
-        self._optimizer = torch.optim.AdamW(
-            self.network.parameters(), run.training.learning_rate, weight_decay=run.training.weight_decay
-        )
-        self._noiser = Noiser(run.policy.diffusion_steps)
+        self._fabric = Fabric(accelerator=run.training.device, devices=run.training.devices)
+        self._fabric.launch()
         self.normalizer = Normalizer.from_data(data.action.reshape(-1, robot.dof).astype(np.float64))
+        self.network = start or build_network(run.policy, robot.dof, data.objects.shape[1])
+        if start is None:
+            _fit_to_data(self.network, data, self.normalizer)
+        self._ema = Ema(self.network, run.training.ema)
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(trained, run.training.learning_rate, weight_decay=run.training.weight_decay)
+        self._objective, self._optimizer = self._fabric.setup(Objective(self.network), optimizer)
         train, held = _split(len(data.starts) - 1, run.training.held_out, seed)
         self._train = Batches(data, self.normalizer, run.policy, train, augment=True)
         self._held = Batches(data, self.normalizer, run.policy, held, augment=False)
@@ -70,20 +87,24 @@ class Trainer:
         settings = self._run.training
         self._out.mkdir(parents=True, exist_ok=True)
         rows: list[dict[str, float]] = []
-        try:
-            while self._step < settings.steps:
-                start = time.monotonic()
-                rows.append(self._one(settings))
-                self._seconds += time.monotonic() - start
-                if self._step % _REPORT_EVERY == 0 or self._step == settings.steps:
-                    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-                    report(self._step, means)
-                    self._log(means)
-                    rows = []
-                if self._step % settings.save_every == 0:
-                    self._save()
-        finally:
-            self._save()
+        with Scalars(self._out, self._fabric.is_global_zero) as scalars:
+            try:
+                while self._step < settings.steps:
+                    start = time.monotonic()
+                    rows.append(self._one(settings))
+                    self._seconds += time.monotonic() - start
+                    if self._step % _REPORT_EVERY == 0 or self._step == settings.steps:
+                        means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+                        report(self._step, means)
+                        scalars.losses(self._step, means)
+                        rows = []
+                    if self._step % settings.save_every == 0:
+                        self._save()
+                        scalars.gate(self._step, self._gate())
+            finally:
+                self._save()
+        if isinstance(self._ema.network, DibmNet):
+            self._ema.network.log_z.copy_(self._log_z(self._ema.network))
         return Trained(self._ema.network, self.normalizer, self._metrics())
 
     def _one(self, settings: TrainingConfig) -> dict[str, float]:
@@ -91,33 +112,63 @@ class Trainer:
         torch.manual_seed((self._seed << 32) + self._step)
         for group in self._optimizer.param_groups:
             group["lr"] = settings.learning_rate * _schedule(self._step, settings)
-        parts = losses(self.network, self._train.draw(settings.pairs, rng), self._noiser)
+        batch = self._train.draw(settings.pairs, rng)
+        if self._fabric.world_size > 1:
+            batch = batch.part(self._fabric.global_rank, self._fabric.world_size)
+        parts = self._objective(batch.to(self._fabric.device))
         total = torch.stack(list(parts.values())).sum()
         self._optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
+        self._fabric.backward(total)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
         self._optimizer.step()
         self._step += 1
         self._ema.update(self.network, self._step)
-        return {name: float(value.detach()) for name, value in parts.items()}
+        return {name: self._mean(value.detach()) for name, value in parts.items()}
 
+    def _mean(self, value: torch.Tensor) -> float:
+        """Return the mean of a value over the processes."""
+        out = self._fabric.all_reduce(value) if self._fabric.world_size > 1 else value
+        return float(out)  # type: ignore[arg-type]
+
+    @torch.no_grad()
     def _metrics(self) -> dict[str, float]:
         """Return the held-out losses of the averaged weights, steps and seconds."""
         rng = np.random.default_rng(self._seed)
         torch.manual_seed(self._seed)
         sums: dict[str, float] = {}
-        with torch.no_grad():
-            for _ in range(_HELD_OUT_BATCHES):
-                for name, value in losses(self._ema.network, self._held.draw(32, rng), self._noiser).items():
-                    sums[f"held_out/{name}"] = sums.get(f"held_out/{name}", 0.0) + float(value) / _HELD_OUT_BATCHES
+        objective = Objective(self._ema.network).train(False)
+        for _ in range(_HELD_OUT_BATCHES):
+            for name, value in objective(self._held.draw(32, rng).to(self._fabric.device)).items():
+                sums[f"held_out/{name}"] = sums.get(f"held_out/{name}", 0.0) + float(value) / _HELD_OUT_BATCHES
         return {**sums, "steps": float(self._step), "seconds": self._seconds}
 
-    def _save(self) -> None:
-        save_state(self._out, self._step, self._seconds, self.network, self._ema.network, self._optimizer)
+    @torch.no_grad()
+    def _log_z(self, network: DibmNet) -> torch.Tensor:
+        """Return the log partition (K,) of Di-BM's gate over all frames that were trained on."""
+        features = [network.encoder(inputs) for inputs in self._train.all_inputs(1024)]
+        return log_partition(network, torch.cat(features))
 
-    def _log(self, sums: dict[str, float]) -> None:
-        with (self._out / "losses.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": self._step, **sums}) + "\n")
+    @torch.no_grad()
+    def _gate(self) -> np.ndarray | None:
+        """Return the gate (N, K) over held-out frames in order, or None for a policy without one."""
+        network = self._ema.network
+        gates = [network.code(inputs).get("gate") for inputs in self._held.all_inputs(256)]
+        return None if gates[0] is None else torch.cat([g for g in gates if g is not None]).numpy()
+
+    def _save(self) -> None:
+        if self._fabric.is_global_zero:
+            save_state(self._out, self._step, self._seconds, self.network, self._ema.network, self._optimizer)
+
+
+def _fit_to_data(network: AbstractNetwork, data: Dataset, normalizer: Normalizer) -> None:
+    """Set what a network takes from the data before its first step: scales of object poses, a PCA basis."""
+    if data.objects.shape[1]:
+        low, high = data.objects.min(axis=0), data.objects.max(axis=0)
+        network.encoder.object_center.copy_(torch.from_numpy((low + high) / 2))
+        network.encoder.object_scale.copy_(torch.from_numpy(2 / np.maximum(high - low, _MIN_SPREAD)))
+    if isinstance(network, SmpNet) and network.config.basis == "pca":
+        actions = torch.from_numpy(normalizer.normalise(data.action[:, 0]).astype(np.float32))
+        network.basis.start.data.copy_(principal_components(actions, network.config.experts))
 
 
 def _schedule(step: int, settings: TrainingConfig) -> float:

@@ -1,0 +1,41 @@
+"""Di-BM deployed: encode, take the most responsible expert, denoise with it alone."""
+
+import numpy as np
+
+from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, Stopwatch, policy_inputs
+from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.denoise import sample
+from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
+
+
+class DibmPolicy(AbstractPolicy):
+    """Diverse behaviours by energy-based experts (arXiv 2601.12397); the gate is p(e|o)."""
+
+    def __init__(self, config: PolicyConfig, engine: AbstractEngine, normalizer: Normalizer, period_s: float) -> None:
+        self.config, self._engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
+
+    def infer(self, observation: Observation, seed: int) -> tuple[ActionChunk, GateReport]:
+        """Return the chunk of the most responsible expert, and the responsibilities."""
+        watch, config = Stopwatch(), self.config
+        coded = self._engine.encode(policy_inputs(observation, config, self._normalizer))
+        weight = coded["gate"]
+        expert = int(np.argmax(weight))
+        mask = np.zeros(config.experts)
+        mask[expert] = 1.0
+        watch.lap("encode")
+
+        def predict(x: FloatArray, embedding: FloatArray) -> FloatArray:
+            return self._engine.denoise(expert, coded["feature"], x, mask, embedding)
+
+        rng = np.random.default_rng(seed)
+        noise = rng.normal(size=(config.horizon, len(self._normalizer.center))) * config.noise
+        action = sample(predict, noise, config, rng)
+        watch.lap("denoise")
+        position = self._normalizer.denormalise(action)
+        watch.lap("decode")
+        calls = (mask * config.denoise_steps).astype(np.int64)
+        report = GateReport(
+            observation.stamp_ns, weight, weight, (expert,), float(weight[expert]), calls, watch.stage_ms
+        )
+        return ActionChunk(observation.stamp_ns, self._period_s, position), report

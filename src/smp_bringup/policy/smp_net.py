@@ -1,0 +1,73 @@
+"""SMP's trainable network: reference, basis, gate and experts (arXiv 2601.21251)."""
+
+import torch
+from torch import Tensor, nn
+
+from smp_bringup.policy.basis import Basis
+from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.denoise import EMBEDDING
+from smp_bringup.policy.experts import build_bank
+from smp_bringup.policy.networks import AbstractNetwork, Orthonormaliser
+from smp_bringup.policy.router import Concentration, StickyPrior, mean_gate
+
+
+class SmpNet(AbstractNetwork):
+    """Every expert denoises one coefficient over the horizon; the basis turns coefficients into actions."""
+
+    def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
+        super().__init__(config, dof, objects)
+        feature, k, chunk = config.encoder.feature, config.experts, config.horizon * dof
+        self.denoisers = self.columns = k
+        if config.reference == "mean":
+            self.mean = build_bank(1, feature, config.horizon, (0, dof), config.mean)
+        self.basis = Basis(config.basis, feature, config.basis_width or feature, dof, k)
+        self.router = Concentration(feature, feature, k, config.gate.floor)
+        self.posterior = Concentration(feature + chunk, feature, k, config.gate.floor)
+        self.prior = StickyPrior(config.gate, k)
+        columns = k if config.joint_experts else 1
+        self.experts = build_bank(k, feature + k + EMBEDDING, config.horizon, (columns, 1), config.denoiser)
+        self.scale: Tensor
+        self.register_buffer("scale", torch.ones(k))
+        self.residual_rms: Tensor
+        self.register_buffer("residual_rms", torch.ones(()))
+
+    def reference(self, feature: Tensor, state: Tensor) -> Tensor:
+        """Return what the experts add to (B, T, J), by `config.reference`."""
+        horizon = self.config.horizon
+        if self.config.reference == "mean":
+            return self.mean.one(0, feature, feature.new_zeros(len(feature), horizon, 0))
+        if self.config.reference == "state":
+            return state[:, -1:, :].expand(-1, horizon, -1)
+        return feature.new_zeros(len(feature), horizon, self.dof)
+
+    def heads(self, feature: Tensor, state: Tensor, orthonormaliser: Orthonormaliser) -> dict[str, Tensor]:
+        """See `AbstractNetwork`."""
+        return {
+            "gate": mean_gate(self.router(feature)),
+            "basis": orthonormaliser(self.basis(feature)),
+            "reference": self.reference(feature, state),
+            "scale": self.scale.expand(len(feature), -1),
+        }
+
+    def denoise_all(self, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
+        """Return the predictions (B, T, K) of all experts for noisy coefficients (B, T, K), zero where inactive."""
+        condition = torch.cat([feature, mask, embedding], dim=1).expand(self.config.experts, -1, -1)
+        if self.config.joint_experts:
+            seen = x.expand(self.config.experts, -1, -1, -1)
+        else:
+            seen = x.permute(2, 0, 1).unsqueeze(3)
+        out: Tensor = self.experts(condition, seen).squeeze(3)
+        return out.permute(1, 2, 0)
+
+    def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
+        """See `AbstractNetwork`; returns (B, T)."""
+        seen = x if self.config.joint_experts else x[:, :, expert : expert + 1]
+        return self.experts.one(expert, torch.cat([feature, mask, embedding], dim=1), seen).squeeze(2)
+
+    def gated_parts(self) -> list[nn.Module]:
+        """See `AbstractNetwork`."""
+        return [self.experts]
+
+    def training_parts(self) -> list[nn.Module]:
+        """See `AbstractNetwork`."""
+        return [self.posterior, self.prior]

@@ -1,0 +1,96 @@
+"""SMP's objective (arXiv 2601.21251, equation 6): L_coeff + L_recon + L_gate + L_align, and the mean head's."""
+
+import torch
+from torch import Tensor, distributed
+from torch.nn.functional import smooth_l1_loss
+
+from smp_bringup.policy.basis import orthonormalise
+from smp_bringup.policy.router import align_loss, mean_gate
+from smp_bringup.policy.smp_net import SmpNet
+from smp_bringup.training.batch import Batch, Noiser
+
+_RUNNING = 0.01
+PRECISE = 0.1
+"""Errors below it are squared, larger ones count by their size (normalised units)."""
+_RECON_SIGMA = 0.3
+"""sigma_a of L_recon, in units of the residual's RMS."""
+_LEAST_COVER = 0.4
+"""Smallest share of the mass that a random active set covers."""
+
+
+def smp_losses(network: SmpNet, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
+    """Return the weighted losses by name for features (2B, F)."""
+    config, weight = network.config, network.config.loss
+    reference = network.reference(feature, batch.inputs["state"])
+    residual = batch.action - reference.detach()
+    posterior = network.posterior(torch.cat([feature, batch.action.flatten(1)], dim=1))
+    mean = mean_gate(posterior)
+    sticky, usage = network.prior.losses(posterior, mean, batch.begins)
+    basis = orthonormalise(network.basis(feature))
+    out = {
+        "gate": weight.gate * (sticky + usage),
+        "align": weight.align * align_loss(posterior, network.router(feature)),
+        "coeff": weight.coefficient * _coefficients(network, feature, residual, basis.detach(), mean, batch, noiser),
+    }
+    if config.basis != "pca":
+        out["recon"] = weight.reconstruction * _reconstruction(network, residual, basis, mean)
+    if config.reference == "mean":
+        out["mean"] = weight.mean * smooth_l1_loss(reference, batch.action, beta=PRECISE)
+    return out
+
+
+def _reconstruction(network: SmpNet, residual: Tensor, basis: Tensor, mean: Tensor) -> Tensor:
+    """L_recon with z_rec = B^T r / (g + eps): moves the basis, and makes the gate pay for what it leaves out.
+
+    The residual is measured in units of its running RMS, which keeps the trade between
+    reconstruction and the gate's prior the same while the reference improves.
+    """
+    if network.training:
+        network.residual_rms.lerp_(_over_processes(residual.detach().square().mean()).sqrt(), _RUNNING)
+    r = residual / network.residual_rms
+    kept = (mean / (mean + network.config.gate.epsilon)).unsqueeze(1) * (r @ basis)
+    error = r - kept @ basis.transpose(1, 2)
+    return error.square().mean() / (2 * _RECON_SIGMA**2)
+
+
+def _coefficients(
+    network: SmpNet, feature: Tensor, residual: Tensor, basis: Tensor, mean: Tensor, batch: Batch, noiser: Noiser
+) -> Tensor:
+    """L_coeff: the active experts predict their clean coefficient from noisy ones.
+
+    "rms": c_i / RMS_i with c = sg[B]^T r, which equals the paper's z_i up to eps and needs no
+    division by the gate, which differs between training and deployment. "literal": the paper's
+    z_sg = sg[B]^T a / (g + eps), with all experts active; only its scale is taken out.
+    """
+    clean = residual @ basis  # (2B, T, K)
+    if network.config.coefficients == "literal":
+        clean = clean / (mean.detach().unsqueeze(1) + network.config.gate.epsilon)
+        mask = torch.ones_like(mean)
+    else:
+        mask = _random_active(mean, batch.cover)
+    if network.training:
+        power = _over_processes(clean.detach().square().mean((0, 1)))
+        network.scale.lerp_(power.sqrt(), _RUNNING)
+    clean = clean / network.scale.clamp_min(1e-4)
+    noisy, embedding, target = noiser(clean, batch)
+    predicted = network.denoise_all(feature, noisy * mask.unsqueeze(1), mask, embedding)
+    error = (predicted - target).square().mean(1) * mask
+    return (error.sum(1) / mask.sum(1)).mean()
+
+
+def _random_active(mean: Tensor, cover: Tensor) -> Tensor:
+    """Return active sets (2B, K): the prefix of the sorted masses that covers a random share of them."""
+    share = mean.detach().square()
+    share = share / share.sum(1, keepdim=True)
+    order = share.argsort(1, descending=True)
+    before = share.gather(1, order).cumsum(1) - share.gather(1, order)
+    target = cover.unsqueeze(1) * (1 - _LEAST_COVER) + _LEAST_COVER
+    return torch.zeros_like(share).scatter(1, order, (before < target).float())
+
+
+def _over_processes(value: Tensor) -> Tensor:
+    """Return the mean of a value over all training processes."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(value)
+        value = value / distributed.get_world_size()
+    return value
