@@ -43,8 +43,7 @@ class MlpBank(AbstractBank):
         h = torch.baddbmm(layers[0][1], h, layers[0][0])
         for weight, bias in layers[1:-1]:
             h = h + gelu(torch.baddbmm(bias, layer_norm(h, h.shape[-1:]), weight))
-        out = torch.baddbmm(layers[-1][1], h, layers[-1][0])
-        return out.view(*out.shape[:2], self.horizon, -1)
+        return torch.baddbmm(layers[-1][1], h, layers[-1][0]).view(*h.shape[:2], self.horizon, -1)
 
     def one(self, expert: int, condition: Tensor, x: Tensor) -> Tensor:
         """See `AbstractBank`."""
@@ -53,8 +52,8 @@ class MlpBank(AbstractBank):
         h = h @ layers[0][0] + layers[0][1]
         for weight, bias in layers[1:-1]:
             h = h + gelu(layer_norm(h, h.shape[-1:]) @ weight + bias)
-        out = h @ layers[-1][0] + layers[-1][1]
-        return out.view(len(out), self.horizon, -1)
+        out: Tensor = h @ layers[-1][0] + layers[-1][1]
+        return out.view(len(h), self.horizon, -1)
 
 
 class UnetBank(AbstractBank):
