@@ -62,14 +62,15 @@ class AbstractTask(ABC):
 
 
 def add_free_box(
-    mjcf: mujoco.MjSpec, name: str, half: tuple[float, float, float], rgba: list[float], mass: float = 0.05
-) -> None:
-    """Add a box (half sizes [m], mass [kg]) that moves freely and can be grasped."""
+    mjcf: mujoco.MjSpec, name: str, half: tuple[float, float, float], rgba: list[float], mass: float = 0.05,
+    friction: float = 1.0,
+) -> None:  # fmt: skip
+    """Add a box (half sizes [m], mass [kg]) that moves freely and can be grasped (fingers bring their own friction)."""
     body = mjcf.worldbody.add_body(name=name, pos=[0, 0.5, half[2]])
     body.add_freejoint(name=name)
     body.add_geom(
         name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=half, rgba=rgba, mass=mass, condim=6,
-        friction=[1.0, 0.02, 0.001], solref=[0.004, 1], solimp=[0.95, 0.99, 0.001, 0.5, 2],
+        friction=[friction, 0.02, 0.001], solref=[0.004, 1], solimp=[0.95, 0.99, 0.001, 0.5, 2],
     )  # fmt: skip
 
 
@@ -90,16 +91,13 @@ def tilt_of(data: mujoco.MjData, body: str) -> float:
     return float(np.arccos(np.clip(data.body(body).xmat[8], -1, 1)))
 
 
-def touching(model: mujoco.MjModel, data: mujoco.MjData, arm: str, geom: str) -> bool:
-    """Return whether a finger of `arm` touches the geom."""
-    target = model.geom(geom).id
-    for contact in data.contact[: data.ncon]:
-        if target in (contact.geom1, contact.geom2):
-            other = contact.geom1 + contact.geom2 - target
-            name = model.geom(other).name
-            if name.startswith(f"vx300s_{arm}/") and name.endswith("gripper_finger"):
-                return True
-    return False
+def touching(model: mujoco.MjModel, data: mujoco.MjData, arm: str, *geoms: str) -> bool:
+    """Return whether a finger of `arm` touches one of the geoms."""
+    pairs = data.contact.geom
+    fingers = [model.geom(f"vx300s_{arm}/10_{side}_gripper_finger").id for side in ("left", "right")]
+    targets = [model.geom(name).id for name in geoms]
+    first, second = np.isin(pairs, fingers), np.isin(pairs, targets)
+    return bool(np.any(first[:, 0] & second[:, 1] | first[:, 1] & second[:, 0]))
 
 
 def vivid(rng: np.random.Generator, hue: Range) -> FloatArray:

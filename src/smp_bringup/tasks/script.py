@@ -116,8 +116,14 @@ class Hand:
 class Script:
     """Both hands and the joint-target trajectory that follows from them."""
 
-    def __init__(self, hands: dict[str, Hand]) -> None:
-        self.hands = hands
+    def __init__(self, hands: dict[str, Hand], way: int = 0) -> None:
+        """Begin with both hands at home; `way` is how to solve the task where there are two ways (0 or 1)."""
+        self.hands, self.way = hands, way
+
+    def ordered(self) -> tuple[Hand, Hand]:
+        """Return the hand that leads in this way of solving the task, and the one that follows."""
+        first, second = self.hands.values()
+        return (first, second) if self.way == 0 else (second, first)
 
     def trajectory(self) -> tuple[FloatArray, FloatArray]:
         """Return times (N,) [s] and joint targets (N, J), arms in the order of `hands`."""

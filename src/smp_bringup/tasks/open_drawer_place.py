@@ -1,0 +1,101 @@
+"""Hold a drawer open with one hand and put a block into it with the other."""
+
+import mujoco
+import numpy as np
+
+from smp_bringup.tasks.base import AbstractTask, add_free_box, set_free_pose, touching, vivid, yaw_of
+from smp_bringup.tasks.handover import OPEN, pick_from_above
+from smp_bringup.tasks.script import Script
+
+_HALF = 0.018
+_WIDE, _DEEP, _WALL = 0.075, 0.05, 0.003
+"""Half width and half depth of the drawer, half thickness of its boards [m]."""
+_RIM = 0.03
+_BAR_Y, _BAR_Z = -0.11, 0.05
+"""The bar to pull at, in front of the middle of the drawer."""
+_TRAVEL = 0.11
+_PULL = 0.1
+_GRIP = 0.029
+_ROOF = 0.075
+
+
+class OpenDrawerPlace(AbstractTask):
+    """Success: the block lies in the drawer and no hand touches it."""
+
+    name = "open_drawer_place"
+
+    def add_objects(self, mjcf: mujoco.MjSpec) -> None:
+        """Add the block, and a cabinet whose drawer opens towards -y and is drawn shut by a spring."""
+        add_free_box(mjcf, "block", (_HALF, _HALF, _HALF), [0.9, 0.8, 0.1, 1])
+        cabinet = mjcf.worldbody.add_body(name="cabinet", mocap=True)
+        outside = [((0.0, 0.0, _ROOF), (_WIDE + 0.012, _DEEP + 0.005, _WALL))]
+        outside += [((s * (_WIDE + 0.009), 0.0, _ROOF / 2), (_WALL, _DEEP + 0.005, _ROOF / 2)) for s in (-1, 1)]
+        for i, (position, half) in enumerate(outside):
+            cabinet.add_geom(
+                name=f"cabinet{i}", type=mujoco.mjtGeom.mjGEOM_BOX, pos=position, size=half, rgba=[0.45, 0.33, 0.22, 1]
+            )
+        drawer = mjcf.worldbody.add_body(name="drawer", gravcomp=1)
+        for axis, vector in (("x", [1, 0, 0]), ("y", [0, 1, 0])):
+            drawer.add_joint(name=f"drawer_{axis}", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=vector, armature=1000)
+        drawer.add_joint(
+            name="drawer", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=[0, -1, 0], range=[0, _TRAVEL], limited=True,
+            stiffness=25, damping=3,
+        )  # fmt: skip
+        for i, (position, half) in enumerate(_boards()):
+            drawer.add_geom(
+                name=f"drawer{i}", type=mujoco.mjtGeom.mjGEOM_BOX, pos=position, size=half, mass=0.03, condim=6,
+                friction=[1.0, 0.02, 0.001], solref=[0.004, 1], solimp=[0.95, 0.99, 0.001, 0.5, 2],
+            )  # fmt: skip
+
+    def place(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
+        """Draw where the cabinet stands and where the block lies, and colours."""
+        cabinet_x, cabinet_y, x, y, yaw = self.draw(rng, "cabinet_x", "cabinet_y", "x", "y", "yaw")
+        data.mocap_pos[model.body("cabinet").mocapid[0]] = [cabinet_x, cabinet_y, 0]
+        data.joint("drawer_x").qpos[0], data.joint("drawer_y").qpos[0] = cabinet_x, cabinet_y
+        set_free_pose(model, data, "block", np.array([x, y, _HALF]), yaw)
+        model.geom("block").rgba = vivid(rng, self.config.ranges["hue"])
+        colour = vivid(rng, self.config.ranges["drawer_hue"])
+        for i in range(len(_boards())):
+            model.geom(f"drawer{i}").rgba = colour
+
+    def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
+        """Return whether the block is between the drawer's boards, below the rim, and released."""
+        offset = data.body("block").xpos - data.body("drawer").xpos
+        return bool(
+            abs(offset[0]) < _WIDE
+            and abs(offset[1]) < _DEEP
+            and offset[2] < 0.04
+            and not any(touching(model, data, arm, "block") for arm in ("left", "right"))
+        )
+
+    def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
+        """One hand pulls and holds; the other picks the block, drops it into the drawer and leaves."""
+        drawer, block = data.body("drawer").xpos.copy(), data.body("block").xpos.copy()
+        opener, placer = script.ordered()
+        bar = drawer + [-opener.outward * 0.02, _BAR_Y, _BAR_Z + 0.004]
+        opener.move(1.3, bar + [0, 0, 0.08], opener.pointing(np.deg2rad(70)), OPEN)
+        opener.move(0.6, bar)
+        opener.move(0.4, grip=_GRIP)
+        opener.move(1.0, bar + [0, -_PULL, 0])
+        pick_from_above(placer, block + [0, 0, 0.008], yaw_of(data, "block"))
+        inside = drawer + [-placer.outward * 0.015, -_PULL, 0.075]
+        placer.move(0.1)
+        placer.until(opener.now_s - 0.9)
+        placer.move(1.1, inside + [0, 0, 0.05], placer.pointing(np.deg2rad(70)))
+        placer.move(0.5, inside)
+        placer.move(0.35, grip=OPEN)
+        placer.move(0.6, inside + [-placer.outward * 0.02, 0, 0.08])
+        opener.until(placer.now_s)
+
+
+def _boards() -> list[tuple[tuple[float, float, float], tuple[float, float, float]]]:
+    """Return position and half size of the drawer's boards: bottom, sides, back, front, bar and its two stems."""
+    middle = _RIM / 2 + 0.004
+    boards = [((0.0, 0.0, 0.008), (_WIDE, _DEEP, _WALL))]
+    boards += [((s * _WIDE, 0.0, middle + 0.004), (_WALL, _DEEP, _RIM / 2)) for s in (-1, 1)]
+    boards += [((0.0, s * _DEEP, middle + 0.004), (_WIDE, _WALL, _RIM / 2)) for s in (-1, 1)]
+    boards.append(((0.0, _BAR_Y, _BAR_Z), (0.05, 0.008, 0.008)))
+    boards += [
+        ((s * 0.045, (_BAR_Y - _DEEP) / 2, _BAR_Z - 0.012), (0.005, -(_BAR_Y + _DEEP) / 2, 0.005)) for s in (-1, 1)
+    ]
+    return boards

@@ -1,0 +1,59 @@
+"""Stack two blocks in the middle of the table, one from each side."""
+
+import mujoco
+import numpy as np
+
+from smp_bringup.tasks.base import AbstractTask, add_free_box, set_free_pose, touching, vivid, yaw_of
+from smp_bringup.tasks.handover import OPEN, pick_from_above
+from smp_bringup.tasks.script import Script
+
+_HALF = 0.022
+_GRASP_Z = 0.008
+"""Blocks are grasped so far above their middle."""
+_PLACE = np.array([0.0, 0.5])
+_BLOCKS = {"left": "block_left", "right": "block_right"}
+
+
+class StackBlocks(AbstractTask):
+    """Success: one block rests on the other in the middle, and no hand touches either."""
+
+    name = "stack_blocks"
+
+    def add_objects(self, mjcf: mujoco.MjSpec) -> None:
+        """Add a block for each side."""
+        for name in _BLOCKS.values():
+            add_free_box(mjcf, name, (_HALF, _HALF, _HALF), [0.3, 0.6, 0.9, 1])
+
+    def place(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
+        """Draw the pose and the colour of each block on its side."""
+        for (_, name), sign in zip(_BLOCKS.items(), (-1, 1), strict=True):
+            x, y, yaw = self.draw(rng, "x", "y", "yaw")
+            set_free_pose(model, data, name, np.array([sign * x, y, _HALF]), yaw)
+            model.geom(name).rgba = vivid(rng, self.config.ranges[f"hue_{name.removeprefix('block_')}"])
+
+    def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
+        """Return whether the upper block lies on the lower one, near the middle, and all fingers are off."""
+        low, high = sorted((data.body(name).xpos for name in _BLOCKS.values()), key=lambda p: p[2])
+        return bool(
+            np.linalg.norm(high[:2] - low[:2]) < 0.02
+            and abs(high[2] - low[2] - 2 * _HALF) < 0.006
+            and np.linalg.norm(low[:2] - _PLACE) < 0.05
+            and not any(touching(model, data, arm, *_BLOCKS.values()) for arm in _BLOCKS)
+        )
+
+    def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
+        """Both hands pick; one puts its block down in the middle and leaves, then the other stacks."""
+        for side, hand in script.hands.items():
+            name = _BLOCKS[side]
+            pick_from_above(hand, data.body(name).xpos + [0, 0, _GRASP_Z], yaw_of(data, name))
+        first, second = script.ordered()
+        target = np.array([*_PLACE, _HALF + _GRASP_Z + 0.002])
+        for hand, level in ((first, 0.0), (second, 2 * _HALF)):
+            if hand is second:
+                hand.move(0.8, target + [-hand.outward * 0.14, 0, 0.12], hand.pointing(np.deg2rad(75)))
+                hand.until(first.now_s - 0.9)
+            hand.move(1.0, target + [0, 0, level + 0.09], hand.pointing(np.deg2rad(75)))
+            hand.move(0.8, target + [0, 0, level])
+            hand.move(0.3, grip=OPEN)
+            hand.move(0.5, target + [-hand.outward * 0.02, 0, level + 0.1])
+            hand.move(0.8, target + [-hand.outward * 0.18, 0, 0.16])
