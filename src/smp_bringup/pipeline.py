@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from smp_bringup.policy.base import AbstractPolicy
     from smp_bringup.safety.command import CommandCore
     from smp_bringup.sync.aligner import Aligner
+    from smp_bringup.sync.watch import StreamWatch
 
 
 def build_sync(robot: Robot) -> "Aligner":
@@ -20,6 +21,13 @@ def build_sync(robot: Robot) -> "Aligner":
     from smp_bringup.sync.aligner import Aligner
 
     return Aligner(robot)
+
+
+def build_watch(robot: Robot) -> "StreamWatch":
+    """Return the watch over the streams that the aligner takes."""
+    from smp_bringup.sync.watch import StreamWatch
+
+    return StreamWatch(robot)
 
 
 def build_policy(folder: Path, robot: Robot, device: str = "cpu") -> "AbstractPolicy":

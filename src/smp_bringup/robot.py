@@ -53,6 +53,8 @@ class Arm:
         default="joint_state",
         metadata=spec(choices=("joint_state", "forward_position", "joint_trajectory")),
     )
+    latency_s: float = field(default=0.0, metadata=spec(ge=0, le=1, unit="s"))
+    """Header stamp minus true time of measurement of the joint states; subtracted by the aligner."""
 
     def __post_init__(self) -> None:
         if not self.joints:
@@ -71,7 +73,7 @@ class Camera:
     observation_width: int = field(metadata=spec(gt=0, le=1024, unit="px"))
     observation_height: int = field(metadata=spec(gt=0, le=1024, unit="px"))
     latency_s: float = field(default=0.0, metadata=spec(ge=0, le=1, unit="s"))
-    """Header stamp minus true exposure time; subtracted by the aligner."""
+    """Header stamp minus true exposure time; subtracted by the aligner. `smp calibrate latency` measures it."""
 
 
 @dataclass(frozen=True)

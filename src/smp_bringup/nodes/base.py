@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
@@ -55,7 +56,7 @@ class Health:
     def __init__(self, node: Node, values: Callable[[], Mapping[str, object]]) -> None:
         self._node, self._values = node, values
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        node.create_timer(1.0, self._publish)
+        node.create_timer(1.0, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME))  # paused time says so too
 
     def _publish(self) -> None:
         values = self._values()

@@ -3,7 +3,7 @@
 import gc
 from functools import partial
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -62,6 +62,7 @@ class CommandNode(Node):
         for arm in self._robot.arms:
             self.create_subscription(JointState, arm.state_topic, partial(self._on_state, arm), qos.SENSOR)
         self.create_subscription(JointTrajectory, "/policy/chunk", self._on_chunk, qos.LATEST)
+        self.create_subscription(DiagnosticArray, "/observation/state", self._on_observation_state, qos.STATE)
         self.create_subscription(JointState, "/teleop/command", self._on_teleop, qos.LATEST)
         self.create_subscription(Bool, "/estop", self._on_estop, qos.OBSERVATION)
 
@@ -108,6 +109,10 @@ class CommandNode(Node):
         cause = self._core.on_chunk(chunk, now_ns(self))
         if cause:
             self._refuse("chunk", cause)
+
+    def _on_observation_state(self, message: DiagnosticArray) -> None:
+        invalid = message.status[0].level >= DiagnosticStatus.ERROR
+        self._core.on_observation_state(one_line(message.status[0].message) if invalid else "")
 
     def _on_teleop(self, message: JointState) -> None:
         try:

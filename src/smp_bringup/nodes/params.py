@@ -30,6 +30,13 @@ class SyncParams:
     """Cameras and joints in, observations out."""
 
     robot: str = _robot()
+    aligner: str = field(
+        default="interpolating",
+        metadata=spec(
+            choices=("interpolating", "message_filters"),
+            help="ours, or ApproximateTimeSynchronizer of ROS 2 for comparison",
+        ),
+    )
 
 
 @dataclass(frozen=True)

@@ -2,39 +2,71 @@
 
 from functools import partial
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 
 from smp_bringup import wire
+from smp_bringup.bench.stats import percentiles
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, now_ns, run_node
-from smp_bringup.nodes.messages import image_msg, joint_state_msg
+from smp_bringup.nodes.base import Health, now_ns, run_node, steady_ns
+from smp_bringup.nodes.guard import Guard
+from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg
 from smp_bringup.nodes.params import SyncParams, declare
 from smp_bringup.observation.builder import to_observation_size
-from smp_bringup.pipeline import build_sync
+from smp_bringup.pipeline import build_sync, build_watch
 from smp_bringup.robot import Arm, Camera, load_robot
-from smp_bringup.sync.checks import Refusal
+from smp_bringup.sync import watch
+from smp_bringup.sync.base import AbstractAligner
+from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import AlignedSet
+
+_CHECK_PERIOD_S = 0.02
+"""The streams are judged so often; their state is published when it changes, and every fifth time."""
+_LEVELS = {
+    watch.Health.OK: DiagnosticStatus.OK,
+    watch.Health.WARN: DiagnosticStatus.WARN,
+    watch.Health.INVALID: DiagnosticStatus.ERROR,
+}
 
 
 class SyncNode(Node):
-    """Wires the aligner to topics."""
+    """Wires the aligner and the watch over its streams to topics."""
 
     def __init__(self) -> None:
         super().__init__("sync")
-        self._robot = load_robot(declare(self, SyncParams).robot)
-        self._aligner = build_sync(self._robot)
+        params = declare(self, SyncParams)
+        self._robot = load_robot(params.robot)
+        self._aligner = self._make_aligner(params.aligner)
+        self._watch = build_watch(self._robot)
+        self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in self._robot.arms}
+        self._report = watch.StreamReport(watch.Health.OK)
+        self._checks, self._withheld = 0, 0
         self._skew_ms: dict[str, float] = {}
-        self._images = {}
-        for camera in self._robot.cameras:
-            self.create_subscription(Image, camera.topic, partial(self._on_image, camera), qos.SENSOR)
-            topic = f"/observation/{camera.name}"
-            self._images[camera.name] = self.create_publisher(Image, topic, qos.OBSERVATION)
-        for arm in self._robot.arms:
-            self.create_subscription(JointState, arm.state_topic, partial(self._on_joints, arm), qos.SENSOR)
+        self._age_ms: dict[str, list[float]] = {}
+        self._images = {
+            c.name: self.create_publisher(Image, f"/observation/{c.name}", qos.OBSERVATION) for c in self._robot.cameras
+        }
         self._joints = self.create_publisher(JointState, "/observation/joint_states", qos.OBSERVATION)
-        self._health = Health(self, self._report)
+        self._state = self.create_publisher(DiagnosticArray, "/observation/state", qos.STATE)
+        self._guard = Guard(self)
+        for camera in self._robot.cameras:
+            callback = self._guard(camera.name, partial(self._on_image, camera))
+            self.create_subscription(Image, camera.topic, callback, qos.SENSOR)
+        for arm in self._robot.arms:
+            callback = self._guard(arm.name, partial(self._on_joints, arm))
+            self.create_subscription(JointState, arm.state_topic, callback, qos.SENSOR)
+        self._health = Health(self, self._diagnose)
+        self.create_timer(_CHECK_PERIOD_S, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _make_aligner(self, kind: str) -> AbstractAligner:
+        if kind == "message_filters":
+            from smp_bringup.nodes.filters_aligner import MessageFiltersAligner
+
+            return MessageFiltersAligner(self._robot)
+        return build_sync(self._robot)
 
     def _on_image(self, camera: Camera, message: Image) -> None:
         try:
@@ -42,7 +74,12 @@ class SyncNode(Node):
         except Refusal as refusal:
             self._refused(camera.name, self._aligner.refuse(camera.name, str(refusal)))
             return
-        self._refused(camera.name, self._aligner.push_image(camera.name, frame, now_ns(self)))
+        now = now_ns(self)
+        cause = self._aligner.push_image(camera.name, frame, now)
+        if cause is None:
+            self._watch.on_image(camera.name, frame.image, steady_ns())
+            self._age(camera.name, now - frame.stamp_ns)
+        self._refused(camera.name, cause)
         self._publish()
 
     def _on_joints(self, arm: Arm, message: JointState) -> None:
@@ -54,14 +91,21 @@ class SyncNode(Node):
         cause = self._aligner.push_joints(
             arm.name, stamp, message.name, message.position, message.velocity, now_ns(self)
         )
+        if cause is None:
+            position, _ = self._orders[arm.name].map(message.name, message.position, [])
+            self._watch.on_joints(arm.name, position, steady_ns())
         self._refused(arm.name, cause)
         self._publish()
 
     def _publish(self) -> None:
         for aligned in self._aligner.pop():
-            for name, skew in aligned.skew_ns.items():
-                self._skew_ms[name] = max(self._skew_ms.get(name, 0.0), abs(skew) / 1e6)
+            if self._report.health is watch.Health.INVALID:
+                self._withheld += 1  # the policy does not run on what must not be acted on
+                continue
             self._send(to_observation_size(aligned, self._robot))
+            self._age("observation", now_ns(self) - aligned.stamp_ns)
+        for name, skew in self._aligner.skew_ns.items():
+            self._skew_ms[name] = max(self._skew_ms.get(name, 0.0), abs(skew) / 1e6)
 
     def _send(self, aligned: AlignedSet) -> None:
         for name, image in aligned.images.items():
@@ -70,15 +114,38 @@ class SyncNode(Node):
             joint_state_msg(aligned.stamp_ns, self._robot.joint_names, aligned.position, aligned.velocity)
         )
 
+    def _check(self) -> None:
+        """Publish whether observations may be acted on: at once when that changes, else ten times a second."""
+        report = self._watch.report(steady_ns())
+        changed = (report.health, report.cause) != (self._report.health, self._report.cause)
+        self._report, self._checks = report, self._checks + 1
+        if changed and report.reason:
+            self.get_logger().error(report.reason)
+        if changed or self._checks % 5 == 0:
+            values = {"valid": int(report.health < watch.Health.INVALID), "reason": report.reason}
+            level = _LEVELS[report.health]
+            self._state.publish(status_msg(now_ns(self), "observation", values, level, report.reason))
+
+    def _age(self, name: str, age_ns: int) -> None:
+        self._age_ms.setdefault(name, []).append(age_ns / 1e6)
+
     def _refused(self, stream: str, cause: str | None) -> None:
         if cause is not None:
             self.get_logger().error(f"{stream}: refused: {one_line(cause)}", throttle_duration_sec=1.0)
 
-    def _report(self) -> dict[str, object]:
-        """Return the counters, and the largest skew of each camera since the last report."""
+    def _diagnose(self) -> dict[str, object]:
+        """Return rates, ages on arrival and on publication, skews and counters since the last report."""
+        rates = {f"rate_hz/{name}": rate for name, rate in self._watch.rates_hz(steady_ns()).items()}
+        ages = {
+            f"age_ms/{name}/{key}": value
+            for name, values in self._age_ms.items()
+            for key, value in percentiles(values).items()
+        }
         skew = {f"skew_ms/{name}": round(ms, 3) for name, ms in self._skew_ms.items()}
-        self._skew_ms = {}
-        return {**self._aligner.counters, **skew}
+        self._skew_ms, self._age_ms = {}, {}
+        warning = {"warning": self._report.reason} if self._report.reason else {}
+        counters = {"withheld": self._withheld, **self._aligner.counters, **self._guard.counters}
+        return {**warning, **rates, **ages, **skew, **counters}
 
 
 def main() -> None:

@@ -25,6 +25,10 @@ class Context:
     states: Mapping[str, JointSample]
     """Last measured state of each arm that has reported."""
     state_arrival_ns: Mapping[str, int]
+    observation_fault: str = ""
+    """Why the policy's observations must not be acted on; empty while they may, or while no policy is followed."""
+    clock_still_ns: int = 0
+    """For how long the clock of the headers has not advanced."""
 
 
 class AbstractCheck(ABC):

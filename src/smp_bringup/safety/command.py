@@ -28,6 +28,8 @@ from smp_bringup.types import (
     seconds,
 )
 
+_CLOCK_RESET_S = 1.0
+
 
 @dataclass(frozen=True)
 class CommandOutput:
@@ -51,6 +53,8 @@ class CommandCore:
         self._teleop: tuple[JointSample, int] | None = None
         self._states: dict[str, JointSample] = {}
         self._arrival_ns: dict[str, int] = {}
+        self._observation_fault = ""
+        self._now_ns, self._advanced_ns = 0, 0
         self._pressed = False
         self._heard = False
         self._hold_since_ns: int | None = None
@@ -84,6 +88,10 @@ class CommandCore:
             self.refused["teleop"] += 1
             return
         self._teleop = sample, steady_ns
+
+    def on_observation_state(self, fault: str) -> None:
+        """Take why the policy's observations must not be acted on, or "" when they may."""
+        self._observation_fault = fault
 
     def arm(self, steady_ns: int) -> Reply:
         """Start publishing: seed the setpoint from the measured pose and hold it."""
@@ -137,6 +145,7 @@ class CommandCore:
         """Return what to publish in this cycle; `now_ns` is on the clock of the headers."""
         if self.mode is Mode.DISARMED or (self.mode is Mode.ESTOP and not self._arrival_ns):
             return CommandOutput(None, self.mode, self._latched, None)
+        self._watch_clock(now_ns, steady_ns)
         source = self._source(now_ns, steady_ns)
         verdict = self._latched if self._latched is not PASS else self._judge(source, steady_ns)
         if source is not None and verdict.severity < Severity.HOLD:
@@ -147,6 +156,14 @@ class CommandCore:
         command = Command(due_ns, position, self._limiter.velocity, self._limiter.acceleration)
         stamp = self._chunks.stamp_ns if self.mode is Mode.POLICY else None
         return CommandOutput(command, self.mode, verdict, stamp)
+
+    def _watch_clock(self, now_ns: int, steady_ns: int) -> None:
+        """Note when the clock of the headers last advanced; when it jumps back, what was planned on it is void."""
+        if now_ns < self._now_ns - nanoseconds(_CLOCK_RESET_S):
+            self._chunks.clear()
+            self.refused["clock_reset"] += 1
+        if now_ns != self._now_ns:
+            self._now_ns, self._advanced_ns = now_ns, steady_ns
 
     def _refusal(self, chunk: ActionChunk, now_ns: int) -> str | None:
         """Return why a chunk is refused before the buffer looks at it, or None."""
@@ -181,6 +198,7 @@ class CommandCore:
         context = Context(
             self._robot, self._config, steady_ns, self._limiter.position,
             None if source is None else source(0.0)[0], self.mode.follows, self._states, self._arrival_ns,
+            self._observation_fault if self.mode is Mode.POLICY else "", steady_ns - self._advanced_ns,
         )  # fmt: skip
         verdict = strictest(self._checks, context)
         self._heard |= source is not None

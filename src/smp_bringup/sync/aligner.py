@@ -9,141 +9,193 @@ within the slop, and every arm's joint state is interpolated to the reference st
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, pi
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from smp_bringup.robot import Robot
+from smp_bringup.sync.base import SLOP_S, AbstractAligner
 from smp_bringup.sync.checks import JointOrder, Refusal, check_stamp
 from smp_bringup.types import AlignedSet, FloatArray, Frame, JointSample, nanoseconds
 
-SLOP_S = 0.02
 WAIT_S = 0.1
-"""A reference frame waits so long, by stamps, for the other streams; then it is dropped and counted."""
+"""A reference frame waits so long after its arrival for the other streams; then it is dropped and counted."""
+JOINT_GAP_S = 0.1
+"""Between two joint samples farther apart nothing is interpolated."""
 _CLOCK_RESET_S = 1.0
-_FRAMES = 16
-_SAMPLES = 256
+_RESTART = 3
+"""So many messages in a row, all more than a second old and in order among themselves, are a driver whose clock
+was set back; fewer are strays."""
+_EARLY = 0.75
+"""The next frame of a camera comes no sooner than this share of its period after the last one."""
 
 
-class Aligner:
+@dataclass(frozen=True)
+class _Waiting:
+    """A reference frame and when it arrived."""
+
+    frame: Frame
+    arrival_ns: int
+
+
+class Aligner(AbstractAligner):
     """Turns streams of frames and joint samples into aligned sets."""
 
     def __init__(self, robot: Robot) -> None:
         self._robot = robot
         self._reference = robot.cameras[0].name
-        self._latency_ns = {c.name: nanoseconds(c.latency_s) for c in robot.cameras}
-        self._frames: dict[str, deque[Frame]] = {c.name: deque(maxlen=_FRAMES) for c in robot.cameras}
-        self._samples: dict[str, deque[JointSample]] = {a.name: deque(maxlen=_SAMPLES) for a in robot.arms}
+        latency_s = {c.name: c.latency_s for c in robot.cameras} | {a.name: a.latency_s for a in robot.arms}
+        self._latency_ns = {name: nanoseconds(value) for name, value in latency_s.items()}
+        worst_s = max(latency_s.values())
+        self._wait_ns = nanoseconds(WAIT_S + worst_s)
+        kept_s = 2 * (WAIT_S + worst_s)
+        self._waiting: deque[_Waiting] = deque(maxlen=ceil(kept_s * robot.cameras[0].rate_hz) + 4)
+        self._frames: dict[str, deque[Frame]] = {
+            c.name: deque(maxlen=ceil(kept_s * c.rate_hz) + 4) for c in robot.cameras[1:]
+        }
+        samples = ceil(2 * kept_s * robot.state_rate_hz) + 4
+        self._samples: dict[str, deque[JointSample]] = {a.name: deque(maxlen=samples) for a in robot.arms}
         self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in robot.arms}
+        self._early_ns = {c.name: nanoseconds(_EARLY / c.rate_hz) for c in robot.cameras}
         self._newest: dict[str, int] = {}
+        self._strays: dict[str, tuple[int, int]] = {}
+        self._now_ns = 0
         self.counters: Counter[str] = Counter()
-        """Refused messages and dropped frames by stream and cause, and pairs made."""
+        self.skew_ns: dict[str, int] = {}
 
     def push_image(self, camera: str, frame: Frame, now_ns: int) -> str | None:
         """Take a frame of a camera, or return why it is refused."""
         try:
             self._admit(camera, frame.stamp_ns, now_ns)
         except Refusal as refusal:
-            return self._count(camera, str(refusal))
-        shifted = frame.stamp_ns - self._latency_ns[camera]
-        self._frames[camera].append(Frame(shifted, frame.image))
+            return self.refuse(camera, str(refusal))
+        shifted = Frame(frame.stamp_ns - self._latency_ns[camera], frame.image)
+        if camera == self._reference:
+            if len(self._waiting) == self._waiting.maxlen:
+                self.refuse(camera, "overflow")
+            self._waiting.append(_Waiting(shifted, now_ns))
+        else:
+            self._frames[camera].append(shifted)
         return None
 
     def push_joints(
-        self,
-        arm: str,
-        stamp_ns: int,
-        names: Sequence[str],
-        position: ArrayLike,
-        velocity: ArrayLike,
-        now_ns: int,
+        self, arm: str, stamp_ns: int, names: Sequence[str], position: ArrayLike, velocity: ArrayLike, now_ns: int
     ) -> str | None:
         """Take the joint state of an arm, or return why it is refused."""
         try:
             p, v = self._orders[arm].map(names, position, velocity)
             self._admit(arm, stamp_ns, now_ns)
         except Refusal as refusal:
-            return self._count(arm, str(refusal))
-        self._samples[arm].append(JointSample(stamp_ns, p, v))
+            return self.refuse(arm, str(refusal))
+        self._samples[arm].append(JointSample(stamp_ns - self._latency_ns[arm], p, v))
         return None
-
-    def refuse(self, stream: str, cause: str) -> str:
-        """Count a message that could not even be decoded."""
-        return self._count(stream, cause)
 
     def pop(self) -> list[AlignedSet]:
         """Return the sets that are complete, oldest first."""
         sets = []
-        pending = self._frames[self._reference]
-        while pending:
-            frame = pending[0]
-            aligned = self._align(frame)
-            if aligned is None and not self._overdue(frame):
+        while self._waiting:
+            head = self._waiting[0]
+            overdue = self._now_ns - head.arrival_ns > self._wait_ns
+            aligned = self._align(head.frame, overdue)
+            if aligned is None and not overdue:
                 break
-            pending.popleft()
+            self._waiting.popleft()
             if aligned is not None:
                 sets.append(aligned)
                 self.counters["pairs"] += 1
         return sets
 
     def _admit(self, stream: str, stamp_ns: int, now_ns: int) -> None:
-        """Check the stamp of a message; a stream whose clock jumped back starts afresh, once per jump."""
-        previous = self._newest.get(stream)
-        if previous is not None and 0 < stamp_ns < previous - nanoseconds(_CLOCK_RESET_S):
-            self._count(stream, "clock_reset")
-            (self._frames.get(stream) or self._samples.get(stream) or deque()).clear()
-            previous = None
-        check_stamp(stamp_ns, previous, now_ns)
-        self._newest[stream] = stamp_ns
+        """Check the stamp of a message; when the clock went back, everything starts afresh, once.
 
-    def _align(self, frame: Frame) -> AlignedSet | None:
-        """Return the set at a reference frame, or None while a stream is missing."""
-        images, skew = {self._reference: frame.image}, {self._reference: 0}
-        for camera in self._robot.cameras[1:]:
-            match = _nearest(self._frames[camera.name], frame.stamp_ns)
-            if match is None or abs(match.stamp_ns - frame.stamp_ns) > nanoseconds(SLOP_S):
-                return None
-            images[camera.name], skew[camera.name] = match.image, match.stamp_ns - frame.stamp_ns
-        joints = [_interpolate(self._samples[arm.name], frame.stamp_ns) for arm in self._robot.arms]
-        if any(joint is None for joint in joints):
+        Raises:
+            Refusal: see `check_stamp`.
+        """
+        if now_ns < self._now_ns - nanoseconds(_CLOCK_RESET_S):
+            self.counters["clock_reset"] += 1
+            self._newest.clear()
+            for buffer in self._buffers().values():
+                buffer.clear()
+        self._now_ns = now_ns
+        check_stamp(stamp_ns, self._previous(stream, stamp_ns), now_ns)
+        self._newest[stream] = stamp_ns
+        self._strays.pop(stream, None)
+
+    def _previous(self, stream: str, stamp_ns: int) -> int | None:
+        """Return the newest stamp of a stream; None for the first, and for a driver whose clock was set back."""
+        newest = self._newest.get(stream)
+        if newest is None or not 0 < stamp_ns < newest - nanoseconds(_CLOCK_RESET_S):
+            return newest
+        count, last_ns = self._strays.get(stream, (0, 0))
+        count = count + 1 if stamp_ns > last_ns else 1
+        self._strays[stream] = count, stamp_ns
+        if count < _RESTART:
+            return newest
+        self.refuse(stream, "restarted")
+        self._buffers()[stream].clear()
+        return None
+
+    def _buffers(self) -> dict[str, deque[Any]]:
+        return {self._reference: self._waiting, **self._frames, **self._samples}
+
+    def _align(self, frame: Frame, final: bool) -> AlignedSet | None:
+        """Return the set at a reference frame, or None while a stream is missing; `final` counts what is."""
+        images, skew, missing = {self._reference: frame.image}, {self._reference: 0}, False
+        for name in self._frames:
+            match = self._match(name, frame.stamp_ns, final)
+            if match is None:
+                missing = True
+                continue
+            images[name], skew[name] = match.image, match.stamp_ns - frame.stamp_ns
+        joints = []
+        for name, samples in self._samples.items():
+            state = _interpolate(samples, frame.stamp_ns)
+            if state is None:
+                missing = True
+                if final:
+                    self.refuse(name, "no_joints")
+            else:
+                joints.append(state)
+        if missing:
             return None
-        position = np.concatenate([joint[0] for joint in joints if joint is not None])
-        velocity = np.concatenate([joint[1] for joint in joints if joint is not None])
+        self.skew_ns |= skew
+        position, velocity = (np.concatenate(part) for part in zip(*joints, strict=True))
         return AlignedSet(frame.stamp_ns, images, position, velocity, skew)
 
-    def _overdue(self, frame: Frame) -> bool:
-        """Return whether waiting for the missing streams is pointless; counts which one was missing."""
-        newest = max(self._newest.values())
-        if newest - frame.stamp_ns <= nanoseconds(WAIT_S):
-            return False
-        for camera in self._robot.cameras[1:]:
-            match = _nearest(self._frames[camera.name], frame.stamp_ns)
-            if match is None or abs(match.stamp_ns - frame.stamp_ns) > nanoseconds(SLOP_S):
-                self._count(camera.name, "no_match")
-        for arm in self._robot.arms:
-            if _interpolate(self._samples[arm.name], frame.stamp_ns) is None:
-                self._count(arm.name, "no_joints")
-        return True
-
-    def _count(self, stream: str, cause: str) -> str:
-        self.counters[f"{stream}/{cause}"] += 1
-        return cause
-
-
-def _nearest(frames: deque[Frame], stamp_ns: int) -> Frame | None:
-    return min(frames, key=lambda frame: abs(frame.stamp_ns - stamp_ns), default=None)
+    def _match(self, camera: str, stamp_ns: int, final: bool) -> Frame | None:
+        """Return the nearest frame within the slop; None where there is none, or a nearer one may still come."""
+        frames = self._frames[camera]
+        best = min(frames, key=lambda frame: abs(frame.stamp_ns - stamp_ns), default=None)
+        skew = None if best is None else best.stamp_ns - stamp_ns
+        if best is None or skew is None or not abs(skew) <= nanoseconds(SLOP_S):
+            if final:
+                self.refuse(camera, "no_match")
+                if skew is not None:
+                    self.skew_ns[camera] = skew
+            return None
+        nearer_may_come = frames[-1].stamp_ns + self._early_ns[camera] - stamp_ns < -skew
+        return None if nearer_may_come and not final else best
 
 
 def _interpolate(samples: deque[JointSample], stamp_ns: int) -> tuple[FloatArray, FloatArray] | None:
-    """Return position and velocity (n,) at a stamp between two samples, or None outside them."""
+    """Return position and velocity (n,) at a stamp between two samples, or None outside them or in a gap.
+
+    A joint turns the shorter way round: no joint passes half a turn (or 3 m) within the largest gap.
+    """
     if not samples or not samples[0].stamp_ns <= stamp_ns <= samples[-1].stamp_ns:
         return None
     after = bisect_left(samples, stamp_ns, key=lambda sample: sample.stamp_ns)
-    if samples[after].stamp_ns == stamp_ns:
-        return samples[after].position, samples[after].velocity
-    a, b = samples[after - 1], samples[after]
+    b = samples[after]
+    if b.stamp_ns == stamp_ns:
+        return b.position, b.velocity
+    a = samples[after - 1]
+    if not b.stamp_ns - a.stamp_ns <= nanoseconds(JOINT_GAP_S):
+        return None
     share = (stamp_ns - a.stamp_ns) / (b.stamp_ns - a.stamp_ns)
-    return (
-        a.position + share * (b.position - a.position),
-        a.velocity + share * (b.velocity - a.velocity),
-    )
+    turn = b.position - a.position
+    turn -= 2 * pi * np.round(turn / (2 * pi))
+    position = a.position + share * turn if share < 0.5 else b.position - (1 - share) * turn
+    return position, a.velocity + share * (b.velocity - a.velocity)

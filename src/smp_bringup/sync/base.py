@@ -1,0 +1,40 @@
+"""What every aligner is: messages in, sets of one instant out."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+
+from numpy.typing import ArrayLike
+
+from smp_bringup.types import AlignedSet, Frame
+
+SLOP_S = 0.02
+"""Two frames farther apart than this are never put into one set."""
+
+
+class AbstractAligner(ABC):
+    """Takes stamped messages one by one and gives sets back when it is asked; never calls anybody."""
+
+    counters: Counter[str]
+    """Refused messages and dropped frames as "stream/cause", and "pairs" made."""
+    skew_ns: dict[str, int]
+    """Per camera: skew of its nearest frame to the last reference frame that was decided, in a set or dropped."""
+
+    @abstractmethod
+    def push_image(self, camera: str, frame: Frame, now_ns: int) -> str | None:
+        """Take a frame of a camera, or return why it is refused."""
+
+    @abstractmethod
+    def push_joints(
+        self, arm: str, stamp_ns: int, names: Sequence[str], position: ArrayLike, velocity: ArrayLike, now_ns: int
+    ) -> str | None:
+        """Take the joint state of an arm, or return why it is refused."""
+
+    @abstractmethod
+    def pop(self) -> list[AlignedSet]:
+        """Return the sets that are complete, oldest first."""
+
+    def refuse(self, stream: str, cause: str) -> str:
+        """Count a message that is not taken, and return the cause."""
+        self.counters[f"{stream}/{cause}"] += 1
+        return cause

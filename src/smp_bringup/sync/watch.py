@@ -1,0 +1,134 @@
+"""Is what the cameras and joints say alive? Stalls, starving and frozen streams, by name.
+
+Arrivals are measured on the steady clock that the caller hands in, so neither paused
+nor jumping time can hide a dead camera or raise a false alarm.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from smp_bringup.robot import Robot
+from smp_bringup.types import FloatArray, ImageArray, nanoseconds, seconds
+
+STALL_S = 0.1
+"""A camera is stalled when a frame is so late."""
+FROZEN_FRAMES = 5
+"""So many frames in a row with equal pixels are frozen if the robot moved meanwhile."""
+LIVE_SPEED = 0.02
+"""A robot moves when a joint is faster [rad/s] on average while the pixels stood still ..."""
+LIVE_TRAVEL = 0.005
+"""... and has moved so far [rad]: less may fall between two pixels of a camera without noise."""
+STARVING = 0.8
+"""Below this share of its nominal rate a stream is starving."""
+_RATE_WINDOW_S = 1.0
+
+
+class Health(IntEnum):
+    """How an observation stream is."""
+
+    OK = 0
+    WARN = 1
+    """Usable; something is worth looking at."""
+    INVALID = 2
+    """The policy must not act on it."""
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """Whether observations may be acted on, and which stream is why."""
+
+    health: Health
+    cause: str = ""
+    """What and which stream, e.g. "camera_stalled:overview"."""
+    detail: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Return cause and detail in one line."""
+        return f"{self.cause} ({self.detail})" if self.detail else self.cause
+
+
+class StreamWatch:
+    """Watches all cameras and arms of a robot."""
+
+    def __init__(self, robot: Robot) -> None:
+        self._robot = robot
+        self._arms = np.array([not joint.gripper for joint in robot.joints])
+        self._position = np.full(robot.dof, np.nan)
+        self._cameras = {camera.name: _Camera() for camera in robot.cameras}
+        names = [c.name for c in robot.cameras] + [a.name for a in robot.arms]
+        self._arrivals: dict[str, deque[int]] = {name: deque() for name in names}
+
+    def on_image(self, camera: str, image: ImageArray, steady_ns: int) -> None:
+        """Take an accepted image (H, W, 3) that arrived now."""
+        self._arrivals[camera].append(steady_ns)
+        self._cameras[camera].push(image, self._position, steady_ns)
+
+    def on_joints(self, arm: str, position: FloatArray, steady_ns: int) -> None:
+        """Take an accepted joint state (n,) that arrived now."""
+        self._arrivals[arm].append(steady_ns)
+        self._position = self._position.copy()
+        self._position[self._robot.arm_slices[arm]] = position
+
+    def report(self, steady_ns: int) -> StreamReport:
+        """Return the worst that can be said of any stream."""
+        reports = [self._judge(camera.name, camera.rate_hz, steady_ns) for camera in self._robot.cameras]
+        rates = self.rates_hz(steady_ns)
+        for sensor in self._robot.cameras:
+            arrivals = self._arrivals[sensor.name]
+            full = arrivals and steady_ns - arrivals[0] >= nanoseconds(0.9 * _RATE_WINDOW_S)
+            if full and rates[sensor.name] < STARVING * sensor.rate_hz:
+                text = f"{rates[sensor.name]:.1f} of {sensor.rate_hz:g} Hz"
+                reports.append(StreamReport(Health.WARN, f"camera_starving:{sensor.name}", text))
+        return max(reports, key=lambda report: report.health)
+
+    def rates_hz(self, steady_ns: int) -> dict[str, float]:
+        """Return how often each stream was heard per second over the last second [Hz]."""
+        for arrivals in self._arrivals.values():
+            while arrivals and steady_ns - arrivals[0] > nanoseconds(_RATE_WINDOW_S):
+                arrivals.popleft()
+        return {name: len(arrivals) / _RATE_WINDOW_S for name, arrivals in self._arrivals.items()}
+
+    def _judge(self, camera: str, rate_hz: float, steady_ns: int) -> StreamReport:
+        state = self._cameras[camera]
+        if state.arrival_ns is None:
+            return StreamReport(Health.INVALID, f"camera_missing:{camera}")
+        late_s = seconds(steady_ns - state.arrival_ns) - 1 / rate_hz
+        if not late_s <= STALL_S:
+            return StreamReport(Health.INVALID, f"camera_stalled:{camera}", f"frame {late_s * 1e3:.0f} ms late")
+        if state.equal < FROZEN_FRAMES:
+            return StreamReport(Health.OK)
+        travel = float(np.nan_to_num(np.abs(self._position - state.pose)[self._arms]).max(initial=0.0))
+        elapsed_s = max(seconds(steady_ns - state.since_ns), 1e-9)
+        state.moved |= travel > LIVE_TRAVEL and travel / elapsed_s > LIVE_SPEED
+        return StreamReport(Health.INVALID if state.moved else Health.WARN, f"camera_frozen:{camera}")
+
+
+class _Camera:
+    """The last frame of a camera, and for how long it has not changed."""
+
+    def __init__(self) -> None:
+        self._last: ImageArray | None = None
+        self.arrival_ns: int | None = None
+        self.equal = 0
+        """Frames that equal the one before them, in a row."""
+        self.pose: FloatArray = np.zeros(0)
+        """(J,) [rad] when the pixels last changed."""
+        self.since_ns = 0
+        self.moved = False
+        """Whether the robot moved while the pixels stood still; only new pixels make that good."""
+
+    def push(self, image: ImageArray, pose: FloatArray, steady_ns: int) -> None:
+        if self._last is not None and _same(image, self._last):
+            self.equal += 1
+        else:
+            self.equal, self.pose, self.since_ns, self.moved = 0, pose, steady_ns, False
+        self._last, self.arrival_ns = image, steady_ns
+
+
+def _same(a: ImageArray, b: ImageArray) -> bool:
+    """Return whether two images are equal to the bit; most differ in the first rows already."""
+    return a.shape == b.shape and np.array_equal(a[:2], b[:2]) and np.array_equal(a, b)
