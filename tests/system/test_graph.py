@@ -67,7 +67,7 @@ def live(launch, checkpoints, robot, tmp_path):
         client.start_episode("lift_tray", 2, "policy")
         client.wait(lambda: len(ear.chunks) > 3 and all(ear.commands.values()), 20, "chunks", graph.check)
         yield graph, client, ear
-    assert "Traceback" not in log.read_text()
+    assert "Traceback" not in log.read_text(), log.read_text()
     assert {name: p.returncode for name, p in graph.processes.items()} == dict.fromkeys(graph.processes, 0)
 
 

@@ -40,6 +40,9 @@ def run_node(make: Callable[[], Node]) -> None:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RuntimeError:
+        if rclpy.ok():  # else rclpy was taking a message when the signal ended its context
+            raise
     except SmpError as error:
         print(f"error: {error}", file=sys.stderr)
         code = EXIT_CODE
