@@ -1,0 +1,8 @@
+"""`smp bench`: the figures that documentation quotes, each by one command."""
+
+import typer
+
+from smp_bringup.cli import bench_sync
+
+app = typer.Typer(no_args_is_help=True, help="Measure: aligners, the running graph, the seams between chunks.")
+app.command("sync")(bench_sync.sync)
