@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from smp_bringup.sim.world import World
 from smp_bringup.sync.base import AbstractAligner
 from smp_bringup.tasks import TASKS
 from smp_bringup.tasks.experts import ScriptedOperator
-from smp_bringup.types import AlignedSet, FloatArray, Frame, ImageArray, nanoseconds
+from smp_bringup.types import AlignedSet, FloatArray, Frame, nanoseconds
 
 _PIXEL = np.zeros((1, 1, 3), np.uint8)
 _HOUR_NS = nanoseconds(3600)
@@ -31,7 +32,7 @@ class Event:
     arrival_ns: int
     stream: str
     stamp_ns: int
-    value: FloatArray | ImageArray
+    value: Any
     """Joint positions (n,) of an arm, or an image (H, W, 3)."""
 
 
@@ -171,7 +172,7 @@ def push(aligner: AbstractAligner, robot: Robot, event: Event) -> str | None:
     """Hand one message to an aligner."""
     arm = next((a for a in robot.arms if a.name == event.stream), None)
     if arm is None:
-        return aligner.push_image(event.stream, Frame(event.stamp_ns, event.value), event.arrival_ns)  # type: ignore[arg-type]
+        return aligner.push_image(event.stream, Frame(event.stamp_ns, event.value), event.arrival_ns)
     names = [joint.name for joint in arm.joints]
     return aligner.push_joints(arm.name, event.stamp_ns, names, event.value, [], event.arrival_ns)
 
@@ -185,12 +186,12 @@ def naive_errors(robot: Robot, streams: Streams) -> dict[str, dict[str, float]]:
     if streams.truth is None:
         raise ValueError("the truth is not known")
     arms = np.array([not joint.gripper for joint in robot.joints])
-    newest: dict[str, FloatArray] = {}
+    newest: dict[str, Any] = {}
     by_stamp: dict[str, list[Event]] = {arm.name: [] for arm in robot.arms}
     arrival, at_stamp = [], []
     for event in streams.events:
         if event.stream in by_stamp:
-            newest[event.stream] = event.value  # type: ignore[assignment]
+            newest[event.stream] = event.value
             by_stamp[event.stream].append(event)
         elif event.stream == robot.cameras[0].name:
             true = streams.truth(event.stamp_ns)

@@ -36,8 +36,8 @@ def sync(
 
         MessageFiltersAligner(loaded)
         makers["message_filters"] = lambda: MessageFiltersAligner(loaded)
-    except (ImportError, InstallError) as error:
-        console.print(f"without message_filters: {error}")
+    except (ImportError, InstallError) as missing:
+        console.print(f"without message_filters: {missing}")
     streams = recorded(loaded, bag) if bag else simulated(loaded, task, seed, latency, jitter)
     report: dict[str, object] = {"messages": len(streams.events), "possible_pairs": streams.possible}
     title = "skew p99; joint error p50 / max against the truth; time per message"
