@@ -62,7 +62,7 @@ def build_graph(
     if teleop:
         nodes.append(NodeSpec("teleop", {"robot": robot, "noise": noise}))
     if record is not None:
-        nodes.append(NodeSpec("recorder", {"robot": robot, "out": record, "task": task}))
+        nodes.append(NodeSpec("recorder", {"robot": robot, "out": record, "task": task, "safety": safety}))
     return tuple(nodes)
 
 

@@ -40,7 +40,15 @@ def share(*parts: str) -> Path:
     raise ConfigError(f"'{'/'.join(parts)}' was not found; tried {tried}: reinstall smp_bringup")
 
 
-_KINDS = {"robots": "robot", "tasks": "task", "policies": "policy", "safety": "safety settings"}
+_KINDS = {
+    "robots": "robot",
+    "tasks": "task",
+    "policies": "policy",
+    "safety": "safety settings",
+    "recording": "recording settings",
+    "gates": "gates",
+    "imports": "import mapping",
+}
 """Folders of config/ and what one file in each describes."""
 
 

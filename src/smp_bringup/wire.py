@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from smp_bringup.sync.checks import Refusal, decode_image
+from smp_bringup.sync.checks import Refusal, decode_image, decode_packed
 from smp_bringup.types import NS_PER_S, Frame, JointSample
 
 
@@ -25,7 +25,9 @@ def split_stamp(at_ns: int) -> tuple[int, int]:
 
 
 def frame(message: Any, size: tuple[int, int] | None = None) -> Frame:
-    """Return the frame of a sensor_msgs/Image of (height, width) `size`; raises Refusal."""
+    """Return the frame of a sensor_msgs/Image or CompressedImage of (height, width) `size`; raises Refusal."""
+    if hasattr(message, "format"):
+        return Frame(stamp_ns(message.header.stamp), decode_packed(message.data, size))
     image = decode_image(message.encoding, message.height, message.width, message.step, message.data, size)
     return Frame(stamp_ns(message.header.stamp), image)
 

@@ -7,7 +7,9 @@ two_seconds, told second by second (T0 is the first stamp):
   1.0 s  wrist_right is silent for 200 ms: five frames are missing.
   1.2 s  wrist_right is back.
   1.5 s  one joint state of the left arm is not a number, and one overview frame is stamped an hour ahead.
-  2.0 s  the end; labelled a success of press_two_buttons.
+  2.0 s  the end; labelled a success of "press both buttons".
+
+The robot is that of robot.yaml beside this file, so that the bags stay as they are when config/robots changes.
 """
 
 import shutil
@@ -15,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from smp_bringup.paths import named_config
 from smp_bringup.record.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.record.writer import BagWriter
 from smp_bringup.robot import load_robot
@@ -25,6 +26,7 @@ MS = 1_000_000
 SPEED = 0.05
 LEAD_MS = 20
 SHIFT_MS = {"overview": 0, "wrist_left": 5, "wrist_right": -3}
+ROBOT = Path(__file__).parent / "robot.yaml"
 BAGS = Path(__file__).parent / "bags"
 
 
@@ -36,8 +38,8 @@ def position(robot, ms):
 
 def two_seconds(folder):
     """Write the bag."""
-    robot = load_robot("aloha")
-    writer = BagWriter(folder, named_config("robots", "aloha").read_text(encoding="utf-8"), "press_two_buttons")
+    robot = load_robot(str(ROBOT))
+    writer = BagWriter(folder, ROBOT.read_text(encoding="utf-8"), "press both buttons")
     for ms in range(0, 2001, 10):
         for arm in robot.arms:
             _joints(writer, robot, arm, ms)

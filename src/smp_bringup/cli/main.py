@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from smp_bringup import __version__
-from smp_bringup.cli import bench, demo, doctor, evaluate, record, replay, train, up
+from smp_bringup.cli import bag, bench, demo, doctor, evaluate, record, replay, train, up
 from smp_bringup.errors import EXIT_CODE, SmpError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app.command("record")(record.record)
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("replay")(replay.replay)
+app.add_typer(bag.app, name="bag")
 app.command("up")(up.up)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")

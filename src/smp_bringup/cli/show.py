@@ -1,6 +1,7 @@
 """What several verbs print: progress bars, task lists, JSON files."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 console = Console(markup=False)  # units stand in square brackets
 
@@ -39,3 +41,12 @@ def write_json(path: Path | None, data: object) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def show_quality(name: str, notes: Mapping[str, str]) -> None:
+    """Print the verdict on an episode: one coloured word, then a line for each reason."""
+    word = notes["quality"]
+    colour = {"keep": "green", "warn": "yellow", "reject": "red"}[word]
+    console.print(Text(f"{word:<7}", f"bold {colour}").append(f"{name} ({notes['duration_s']} s)", "default"))
+    for reason in filter(None, notes["reasons"].split("; ")):
+        console.print(f"        {reason}", style="red" if reason.startswith("reject") else "yellow", soft_wrap=True)

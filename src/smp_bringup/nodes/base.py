@@ -47,10 +47,12 @@ def run_node(make: Callable[[], Node]) -> None:
         print(f"error: {error}", file=sys.stderr)
         code = EXIT_CODE
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # asked twice: what must be finished still is
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
-    sys.exit(code)
+    sys.exit(code or getattr(node, "exit_code", 0))
 
 
 class Health:

@@ -56,6 +56,10 @@ class GraphClient(Node):
             check()
             self.spin(0.05)
 
+    def service_ready(self, service: str) -> bool:
+        """Return whether somebody offers a service."""
+        return service in {name for name, _ in self.get_service_names_and_types()}
+
     def trigger(self, service: str, timeout_s: float = 10.0) -> str:
         """Call a std_srvs/Trigger and return its message; raises GraphError if it says no."""
         return self._call(Trigger, service, Trigger.Request(), timeout_s)

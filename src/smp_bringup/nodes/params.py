@@ -75,7 +75,12 @@ class RecorderParams:
 
     robot: str = _robot()
     out: str = field(default="data/demos", metadata=spec(help="folder of the bags"))
-    task: str = field(default="unnamed", metadata=spec(help="task that the next episode shows"))
+    task: str = field(
+        default="unnamed",
+        metadata=spec(help="task that the next episode shows, in config/tasks or in words; or a queue: a*20, b*5"),
+    )
+    safety: str = field(default="default", metadata=spec(help="safety settings that travel in the bag"))
+    settings: str = field(default="default", metadata=spec(help="settings in config/recording, or a path"))
 
 
 @dataclass(frozen=True)

@@ -1,93 +1,117 @@
-"""Every topic of an episode into a bag, between start and stop."""
+"""Every topic of an episode into a bag, between start and stop; a verdict right after it."""
 
+import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import Image, JointState, Joy
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from smp_bringup.errors import SmpError
+from smp_bringup.errors import SmpError, one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, now_ns, run_node
-from smp_bringup.nodes.messages import COMMAND_TYPES
+from smp_bringup.nodes.base import Health, now_ns, run_node, steady_ns
+from smp_bringup.nodes.messages import COMMAND_TYPES, status_msg
 from smp_bringup.nodes.params import RecorderParams, current, declare
-from smp_bringup.paths import named_config
-from smp_bringup.record.writer import BagWriter
-from smp_bringup.robot import Robot, load_robot
+from smp_bringup.record.config import load_recording
+from smp_bringup.record.pedal import Pedal
+from smp_bringup.record.recorder import Recorder
+from smp_bringup.robot import Robot
+
+_PUMP_S = 0.05
+_STATE_S = 0.2
+LOST = 3
+"""Exit code of a recorder that could not keep everything it heard."""
 
 
 class RecorderNode(Node):
-    """Writes serialised messages as they come; services say when an episode begins and how it ended."""
+    """Hands serialised messages to the recorder; services, pedal and signals say when an episode begins and ends."""
 
     def __init__(self) -> None:
         super().__init__("recorder")
         params = declare(self, RecorderParams)
-        self._robot = load_robot(params.robot)
-        self._robot_yaml = named_config("robots", params.robot).read_text(encoding="utf-8")
-        self._writer: BagWriter | None = None
-        self._success: bool | None = None
-        self._last: Path | None = None
-        for topic, kind in _topics(self._robot).items():
-            name = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
-            self.create_subscription(kind, topic, partial(self._on_message, topic, name), qos.RECORD, raw=True)
-        for name, act in (("start", self._start), ("stop", self._stop), ("discard", self._discard)):
+        config = load_recording(params.settings)
+        self._recorder = Recorder(params.robot, params.safety, Path(params.out), params.task, config)
+        self._pedal = Pedal(config.pedal)
+        self._listen()
+        for name, act in self._requests().items():
             self.create_service(Trigger, f"/recorder/{name}", partial(self._answer, act))
         self.create_service(SetBool, "/recorder/success", self._on_success)
-        self._health = Health(self, self._report)
+        self.create_subscription(Joy, "/recorder/pedal", self._on_pedal, qos.OBSERVATION)
+        self._state = self.create_publisher(DiagnosticArray, "/recorder/state", qos.STATE)
+        self.create_timer(_STATE_S, self._say)
+        self._health = Health(self, self._recorder.report)
+        self._closing = threading.Event()
+        self._worker = threading.Thread(target=self._work, name="disk", daemon=True)
+        self._worker.start()
+
+    @property
+    def exit_code(self) -> int:
+        """Nonzero where something that was heard is not in a bag."""
+        return LOST if self._recorder.dropped or self._recorder.failed else 0
 
     def destroy_node(self) -> None:
-        """Close an open bag before leaving."""
-        if self._writer is not None:
-            self._writer.close(self._success)
-            self._writer = None
+        """Close an open episode before leaving."""
+        self._closing.set()
+        self._worker.join()
+        if self._recorder.recording:
+            self._act(self._recorder.stop)
         super().destroy_node()
 
+    def _listen(self) -> None:
+        for topic, kind in _topics(self._recorder.robot).items():
+            name = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
+            lost = SubscriptionEventCallbacks(message_lost=partial(self._on_lost, topic))
+            self.create_subscription(
+                kind, topic, partial(self._on_message, topic, name), qos.RECORD, raw=True, event_callbacks=lost
+            )
+
+    def _requests(self) -> dict[str, Callable[[], str]]:
+        recorder = self._recorder
+        return {"start": self._start, "stop": recorder.stop, "discard": recorder.discard, "next": recorder.skip}
+
+    def _work(self) -> None:
+        while not self._closing.wait(_PUMP_S):
+            self._recorder.pump(steady_ns())
+
     def _on_message(self, topic: str, kind: str, cdr: bytes) -> None:
-        if self._writer is not None:
-            self._writer.write(topic, kind, now_ns(self), cdr)
+        self._recorder.offer(topic, kind, now_ns(self), cdr)
+
+    def _on_lost(self, topic: str, info: object) -> None:
+        self._recorder.lose(topic, info.total_count_change)  # type: ignore[attr-defined]
 
     def _on_success(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._success = request.data
-        response.success, response.message = True, f"success: {request.data}"
+        response.success, response.message = self._act(partial(self._recorder.label, request.data))
         return response
 
-    def _answer(self, act: object, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        try:
-            response.success, response.message = True, act()  # type: ignore[operator]
-        except SmpError as error:
-            response.success, response.message = False, str(error)
-        self.get_logger().info(response.message)
-        return response
+    def _on_pedal(self, message: Joy) -> None:
+        for press in self._pedal.pressed(message.buttons):
+            self._act(partial(press, self._recorder, self._start))
 
     def _start(self) -> str:
-        """Open the next free episode of the task."""
-        if self._writer is not None:
-            return "already recording"
         params = current(self, RecorderParams)
-        folder = _next_folder(Path(params.out) / params.task)
-        self._writer, self._success = BagWriter(folder, self._robot_yaml, params.task), None
-        return f"recording {folder}"
+        self._recorder.assign(params.task, Path(params.out))
+        return self._recorder.start(steady_ns())
 
-    def _stop(self) -> str:
-        if self._writer is None:
-            return "not recording"
-        count = self._writer.messages
-        self._last, self._writer = self._writer.close(self._success), None
-        return f"saved {self._last} ({count} messages)"
+    def _answer(self, act: Callable[[], str], _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success, response.message = self._act(act)
+        return response
 
-    def _discard(self) -> str:
-        if self._writer is None:
-            return "not recording"
-        self._writer.discard()
-        self._writer = None
-        return "discarded"
+    def _act(self, act: Callable[[], str]) -> tuple[bool, str]:
+        """Do what is asked; return whether it was done, and what to say."""
+        try:
+            done, text = True, act()
+        except SmpError as error:
+            done, text = False, str(error)
+        self.get_logger().info(one_line(text))
+        return done, text
 
-    def _report(self) -> dict[str, object]:
-        recording = self._writer is not None
-        return {"recording": recording, "messages": self._writer.messages if self._writer else 0}
+    def _say(self) -> None:
+        self._state.publish(status_msg(now_ns(self), "recorder", self._recorder.report()))
 
 
 def _topics(robot: Robot) -> dict[str, type]:
@@ -102,14 +126,6 @@ def _topics(robot: Robot) -> dict[str, type]:
         "/policy/gate": JointState,
         "/command/state": DiagnosticArray,
     }
-
-
-def _next_folder(task: Path) -> Path:
-    """Return the first folder `episode_NNNNN` of a task that does not exist."""
-    index = 0
-    while (task / f"episode_{index:05d}").exists():
-        index += 1
-    return task / f"episode_{index:05d}"
 
 
 def main() -> None:

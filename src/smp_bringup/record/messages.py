@@ -11,6 +11,7 @@ from smp_bringup.types import FloatArray, ImageArray
 from smp_bringup.wire import split_stamp
 
 IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED = "sensor_msgs/msg/CompressedImage"
 JOINT_STATE = "sensor_msgs/msg/JointState"
 
 

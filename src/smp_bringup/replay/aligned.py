@@ -1,23 +1,32 @@
 """What a bag says, through the same aligner that runs on the robot."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from smp_bringup import wire
-from smp_bringup.errors import BagError
+from smp_bringup.errors import BagError, one_line
 from smp_bringup.pipeline import build_sync
-from smp_bringup.record.messages import IMAGE, JOINT_STATE
+from smp_bringup.record.images import SUFFIX
+from smp_bringup.record.messages import COMPRESSED, IMAGE, JOINT_STATE
 from smp_bringup.replay.reader import Bag
-from smp_bringup.robot import Robot
+from smp_bringup.robot import Arm, Camera, Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import AlignedSet, FloatArray
 
 
-def observation_topics(robot: Robot) -> dict[str, str]:
+def camera_topics(bag: Bag, robot: Robot) -> dict[str, Camera]:
+    """Return the topic of each camera's images in a bag, which may be raw or compressed."""
+    packed = {c.topic + SUFFIX for c in robot.cameras if c.topic not in bag.types} & bag.types.keys()
+    return {c.topic + SUFFIX if c.topic + SUFFIX in packed else c.topic: c for c in robot.cameras}
+
+
+def observation_topics(bag: Bag, robot: Robot) -> dict[str, str]:
     """Return topic and type of everything that the aligner needs."""
-    return {c.topic: IMAGE for c in robot.cameras} | {a.state_topic: JOINT_STATE for a in robot.arms}
+    images = {t: COMPRESSED if t != c.topic else IMAGE for t, c in camera_topics(bag, robot).items()}
+    return images | {a.state_topic: JOINT_STATE for a in robot.arms}
 
 
 OBJECTS_TOPIC = "/sim/objects"
@@ -29,28 +38,57 @@ def leader_topics(robot: Robot) -> dict[str, str]:
     return {a.leader_topic: JOINT_STATE for a in robot.arms}
 
 
+class Feed:
+    """Gives the messages of a bag to the aligner that runs on the robot; log time is its now."""
+
+    def __init__(self, bag: Bag, robot: Robot) -> None:
+        """Raises BagError where a topic is missing."""
+        self.topics = observation_topics(bag, robot)
+        bag.require(self.topics)
+        self.aligner = build_sync(robot)
+        self._bag, self._cameras = bag, camera_topics(bag, robot)
+        self._arms = {a.state_topic: a for a in robot.arms}
+        self._known: set[str] = set()
+
+    def push(self, topic: str, log_ns: int, message: Any) -> list[AlignedSet]:
+        """Take a message of one of `topics`; return the sets that it completes.
+
+        Raises:
+            BagError: an arm has other joints than the robot.
+        """
+        try:
+            if topic in self._cameras:
+                self._push_image(self._cameras[topic], log_ns, message)
+            else:
+                self._push_joints(self._arms[topic], topic, log_ns, message)
+        except Refusal as refusal:
+            stream = self._cameras[topic] if topic in self._cameras else self._arms[topic]
+            self.aligner.refuse(stream.name, str(refusal))
+        return self.aligner.pop()
+
+    def _push_image(self, camera: Camera, log_ns: int, message: Any) -> None:
+        self.aligner.push_image(camera.name, wire.frame(message, (camera.height, camera.width)), log_ns)
+
+    def _push_joints(self, arm: Arm, topic: str, log_ns: int, message: Any) -> None:
+        if topic not in self._known:
+            require_joints(self._bag, topic, message.name, arm)
+            self._known.add(topic)
+        stamp = wire.stamp_ns(message.header.stamp)
+        self.aligner.push_joints(arm.name, stamp, message.name, message.position, message.velocity, log_ns)
+
+
+def require_joints(bag: Bag, topic: str, names: Sequence[str], arm: Arm) -> None:
+    """Raise BagError where a message lacks joints of an arm."""
+    wanted = [joint.name for joint in arm.joints]
+    if set(wanted) - set(names):
+        raise BagError(f"bag '{bag.path}', {topic}: bag has joints {one_line(list(names))}, model expects {wanted}")
+
+
 def aligned_sets(bag: Bag, robot: Robot) -> Iterator[AlignedSet]:
-    """Yield the aligned sets of a bag at camera resolution; log time is the aligner's now."""
-    topics = observation_topics(robot)
-    bag.require(topics)
-    aligner = build_sync(robot)
-    cameras = {c.topic: c for c in robot.cameras}
-    arms = {a.state_topic: a.name for a in robot.arms}
-    for topic, log_ns, message in bag.messages(set(topics)):
-        if topic in cameras:
-            camera = cameras[topic]
-            try:
-                frame = wire.frame(message, (camera.height, camera.width))
-            except Refusal as refusal:
-                aligner.refuse(camera.name, str(refusal))
-                continue
-            aligner.push_image(camera.name, frame, log_ns)
-        else:
-            aligner.push_joints(
-                arms[topic], wire.stamp_ns(message.header.stamp), message.name, message.position,
-                message.velocity, log_ns,
-            )  # fmt: skip
-        yield from aligner.pop()
+    """Yield the aligned sets of a bag at camera resolution; raises BagError for what cannot be read."""
+    feed = Feed(bag, robot)
+    for topic, log_ns, message in bag.messages(set(feed.topics)):
+        yield from feed.push(topic, log_ns, message)
 
 
 def leader_trajectory(bag: Bag, robot: Robot) -> tuple[np.ndarray, FloatArray]:
@@ -59,6 +97,7 @@ def leader_trajectory(bag: Bag, robot: Robot) -> tuple[np.ndarray, FloatArray]:
     Raises:
         BagError: a leader's topic is missing or has fewer than two samples.
     """
+<<<<<<< HEAD
     return _trajectory(bag, robot, [a.leader_topic for a in robot.arms])
 
 
@@ -90,6 +129,25 @@ def _trajectory(bag: Bag, robot: Robot, order: list[str]) -> tuple[np.ndarray, F
         stamps[topic].append(wire.stamp_ns(message.header.stamp))
         rows[topic].append(orders[topic].map(message.name, message.position, [])[0])
     short = [topic for topic in order if len(stamps[topic]) < 2]
+=======
+    topics = leader_topics(robot)
+    bag.require(topics)
+    orders = {a.leader_topic: JointOrder([j.name for j in a.joints]) for a in robot.arms}
+    stamps: dict[str, list[int]] = {topic: [] for topic in topics}
+    rows: dict[str, list[FloatArray]] = {topic: [] for topic in topics}
+    arms = {a.leader_topic: a for a in robot.arms}
+    for topic, _, message in bag.messages(set(topics)):
+        if not stamps[topic]:
+            require_joints(bag, topic, message.name, arms[topic])
+        try:
+            stamp, row = wire.stamp_ns(message.header.stamp), orders[topic].map(message.name, message.position, [])[0]
+        except Refusal:
+            continue
+        if not stamps[topic] or stamp > stamps[topic][-1]:
+            stamps[topic].append(stamp)
+            rows[topic].append(row)
+    short = [topic for topic in topics if len(stamps[topic]) < 2]
+>>>>>>> abeaa62 (Episodes kept safe: bounded queue, timed flushes, reserve on a full disk, verdict at stop, repair, bags of other recorders)
     if short:
         raise BagError(f"bag '{bag.path}': fewer than two messages on {', '.join(short)}")
     at = np.array(stamps[order[0]])

@@ -1,6 +1,7 @@
 """What a message must be before it may enter the aligner; every refusal has a short cause."""
 
 from collections.abc import Sequence
+from io import BytesIO
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -66,6 +67,25 @@ def decode_image(
         raise Refusal(f"{flat.size} bytes, expected {step * height}")
     image: ImageArray = flat.reshape(height, step)[:, : width * 3].reshape(height, width, 3)
     return image if encoding == "rgb8" else np.ascontiguousarray(image[:, :, ::-1])
+
+
+def decode_packed(data: object, camera_size: tuple[int, int] | None = None) -> ImageArray:
+    """Return the (H, W, 3) RGB image in JPEG or PNG bytes; its size is known before it is unpacked.
+
+    Raises:
+        Refusal: it is neither, or of another (height, width) than `camera_size`.
+    """
+    from PIL import Image, UnidentifiedImageError  # the command process uses this module, and loads no image library
+
+    try:
+        with Image.open(BytesIO(bytes(data)), formats=("JPEG", "PNG")) as image:  # type: ignore[call-overload]
+            if not (0 < image.height <= _MAX_SIDE and 0 < image.width <= _MAX_SIDE):
+                raise Refusal(f"size {image.width}x{image.height}, expected 1 to {_MAX_SIDE}")
+            if camera_size is not None and (image.height, image.width) != camera_size:
+                raise Refusal(f"size {image.width}x{image.height}, expected {camera_size[1]}x{camera_size[0]}")
+            return np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise Refusal(f"no JPEG or PNG: {type(error).__name__}") from error
 
 
 class JointOrder:

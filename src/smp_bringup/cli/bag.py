@@ -1,0 +1,87 @@
+"""`smp bag`: check, repair and exchange bags."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smp_bringup.cli.show import console, show_quality, write_json
+from smp_bringup.errors import EXIT_CODE, SmpError
+
+if TYPE_CHECKING:
+    from smp_bringup.record.quality import Quality
+
+app = typer.Typer(no_args_is_help=True, help="Check, repair, import and export bags.")
+
+
+@app.command()
+def check(
+    bags: Annotated[list[Path], typer.Argument(help="Bags, or folders of bags.")],
+    settings: Annotated[str, typer.Option(help="Thresholds in config/recording, or a path.")] = "default",
+    robot: Annotated[str | None, typer.Option(help="Robot, where the bags carry none.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the verdicts here.")] = None,
+    quiet: Annotated[bool, typer.Option(help="Name only the bags with findings.")] = False,
+) -> None:
+    """Test every checksum and judge every episode; exit code 1 if one is rejected, 2 if one cannot be read."""
+    from smp_bringup.record.config import load_recording
+    from smp_bringup.record.quality import Level
+
+    bounds = load_recording(settings).quality
+    verdicts: dict[str, dict[str, str]] = {}
+    broken, worst = 0, Level.KEEP
+    for path in _found(bags):
+        try:
+            quality = _judge(path, bounds, robot)
+        except SmpError as error:
+            broken += 1
+            verdicts[str(path)] = {"error": str(error)}
+            console.print(f"error: {error}", style="red", soft_wrap=True)
+            continue
+        worst = max(worst, quality.level)
+        verdicts[str(path)] = quality.notes()
+        if quality.findings or not quiet:
+            show_quality(str(path), quality.notes())
+    words = [v.get("quality", "unreadable") for v in verdicts.values()]
+    console.print(", ".join(f"{words.count(w)} {w}" for w in ("keep", "warn", "reject", "unreadable") if w in words))
+    write_json(json, verdicts)
+    if broken or worst is Level.REJECT:
+        raise typer.Exit(EXIT_CODE if broken else 1)
+
+
+@app.command()
+def repair(
+    bag: Annotated[Path, typer.Argument(help="Broken bag: a folder (also NAME.partial) or an MCAP file.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the repaired bag [beside the broken one].")] = None,
+) -> None:
+    """Recover what is whole into a new bag, and say exactly what was lost."""
+    from rich.table import Table
+
+    from smp_bringup.record.repair import repair as run
+
+    report = run(bag, out)
+    table = Table("topic", "recovered", "known lost", "last message [s]", title=str(report.folder))
+    end = max(topic.last_ns for topic in report.topics)
+    for topic in report.topics:
+        table.add_row(topic.topic, str(topic.recovered), str(topic.missing), f"{(topic.last_ns - end) / 1e9:+.3f}")
+    console.print(table)
+    for text in report.damage:
+        console.print(f"damage: {text}", soft_wrap=True)
+    console.print(f"{report.recovered} messages recovered, {report.missing} known lost")
+    if not report.closed:
+        console.print("the recorder did not close this bag: what arrived after its last flush is gone uncounted")
+
+
+def _found(bags: list[Path]) -> list[Path]:
+    from smp_bringup.replay.aligned import bag_folders
+
+    return [folder for bag in bags for folder in ([bag] if bag.is_file() else bag_folders(bag))]
+
+
+def _judge(path: Path, bounds: object, robot: str | None) -> "Quality":
+    from smp_bringup.replay.check import judge_bag
+    from smp_bringup.replay.reader import open_bag
+    from smp_bringup.robot import load_robot
+
+    opened = open_bag(path)
+    opened.verify()
+    return judge_bag(opened, load_robot(robot) if robot else opened.robot(), bounds)  # type: ignore[arg-type]

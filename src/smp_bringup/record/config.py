@@ -1,0 +1,104 @@
+"""Settings of recording (config/recording/*.yaml)."""
+
+from dataclasses import dataclass, field
+
+from smp_bringup import config
+from smp_bringup.config import spec
+from smp_bringup.errors import ConfigError
+from smp_bringup.paths import named_config
+
+Bounds = tuple[float, float]
+"""Beyond the first an episode is kept with a warning, beyond the second it is rejected."""
+
+
+@dataclass(frozen=True)
+class StorageConfig:
+    """How an episode is kept safe on disk."""
+
+    chunk_kib: int = field(default=1024, metadata=spec(ge=4, le=1 << 16, unit="KiB"))
+    """A chunk is written when it is so large."""
+    flush_s: float = field(default=0.4, metadata=spec(gt=0, le=10, unit="s"))
+    """A chunk is written when it is so old: what a kill can cost."""
+    sync_s: float = field(default=4.0, metadata=spec(gt=0, le=60, unit="s"))
+    """Period of fsync: what a power cut can cost."""
+    min_free_gib: float = field(default=2.0, metadata=spec(ge=0, unit="GiB"))
+    """Below this no episode begins, and an open one is closed."""
+    min_free_s: float = field(default=60.0, metadata=spec(ge=0, unit="s"))
+    """The same, as time of writing at the present rate."""
+    queue_mib: float = field(default=256.0, metadata=spec(gt=0, unit="MiB"))
+    """Messages that may wait for the disk; what does not fit is dropped and counted."""
+    reserve_mib: float = field(default=8.0, metadata=spec(ge=0, unit="MiB"))
+    """Set aside on the disk, so that a full one can still be closed cleanly."""
+
+
+@dataclass(frozen=True)
+class PedalConfig:
+    """Buttons of a foot pedal (sensor_msgs/Joy)."""
+
+    toggle: int = field(default=0, metadata=spec(ge=0, le=63))
+    """Starts an episode, or stops it as a success."""
+    failure: int = field(default=1, metadata=spec(ge=0, le=63))
+    """Stops it as a failure."""
+    discard: int = field(default=2, metadata=spec(ge=0, le=63))
+    """Discards the open episode, or the last one."""
+
+
+@dataclass(frozen=True)
+class QualityConfig:
+    """What makes an episode worth keeping; each value is (warn, reject)."""
+
+    rate_share: Bounds = (0.98, 0.95)
+    """Messages per second as a share of the nominal rate, at least."""
+    rate_excess: Bounds = (1.05, 1.2)
+    """The same, at most."""
+    gap_s: Bounds = (0.08, 0.1)
+    """Longest time between two stamps of a topic [s]; never below 2.2 periods."""
+    skew_s: Bounds = (0.015, 0.02)
+    """95th percentile of a camera's distance from the reference frame [s]."""
+    latency_s: Bounds = (0.15, 0.25)
+    """Median of arrival minus stamp [s]."""
+    latency_spread_s: Bounds = (0.04, 0.06)
+    """Difference of that median between a camera and the other cameras [s]."""
+    drift: Bounds = (0.002, 0.01)
+    """Change of arrival minus stamp [s/s]."""
+    frozen_frames: Bounds = (4, 5)
+    """Equal frames in a row while the camera's surroundings move."""
+    duplicate_share: Bounds = (0.02, 0.1)
+    """Share of frames that equal the one before while the camera's surroundings move."""
+    jump_rad: Bounds = (0.12, 0.2)
+    """Step of a measured or leader joint between two samples [rad]."""
+    jump_m: Bounds = (0.012, 0.02)
+    """The same for grippers [m]."""
+    leader_offset_rad: Bounds = (0.1, 0.2)
+    """Median distance between a follower's joint and its leader's, lag removed [rad]."""
+    leader_offset_m: Bounds = (0.01, 0.02)
+    """The same for grippers [m]."""
+    idle_head_s: Bounds = (1.0, 2.5)
+    """Time before anything moves [s]."""
+    idle_tail_s: Bounds = (1.5, 4.0)
+    """Time after everything came to rest [s]."""
+    clipped_share: Bounds = (0.02, 0.1)
+    """Share of the time that a leader asks for what the limits cut off."""
+    length_ratio: Bounds = (2.5, 5.0)
+    """Length against the median of the task's other episodes, either way."""
+    dropped_share: Bounds = (0.0, 0.01)
+    """Share of a topic's messages that were dropped."""
+
+    def __post_init__(self) -> None:
+        for name, (warn, reject) in vars(self).items():
+            if (warn > reject) != (name == "rate_share"):
+                raise ConfigError(f"{name}: warn {warn:g} must come before reject {reject:g}")
+
+
+@dataclass(frozen=True)
+class RecordConfig:
+    """All settings of recording."""
+
+    storage: StorageConfig = StorageConfig()
+    pedal: PedalConfig = PedalConfig()
+    quality: QualityConfig = QualityConfig()
+
+
+def load_recording(name: str) -> RecordConfig:
+    """Return the recording settings `name` (in config/recording, or a path to a YAML file)."""
+    return config.load(RecordConfig, named_config("recording", name))

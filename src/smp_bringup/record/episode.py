@@ -1,0 +1,53 @@
+"""What a bag says about its episode beside the messages: robot, task, sync and safety settings."""
+
+import re
+from collections.abc import Mapping
+
+from smp_bringup import config
+from smp_bringup.errors import ConfigError, UnknownNameError
+from smp_bringup.paths import named_config
+from smp_bringup.sync import aligner
+
+ROBOT_ATTACHMENT = "robot.yaml"
+TASK_ATTACHMENT = "task.yaml"
+SYNC_ATTACHMENT = "sync.yaml"
+SAFETY_ATTACHMENT = "safety.yaml"
+EPISODE_METADATA = "episode"
+OUTCOMES = {True: "success", False: "failure", None: "unlabelled"}
+
+
+def attachments(robot_yaml: str, task: str, safety: str = "default") -> dict[str, str]:
+    """Return the files that travel in a bag, by name; a task that has no file travels by its words alone."""
+    files = {
+        ROBOT_ATTACHMENT: robot_yaml,
+        SYNC_ATTACHMENT: f"slop_s: {aligner.SLOP_S}\nwait_s: {aligner.WAIT_S}\n",
+        SAFETY_ATTACHMENT: named_config("safety", safety).read_text(encoding="utf-8"),
+    }
+    described = _task_yaml(task)
+    return files if described is None else {**files, TASK_ATTACHMENT: described}
+
+
+def instruction(task: str, files: Mapping[str, str]) -> str:
+    """Return the task in words: the text of its file, or the task itself."""
+    if TASK_ATTACHMENT not in files:
+        return task
+    return str(config.parse_yaml(files[TASK_ATTACHMENT], TASK_ATTACHMENT).get("text", task))
+
+
+def slug(task: str) -> str:
+    """Return a task as the name of a folder: "fold the towel" becomes fold_the_towel.
+
+    Raises:
+        ConfigError: no letter or digit is in it.
+    """
+    name = re.sub(r"\W+", "_", task.removesuffix(".yaml").split("/")[-1]).strip("_").lower()
+    if not name:
+        raise ConfigError(f"task '{task}' has no letter or digit: name what the episodes show")
+    return name[:64]
+
+
+def _task_yaml(task: str) -> str | None:
+    try:
+        return named_config("tasks", task).read_text(encoding="utf-8")
+    except UnknownNameError:
+        return None

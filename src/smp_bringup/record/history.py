@@ -1,0 +1,24 @@
+"""How long the other episodes of a task are, as their metadata says."""
+
+from pathlib import Path
+
+from smp_bringup import config
+from smp_bringup.errors import ConfigError
+from smp_bringup.record.metadata import INFORMATION, METADATA
+
+_LOOK_AT = 50
+"""The newest so many episodes are enough."""
+
+
+def lengths_s(task: Path, leave_out: Path | None = None) -> list[float]:
+    """Return the lengths [s] of the bags in a task's folder, but one; what cannot be read is left out."""
+    lengths = []
+    for path in sorted(task.glob(f"*/{METADATA}"))[-_LOOK_AT:]:
+        if path == leave_out:
+            continue
+        try:
+            information = config.read_yaml(path)[INFORMATION]
+            lengths.append(information["duration"]["nanoseconds"] / 1e9)
+        except (ConfigError, KeyError, TypeError, OSError):
+            continue
+    return lengths

@@ -1,0 +1,226 @@
+"""Is an episode worth keeping? One look at each thing that spoils demonstrations, with numbers."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from smp_bringup.errors import one_line
+from smp_bringup.record import motion
+from smp_bringup.record.config import Bounds, QualityConfig
+from smp_bringup.record.tracks import Track, Tracks
+
+_MIN_OTHERS = 4
+"""So many other episodes must be known before a length is compared with them."""
+
+
+class Level(IntEnum):
+    """What becomes of an episode."""
+
+    KEEP = 0
+    WARN = 1
+    REJECT = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with an episode."""
+
+    level: Level
+    check: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The verdict on an episode: the strictest of its findings."""
+
+    findings: tuple[Finding, ...]
+    duration_s: float
+    counts: Mapping[str, int]
+
+    @property
+    def level(self) -> Level:
+        """The strictest finding's."""
+        return max((f.level for f in self.findings), default=Level.KEEP)
+
+    @property
+    def word(self) -> str:
+        """ "keep", "warn" or "reject"."""
+        return self.level.name.lower()
+
+    def notes(self) -> dict[str, str]:
+        """Return what goes into the metadata of the bag."""
+        return {
+            "quality": self.word,
+            "reasons": "; ".join(f"{f.level.name.lower()} {f.check}: {f.text}" for f in self.findings),
+            "duration_s": f"{self.duration_s:.3f}",
+        }
+
+
+def judge(
+    tracks: Tracks, bounds: QualityConfig, others_s: Sequence[float] = (), dropped: Mapping[str, int] | None = None
+) -> Quality:
+    """Return the verdict on an episode.
+
+    Args:
+        tracks: of the episode.
+        bounds: (warn, reject) of every check.
+        others_s: lengths of the task's other episodes [s].
+        dropped: messages per topic that arrived and were not written.
+    """
+    found: list[Finding] = []
+    for track in tracks.all():
+        if not track.stamp_ns:
+            found.append(Finding(Level.REJECT, "missing", f"{track.topic}: {_nothing(track)}"))
+            continue
+        found += [f for check in _TOPIC_CHECKS for f in check(track, tracks, bounds)]
+    found += [f for check in _EPISODE_CHECKS for f in check(tracks, bounds)]
+    found += _length(tracks.duration_s, others_s, bounds)
+    for topic, count in sorted((dropped or {}).items()):
+        share = count / (count + tracks.counts[topic])
+        found += _above("dropped", f"{one_line(topic)}: {count} messages dropped", share, bounds.dropped_share)
+    found.sort(key=lambda f: -f.level)
+    return Quality(tuple(found), tracks.duration_s, dict(tracks.counts))
+
+
+def _nothing(track: Track) -> str:
+    causes = ", ".join(f"{n} refused ({one_line(cause)})" for cause, n in track.refused.items())
+    return causes or "no message"
+
+
+def _above(check: str, text: str, value: float, bounds: Bounds) -> Iterator[Finding]:
+    """Yield a finding where `value` is not below the bounds; NaN is not."""
+    if not value <= bounds[1]:
+        yield Finding(Level.REJECT, check, text)
+    elif not value <= bounds[0]:
+        yield Finding(Level.WARN, check, text)
+
+
+def _refused(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
+    for cause, count in track.refused.items():
+        yield Finding(Level.WARN, "refused", f"{track.topic}: {count} messages refused ({one_line(cause)})")
+
+
+def _rate(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
+    if not track.rate_hz or tracks.duration_s <= 0:
+        return
+    count = len(track.stamp_ns) + sum(track.refused.values())
+    rate = max(0, count - 1) / tracks.duration_s
+    slack = 1 / (track.rate_hz * tracks.duration_s)  # the ends of an episode cut into a period
+    text = f"{track.topic}: {rate:.1f} Hz, nominal {track.rate_hz:g} Hz"
+    warn, reject = bounds.rate_share
+    yield from _above("rate", text, -(rate / track.rate_hz + slack), (-warn, -reject))
+    yield from _above("rate", text, rate / track.rate_hz - slack, bounds.rate_excess)
+
+
+def _gap(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
+    assert tracks.span_ns is not None
+    edges = [tracks.span_ns[0], *track.log_ns, tracks.span_ns[1]]
+    stamps = np.diff(np.array(track.stamp_ns, dtype=np.int64))
+    inner = float(stamps.max()) / 1e9 if len(stamps) else 0.0
+    outer = max(edges[1] - edges[0], edges[-1] - edges[-2]) / 1e9
+    longest = max(inner, outer)
+    least = 2.2 / track.rate_hz if track.rate_hz else 0.0
+    limit = (max(bounds.gap_s[0], least), max(bounds.gap_s[1], least))
+    at = (int(stamps.argmax()) if inner >= outer else 0) if len(stamps) else 0
+    where = f" at {(track.log_ns[at] - tracks.span_ns[0]) / 1e9:.2f} s" if inner >= outer else " at an end"
+    yield from _above("gap", f"{track.topic}: silent for {longest * 1e3:.0f} ms{where}", longest, limit)
+    backwards = int((stamps <= 0).sum())
+    if backwards:
+        yield Finding(Level.WARN, "stamps", f"{track.topic}: {backwards} stamps not after the one before")
+
+
+def _clock(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
+    """Arrival minus stamp: its size, its sign, its change over the episode."""
+    lateness = track.lateness()
+    middle = float(np.median(lateness))
+    text = f"{track.topic}: arrives {middle * 1e3:.0f} ms after its stamp"
+    yield from _above("clock", text, middle, bounds.latency_s)
+    if middle < -0.005:
+        yield Finding(Level.REJECT, "clock", f"{track.topic}: stamped {-middle * 1e3:.0f} ms in the future")
+    elapsed = (track.log_ns[-1] - track.log_ns[0]) / 1e9
+    if elapsed > 2.0:
+        half = len(lateness) // 2
+        drift = float(np.median(lateness[half:]) - np.median(lateness[:half])) / (elapsed / 2)
+        yield from _above("clock", f"{track.topic}: its clock drifts {drift * 1e3:+.1f} ms/s", abs(drift), bounds.drift)
+
+
+def _jump(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
+    if track.name in tracks.cameras or len(track.values) < 2:
+        return
+    step = np.abs(np.diff(np.array(track.values), axis=0)).max(axis=0)
+    for joint, size in zip(tracks.robot.arm(track.name).joints, step, strict=True):
+        unit, limit = ("m", bounds.jump_m) if joint.gripper else ("rad", bounds.jump_rad)
+        yield from _above("jump", f"{track.topic}: {joint.name} jumps by {size:.3f} {unit}", float(size), limit)
+
+
+def _frames(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
+    if track.name not in tracks.cameras:
+        return
+    equal = motion.repeats_while_moving(track, tracks)
+    if not len(equal):
+        return
+    run = motion.longest_run(equal)
+    yield from _above("frozen", f"{track.topic}: {run + 1} equal frames in a row", run + 1, bounds.frozen_frames)
+    share = float(equal.mean())
+    text = f"{track.topic}: {share:.0%} of the frames equal the one before"
+    yield from _above("duplicates", text, share, bounds.duplicate_share)
+
+
+def _skew(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
+    cameras = [t for t in tracks.cameras.values() if t.stamp_ns]
+    middles = {t.name: float(np.median(t.lateness())) for t in cameras}
+    for track in cameras:
+        others = [m for name, m in middles.items() if name != track.name]
+        if others:
+            spread = middles[track.name] - float(np.median(others))
+            text = f"{track.topic}: {spread * 1e3:+.0f} ms later than the other cameras, by its stamps"
+            yield from _above("clock", text, abs(spread), bounds.latency_spread_s)
+    reference = tracks.cameras[tracks.robot.cameras[0].name]
+    for track in cameras:
+        if track is not reference and reference.stamp_ns:
+            skew = motion.nearest_distance_s(reference.stamp_ns, track.stamp_ns)
+            text = f"{track.topic}: {skew * 1e3:.0f} ms from the frames of {reference.name} (p95)"
+            yield from _above("skew", text, skew, bounds.skew_s)
+
+
+def _leader(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
+    for arm in tracks.robot.arms:
+        offset = motion.leader_offset(tracks.leaders[arm.name], tracks.states[arm.name])
+        for joint, size in zip(arm.joints, offset, strict=True):
+            limit, shown = bounds.leader_offset_rad, f"{size:+.3f} rad ({np.degrees(size):+.0f} degrees)"
+            if joint.gripper:
+                limit, shown = bounds.leader_offset_m, f"{size * 1e3:+.1f} mm"
+            yield from _above("leader_offset", f"{joint.name} is {shown} from its leader", abs(float(size)), limit)
+
+
+def _idle(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
+    idle = motion.idle_s(tracks)
+    if idle is None:
+        yield Finding(Level.REJECT, "idle", "nothing moves in the whole episode")
+        return
+    yield from _above("idle_head", f"nothing moves in the first {idle[0]:.1f} s", idle[0], bounds.idle_head_s)
+    yield from _above("idle_tail", f"nothing moves in the last {idle[1]:.1f} s", idle[1], bounds.idle_tail_s)
+
+
+def _clipped(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
+    for arm in tracks.robot.arms:
+        share, joint = motion.clipped_share(tracks.leaders[arm.name], tracks.commands[arm.name], arm)
+        yield from _above("clipped", f"{joint}: limits cut its leader off {share:.0%} of the time", share,
+                          bounds.clipped_share)  # fmt: skip
+
+
+def _length(duration_s: float, others_s: Sequence[float], bounds: QualityConfig) -> Iterator[Finding]:
+    if len(others_s) < _MIN_OTHERS or duration_s <= 0:
+        return
+    usual = float(np.median(others_s))
+    ratio = max(duration_s / usual, usual / duration_s)
+    yield from _above("length", f"{duration_s:.1f} s, the others {usual:.1f} s (median)", ratio, bounds.length_ratio)
+
+
+_TOPIC_CHECKS: tuple[Callable[[Track, Tracks, QualityConfig], Iterator[Finding]], ...] = (
+    _refused, _rate, _gap, _clock, _jump, _frames,
+)  # fmt: skip
+_EPISODE_CHECKS: tuple[Callable[[Tracks, QualityConfig], Iterator[Finding]], ...] = (_skew, _leader, _idle, _clipped)
