@@ -73,16 +73,12 @@ class Camera:
     observation_width: int = field(metadata=spec(gt=0, le=1024, unit="px"))
     observation_height: int = field(metadata=spec(gt=0, le=1024, unit="px"))
     latency_s: float = field(default=0.0, metadata=spec(ge=0, le=1, unit="s"))
-<<<<<<< HEAD
     """Header stamp minus true exposure time; subtracted by the aligner. `smp calibrate latency` measures it."""
-=======
-    """Header stamp minus true exposure time; subtracted by the aligner."""
     arm: str = ""
     """Arm that carries it; empty where it stands still and sees all of them."""
     recording: str = field(default="raw", metadata=spec(choices=("raw", "jpeg")))
     """How its images go into bags."""
     jpeg_quality: int = field(default=95, metadata=spec(ge=1, le=100))
->>>>>>> abeaa62 (Episodes kept safe: bounded queue, timed flushes, reserve on a full disk, verdict at stop, repair, bags of other recorders)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from smp_bringup import wire
 from smp_bringup.bench.stats import percentiles
-from smp_bringup.replay.aligned import observation_topics
+from smp_bringup.replay.aligned import camera_topics, observation_topics
 from smp_bringup.replay.reader import open_bag
 from smp_bringup.robot import Robot
 from smp_bringup.sim.lockstep import START_NS
@@ -88,10 +88,9 @@ def simulated(robot: Robot, task: str, seed: int, latency_s: float, jitter_s: fl
 def recorded(robot: Robot, folder: Path) -> Streams:
     """Return what a bag holds, in the order of its log; raises BagError."""
     bag = open_bag(folder)
-    topics = observation_topics(robot)
+    topics, cameras = observation_topics(bag, robot), camera_topics(bag, robot)
     bag.require(topics)
-    names = {c.topic: c.name for c in robot.cameras} | {a.state_topic: a.name for a in robot.arms}
-    cameras = {c.topic for c in robot.cameras}
+    names = {t: c.name for t, c in cameras.items()} | {a.state_topic: a.name for a in robot.arms}
     events = []
     for topic, log_ns, message in bag.messages(set(topics)):
         value = wire.frame(message).image if topic in cameras else np.array(message.position)

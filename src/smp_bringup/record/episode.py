@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from smp_bringup import config
 from smp_bringup.errors import ConfigError, UnknownNameError
 from smp_bringup.paths import named_config
-from smp_bringup.sync import aligner
+from smp_bringup.sync.aligner import WAIT_S
+from smp_bringup.sync.base import SLOP_S
 
 ROBOT_ATTACHMENT = "robot.yaml"
 TASK_ATTACHMENT = "task.yaml"
@@ -20,7 +21,7 @@ def attachments(robot_yaml: str, task: str, safety: str = "default") -> dict[str
     """Return the files that travel in a bag, by name; a task that has no file travels by its words alone."""
     files = {
         ROBOT_ATTACHMENT: robot_yaml,
-        SYNC_ATTACHMENT: f"slop_s: {aligner.SLOP_S}\nwait_s: {aligner.WAIT_S}\n",
+        SYNC_ATTACHMENT: f"slop_s: {SLOP_S}\nwait_s: {WAIT_S}\n",
         SAFETY_ATTACHMENT: named_config("safety", safety).read_text(encoding="utf-8"),
     }
     described = _task_yaml(task)

@@ -33,11 +33,6 @@ OBJECTS_TOPIC = "/sim/objects"
 """Poses of the task's objects, which only a simulator knows."""
 
 
-def leader_topics(robot: Robot) -> dict[str, str]:
-    """Return topic and type of the leaders' joint states."""
-    return {a.leader_topic: JOINT_STATE for a in robot.arms}
-
-
 class Feed:
     """Gives the messages of a bag to the aligner that runs on the robot; log time is its now."""
 
@@ -97,7 +92,6 @@ def leader_trajectory(bag: Bag, robot: Robot) -> tuple[np.ndarray, FloatArray]:
     Raises:
         BagError: a leader's topic is missing or has fewer than two samples.
     """
-<<<<<<< HEAD
     return _trajectory(bag, robot, [a.leader_topic for a in robot.arms])
 
 
@@ -121,22 +115,11 @@ def object_trajectory(bag: Bag) -> tuple[np.ndarray, FloatArray]:
 def _trajectory(bag: Bag, robot: Robot, order: list[str]) -> tuple[np.ndarray, FloatArray]:
     """Return stamps (N,) of the first topic, and the joints of all topics, one an arm, at them (N, J)."""
     bag.require(dict.fromkeys(order, JOINT_STATE))
-    names = [JointOrder([j.name for j in arm.joints]) for arm in robot.arms]
-    orders = dict(zip(order, names, strict=True))
+    arms = dict(zip(order, robot.arms, strict=True))
+    orders = {topic: JointOrder([j.name for j in arm.joints]) for topic, arm in arms.items()}
     stamps: dict[str, list[int]] = {topic: [] for topic in order}
     rows: dict[str, list[FloatArray]] = {topic: [] for topic in order}
     for topic, _, message in bag.messages(set(order)):
-        stamps[topic].append(wire.stamp_ns(message.header.stamp))
-        rows[topic].append(orders[topic].map(message.name, message.position, [])[0])
-    short = [topic for topic in order if len(stamps[topic]) < 2]
-=======
-    topics = leader_topics(robot)
-    bag.require(topics)
-    orders = {a.leader_topic: JointOrder([j.name for j in a.joints]) for a in robot.arms}
-    stamps: dict[str, list[int]] = {topic: [] for topic in topics}
-    rows: dict[str, list[FloatArray]] = {topic: [] for topic in topics}
-    arms = {a.leader_topic: a for a in robot.arms}
-    for topic, _, message in bag.messages(set(topics)):
         if not stamps[topic]:
             require_joints(bag, topic, message.name, arms[topic])
         try:
@@ -146,8 +129,7 @@ def _trajectory(bag: Bag, robot: Robot, order: list[str]) -> tuple[np.ndarray, F
         if not stamps[topic] or stamp > stamps[topic][-1]:
             stamps[topic].append(stamp)
             rows[topic].append(row)
-    short = [topic for topic in topics if len(stamps[topic]) < 2]
->>>>>>> abeaa62 (Episodes kept safe: bounded queue, timed flushes, reserve on a full disk, verdict at stop, repair, bags of other recorders)
+    short = [topic for topic in order if len(stamps[topic]) < 2]
     if short:
         raise BagError(f"bag '{bag.path}': fewer than two messages on {', '.join(short)}")
     at = np.array(stamps[order[0]])
