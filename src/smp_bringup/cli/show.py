@@ -18,11 +18,11 @@ from rich.text import Text
 console = Console(markup=False)  # units stand in square brackets
 
 
-def progress() -> Progress:
-    """Return a progress bar with counts and times."""
+def progress(show: bool = True) -> Progress:
+    """Return a progress bar with counts and times, or one that is not shown."""
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console,
+        TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console, disable=not show,
     )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """The orthonormal skill basis B (SMP, equation 2): of the state, or one for all states."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -37,14 +39,17 @@ def principal_components(actions: Tensor, count: int) -> Tensor:
 class Basis(nn.Module):
     """W(s), the unconstrained matrix behind the basis; starts near a fixed orthonormal one."""
 
-    def __init__(self, kind: str, feature: int, hidden: int, dof: int, experts: int) -> None:
+    def __init__(self, kind: str, feature: int, hidden: tuple[int, ...], dof: int, experts: int) -> None:
         """Build a basis that is "adaptive", "fixed" (learned, the same everywhere) or "pca" (not learned)."""
         super().__init__()
         self.kind = kind
         start = torch.linalg.qr(torch.randn(dof, experts))[0]
         self.start = nn.Parameter(start, requires_grad=kind != "pca")
         if kind == "adaptive":
-            self.net = nn.Sequential(nn.Linear(feature, hidden), nn.GELU(), nn.Linear(hidden, dof * experts))
+            layers: list[nn.Module] = []
+            for a, b in pairwise((feature, *hidden)):
+                layers += [nn.Linear(a, b), nn.GELU()]
+            self.net = nn.Sequential(*layers, nn.Linear(hidden[-1], dof * experts))
             with torch.no_grad():
                 self.net[-1].weight.mul_(0.1)  # type: ignore[operator]
                 self.net[-1].bias.zero_()  # type: ignore[operator]

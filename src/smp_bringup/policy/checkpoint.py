@@ -48,6 +48,11 @@ def read_config(files: dict[str, bytes]) -> PolicyConfig:
     return config.build(PolicyConfig, config.parse_yaml(files[CONFIG].decode("utf-8"), CONFIG), CONFIG)
 
 
+def read_normalizer(files: dict[str, bytes], dof: int) -> Normalizer:
+    """Return the normaliser of a checkpoint's files for `dof` joints."""
+    return Normalizer.from_dict(_json(files, NORMALIZER), dof)
+
+
 def config_yaml(policy: PolicyConfig) -> str:
     """Return policy settings as the YAML that `read_config` reads."""
     return yaml.safe_dump(_plain(dataclasses.asdict(policy)), sort_keys=False)
@@ -63,7 +68,7 @@ def load_policy(folder: Path, robot: Robot, device: str = "cpu") -> AbstractPoli
     files = read_checked(folder)
     policy = read_config(files)
     _check_robot(files, policy, robot)
-    normalizer = Normalizer.from_dict(_json(files, NORMALIZER), robot.dof)
+    normalizer = read_normalizer(files, robot.dof)
     count = policy.experts if policy.kind in ("smp", "dibm") else 1
     models = [ENCODER, *(f"denoiser_{i}.onnx" for i in range(count))]
     for name in models:

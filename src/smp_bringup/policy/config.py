@@ -11,6 +11,8 @@ class EncoderConfig:
     """Convolution stack with spatial softmax per camera, and a trunk over all that is observed."""
 
     backbone: str = field(default="small", metadata=spec(choices=("small", "resnet18")))
+    shared: bool = False
+    """Whether all cameras are seen by one network, or by one each."""
     channels: tuple[int, ...] = (24, 32, 32, 32)
     keypoints: int = field(default=32, metadata=spec(gt=0, le=512))
     feature: int = field(default=256, metadata=spec(gt=0, le=4096))
@@ -39,6 +41,8 @@ class GateConfig:
     alpha0: float = field(default=0.5, metadata=spec(gt=0))
     kappa: float = field(default=20.0, metadata=spec(ge=0))
     """Stickiness; 0 leaves the prior without the previous gate."""
+    width: int = field(default=0, metadata=spec(ge=0, le=8192))
+    """Hidden units of router and posterior; 0 takes the feature's length."""
     floor: float = field(default=0.05, metadata=spec(gt=0))
     """Smallest concentration of a Dirichlet."""
     epsilon: float = field(default=0.3, metadata=spec(gt=0))
@@ -96,6 +100,8 @@ class PolicyConfig:
     """SMP's basis: of the state (the paper), one learned for all states, or principal components of the actions."""
     basis_width: int = field(default=0, metadata=spec(ge=0, le=8192))
     """Hidden units of the basis network; 0 takes the feature's length."""
+    basis_depth: int = field(default=1, metadata=spec(ge=1, le=8))
+    """Hidden layers of the basis network."""
     coefficients: str = field(default="rms", metadata=spec(choices=("rms", "literal")))
     """What SMP's experts predict: c_i / RMS_i, or the paper's c_i / (g_i + epsilon)."""
     joint_experts: bool = True

@@ -50,7 +50,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.cameras, self.objects = config.cameras, objects
         eye, size = build_eye(config.encoder)
-        self.eyes = nn.ModuleDict({name: eye() for name in config.cameras})
+        one = eye() if config.encoder.shared and config.cameras else None
+        self.eyes = nn.ModuleDict({name: one or eye() for name in config.cameras})
         self.object_center: Tensor
         self.register_buffer("object_center", torch.zeros(objects))
         self.object_scale: Tensor

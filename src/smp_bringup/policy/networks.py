@@ -21,7 +21,7 @@ class AbstractNetwork(nn.Module, ABC):
     config: PolicyConfig
     dof: int
     encoder: Encoder
-    foresight: nn.Linear
+    foresight: nn.Module
     denoisers: int
     """How many networks denoise when deployed."""
     columns: int
@@ -31,7 +31,8 @@ class AbstractNetwork(nn.Module, ABC):
         super().__init__()
         self.config, self.dof = config, dof
         self.encoder = Encoder(config, dof, objects)
-        self.foresight = nn.Linear(config.encoder.feature, len(config.foresight_s) * dof)
+        ahead = len(config.foresight_s) * dof
+        self.foresight = nn.Linear(config.encoder.feature, ahead) if ahead else nn.Identity()
 
     def code(
         self, inputs: Mapping[str, Tensor], orthonormaliser: Orthonormaliser = orthonormalise

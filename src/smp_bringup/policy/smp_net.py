@@ -20,9 +20,11 @@ class SmpNet(AbstractNetwork):
         self.denoisers = self.columns = k
         if config.reference == "mean":
             self.mean = build_bank(1, feature, config.horizon, (0, dof), config.mean)
-        self.basis = Basis(config.basis, feature, config.basis_width or feature, dof, k)
-        self.router = Concentration(feature, feature, k, config.gate.floor)
-        self.posterior = Concentration(feature + chunk, feature, k, config.gate.floor)
+        hidden = (config.basis_width or feature,) * config.basis_depth
+        self.basis = Basis(config.basis, feature, hidden, dof, k)
+        width = config.gate.width or feature
+        self.router = Concentration(feature, width, k, config.gate.floor)
+        self.posterior = Concentration(feature + chunk, width, k, config.gate.floor)
         self.prior = StickyPrior(config.gate, k)
         columns = k if config.joint_experts else 1
         self.experts = build_bank(k, feature + k + EMBEDDING, config.horizon, (columns, 1), config.denoiser)
@@ -30,6 +32,11 @@ class SmpNet(AbstractNetwork):
         self.register_buffer("scale", torch.ones(k))
         self.residual_rms: Tensor
         self.register_buffer("residual_rms", torch.ones(()))
+
+    @property
+    def learns_skills(self) -> bool:
+        """Whether experts and basis are being trained; their running scales stand still otherwise."""
+        return self.training and any(p.requires_grad for p in self.experts.parameters())
 
     def reference(self, feature: Tensor, state: Tensor) -> Tensor:
         """Return what the experts add to (B, T, J), by `config.reference`."""

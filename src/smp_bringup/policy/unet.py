@@ -16,7 +16,7 @@ class _Block(nn.Module):
 
     def __init__(self, inner: int, outer: int, condition: int) -> None:
         super().__init__()
-        groups = 8 if outer % 8 == 0 else 1
+        groups = next(n for n in (8, 4, 2, 1) if outer % n == 0)
         self.first = nn.Conv1d(inner, outer, _KERNEL, padding=_KERNEL // 2)
         self.second = nn.Conv1d(outer, outer, _KERNEL, padding=_KERNEL // 2)
         self.norms = nn.ModuleList(nn.GroupNorm(groups, outer) for _ in range(2))

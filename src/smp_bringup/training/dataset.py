@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -137,7 +139,7 @@ def load_dataset(
         BagError: not one bag is usable.
     """
     seen = robot.fingerprint(tuple(c.name for c in robot.cameras))
-    parts = [[str(f) for f in folders], seen, policy.track, policy.horizon, policy.foresight_s]
+    parts = [[_signature(f) for f in folders], seen, policy.track, policy.horizon, policy.foresight_s]
     target = cache / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     if not (target / "index.json").exists():
         _build(folders, robot, policy, target, progress)
@@ -147,11 +149,21 @@ def load_dataset(
     return Dataset(images, **arrays, starts=np.array(index["starts"]), skipped=tuple(index["skipped"]))
 
 
+def _signature(folder: Path) -> list[str]:
+    """Return what changes when a bag is recorded anew: its files, their sizes and times."""
+    files = sorted(folder.iterdir()) if folder.is_dir() else [folder]
+    return [f"{f} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files]
+
+
 def _build(
     folders: Sequence[Path], robot: Robot, policy: PolicyConfig, target: Path, progress: Callable[[int, int], None]
 ) -> None:
-    """Read every bag once; images go straight to disk, so that they need not fit into memory."""
-    target.mkdir(parents=True, exist_ok=True)
+    """Read every bag once; images go straight to disk, so that they need not fit into memory.
+
+    The cache appears whole or not at all, whichever of several training processes is first.
+    """
+    whole, target = target, target.with_name(f"{target.name}.{os.getpid()}")
+    target.mkdir(parents=True)
     files = {c.name: (target / f"{c.name}.raw").open("wb") for c in _cameras(robot, policy)}
     arrays: dict[str, list[np.ndarray]] = {name: [] for name in _ARRAYS}
     starts, skipped = [0], []
@@ -179,6 +191,10 @@ def _build(
     for name, parts in arrays.items():
         np.save(target / f"{name}.npy", np.concatenate(parts))
     (target / "index.json").write_text(json.dumps({"starts": starts, "skipped": skipped}))
+    try:
+        target.rename(whole)
+    except OSError:  # another process was first
+        shutil.rmtree(target)
 
 
 def _cameras(robot: Robot, policy: PolicyConfig) -> tuple[Camera, ...]:

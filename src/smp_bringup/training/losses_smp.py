@@ -45,7 +45,7 @@ def _reconstruction(network: SmpNet, residual: Tensor, basis: Tensor, mean: Tens
     The residual is measured in units of its running RMS, which keeps the trade between
     reconstruction and the gate's prior the same while the reference improves.
     """
-    if network.training:
+    if network.learns_skills:
         network.residual_rms.lerp_(_over_processes(residual.detach().square().mean()).sqrt(), _RUNNING)
     r = residual / network.residual_rms
     kept = (mean / (mean + network.config.gate.epsilon)).unsqueeze(1) * (r @ basis)
@@ -68,7 +68,7 @@ def _coefficients(
         mask = torch.ones_like(mean)
     else:
         mask = _random_active(mean, batch.cover)
-    if network.training:
+    if network.learns_skills:
         power = _over_processes(clean.detach().square().mean((0, 1)))
         network.scale.lerp_(power.sqrt(), _RUNNING)
     clean = clean / network.scale.clamp_min(1e-4)

@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.basis import principal_components
 from smp_bringup.policy.build import build_network
+from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.dibm_net import DibmNet
 from smp_bringup.policy.networks import AbstractNetwork
 from smp_bringup.policy.smp_net import SmpNet
@@ -53,21 +54,27 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
+@dataclass(frozen=True)
+class Start:
+    """A trained network to go on from, and the normaliser that it knows."""
+
+    network: AbstractNetwork
+    normalizer: Normalizer
+
+
 class Trainer:
     """Trains one policy; every step draws its randomness from (seed, step), so a resumed run is the same run."""
 
     def __init__(
-        self, run: RunConfig, data: Dataset, robot: Robot, seed: int, out: Path, start: AbstractNetwork | None = None
+        self, run: RunConfig, data: Dataset, robot: Robot, seed: int, out: Path, start: Start | None = None
     ) -> None:
-        """Prepare a run; `start` is a trained network to go on from (transfer), with its own input scales."""
+        """Prepare a run, from scratch or (transfer) from `start`."""
         self._run, self._seed, self._out = run, seed, out
         torch.manual_seed(seed)
         self._fabric = Fabric(accelerator=run.training.device, devices=run.training.devices)
         self._fabric.launch()
-        self.normalizer = Normalizer.from_data(data.action.reshape(-1, robot.dof).astype(np.float64))
-        self.network = start or build_network(run.policy, robot.dof, data.objects.shape[1])
-        if start is None:
-            _fit_to_data(self.network, data, self.normalizer)
+        start = start or _from_scratch(run.policy, data, robot)
+        self.network, self.normalizer = start.network, start.normalizer
         self._ema = Ema(self.network, run.training.ema)
         trained = [p for p in self.network.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(trained, run.training.learning_rate, weight_decay=run.training.weight_decay)
@@ -76,6 +83,11 @@ class Trainer:
         self._train = Batches(data, self.normalizer, run.policy, train, augment=True)
         self._held = Batches(data, self.normalizer, run.policy, held, augment=False)
         self._step, self._seconds = 0, 0.0
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the first, or only, training process: the one that reports and saves."""
+        return bool(self._fabric.is_global_zero)
 
     def resume(self) -> int:
         """Go on from the last saved state; return its step."""
@@ -87,7 +99,7 @@ class Trainer:
         settings = self._run.training
         self._out.mkdir(parents=True, exist_ok=True)
         rows: list[dict[str, float]] = []
-        with Scalars(self._out, self._fabric.is_global_zero) as scalars:
+        with Scalars(self._out, self.first) as scalars:
             try:
                 while self._step < settings.steps:
                     start = time.monotonic()
@@ -156,12 +168,14 @@ class Trainer:
         return None if gates[0] is None else torch.cat([g for g in gates if g is not None]).numpy()
 
     def _save(self) -> None:
-        if self._fabric.is_global_zero:
+        if self.first:
             save_state(self._out, self._step, self._seconds, self.network, self._ema.network, self._optimizer)
 
 
-def _fit_to_data(network: AbstractNetwork, data: Dataset, normalizer: Normalizer) -> None:
-    """Set what a network takes from the data before its first step: scales of object poses, a PCA basis."""
+def _from_scratch(policy: PolicyConfig, data: Dataset, robot: Robot) -> Start:
+    """Return an untrained network with what it takes from the data: scales of joints and objects, a PCA basis."""
+    normalizer = Normalizer.from_data(data.action.reshape(-1, robot.dof).astype(np.float64))
+    network = build_network(policy, robot.dof, data.objects.shape[1])
     if data.objects.shape[1]:
         low, high = data.objects.min(axis=0), data.objects.max(axis=0)
         network.encoder.object_center.copy_(torch.from_numpy((low + high) / 2))
@@ -169,6 +183,7 @@ def _fit_to_data(network: AbstractNetwork, data: Dataset, normalizer: Normalizer
     if isinstance(network, SmpNet) and network.config.basis == "pca":
         actions = torch.from_numpy(normalizer.normalise(data.action[:, 0]).astype(np.float32))
         network.basis.start.data.copy_(principal_components(actions, network.config.experts))
+    return Start(network, normalizer)
 
 
 def _schedule(step: int, settings: TrainingConfig) -> float:

@@ -1,0 +1,52 @@
+"""Going on from a trained policy: few-shot (everything is tuned) or composition (SMP's router alone)."""
+
+import dataclasses
+from pathlib import Path
+
+from safetensors.torch import load
+
+from smp_bringup.errors import ModelError
+from smp_bringup.policy.build import build_network
+from smp_bringup.policy.checkpoint import WEIGHTS, read_config, read_normalizer
+from smp_bringup.policy.manifest import read_checked
+from smp_bringup.policy.networks import AbstractNetwork
+from smp_bringup.policy.smp_net import SmpNet
+from smp_bringup.robot import Robot
+from smp_bringup.training.config import RunConfig
+from smp_bringup.training.trainer import Start
+
+SCALE = "encoder.object_scale"
+
+
+def start_from(folder: Path, run: RunConfig, robot: Robot, only_router: bool) -> tuple[RunConfig, Start]:
+    """Return the run with the policy of a checkpoint, and the network and normaliser to go on from.
+
+    Args:
+        folder: checkpoint.
+        run: whose training settings are kept.
+        robot: that the new demonstrations were recorded on.
+        only_router: freeze all but SMP's router (skill composition).
+
+    Raises:
+        ModelError: the checkpoint is broken, is of another policy than the run, or has no router.
+    """
+    files = read_checked(folder)
+    policy = read_config(files)
+    if policy.kind != run.policy.kind:
+        raise ModelError(f"'{folder}' is a {policy.kind} policy, the run trains {run.policy.kind}: name its own run")
+    tensors = load(files[WEIGHTS])
+    network = build_network(policy, robot.dof, len(tensors[SCALE]))
+    try:
+        network.load_state_dict({name: value.float() for name, value in tensors.items()})
+    except RuntimeError as error:
+        raise ModelError(f"'{folder}/{WEIGHTS}' does not fit its config: {str(error).splitlines()[0]}") from None
+    if only_router:
+        _freeze_all_but_router(network)
+    return dataclasses.replace(run, policy=policy), Start(network, read_normalizer(files, robot.dof))
+
+
+def _freeze_all_but_router(network: AbstractNetwork) -> None:
+    if not isinstance(network, SmpNet):
+        raise ModelError(f"a {network.config.kind} policy has no router to train alone: leave out --only-router")
+    network.requires_grad_(False)
+    network.router.requires_grad_(True)

@@ -1,0 +1,206 @@
+"""Every variant of every policy: laws of banks, samplers against diffusers, Di-BM's partition, the paper's sizes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+from torch.distributions import Dirichlet, kl_divergence
+
+from smp_bringup.policy.basis import orthonormalise, principal_components
+from smp_bringup.policy.build import build_network
+from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, GateConfig, PolicyConfig
+from smp_bringup.policy.denoise import X0_LIMIT, _fresh, alphas_cumprod, sample, step_embedding, visited_steps
+from smp_bringup.policy.engine_onnx import OnnxEngine
+from smp_bringup.policy.engine_torch import TorchEngine
+from smp_bringup.policy.experts import build_bank
+from smp_bringup.policy.export import export
+from smp_bringup.policy.networks import SparseNet
+from smp_bringup.policy.router import StickyPrior, mean_gate
+from smp_bringup.training.batch import Batch
+from smp_bringup.training.config import load_run
+from smp_bringup.training.losses import Objective
+from smp_bringup.training.losses_dibm import log_partition
+
+OBJECTS = 35
+STATE = PolicyConfig(
+    "smp", track="state", experts=4, encoder=EncoderConfig(feature=24),
+    denoiser=DenoiserConfig(width=16, depth=2), mean=DenoiserConfig(width=16, depth=1), foresight_s=(),
+)  # fmt: skip
+VARIANTS = {
+    "smp": {},
+    "smp of the paper": {"reference": "none", "coefficients": "literal", "joint_experts": False},
+    "smp on the joint state": {"reference": "state"},
+    "smp with a fixed basis": {"basis": "fixed"},
+    "smp with a PCA basis": {"basis": "pca"},
+    "smp of U-Nets": {"denoiser": DenoiserConfig("unet", 8, 3)},
+    "smp that predicts noise": {"prediction": "eps", "sampler": "ddpm"},
+    "dibm": {"kind": "dibm"},
+    "dibm of U-Nets": {"kind": "dibm", "denoiser": DenoiserConfig("unet", 8, 2)},
+    "diffusion": {"kind": "diffusion"},
+    "diffusion with a U-Net": {"kind": "diffusion", "denoiser": DenoiserConfig("unet", 8, 2)},
+    "sparse": {"kind": "sparse"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+def batch(config, rows=8, dof=14):
+    return Batch(
+        {"state": torch.randn(rows, 1, dof), "objects": torch.randn(rows, 1, OBJECTS)}, {},
+        torch.randn(rows, config.horizon, dof), torch.zeros(rows, 0, dof), torch.arange(rows) % 3 == 0,
+        torch.randint(config.diffusion_steps, (rows,)), torch.randn(rows, config.horizon, dof), torch.rand(rows),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_trains_exports_and_runs_the_same_in_both_engines(name, robot, rng):
+    config = replace(STATE, **VARIANTS[name])
+    network = build_network(config, robot.dof, OBJECTS)
+    parts = Objective(network)(batch(config))
+    torch.stack(list(parts.values())).sum().backward()
+    moved = [p for p in network.parameters() if p.grad is not None and bool(p.grad.abs().sum() > 0)]
+    assert len(moved) > 5
+    assert all(bool(torch.isfinite(p.grad).all()) for p in moved)
+    encoder, denoisers = export(network, robot)  # raises where PyTorch and ONNX Runtime disagree
+    assert len(denoisers) == network.denoisers
+    inputs = {
+        "state": rng.normal(size=(1, robot.dof)).astype(np.float32),
+        "objects": rng.normal(size=(1, OBJECTS)).astype(np.float32),
+    }
+    a = TorchEngine(network).encode(inputs)
+    b = OnnxEngine(encoder, denoisers, "cpu").encode(inputs)
+    assert set(a) == set(b)
+
+
+@pytest.mark.parametrize("config", [DenoiserConfig(width=16, depth=2), DenoiserConfig("unet", 8, 2)])
+def test_a_bank_gives_each_expert_what_it_gives_alone(config):
+    bank = build_bank(3, 5, 8, (4, 2), config)
+    condition, x = torch.randn(3, 6, 5), torch.randn(3, 6, 8, 4)
+    together = bank(condition, x)
+    assert together.shape == (3, 6, 8, 2)
+    for i in range(3):
+        torch.testing.assert_close(bank.one(i, condition[i], x[i]), together[i], atol=1e-5, rtol=1e-5)
+
+
+def test_permuting_experts_permutes_what_they_predict():
+    bank = build_bank(3, 5, 8, (4, 2), DenoiserConfig(width=16, depth=2))
+    condition, x = torch.randn(1, 6, 5).expand(3, -1, -1), torch.randn(1, 6, 8, 4).expand(3, -1, -1, -1)
+    before, order = bank(condition, x), [2, 0, 1]
+    with torch.no_grad():
+        for p in bank.parameters():
+            p.copy_(p[order].clone())
+    torch.testing.assert_close(bank(condition, x), before[order])
+
+
+def test_the_basis_is_continuous_along_a_path_of_states():
+    path = torch.linspace(0, 1, 200, dtype=torch.float64)[:, None, None]
+    start, end = torch.randn(2, 14, 8, dtype=torch.float64)
+    basis = orthonormalise((1 - path) * start + path * end)
+    eye = torch.eye(8, dtype=torch.float64).expand(200, -1, -1)
+    torch.testing.assert_close(basis.mT @ basis, eye, atol=1e-5, rtol=0)
+    assert float((basis[1:] - basis[:-1]).abs().max()) < 0.2  # a flipped column would jump by up to 2
+    assert bool(((basis[1:] * basis[:-1]).sum(1) > 0.9).all())
+
+
+def test_principal_components_span_the_largest_variance():
+    directions = torch.linalg.qr(torch.randn(6, 2))[0]
+    actions = torch.randn(500, 2) @ (directions * torch.tensor([3.0, 1.0])).T + 0.01 * torch.randn(500, 6)
+    found = principal_components(actions, 2)
+    torch.testing.assert_close((found.T @ directions).abs(), torch.eye(2), atol=0.05, rtol=0)
+
+
+def test_the_sticky_prior_is_that_of_torch_distributions():
+    prior = StickyPrior(GateConfig(kappa=20.0, alpha0=0.5), 4)
+    posterior = torch.rand(4, 4) * 5 + 0.1
+    mean = mean_gate(posterior)
+    with torch.no_grad():
+        sticky, _ = prior.losses(posterior, mean, torch.tensor([True, False, False, False]))
+    theta = torch.full((4,), 0.25)  # all usages start equal
+    base = 0.5 * theta + 1e-3
+    later = [kl_divergence(Dirichlet(posterior[2 + i]), Dirichlet(20.0 * mean[i] + base)) for i in range(2)]
+    first = kl_divergence(Dirichlet(posterior[0]), Dirichlet(base))
+    assert float(sticky) == pytest.approx(float(sum(later) + first) / 2, rel=1e-5)
+
+
+def test_the_sparse_mixture_weighs_its_best_experts_only():
+    network = SparseNet(replace(STATE, kind="sparse", experts=6, gate=GateConfig(top_k=3)), 14, OBJECTS)
+    weight = network.route(torch.randn(10, 24))
+    assert ((weight > 0).sum(1) == 3).all()
+    torch.testing.assert_close(weight.sum(1), torch.ones(10))
+
+
+def test_the_partition_of_dibm_makes_responsibilities_of_the_data_set():
+    """With Z summed over the data, p(o|e) sums to one over it, and p(e|o) follows by Bayes with equal p(e)."""
+    network = build_network(replace(STATE, kind="dibm"), 14, OBJECTS)
+    feature = torch.randn(100, 24)
+    with torch.no_grad():
+        network.log_z.copy_(log_partition(network, feature))
+        density = (network.logits(feature) - network.log_z).exp()
+        torch.testing.assert_close(density.sum(0), torch.ones(4))
+        gate = network.heads(feature, torch.zeros(100, 1, 14), orthonormalise)["gate"]
+    torch.testing.assert_close(gate, density / density.sum(1, keepdim=True))
+
+
+KINDS = {"x0": "sample", "eps": "epsilon"}
+
+
+def noisy(x, embedding):
+    return 0.3 * np.tanh(x) + 0.1 * embedding[3]
+
+
+@pytest.mark.parametrize("prediction", KINDS)
+@pytest.mark.parametrize(("steps", "stride"), [(50, 1), (8, 7)])
+def test_ddim_equals_the_scheduler_of_diffusers(prediction, steps, stride, rng):
+    config = PolicyConfig("smp", ("a",), denoise_steps=steps, prediction=prediction)
+    oracle = DDIMScheduler(
+        50, beta_schedule="squaredcos_cap_v2", prediction_type=KINDS[prediction], clip_sample_range=X0_LIMIT
+    )
+    oracle.num_inference_steps = 50 // stride
+    visits = visited_steps(50, steps)
+    assert visits == list(range(49, -1, -stride))
+    start = rng.normal(size=(16, 14))
+    x = torch.tensor(start)
+    for step in visits:
+        out = torch.tensor(noisy(x.numpy(), step_embedding(step, 50)))
+        after = oracle.step(out, step, x, use_clipped_model_output=True)
+        x = after.prev_sample
+    np.testing.assert_allclose(sample(noisy, start, config, rng), after.pred_original_sample.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("prediction", KINDS)
+def test_ddpm_has_mean_and_variance_of_the_scheduler_of_diffusers(prediction, rng, monkeypatch):
+    config = PolicyConfig("smp", ("a",), denoise_steps=50, prediction=prediction, sampler="ddpm", noise=0.0)
+    oracle = DDPMScheduler(
+        50, beta_schedule="squaredcos_cap_v2", prediction_type=KINDS[prediction], clip_sample_range=X0_LIMIT
+    )
+    bar = alphas_cumprod(50)
+    for step in range(1, 50):
+        assert float(oracle._get_variance(step)) == pytest.approx(_fresh(bar[step], bar[step - 1]), rel=1e-3)
+    monkeypatch.setattr(oracle, "_get_variance", lambda *_, **__: torch.tensor(0.0))
+    start = rng.normal(size=(16, 14))
+    x = torch.tensor(start)
+    for step in visited_steps(50, 50):
+        out = torch.tensor(noisy(x.numpy(), step_embedding(step, 50)))
+        after = oracle.step(out, step, x)
+        x = after.prev_sample
+    np.testing.assert_allclose(sample(noisy, start, config, rng), after.pred_original_sample.numpy(), atol=1e-4)
+
+
+def test_the_configuration_of_the_paper_has_its_sizes():
+    with torch.device("meta"):
+        network = build_network(load_run("paper").policy, 14)
+
+    def millions(*modules):
+        return sum(p.numel() for m in modules for p in m.parameters()) / 1e6
+
+    assert millions(network.experts) / 8 == pytest.approx(28.9, rel=0.02)
+    assert millions(network.basis) == pytest.approx(12.5, rel=0.02)
+    assert millions(network.router, network.posterior) == pytest.approx(3.6, rel=0.02)
+    assert millions(network) == pytest.approx(258.9, rel=0.02)
+    eye = network.encoder.eyes["overview"].state_dict()
+    assert {"conv1.weight", "bn1.running_mean", "layer1.0.conv1.weight", "layer4.0.downsample.0.weight"} <= set(eye)
