@@ -7,6 +7,9 @@ import numpy as np
 from smp_bringup.sync.checks import Refusal, decode_image, decode_packed
 from smp_bringup.types import NS_PER_S, Frame, JointSample
 
+OBJECTS_TOPIC = "/sim/objects"
+"""Object poses of the simulator, at the action rate: sensor_msgs/JointState with the names of `tasks.state`."""
+
 
 def stamp_ns(stamp: Any) -> int:
     """Return a builtin_interfaces/Time in nanoseconds.

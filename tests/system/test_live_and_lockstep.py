@@ -18,7 +18,8 @@ from smp_bringup.sim.demonstration import record_demonstration
 from smp_bringup.sim.seeds import demonstration_seed
 from smp_bringup.sim.world import World
 from smp_bringup.tasks import TASKS
-from smp_bringup.wire import frame, stamp_ns, whole_robot
+from smp_bringup.tasks.state import STATE_NAMES
+from smp_bringup.wire import OBJECTS_TOPIC, frame, stamp_ns, whole_robot
 
 TASK = "press_two_buttons"
 SEED = demonstration_seed(0, 0)
@@ -59,6 +60,16 @@ def test_the_bag_of_a_live_episode_opens_in_rosbags_and_mcap(live):
         assert sum(1 for _ in make_reader(stream, validate_crcs=True).iter_messages()) == counted
     bag = open_bag(folder)
     assert (bag.outcome, bag.episode["task"]) == ("success", TASK)
+
+
+def test_the_live_bag_tells_where_the_objects_are(live, robot):
+    messages = [message for _, _, message in open_bag(live[0]).messages({OBJECTS_TOPIC})]
+    stamps = np.array([stamp_ns(message.header.stamp) for message in messages])
+    assert np.median(np.diff(stamps)) == 40_000_000
+    world = World(TASKS[TASK](), robot)
+    world.reset(SEED)
+    assert tuple(messages[0].name) == STATE_NAMES
+    np.testing.assert_allclose(messages[0].position, world.objects(), atol=1e-3)
 
 
 def test_aligning_the_bag_gives_what_the_sync_node_published(live, robot):

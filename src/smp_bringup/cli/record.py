@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from smp_bringup.cli.show import console, progress, task_names
+from smp_bringup.cli.show import Track, console, progress, task_names
+from smp_bringup.errors import ConfigError
 
 
 def record(
@@ -14,22 +15,29 @@ def record(
     seed: Annotated[int, typer.Option(min=0, help="Of the layouts; never met by smp eval.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the bags.")] = Path("data/demos"),
     noise: Annotated[float, typer.Option(min=0, max=0.1, help="Tremor on every second episode [rad].")] = 0.0,
+    track: Annotated[Track, typer.Option(help="camera: everything; state: object poses, no images (lockstep).")] = (
+        Track.CAMERA
+    ),
     lockstep: Annotated[bool, typer.Option(help="As fast as the simulator runs, without ROS.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes (lockstep only).")] = 2,
     robot: Annotated[str, typer.Option(help="Robot in config/robots.")] = "aloha",
 ) -> None:
     """Record demonstrations of the scripted operator to rosbag2 folders; existing episodes are kept."""
     tasks = task_names(task)
+    if track is Track.STATE and not lockstep:
+        raise ConfigError("--track state records in lockstep only: the live graph has cameras; add --lockstep")
     if lockstep:
-        _lockstep(tasks, episodes, seed, out, noise, workers, robot)
+        _lockstep(tasks, episodes, seed, out, noise, track.value, workers, robot)
     else:
         _live(tasks, episodes, seed, out, noise, robot)
 
 
-def _lockstep(tasks: list[str], episodes: int, seed: int, out: Path, noise: float, workers: int, robot: str) -> None:
+def _lockstep(
+    tasks: list[str], episodes: int, seed: int, out: Path, noise: float, track: str, workers: int, robot: str
+) -> None:
     from smp_bringup.sim.collect import collect, jobs
 
-    wanted = [job for name in tasks for job in jobs(name, robot, episodes, seed, out, noise)]
+    wanted = [job for name in tasks for job in jobs(name, robot, episodes, seed, out, noise, track)]
     failed = 0
     with progress() as bar:
         line = bar.add_task("recording", total=sum(not job.folder.exists() for job in wanted), note="")

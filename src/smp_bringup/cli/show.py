@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +15,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+
+class Track(StrEnum):
+    """What a policy sees beside the joints."""
+
+    CAMERA = "camera"
+    STATE = "state"
+
 
 console = Console(markup=False)  # units stand in square brackets
 

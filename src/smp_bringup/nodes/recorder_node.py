@@ -21,6 +21,7 @@ from smp_bringup.record.config import load_recording
 from smp_bringup.record.pedal import Pedal
 from smp_bringup.record.recorder import Recorder
 from smp_bringup.robot import Robot
+from smp_bringup.wire import OBJECTS_TOPIC
 
 _PUMP_S = 0.05
 _STATE_S = 0.2
@@ -122,6 +123,7 @@ def _topics(robot: Robot) -> dict[str, type]:
         topics[arm.command_topic] = COMMAND_TYPES[arm.command_interface]
     return topics | {
         "/teleop/command": JointState,
+        OBJECTS_TOPIC: JointState,
         "/policy/chunk": JointTrajectory,
         "/policy/gate": JointState,
         "/command/state": DiagnosticArray,

@@ -26,7 +26,9 @@ from smp_bringup.robot import Arm, load_robot
 from smp_bringup.sim.camera_delay import CameraDelay
 from smp_bringup.sim.live import LiveRobot
 from smp_bringup.sync.checks import Refusal
+from smp_bringup.tasks.state import STATE_NAMES
 from smp_bringup.types import FloatArray, Frame, nanoseconds
+from smp_bringup.wire import OBJECTS_TOPIC
 
 _MAX_CATCH_UP = 5
 """Periods made up for in one timer call; what is later than that is skipped, never rushed through."""
@@ -49,6 +51,7 @@ class SimNode(Node):
         self._period_ns = nanoseconds(period)
         self._every = {c.name: max(1, round(1 / (c.rate_hz * period))) for c in self._robot.cameras}
         self._state_every = max(1, round(1 / (self._robot.state_rate_hz * period)))
+        self._objects_every = max(1, round(self._robot.action_period_s / period))
         self._tick, self._skipped = 0, 0
         self._advertise(params.publish_clock)
         self.create_service(Trigger, "/sim/reset", self._on_reset)
@@ -71,6 +74,7 @@ class SimNode(Node):
             kind = COMMAND_TYPES[arm.command_interface]
             self.create_subscription(kind, arm.command_topic, partial(self._on_command, arm), qos.LATEST)
         self._clock_topic = self.create_publisher(ClockMessage, "/clock", 10) if clock else None
+        self._objects = self.create_publisher(JointState, OBJECTS_TOPIC, qos.DRIVER)
         self._sim_state = self.create_publisher(DiagnosticArray, "/sim/state", qos.STATE)
 
     def _anchor(self, tick: int) -> None:
@@ -97,6 +101,9 @@ class SimNode(Node):
             self._clock_topic.publish(ClockMessage(clock=time_msg(stamp)))
         if self._tick % self._state_every == 0:
             self._publish_joints(stamp)
+        if self._tick % self._objects_every == 0:
+            objects = self._live.world.objects()
+            self._objects.publish(joint_state_msg(stamp, STATE_NAMES, objects, objects[:0]))
         for camera in self._robot.cameras:
             if self._tick % self._every[camera.name] == 0:
                 self._delays[camera.name].push(Frame(stamp, self._live.world.render(camera.name)))

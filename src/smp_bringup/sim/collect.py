@@ -9,6 +9,7 @@ from pathlib import Path
 from smp_bringup.robot import load_robot
 from smp_bringup.sim.demonstration import record_demonstration
 from smp_bringup.sim.seeds import demonstration_seed
+from smp_bringup.sim.state_demonstration import record_state_demonstration
 from smp_bringup.sim.world import World
 from smp_bringup.tasks import TASKS
 
@@ -22,12 +23,14 @@ class Job:
     seed: int
     folder: Path
     noise: float
+    track: str
+    """"camera" or "state"."""
 
 
-def jobs(task: str, robot: str, episodes: int, seed: int, out: Path, noise: float) -> list[Job]:
+def jobs(task: str, robot: str, episodes: int, seed: int, out: Path, noise: float, track: str) -> list[Job]:
     """Return the demonstrations of one task; every second one is perturbed with `noise` [rad]."""
     return [
-        Job(task, robot, demonstration_seed(seed, i), out / task / f"episode_{seed}_{i:05d}", noise * (i % 2))
+        Job(task, robot, demonstration_seed(seed, i), out / task / f"episode_{seed}_{i:05d}", noise * (i % 2), track)
         for i in range(episodes)
     ]
 
@@ -47,4 +50,5 @@ def _world(task: str, robot: str) -> World:
 
 def _record(job: Job) -> tuple[Job, bool]:
     world = _world(job.task, job.robot)
-    return job, record_demonstration(world, world.robot, job.seed, job.folder, job.noise)
+    record = record_state_demonstration if job.track == "state" else record_demonstration
+    return job, record(world, world.robot, job.seed, job.folder, job.noise)

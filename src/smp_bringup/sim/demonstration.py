@@ -13,7 +13,9 @@ from smp_bringup.safety.modes import Mode
 from smp_bringup.sim.lockstep import Lockstep
 from smp_bringup.sim.world import World
 from smp_bringup.tasks.experts import ScriptedOperator
+from smp_bringup.tasks.state import STATE_NAMES
 from smp_bringup.types import Command, FloatArray, Frame, JointSample
+from smp_bringup.wire import OBJECTS_TOPIC
 
 TELEOP_TOPIC = "/teleop/command"
 TAIL_S = 0.3
@@ -28,16 +30,19 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
     writer = BagWriter(folder, named_config("robots", robot.name).read_text(encoding="utf-8"), world.task.name)
     loop = Lockstep(
         world, robot,
-        on_state=lambda arm, sample: _write_state(writer, robot, arm, sample),
+        on_state=lambda arm, sample: write_state(writer, robot, arm, sample),
         on_frame=lambda camera, frame: _write_frame(writer, robot, camera, frame),
         on_command=lambda command: _write_command(writer, robot, command),
     )  # fmt: skip
+    objects_every = round(robot.action_period_s / robot.control_period_s)
     try:
         loop.start(Mode.TELEOP)
         remaining_s = world.task.config.budget_s
         while remaining_s > 0:
+            if loop.tick % objects_every == 0:
+                write_objects(writer, loop.now_ns, world)
             leader = operator.target(world.time_s)
-            _write_leaders(writer, robot, loop.now_ns, leader)
+            write_leaders(writer, robot, loop.now_ns, leader)
             for arm in robot.arms:
                 names = [joint.name for joint in arm.joints]
                 merged = leaders.push(arm.name, loop.now_ns, names, leader[robot.arm_slices[arm.name]])
@@ -67,7 +72,8 @@ def _write_joints(
     writer.write(topic, JOINT_STATE, at_ns, joint_state_cdr(at_ns, names, position, velocity))
 
 
-def _write_state(writer: BagWriter, robot: Robot, arm: str, sample: JointSample) -> None:
+def write_state(writer: BagWriter, robot: Robot, arm: str, sample: JointSample) -> None:
+    """Write what the driver of one arm measures."""
     names = tuple(joint.name for joint in robot.arm(arm).joints)
     _write_joints(writer, robot.arm(arm).state_topic, sample.stamp_ns, names, sample.position, sample.velocity)
 
@@ -77,7 +83,13 @@ def _write_frame(writer: BagWriter, robot: Robot, camera: str, frame: Frame) -> 
     writer.write(topic, IMAGE, frame.stamp_ns, image_cdr(frame.stamp_ns, camera, frame.image))
 
 
-def _write_leaders(writer: BagWriter, robot: Robot, at_ns: int, leader: FloatArray) -> None:
+def write_objects(writer: BagWriter, at_ns: int, world: World) -> None:
+    """Write the object poses of this instant."""
+    writer.write(OBJECTS_TOPIC, JOINT_STATE, at_ns, joint_state_cdr(at_ns, STATE_NAMES, world.objects()))
+
+
+def write_leaders(writer: BagWriter, robot: Robot, at_ns: int, leader: FloatArray) -> None:
+    """Write the joint positions (J,) of all leaders, one message each."""
     for arm in robot.arms:
         part = leader[robot.arm_slices[arm.name]]
         names = tuple(joint.name for joint in arm.joints)

@@ -8,6 +8,7 @@ from smp_bringup.robot import Robot
 from smp_bringup.sim.mjcf import PHYSICS_PERIOD_S, aloha_spec, finger_joint
 from smp_bringup.sim.render import Camera
 from smp_bringup.tasks.base import AbstractTask
+from smp_bringup.tasks.state import object_state
 from smp_bringup.types import FloatArray, ImageArray
 
 
@@ -82,6 +83,10 @@ class World:
     def joint_state(self) -> tuple[FloatArray, FloatArray]:
         """Return measured positions (J,) [rad] and velocities (J,) [rad/s], grippers [m] and [m/s]."""
         return self.data.qpos[self._qpos].copy(), self.data.qvel[self._dof].copy()
+
+    def objects(self) -> FloatArray:
+        """Return what the state track observes of the objects (D,), see `tasks.state`."""
+        return object_state(self.task, self.data)
 
     def render(self, camera: str) -> ImageArray:
         """Return the image (H, W, 3) that the robot's camera sees now."""

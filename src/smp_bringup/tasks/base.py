@@ -34,6 +34,8 @@ class AbstractTask(ABC):
     """One two-arm task; it owns names of objects, never the state of an episode."""
 
     name: str
+    objects: tuple[str, ...]
+    """Bodies whose poses are the state of the task, at most three."""
 
     @cached_property
     def config(self) -> TaskConfig:

@@ -16,6 +16,7 @@ class HandoverToBin(AbstractTask):
     """Success: the block lies inside the bin and no hand is near it."""
 
     name = "handover_to_bin"
+    objects = ("block", "bin")
 
     def add_objects(self, mjcf: mujoco.MjSpec) -> None:
         """Add the standing block and the bin."""

@@ -19,6 +19,7 @@ class LiftTray(AbstractTask):
     """Success: the tray is 8 cm up, tilted less than 12 degrees, with the block on it."""
 
     name = "lift_tray"
+    objects = ("tray", "load")
 
     def add_objects(self, mjcf: mujoco.MjSpec) -> None:
         """Add the tray with a handle on each end, and the block."""

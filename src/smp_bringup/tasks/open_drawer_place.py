@@ -23,6 +23,7 @@ class OpenDrawerPlace(AbstractTask):
     """Success: the block lies in the drawer and no hand touches it."""
 
     name = "open_drawer_place"
+    objects = ("block", "drawer")
 
     def add_objects(self, mjcf: mujoco.MjSpec) -> None:
         """Add the block, and a cabinet whose drawer opens towards -y and is drawn shut by a spring."""

@@ -27,6 +27,7 @@ class PegInsertion(AbstractTask):
     """Success: the peg is 3 cm deep in the socket, and both are off the table."""
 
     name = "peg_insertion"
+    objects = ("peg", "socket")
 
     def add_objects(self, mjcf: mujoco.MjSpec) -> None:
         """Add the peg, and the socket as four walls around a hole along x."""

@@ -18,6 +18,7 @@ class PressTwoButtons(AbstractTask):
     """Success: both buttons are down together."""
 
     name = "press_two_buttons"
+    objects = ("button_left", "button_right")
 
     def add_objects(self, mjcf: mujoco.MjSpec) -> None:
         """Add a button on a spring for each side."""

@@ -22,6 +22,7 @@ class SqueezeLiftBox(AbstractTask):
     """Success: the box is 8 cm up and level, between two hands."""
 
     name = "squeeze_lift_box"
+    objects = ("box",)
 
     def add_objects(self, mjcf: mujoco.MjSpec) -> None:
         """Add the box."""

@@ -18,6 +18,7 @@ class StackBlocks(AbstractTask):
     """Success: one block rests on the other in the middle, and no hand touches either."""
 
     name = "stack_blocks"
+    objects = ("block_left", "block_right")
 
     def add_objects(self, mjcf: mujoco.MjSpec) -> None:
         """Add a block for each side."""

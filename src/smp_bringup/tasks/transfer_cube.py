@@ -14,6 +14,7 @@ class TransferCube(AbstractTask):
     """Success: the left fingers hold the cube above the table and the right fingers have let go."""
 
     name = "transfer_cube"
+    objects = ("cube",)
 
     def add_objects(self, mjcf: mujoco.MjSpec) -> None:
         """Add the cube."""

@@ -1,0 +1,114 @@
+"""The state track: episodes in which object poses take the place of images, as cheaply as they can be run.
+
+The camera track runs everything that is deployed: aligner, observer, checks and the
+jerk-limited command core. Here an observation is read straight from the world at each
+replanning instant, and a plain follower takes the place of the command core, because
+the core's planning of every cycle costs more than physics and policy together
+(docs/tasks.md has the figures). The chunk buffer, the latency of a chunk, the physics
+and the predicates are the same. So the state track compares methods; what is deployed
+is judged on the camera track.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from smp_bringup.action.chunk_buffer import ChunkBuffer
+from smp_bringup.policy.base import AbstractPolicy
+from smp_bringup.robot import Robot
+from smp_bringup.sim.lockstep import START_NS
+from smp_bringup.sim.rollout import LATENCY_S, EpisodeResult
+from smp_bringup.sim.world import World
+from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation, nanoseconds
+
+
+class Follower:
+    """Follows the newest chunk within the limits on position and velocity; holds when there is none."""
+
+    def __init__(self, robot: Robot, position: FloatArray) -> None:
+        """Begin at rest at `position` (J,)."""
+        self._chunks = ChunkBuffer(robot.dof)
+        self._low, self._high = robot.joint_array("min"), robot.joint_array("max")
+        self._step = robot.joint_array("velocity") * robot.control_period_s
+        self._position = np.clip(position, self._low, self._high)
+
+    def on_chunk(self, chunk: ActionChunk, now_ns: int) -> str | None:
+        """Take a chunk, or return why it is refused."""
+        return self._chunks.put(chunk, now_ns)
+
+    def step(self, now_ns: int) -> FloatArray:
+        """Return the setpoint (J,) of this control period."""
+        target = self._chunks.sample(now_ns)
+        return self._position if target is None else self.follow(target[0])
+
+    def follow(self, target: FloatArray) -> FloatArray:
+        """Return the setpoint (J,) of this control period on the way to `target` (J,)."""
+        move = np.clip(target - self._position, -self._step, self._step)
+        self._position = np.clip(self._position + move, self._low, self._high)
+        return self._position
+
+
+@dataclass(frozen=True)
+class _Instant:
+    stamp_ns: int
+    position: FloatArray
+    velocity: FloatArray
+    objects: FloatArray
+
+
+class StateDriver:
+    """Observes the world, asks the policy when a chunk is due, and hands it over a little later."""
+
+    def __init__(self, world: World, robot: Robot, policy: AbstractPolicy, seed: int) -> None:
+        self._world, self._robot, self._policy, self._seed = world, robot, policy, seed
+        config = policy.config
+        self._period_ns, self._replan_ns = nanoseconds(robot.action_period_s), nanoseconds(config.replan_s)
+        self._steps = config.observation_steps
+        self._ring: deque[_Instant] = deque(maxlen=self._steps)
+        self._flight: deque[tuple[int, ActionChunk]] = deque()
+        self._due_ns = START_NS
+        self.now_ns = START_NS
+        self.follower = Follower(robot, robot.joint_array("home"))
+        self.gates: list[GateReport] = []
+
+    def step(self) -> None:
+        """Run one control period: observe, infer, follow, advance the physics."""
+        if (self.now_ns - START_NS) % self._period_ns == 0:
+            self._ring.append(_Instant(self.now_ns, *self._world.joint_state(), self._world.objects()))
+            if self.now_ns >= self._due_ns and len(self._ring) == self._steps:
+                self._due_ns = self.now_ns + self._replan_ns
+                chunk, gate = self._policy.infer(self._observation(), self._seed)
+                self.gates.append(gate)
+                self._flight.append((self.now_ns + nanoseconds(LATENCY_S), chunk))
+        while self._flight and self._flight[0][0] <= self.now_ns:
+            self.follower.on_chunk(self._flight.popleft()[1], self.now_ns)
+        self._world.set_setpoint(self.follower.step(self.now_ns))
+        self._world.step(self._robot.control_period_s)
+        self.now_ns += nanoseconds(self._robot.control_period_s)
+
+    def _observation(self) -> Observation:
+        """Return the ring as an observation: To instants, one action period apart."""
+        return Observation(
+            self.now_ns,
+            {},
+            np.stack([instant.position for instant in self._ring]),
+            np.stack([instant.velocity for instant in self._ring]),
+            np.stack([instant.objects for instant in self._ring]),
+        )
+
+
+def state_rollout(world: World, policy: AbstractPolicy, robot: Robot, seed: int, film_s: float = 0.0) -> EpisodeResult:
+    """Run the episode of `seed` to success or the end of its budget; arguments as of `sim.rollout.rollout`."""
+    world.reset(seed)
+    driver = StateDriver(world, robot, policy, seed)
+    result = EpisodeResult(world.task.name, seed)
+    for tick in range(round(world.task.config.budget_s / robot.control_period_s)):
+        if film_s and tick % round(film_s / robot.control_period_s) == 0:
+            result.film.append((world.time_s, world.render(robot.cameras[0].name).copy()))
+        driver.step()
+        if world.succeeded():
+            result.success = True
+            break
+    result.time_s, result.gates = world.time_s, driver.gates
+    return result

@@ -1,0 +1,95 @@
+"""The state track: one vector for all tasks, the same in the world, in bags and in observations."""
+
+from collections import deque
+
+import numpy as np
+import pytest
+
+from smp_bringup.policy.base import AbstractPolicy
+from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.replay.reader import open_bag
+from smp_bringup.sim.demonstration import record_demonstration
+from smp_bringup.sim.lockstep import START_NS
+from smp_bringup.sim.state_demonstration import record_state_demonstration
+from smp_bringup.sim.state_track import Follower, state_rollout
+from smp_bringup.sim.world import World
+from smp_bringup.tasks import TASKS
+from smp_bringup.tasks.experts import ScriptedOperator
+from smp_bringup.tasks.state import SLOTS, STATE_NAMES, STATE_SIZE
+from smp_bringup.types import ActionChunk, seconds
+from smp_bringup.wire import OBJECTS_TOPIC
+
+
+class Oracle(AbstractPolicy):
+    """Answers with the scripted operator's motion, and keeps what it was shown."""
+
+    def __init__(self, world, robot, seed):
+        self.config = PolicyConfig("smp", track="state", observation_steps=2)
+        world.reset(seed)
+        self.operator = ScriptedOperator(world.task, world.model, world.data, robot)
+        self.seen = deque()
+
+    def infer(self, observation, seed):
+        self.seen.append(observation)
+        start_s = seconds(observation.stamp_ns - START_NS)
+        rows = np.stack([self.operator.target(start_s + k * 0.04) for k in range(16)])
+        return ActionChunk(observation.stamp_ns, 0.04, rows), None
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+def test_every_task_fits_the_vector(task, robot):
+    world = World(TASKS[task](), robot)
+    world.reset(1)
+    state = dict(zip(STATE_NAMES, world.objects(), strict=True))
+    assert len(STATE_NAMES) == STATE_SIZE == 9 * SLOTS + len(TASKS)
+    assert [n for n in STATE_NAMES if n.startswith("task_") and state[n]] == [f"task_{task}"]
+    for slot, name in enumerate(world.task.objects):
+        body = world.data.body(name)
+        np.testing.assert_array_equal([state[f"object{slot}_{axis}"] for axis in "xyz"], body.xpos)
+        x, y = ([state[f"object{slot}_{a}{b}"] for b in "xyz"] for a in "xy")
+        np.testing.assert_allclose(np.stack([x, y, np.cross(x, y)], axis=1), body.xmat.reshape(3, 3), atol=1e-12)
+    assert not world.objects()[9 * len(world.task.objects) : 9 * SLOTS].any()
+
+
+def test_a_chunk_of_the_operator_solves_the_task_from_observations_an_action_period_apart(robot):
+    world = World(TASKS["press_two_buttons"](), robot)
+    oracle = Oracle(world, robot, 3)
+    result = state_rollout(world, oracle, robot, 3)
+    assert result.success
+    first, second = oracle.seen[0], oracle.seen[1]
+    assert first.stamp_ns - START_NS == 40_000_000
+    assert second.stamp_ns - first.stamp_ns == 160_000_000
+    assert first.images == {}
+    assert first.objects.shape == (2, STATE_SIZE)
+    world.reset(3)
+    np.testing.assert_array_equal(first.objects[0], world.objects())
+
+
+def test_the_follower_keeps_positions_and_velocities_inside_the_limits(robot, rng):
+    home = robot.joint_array("home")
+    follower, last = Follower(robot, home), home
+    for k in range(200):
+        if k % 10 == 0:
+            rows = home + rng.normal(size=(16, robot.dof)) * 5
+            assert follower.on_chunk(ActionChunk(START_NS + k * 10_000_000, 0.04, rows), START_NS) is None
+        now = follower.step(START_NS + k * 10_000_000).copy()
+        assert (np.abs(now - last) <= robot.joint_array("velocity") * 0.01 + 1e-12).all()
+        np.testing.assert_array_equal(now, np.clip(now, robot.joint_array("min"), robot.joint_array("max")))
+        last = now
+    np.testing.assert_array_equal(follower.step(START_NS * 2), last)
+
+
+def test_both_tracks_record_the_objects_at_the_action_rate(tmp_path, robot):
+    world = World(TASKS["press_two_buttons"](), robot)
+    recorded = {}
+    for record in (record_demonstration, record_state_demonstration):
+        assert record(world, robot, 3, tmp_path / record.__name__, 0.0)
+        messages = [m for topic, _, m in open_bag(tmp_path / record.__name__).messages({OBJECTS_TOPIC})]
+        recorded[record] = [np.array(m.position) for m in messages]
+        assert tuple(messages[0].name) == STATE_NAMES
+        stamps = [m.header.stamp.sec * 1_000_000_000 + m.header.stamp.nanosec for m in messages]
+        assert set(np.diff(stamps)) == {40_000_000}
+    world.close()
+    world.reset(3)
+    for states in recorded.values():
+        np.testing.assert_array_equal(states[0], world.objects())
