@@ -1,42 +1,137 @@
 """`smp replay`: the deployed pipeline over bags, before any arm moves."""
 
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smp_bringup.cli.show import console, write_json
+from smp_bringup.cli.show import console, progress, write_json
+
+if TYPE_CHECKING:
+    from smp_bringup.replay.batch import Job, Replayed
+    from smp_bringup.replay.gates import Gate
+
+_PRINTED = (
+    "joint_rmse", "joint_p99", "gripper_rmse", "gripper_timing_s_p90", "gripper_missed", "gripper_spurious",
+    "seam_rad_p99", "velocity_ratio_p99", "acceleration_ratio_p99", "jerk_ratio_p99", "limited_rad_p99",
+    "interventions", "held_cycles", "refused_chunks", "deadline_misses", "skew_ms_p99", "active_experts_mean",
+    "gate_flip_mean", "kept_mass_mean", "inference_ms_p50", "log_anomalies", "sync_refused",
+)  # fmt: skip
 
 
 def replay(
-    bag: Annotated[Path, typer.Argument(help="Bag folder or file.")],
+    bags: Annotated[list[Path], typer.Argument(help="Bags, or folders of bags.")],
     model: Annotated[str, typer.Option(help="Shipped model, or a path to a checkpoint folder.")] = "smp_aloha",
+    compare: Annotated[str | None, typer.Option(help="Second model: show what changes from the first.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the policy's noise.")] = 0,
-    robot: Annotated[str | None, typer.Option(help="Robot, where the bag carries none.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
+    robot: Annotated[str | None, typer.Option(help="Robot, where the bags carry none.")] = None,
+    safety: Annotated[str, typer.Option(help="Settings in config/safety, or a path.")] = "default",
+    fail_if: Annotated[list[str] | None, typer.Option(help="Gate, e.g. 'joint_rmse>0.05': exit code 1.")] = None,
+    gates: Annotated[str | None, typer.Option(help="Gates in config/gates, or a path: exit code 1.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Folder for a page to look at.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write every figure here.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    allow_missing: Annotated[bool, typer.Option(help="Score bags without leaders too, by all but the error.")] = False,
 ) -> None:
-    """Show what the policy would have done at every instant of a bag, against what the operator did."""
+    """Show what the policy would have done at every instant of bags, against what the operator did."""
+    from smp_bringup.policy.checkpoint import find_model
+    from smp_bringup.replay.aligned import bag_folders
+    from smp_bringup.replay.batch import Job, check_bags
+    from smp_bringup.replay.gates import load_gates, parse_gate
+
+    wanted = [parse_gate(text) for text in fail_if or ()] + (load_gates(gates) if gates else [])
+    found = [folder for bag in bags for folder in ([bag] if bag.is_file() else bag_folders(bag))]
+    jobs = [
+        Job(bag, find_model(model), robot, seed, safety, film=report is not None, allow_missing=allow_missing)
+        for bag in found
+    ]
+    check_bags(jobs)
+    if compare is not None:
+        _compare(jobs, model, compare, workers, json)
+        return
+    replays = _run(jobs, workers, model)
+    failed = _judge(replays, wanted, model, report, json)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _run(jobs: "Sequence[Job]", workers: int, name: str) -> "list[Replayed]":
+    from time import perf_counter
+
+    from smp_bringup.replay.batch import run
+
+    start, out = perf_counter(), []
+    with progress() as bar:
+        line = bar.add_task(f"replaying {name}", total=len(jobs), note="")
+        for replayed in run(jobs, workers):
+            out.append(replayed)
+            bar.update(line, advance=1, note=replayed.result.name)
+    spent, covered = perf_counter() - start, sum(r.duration_s for r in out)
+    digest = sha256("".join(r.result.digest for r in out).encode()).hexdigest()
+    console.print(f"{len(out)} bags, {covered:.1f} s in {spent:.1f} s ({covered / spent:.1f} times real time)")
+    console.print(f"actions {digest[:16]}")
+    return out
+
+
+def _judge(
+    replays: "Sequence[Replayed]", gates: "Sequence[Gate]", model: str, report: Path | None, json: Path | None
+) -> bool:
+    """Print, write and gate the figures over all bags; return whether a gate fails."""
     from rich.table import Table
 
+    from smp_bringup.replay.gates import failing
+    from smp_bringup.replay.metrics import pooled, summarise
+
+    figures = summarise(pooled(r.samples for r in replays))
+    table = Table("figure", "value", title=model)
+    for name in _PRINTED:
+        if name in figures:
+            table.add_row(name, f"{figures[name]:.5g}")
+    console.print(table)
+    failed = dict(failing(gates, figures))
+    for gate in gates:
+        word = f"FAIL: {failed[gate]:.5g}" if gate in failed else "pass"
+        console.print(f"fails if {gate}: {word}", style="red" if gate in failed else "green")
+    each = {str(r.job.bag): {"actions": r.result.digest, **summarise(r.samples)} for r in replays}
+    write_json(json, {"model": model, "figures": figures, "failed": [str(g) for g in failed], "bags": each})
+    if report is not None:
+        _page(replays, figures, [(gate, failed.get(gate)) for gate in gates], model, report / "report.html")
+    return bool(failed)
+
+
+def _page(
+    replays: "Sequence[Replayed]", figures: Mapping[str, float], verdicts: "Sequence[tuple[Gate, float | None]]",
+    model: str, path: Path,
+) -> None:  # fmt: skip
     from smp_bringup.pipeline import build_policy
     from smp_bringup.policy.checkpoint import find_model
+    from smp_bringup.replay.batch import robot_of
     from smp_bringup.replay.reader import open_bag
-    from smp_bringup.replay.run import replay as run
-    from smp_bringup.robot import load_robot
+    from smp_bringup.replay.report import write_report
 
-    opened = open_bag(bag)
-    body = load_robot(robot) if robot else opened.robot()
-    result = run(opened, build_policy(find_model(model), body), body, seed)
-    arms = result.per_arm(body)
-    table = Table("arm", "joints RMSE [rad]", "gripper RMSE [mm]", title=f"{bag.name}, {len(result.chunks)} chunks")
-    for name, row in arms.items():
-        table.add_row(name, f"{row['joint_rmse_rad']:.4f}", f"{row['gripper_rmse_m'] * 1e3:.2f}")
+    robots = [robot_of(open_bag(r.job.bag), r.job) for r in replays]
+    replan_s = build_policy(find_model(model), robots[0]).config.replan_s
+    write_report(path, f"Replay of {model} over {len(replays)} bags", replays, robots, figures, verdicts, replan_s)
+    console.print(f"report: {path}")
+
+
+def _compare(jobs: "Sequence[Job]", first: str, second: str, workers: int, json: Path | None) -> None:
+    from dataclasses import replace
+
+    from rich.table import Table
+
+    from smp_bringup.policy.checkpoint import find_model
+    from smp_bringup.replay.compare import as_json, differences
+
+    model = find_model(second)
+    one = _run(jobs, workers, first)
+    two = _run([replace(job, model=model) for job in jobs], workers, second)
+    rows = differences([r.samples for r in one], [r.samples for r in two])
+    table = Table("figure, mean over bags", first, second, "change", "95 % interval", "", title=f"{len(jobs)} bags")
+    for row in rows:
+        interval = f"{row.low:+.4g} to {row.high:+.4g}"
+        table.add_row(row.name, f"{row.first:.4g}", f"{row.second:.4g}", f"{row.change:+.4g}", interval, row.word)
     console.print(table)
-    active = sum(len(g.active) for g in result.gates) / max(1, len(result.gates))
-    console.print(f"active experts {active:.2f}; error by step [rad]: {_row(result.per_step(body))}")
-    data = {"bag": str(bag), "model": model, "chunks": len(result.chunks), "arms": arms}
-    write_json(json, {**data, "per_step_rad": result.per_step(body), "active_experts": {"mean": active}})
-
-
-def _row(values: list[float]) -> str:
-    return " ".join(f"{value:.3f}" for value in values)
+    write_json(json, {"first": first, "second": second, "bags": len(jobs), "differences": as_json(rows)})

@@ -86,18 +86,63 @@ def aligned_sets(bag: Bag, robot: Robot) -> Iterator[AlignedSet]:
         yield from feed.push(topic, log_ns, message)
 
 
+class Trajectory:
+    """Collects the joints of all arms from one topic an arm; samples that say nothing usable are left out."""
+
+    def __init__(self, bag: Bag, robot: Robot, order: Sequence[str]) -> None:
+        """Read from the topics `order`, one an arm; raises BagError where one is missing."""
+        self.topics = dict.fromkeys(order, JOINT_STATE)
+        bag.require(self.topics)
+        self._bag, self._order = bag, order
+        self._arms = dict(zip(order, robot.arms, strict=True))
+        self._joints = {topic: JointOrder([j.name for j in arm.joints]) for topic, arm in self._arms.items()}
+        self._stamps: dict[str, list[int]] = {topic: [] for topic in order}
+        self._rows: dict[str, list[FloatArray]] = {topic: [] for topic in order}
+
+    def push(self, topic: str, message: Any) -> None:
+        """Take a message of one of `topics`; raises BagError for one of other joints than the robot's."""
+        stamps = self._stamps[topic]
+        if not stamps:
+            require_joints(self._bag, topic, message.name, self._arms[topic])
+        try:
+            stamp = wire.stamp_ns(message.header.stamp)
+            row = self._joints[topic].map(message.name, message.position, [])[0]
+        except Refusal:
+            return
+        if not stamps or stamp > stamps[-1]:
+            stamps.append(stamp)
+            self._rows[topic].append(row)
+
+    def positions(self) -> tuple[np.ndarray, FloatArray]:
+        """Return stamps (N,) [ns] of the first topic, and the joints of all arms at them (N, J).
+
+        Raises:
+            BagError: a topic has fewer than two samples.
+        """
+        short = [topic for topic in self._order if len(self._stamps[topic]) < 2]
+        if short:
+            raise BagError(f"bag '{self._bag.path}': fewer than two messages on {', '.join(short)}")
+        at = np.array(self._stamps[self._order[0]])
+        columns = [
+            np.interp(at - at[0], np.array(self._stamps[topic]) - at[0], column)
+            for topic in self._order
+            for column in np.array(self._rows[topic]).T
+        ]
+        return at, np.stack(columns, axis=1)
+
+
 def leader_trajectory(bag: Bag, robot: Robot) -> tuple[np.ndarray, FloatArray]:
     """Return stamps (N,) [ns] and leader positions (N, J) of all arms, at the stamps of the first arm.
 
     Raises:
-        BagError: a leader's topic is missing or has fewer than two samples.
+        BagError: a leader's topic is missing, has other joints, or fewer than two samples.
     """
-    return _trajectory(bag, robot, [a.leader_topic for a in robot.arms])
+    return _read(bag, Trajectory(bag, robot, [a.leader_topic for a in robot.arms]))
 
 
 def follower_trajectory(bag: Bag, robot: Robot) -> tuple[np.ndarray, FloatArray]:
     """Return stamps (N,) [ns] and measured positions (N, J) of all arms; raises like `leader_trajectory`."""
-    return _trajectory(bag, robot, [a.state_topic for a in robot.arms])
+    return _read(bag, Trajectory(bag, robot, [a.state_topic for a in robot.arms]))
 
 
 def object_trajectory(bag: Bag) -> tuple[np.ndarray, FloatArray]:
@@ -112,29 +157,10 @@ def object_trajectory(bag: Bag) -> tuple[np.ndarray, FloatArray]:
     return stamps, np.array([message.position for message in read], dtype=np.float64)
 
 
-def _trajectory(bag: Bag, robot: Robot, order: list[str]) -> tuple[np.ndarray, FloatArray]:
-    """Return stamps (N,) of the first topic, and the joints of all topics, one an arm, at them (N, J)."""
-    bag.require(dict.fromkeys(order, JOINT_STATE))
-    arms = dict(zip(order, robot.arms, strict=True))
-    orders = {topic: JointOrder([j.name for j in arm.joints]) for topic, arm in arms.items()}
-    stamps: dict[str, list[int]] = {topic: [] for topic in order}
-    rows: dict[str, list[FloatArray]] = {topic: [] for topic in order}
-    for topic, _, message in bag.messages(set(order)):
-        if not stamps[topic]:
-            require_joints(bag, topic, message.name, arms[topic])
-        try:
-            stamp, row = wire.stamp_ns(message.header.stamp), orders[topic].map(message.name, message.position, [])[0]
-        except Refusal:
-            continue
-        if not stamps[topic] or stamp > stamps[topic][-1]:
-            stamps[topic].append(stamp)
-            rows[topic].append(row)
-    short = [topic for topic in order if len(stamps[topic]) < 2]
-    if short:
-        raise BagError(f"bag '{bag.path}': fewer than two messages on {', '.join(short)}")
-    at = np.array(stamps[order[0]])
-    columns = [np.interp(at, stamps[topic], column) for topic in order for column in np.array(rows[topic]).T]
-    return at, np.stack(columns, axis=1)
+def _read(bag: Bag, trajectory: Trajectory) -> tuple[np.ndarray, FloatArray]:
+    for topic, _, message in bag.messages(set(trajectory.topics)):
+        trajectory.push(topic, message)
+    return trajectory.positions()
 
 
 def bag_folders(root: Path) -> list[Path]:
