@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
-NODE_NAMES = ("sim", "sync", "policy", "command", "teleop", "recorder")
+from smp_bringup.robot import load_robot
+
+NODE_NAMES = ("sim", "sync", "policy", "command", "teleop", "recorder", "replay")
 
 
 @dataclass(frozen=True)
@@ -11,6 +13,8 @@ class NodeSpec:
 
     name: str
     parameters: dict[str, str | int | float | bool] = field(default_factory=dict)
+    remappings: dict[str, str] = field(default_factory=dict)
+    """Topics that the node finds under another name."""
     respawn: bool = False
     """Whether it is started again when it dies (at most `MAX_RESPAWNS` times); the command node then holds."""
 
@@ -66,9 +70,30 @@ def build_graph(
     return tuple(nodes)
 
 
-def replay_graph(*, robot: str = "aloha", model: str = "smp_aloha", device: str = "cpu") -> tuple[NodeSpec, ...]:
-    """Return the nodes that a bag played at real time drives; they live on the bag's clock."""
+def replay_graph(
+    *,
+    bag: str,
+    robot: str = "aloha",
+    model: str = "smp_aloha",
+    device: str = "cpu",
+    safety: str = "default",
+    rate: float = 1.0,
+) -> tuple[NodeSpec, ...]:
+    """Return the live nodes over a bag, on its clock; what the command node says goes to /replay/..., never to an arm.
+
+    Args:
+        bag: to play.
+        robot: name or YAML path of the robot.
+        model: shipped model or checkpoint folder.
+        device: "cpu" or "cuda".
+        safety: name or YAML path of the safety settings.
+        rate: speed of the bag's clock, 1 being real time.
+    """
+    away = {arm.command_topic: f"/replay{arm.command_topic}" for arm in load_robot(robot).arms}
+    sim: dict[str, str | int | float | bool] = {"robot": robot, "use_sim_time": True}
     return (
-        NodeSpec("sync", {"robot": robot, "use_sim_time": True}),
-        NodeSpec("policy", {"robot": robot, "model": model, "device": device, "use_sim_time": True}),
+        NodeSpec("sync", dict(sim)),
+        NodeSpec("policy", {**sim, "model": model, "device": device}),
+        NodeSpec("command", {**sim, "safety": safety}, away),
+        NodeSpec("replay", {"bag": bag, "robot": robot, "rate": rate}),
     )

@@ -36,5 +36,5 @@ def _node(spec: NodeSpec) -> Node:
         again = {"respawn": True, "respawn_delay": RESPAWN_DELAY_S, "respawn_max_retries": MAX_RESPAWNS}
     return Node(
         package="smp_bringup", executable=spec.executable, name=spec.name,
-        parameters=[spec.parameters], output="screen", **again,
+        parameters=[spec.parameters], remappings=list(spec.remappings.items()), output="screen", **again,
     )  # fmt: skip

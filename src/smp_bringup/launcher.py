@@ -88,6 +88,8 @@ class Graph:
         command = [sys.executable, "-m", f"smp_bringup.nodes.{spec.executable}", "--ros-args"]
         for key, value in spec.parameters.items():
             command += ["-p", f"{key}:={_literal(value)}"]
+        for name, other in spec.remappings.items():
+            command += ["-r", f"{name}:={other}"]
         # Its own session: a Ctrl-C in the terminal reaches us alone, and we stop the nodes in order.
         return subprocess.Popen(
             command, stdout=self._log, stderr=self._log, start_new_session=True, env=os.environ.copy()

@@ -103,6 +103,15 @@ class SimParams:
     publish_clock: bool = field(default=False, metadata=spec(help="publish /clock with the simulated time"))
 
 
+@dataclass(frozen=True)
+class ReplayParams:
+    """A bag at real time, with its clock, to the live nodes."""
+
+    bag: str = field(default="", metadata=spec(help="bag to play: a folder or a file"))
+    robot: str = field(default="", metadata=spec(help="robot, where the bag carries none"))
+    rate: float = field(default=1.0, metadata=spec(gt=0, le=10, help="speed of the bag's clock, 1 being real time"))
+
+
 NODES: dict[str, type] = {
     "sync": SyncParams,
     "policy": PolicyParams,
@@ -110,6 +119,7 @@ NODES: dict[str, type] = {
     "teleop": TeleopParams,
     "recorder": RecorderParams,
     "sim": SimParams,
+    "replay": ReplayParams,
 }
 
 

@@ -86,8 +86,8 @@ def replay(
     told = None if allow_missing and _leaderless(bag, robot) else Trajectory(bag, robot, list(leader_topics(robot)))
     feed, clock = Feed(bag, robot), CommandClock(robot, safety, latency_s)
     observer = Observer(robot, policy.config.observation_steps, policy.config.replan_s)
-    chunks, gates, kept = [], [], []
-    skew: dict[str, list[int]] = {camera.name: [] for camera in robot.cameras}
+    chunks, gates = list[ActionChunk](), list[GateReport]()
+    kept, skew = list[tuple[int, ImageArray]](), {camera.name: list[int]() for camera in robot.cameras}
     for log_ns, aligned in _sets(bag, robot, feed, clock, told):
         for name, distance in aligned.skew_ns.items():
             skew[name].append(distance)
@@ -100,10 +100,9 @@ def replay(
         gates.append(gate)
         if film:
             kept.append((log_ns, np.array(aligned.images[robot.cameras[0].name])))
-    if not chunks:
-        raise BagError(f"bag '{bag.path}': not one observation is complete: {_why(feed.aligner.counters)}")
+    _require_chunks(chunks, bag, feed)
     stamps, leader = (np.zeros(0, np.int64), np.zeros((0, robot.dof))) if told is None else told.positions()
-    errors = np.array([chunk.position - _wanted(chunk, stamps, leader) for chunk in chunks])
+    errors = np.array([c.position - _wanted(c, stamps, leader) for c in chunks])
     return ReplayResult(
         bag.path.name, bag.episode.get("task", ""), tuple(chunks), tuple(gates), errors, stamps, leader,
         clock.out, skew, feed.aligner.counters, order, tuple(kept),
@@ -122,6 +121,12 @@ def chunks_at(
         if observation is not None and observation.stamp_ns in wanted:
             found[observation.stamp_ns] = policy.infer(observation, seed)[0]
     return found
+
+
+def _require_chunks(chunks: Sequence[ActionChunk], bag: Bag, feed: Feed) -> None:
+    if not chunks:
+        causes = ", ".join(f"{cause} {count}" for cause, count in feed.aligner.counters.most_common(4))
+        raise BagError(f"bag '{bag.path}': not one observation is complete: {causes or 'no message'}")
 
 
 def _leaderless(bag: Bag, robot: Robot) -> bool:
@@ -158,7 +163,3 @@ def _wanted(chunk: ActionChunk, stamps: np.ndarray, leader: FloatArray) -> Float
     base = stamps[0]
     at = chunk.stamp_ns + np.arange(len(chunk.position)) * nanoseconds(chunk.period_s) - base
     return np.stack([np.interp(at, stamps - base, column, right=np.nan) for column in leader.T], axis=1)
-
-
-def _why(counters: Counter[str]) -> str:
-    return ", ".join(f"{cause} {count}" for cause, count in counters.most_common(4)) or "no message"

@@ -1,0 +1,58 @@
+"""The live nodes over a bag at real time, heard from outside: chunks, and what safety said."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from trajectory_msgs.msg import JointTrajectory
+
+from smp_bringup.graph import replay_graph
+from smp_bringup.launcher import Graph
+from smp_bringup.nodes import qos
+from smp_bringup.nodes.client import GraphClient
+from smp_bringup.nodes.messages import chunk_from_msg, status_values
+from smp_bringup.robot import Robot
+from smp_bringup.types import ActionChunk
+
+_START_S = 90.0
+
+
+@dataclass
+class Heard:
+    """What the live nodes said over a bag."""
+
+    chunks: list[ActionChunk] = field(default_factory=list)
+    modes: list[str] = field(default_factory=list)
+    """Of the command node, in order, without repetition."""
+    state: str = ""
+
+
+def replay_live(bag: Path, model: str, robot_name: str, robot: Robot, log: Path, duration_s: float) -> Heard:
+    """Run the graph of `replay.launch.py` over a bag of `duration_s` and return what it said."""
+    heard = Heard()
+
+    def on_state(message: DiagnosticArray) -> None:
+        heard.state = status_values(message)["state"]
+
+    def on_command(message: DiagnosticArray) -> None:
+        mode = status_values(message)["mode"]
+        if mode not in heard.modes[-1:]:
+            heard.modes.append(mode)
+
+    def on_chunk(message: JointTrajectory) -> None:
+        heard.chunks.append(chunk_from_msg(message, robot.joint_names, robot.action_period_s))
+
+    with Graph(replay_graph(bag=str(bag), robot=robot_name, model=model), log) as graph:
+        rclpy.init()
+        client = GraphClient("replay_listener")
+        try:
+            client.create_subscription(JointTrajectory, "/policy/chunk", on_chunk, qos.LATEST)
+            client.create_subscription(DiagnosticArray, "/command/state", on_command, qos.STATE)
+            client.create_subscription(DiagnosticArray, "/replay/state", on_state, qos.STATE)
+            client.wait(lambda: heard.state in ("playing", "finished"), _START_S, "the player", graph.check)
+            client.wait(lambda: heard.state == "finished", duration_s + _START_S, "the end of the bag")
+        finally:
+            client.destroy_node()
+            rclpy.try_shutdown()
+    return heard
