@@ -10,6 +10,7 @@ import pytest
 from smp_bringup.errors import BagError
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.replay.aligned import aligned_sets, bag_folders, leader_trajectory
+from smp_bringup.replay.metrics import samples, summarise
 from smp_bringup.replay.reader import open_bag
 from smp_bringup.replay.run import replay
 from smp_bringup.robot import load_robot
@@ -98,11 +99,12 @@ class _Oracle:
 def test_the_error_of_each_arm_is_the_one_that_was_made(robot):
     result = replay(open_bag(BAG), _Oracle(robot, 0.01), robot)
     assert len(result.chunks) == 13
-    arms = result.per_arm(robot)
-    assert arms["left"]["joint_rmse_rad"] == pytest.approx(0, abs=1e-9)
-    assert arms["right"]["joint_rmse_rad"] == pytest.approx(0.01, abs=1e-9)
-    assert arms["right"]["gripper_rmse_m"] == pytest.approx(0.01, abs=1e-9)
-    assert result.per_step(robot)[0] == pytest.approx(0.01 / np.sqrt(2), abs=1e-9)
+    figures = summarise(samples(result, robot, 0.16))
+    assert figures["joint_rmse/left"] == pytest.approx(0, abs=1e-9)
+    assert figures["joint_rmse/right"] == pytest.approx(0.01, abs=1e-9)
+    assert figures["gripper_rmse/right"] == pytest.approx(0.01, abs=1e-9)
+    assert figures["joint_rmse/right_waist"] == pytest.approx(0.01, abs=1e-9)
+    assert figures["joint_rmse/step_00"] == pytest.approx(0.01 / np.sqrt(2), abs=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["smp", "diffusion"])

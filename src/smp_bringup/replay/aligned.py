@@ -33,6 +33,11 @@ OBJECTS_TOPIC = "/sim/objects"
 """Poses of the task's objects, which only a simulator knows."""
 
 
+def leader_topics(robot: Robot) -> dict[str, str]:
+    """Return topic and type of the leaders' joint states."""
+    return {a.leader_topic: JOINT_STATE for a in robot.arms}
+
+
 class Feed:
     """Gives the messages of a bag to the aligner that runs on the robot; log time is its now."""
 
