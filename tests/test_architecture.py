@@ -25,7 +25,7 @@ LAYERS = (
     {"tasks"},
     {"record"},
     {"sim", "replay"},
-    {"training", "bench"},
+    {"training", "bench", "exchange"},
     {"nodes", "launch_actions"},
     {"cli"},
 )

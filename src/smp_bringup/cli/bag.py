@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smp_bringup.cli.show import console, show_quality, write_json
-from smp_bringup.errors import EXIT_CODE, SmpError
+from smp_bringup.cli.show import console, progress, show_quality, write_json
+from smp_bringup.errors import EXIT_CODE, SmpError, UnknownNameError
 
 if TYPE_CHECKING:
     from smp_bringup.record.quality import Quality
@@ -69,6 +69,55 @@ def repair(
     console.print(f"{report.recovered} messages recovered, {report.missing} known lost")
     if not report.closed:
         console.print("the recorder did not close this bag: what arrived after its last flush is gone uncounted")
+
+
+@app.command("to-lerobot")
+def to_lerobot(
+    bags: Annotated[list[Path], typer.Argument(help="Bags, or folders of bags.")],
+    out: Annotated[Path, typer.Option(help="New folder of the dataset.")],
+    video: Annotated[str, typer.Option(help="lossless, or compact: a tenth of the size.")] = "lossless",
+    failures: Annotated[bool, typer.Option(help="Export failed episodes too.")] = False,
+) -> None:
+    """Write bags as a LeRobotDataset v3.0."""
+    from smp_bringup.exchange.to_lerobot import export
+    from smp_bringup.exchange.video import CODECS
+
+    if video not in CODECS:
+        raise UnknownNameError("video", video, CODECS)
+    with progress() as bar:
+        line = bar.add_task("exporting", total=None, note="")
+        episodes, frames = export(
+            _found(bags), out, video, failures, lambda done, total: bar.update(line, completed=done, total=total)
+        )
+    console.print(f"{episodes} episodes, {frames} frames in {out}")
+
+
+@app.command("from-lerobot")
+def from_lerobot(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a LeRobotDataset v3.0.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bags.")],
+    robot: Annotated[str | None, typer.Option(help="Robot, where the dataset is not of our making.")] = None,
+) -> None:
+    """Write every episode of a LeRobotDataset v3.0 as a bag."""
+    from smp_bringup.exchange.from_lerobot import import_dataset
+
+    with progress() as bar:
+        line = bar.add_task("importing", total=None, note="")
+        folders = import_dataset(dataset, out, robot, lambda done, total: bar.update(line, completed=done, total=total))
+    console.print(f"{len(folders)} bags under {out}")
+
+
+@app.command("import")
+def import_(
+    bag: Annotated[Path, typer.Argument(help="Bag of another recorder.")],
+    mapping: Annotated[str, typer.Option(help="Mapping in config/imports, or a path to a YAML file.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new bag.")],
+) -> None:
+    """Rewrite a foreign bag with the topics and joints of a robot file."""
+    from smp_bringup.exchange.foreign import Importer, load_mapping
+
+    importer = Importer(bag, load_mapping(mapping))
+    console.print(f"wrote {importer.write(out)}; {importer.refused} messages refused")
 
 
 def _found(bags: list[Path]) -> list[Path]:

@@ -1,17 +1,18 @@
 """`smp record`: demonstrations to bags, through the running graph or in lockstep."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from smp_bringup.cli.show import Track, console, progress, task_names
+from smp_bringup.cli.show import Track, console, progress, show_quality, task_names
 from smp_bringup.errors import ConfigError
 
 
 def record(
-    task: Annotated[str, typer.Option(help="Task, a comma-separated list, or all.")],
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")],
+    task: Annotated[str, typer.Option(help="Task, a comma-separated list, or all.")] = "all",
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the layouts; never met by smp eval.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the bags.")] = Path("data/demos"),
     noise: Annotated[float, typer.Option(min=0, max=0.1, help="Tremor on every second episode [rad].")] = 0.0,
@@ -21,8 +22,12 @@ def record(
     lockstep: Annotated[bool, typer.Option(help="As fast as the simulator runs, without ROS.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes (lockstep only).")] = 2,
     robot: Annotated[str, typer.Option(help="Robot in config/robots.")] = "aloha",
+    keys: Annotated[bool, typer.Option(help="Drive the recorder of a running record.launch.py from here.")] = False,
 ) -> None:
     """Record demonstrations of the scripted operator to rosbag2 folders; existing episodes are kept."""
+    if keys:
+        _keys()
+        return
     tasks = task_names(task)
     if track is Track.STATE and not lockstep:
         raise ConfigError("--track state records in lockstep only: the live graph has cameras; add --lockstep")
@@ -60,3 +65,30 @@ def _live(tasks: list[str], episodes: int, seed: int, out: Path, noise: float, r
             line = bar.add_task("recording", total=len(tasks) * episodes, note="")
             for name, folder, success in record_live(running, tasks, episodes, seed):
                 bar.update(line, advance=1, note=f"{name}: {'success' if success else 'failure'}, {folder}")
+
+
+def _keys() -> None:
+    from rich.live import Live
+    from rich.text import Text
+
+    from smp_bringup.environment import prepare_environment
+
+    prepare_environment()
+    from smp_bringup.nodes.record_console import KEYS, run_console
+
+    help_line = "   ".join(f"[{'space' if key == ' ' else key}] {text}" for key, text in KEYS.items())
+    judged = ""
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+
+        def show(state: Mapping[str, str], said: str) -> None:
+            nonlocal judged
+            if said != judged and "quality" in state and said.startswith("saved"):
+                judged = said
+                show_quality(said.split(":")[0], state)
+            word = "RECORDING" if state["recording"] == "True" else "ready"
+            head = f"{word}  {state['seconds']} s  {state['messages']} messages  dropped {state['dropped']}"
+            text = Text(head, "bold red" if word == "RECORDING" else "bold")
+            text.append(f"\ntask {state['task']}   queue {state['queue']}\n{said}\n{help_line}", "default")
+            live.update(text, refresh=True)
+
+        run_console(show)

@@ -43,8 +43,8 @@ def joint_state_cdr(
 ) -> bytes:
     """Return a serialised sensor_msgs/JointState; positions and velocities are (len(names),)."""
     message = typestore().types[JOINT_STATE](
-        header=_header(stamp_ns, ""), name=list(names), position=np.asarray(position, dtype=np.float64),
-        velocity=np.zeros(0) if velocity is None else np.asarray(velocity, dtype=np.float64), effort=np.zeros(0),
+        header=_header(stamp_ns, ""), name=list(names), position=np.ascontiguousarray(position, dtype=np.float64),
+        velocity=np.ascontiguousarray(() if velocity is None else velocity, dtype=np.float64), effort=np.zeros(0),
     )  # fmt: skip
     return bytes(typestore().serialize_cdr(message, JOINT_STATE))
 

@@ -1,0 +1,28 @@
+"""The layout of a LeRobotDataset, version 3.0: where its files are and what they are called."""
+
+VERSION = "v3.0"
+INFO, STATS, TASKS = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
+ORIGIN = "meta/smp_bringup.json"
+"""Ours: the settings that travel in our bags."""
+_FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}"
+EPISODES = f"meta/episodes/{_FILE}.parquet"
+DATA = f"data/{_FILE}.parquet"
+VIDEO = f"videos/{{video_key}}/{_FILE}.mp4"
+FILES_PER_CHUNK = 1000
+
+STATE, ACTION, IMAGES = "observation.state", "action", "observation.images."
+STAMP = "stamp_ns"
+"""Ours: the stamp of the reference camera's frame, which the nominal `timestamp` of a frame only approximates."""
+INDEX_FEATURES = {
+    "timestamp": "float32",
+    "frame_index": "int64",
+    "episode_index": "int64",
+    "index": "int64",
+    "task_index": "int64",
+}
+
+
+def place(pattern: str, number: int, video_key: str = "") -> str:
+    """Return the path of the `number`-th file of a kind."""
+    chunk, file = divmod(number, FILES_PER_CHUNK)
+    return pattern.format(chunk_index=chunk, file_index=file, video_key=video_key)

@@ -1,0 +1,225 @@
+"""Bags to a LeRobotDataset v3.0: Parquet and MP4, one file an episode."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from smp_bringup.errors import BagError
+from smp_bringup.exchange import layout
+from smp_bringup.exchange.video import CODECS, write_video
+from smp_bringup.replay.aligned import aligned_sets, leader_trajectory
+from smp_bringup.replay.reader import Bag, open_bag
+from smp_bringup.robot import Robot
+from smp_bringup.types import FloatArray
+
+_SAMPLED_FRAMES = 32
+"""Frames per episode and camera that the statistics of images are taken from."""
+
+Stats = dict[str, dict[str, list[Any]]]
+
+
+@dataclass
+class _Dataset:
+    """What grows episode by episode."""
+
+    robot: Robot
+    out: Path
+    kind: str
+    tasks: list[str] = field(default_factory=list)
+    episodes: list[dict[str, Any]] = field(default_factory=list)
+    frames: int = 0
+    attachments: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def rate_hz(self) -> int:
+        """Frames per second: those of the reference camera."""
+        return round(self.robot.cameras[0].rate_hz)
+
+
+def export(
+    bags: Sequence[Path], out: Path, kind: str = "lossless", failures: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[int, int]:  # fmt: skip
+    """Write successful (or unlabelled) bags as a dataset; return its episodes and frames.
+
+    Args:
+        bags: folders or files, all of one robot.
+        out: new folder.
+        kind: of video, see `video.CODECS`.
+        failures: whether failed episodes are exported too.
+        progress: gets done and total.
+
+    Raises:
+        BagError: `out` exists, a bag cannot be read or is of another robot, or none is left.
+    """
+    if out.exists():
+        raise BagError(f"'{out}' exists already: choose another folder")
+    opened = [open_bag(path) for path in bags]
+    chosen = [bag for bag in opened if failures or bag.outcome != "failure"]
+    if not chosen:
+        raise BagError(f"all {len(opened)} bags are labelled failures: --failures exports them too")
+    robot = chosen[0].robot()
+    names = tuple(c.name for c in robot.cameras)
+    for bag in chosen:
+        if bag.robot().fingerprint(names) != robot.fingerprint(names):
+            raise BagError(f"bag '{bag.path}' is of another robot than '{chosen[0].path}': export them apart")
+    data = _Dataset(robot, out, kind)
+    for done, bag in enumerate(chosen, 1):
+        bag.verify()
+        _episode(data, bag)
+        progress(done, len(chosen))
+    _finish(data)
+    return len(data.episodes), data.frames
+
+
+def _episode(data: _Dataset, bag: Bag) -> None:
+    robot, number = data.robot, len(data.episodes)
+    sets = list(aligned_sets(bag, robot))
+    if not sets:
+        raise BagError(f"bag '{bag.path}': not one frame is complete")
+    stamps, leader = leader_trajectory(bag, robot)
+    at = np.array([s.stamp_ns for s in sets], dtype=np.int64)
+    action = np.stack([np.interp(at - stamps[0], stamps - stamps[0], column) for column in leader.T], axis=1)
+    text = bag.episode.get("text") or bag.episode.get("task") or "unnamed"
+    if text not in data.tasks:
+        data.tasks.append(text)
+    count = len(sets)
+    columns: dict[str, np.ndarray] = {
+        layout.STATE: np.stack([s.position for s in sets]).astype(np.float32),
+        layout.ACTION: action.astype(np.float32),
+        layout.STAMP: at,
+        "timestamp": (np.arange(count) / data.rate_hz).astype(np.float32),
+        "frame_index": np.arange(count),
+        "episode_index": np.full(count, number),
+        "index": data.frames + np.arange(count),
+        "task_index": np.full(count, data.tasks.index(text)),
+    }
+    _write(data.out / layout.place(layout.DATA, number), {k: _column(v) for k, v in columns.items()})
+    stats = {name: _stats(np.atleast_2d(values.T).T) for name, values in columns.items()}
+    for camera in robot.cameras:
+        key, frames = layout.IMAGES + camera.name, [s.images[camera.name] for s in sets]
+        write_video(data.out / layout.place(layout.VIDEO, number, key), frames, data.rate_hz, data.kind)
+        stats[key] = _image_stats(frames)
+    data.episodes.append(_row(data, number, text, count, stats))
+    data.attachments[str(number)] = dict(bag.attachments) | {"episode.json": json.dumps(dict(bag.episode))}
+    data.frames += count
+
+
+def _row(data: _Dataset, number: int, text: str, count: int, stats: Stats) -> dict[str, Any]:
+    """Return what meta/episodes says of an episode."""
+    chunk, file = divmod(number, layout.FILES_PER_CHUNK)
+    row: dict[str, Any] = {
+        "episode_index": number,
+        "tasks": [text],
+        "length": count,
+        "data/chunk_index": chunk,
+        "data/file_index": file,
+        "dataset_from_index": data.frames,
+        "dataset_to_index": data.frames + count,
+        "meta/episodes/chunk_index": 0,
+        "meta/episodes/file_index": 0,
+    }
+    for camera in data.robot.cameras:
+        head = f"videos/{layout.IMAGES}{camera.name}"
+        row |= {f"{head}/chunk_index": chunk, f"{head}/file_index": file}
+        row |= {f"{head}/from_timestamp": 0.0, f"{head}/to_timestamp": count / data.rate_hz}
+    return row | {f"stats/{name}/{word}": value for name, each in stats.items() for word, value in each.items()}
+
+
+def _finish(data: _Dataset) -> None:
+    out, robot = data.out, data.robot
+    rows = data.episodes
+    _write(out / layout.place(layout.EPISODES, 0), {key: pa.array([row[key] for row in rows]) for key in rows[0]})
+    _write_tasks(out / layout.TASKS, data.tasks)
+    joints = list(robot.joint_names)
+    features: dict[str, Any] = {
+        layout.STATE: {"dtype": "float32", "shape": [robot.dof], "names": joints},
+        layout.ACTION: {"dtype": "float32", "shape": [robot.dof], "names": joints},
+        layout.STAMP: {"dtype": "int64", "shape": [1], "names": None},
+    }
+    for camera in robot.cameras:
+        features[layout.IMAGES + camera.name] = {
+            "dtype": "video",
+            "shape": [camera.height, camera.width, 3],
+            "names": ["height", "width", "channels"],
+            "info": {
+                "video.height": camera.height, "video.width": camera.width, "video.codec": "h264",
+                "video.pix_fmt": CODECS[data.kind][1], "video.is_depth_map": False, "video.fps": data.rate_hz,
+                "video.channels": 3, "has_audio": False,
+            },
+        }  # fmt: skip
+    for name, dtype in layout.INDEX_FEATURES.items():
+        features[name] = {"dtype": dtype, "shape": [1], "names": None}
+    info = {
+        "codebase_version": layout.VERSION, "robot_type": robot.name, "total_episodes": len(rows),
+        "total_frames": data.frames, "total_tasks": len(data.tasks), "chunks_size": layout.FILES_PER_CHUNK,
+        "data_files_size_in_mb": 100, "video_files_size_in_mb": 200, "fps": data.rate_hz,
+        "splits": {"train": f"0:{len(rows)}"}, "data_path": layout.DATA, "video_path": layout.VIDEO,
+        "features": features,
+    }  # fmt: skip
+    _write_json(out / layout.INFO, info)
+    _write_json(out / layout.STATS, _total_stats(rows, list(features)))
+    _write_json(out / layout.ORIGIN, data.attachments)
+
+
+def _stats(values: np.ndarray) -> dict[str, list[Any]]:
+    """Return the statistics of rows (N, D)."""
+    return {
+        "min": values.min(axis=0).tolist(), "max": values.max(axis=0).tolist(),
+        "mean": values.mean(axis=0, dtype=np.float64).tolist(), "std": values.std(axis=0, dtype=np.float64).tolist(),
+        "count": [len(values)],
+    }  # fmt: skip
+
+
+def _image_stats(frames: Sequence[np.ndarray]) -> dict[str, list[Any]]:
+    """Return the statistics of each colour, from 0 to 1, in the shape (3, 1, 1)."""
+    chosen = np.linspace(0, len(frames) - 1, min(_SAMPLED_FRAMES, len(frames))).round().astype(int)
+    pixels = np.stack([frames[i] for i in chosen]).reshape(-1, 3) / 255.0
+    flat = _stats(pixels)
+    return {k: v if k == "count" else [[[x]] for x in v] for k, v in flat.items()} | {"count": [len(chosen)]}
+
+
+def _total_stats(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the statistics over all episodes from those of each."""
+    out: dict[str, dict[str, Any]] = {}
+    for name in names:
+        part = {word: np.array([row[f"stats/{name}/{word}"] for row in rows], dtype=np.float64)
+                for word in ("min", "max", "mean", "std", "count")}  # fmt: skip
+        weight: FloatArray = part["count"].reshape(len(rows), *[1] * (part["mean"].ndim - 1)) / part["count"].sum()
+        mean = (part["mean"] * weight).sum(axis=0)
+        variance = ((part["std"] ** 2 + (part["mean"] - mean) ** 2) * weight).sum(axis=0)
+        out[name] = {
+            "min": part["min"].min(axis=0).tolist(), "max": part["max"].max(axis=0).tolist(), "mean": mean.tolist(),
+            "std": np.sqrt(variance).tolist(), "count": [int(part["count"].sum())],
+        }  # fmt: skip
+    return out
+
+
+def _column(values: np.ndarray) -> pa.Array:
+    if values.ndim == 1:
+        return pa.array(values)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+
+
+def _write_tasks(path: Path, tasks: Sequence[str]) -> None:
+    """Write the tasks as pandas does a frame whose index is the text: readers find them through that index."""
+    index = {"name": "task", "field_name": "task", "pandas_type": "unicode", "numpy_type": "object", "metadata": None}
+    number = {**index, "name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64"}
+    pandas = {"index_columns": ["task"], "column_indexes": [], "columns": [number, index], "pandas_version": "2.2.0"}
+    table = pa.table({"task_index": pa.array(range(len(tasks)), pa.int64()), "task": pa.array(tasks, pa.string())})
+    pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), path)
+
+
+def _write(path: Path, columns: dict[str, pa.Array]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+
+
+def _write_json(path: Path, data: object) -> None:
+    path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

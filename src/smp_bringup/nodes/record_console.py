@@ -1,0 +1,86 @@
+"""Recording from the terminal: keys in, the recorder's state and verdict out."""
+
+import select
+import sys
+import termios
+import tty
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+
+from smp_bringup.errors import SmpError
+from smp_bringup.nodes import qos
+from smp_bringup.nodes.client import GraphClient, GraphError
+from smp_bringup.nodes.messages import status_values
+
+KEYS = {
+    " ": "start, or stop as a success",
+    "f": "stop as a failure",
+    "d": "discard the open episode, or the last one",
+    "n": "next task of the queue",
+    "q": "quit",
+}
+_START_S = 30.0
+
+
+@contextmanager
+def keys() -> Iterator[Callable[[], str]]:
+    """Give a function that returns the key that was pressed, or nothing; raises SmpError without a terminal."""
+    if not sys.stdin.isatty():
+        raise SmpError("--keys needs a terminal: use the services of /recorder, or a pedal on /recorder/pedal")
+    before = termios.tcgetattr(sys.stdin)
+    tty.setcbreak(sys.stdin)
+    try:
+        yield lambda: sys.stdin.read(1) if select.select([sys.stdin], [], [], 0)[0] else ""
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def run_console(show: Callable[[Mapping[str, str], str], None]) -> None:
+    """Drive the running recorder until q is pressed.
+
+    Args:
+        show: gets the recorder's state and what the last key did, several times a second.
+
+    Raises:
+        GraphError: no recorder runs.
+    """
+    rclpy.init()
+    client = GraphClient("record_console")
+    state: dict[str, str] = {}
+    client.create_subscription(
+        DiagnosticArray, "/recorder/state", lambda message: state.update(_fresh(state, message)), qos.STATE
+    )
+    try:
+        client.wait(lambda: bool(state), _START_S, "the recorder: start record.launch.py first")
+        said = ""
+        with keys() as pressed:
+            while (key := pressed()) != "q":
+                if key in KEYS:
+                    said = _act(client, key, state)
+                show(state, said)
+                client.spin(0.1)
+    finally:
+        client.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _fresh(state: dict[str, str], message: DiagnosticArray) -> dict[str, str]:
+    state.clear()
+    return status_values(message)
+
+
+def _act(client: GraphClient, key: str, state: Mapping[str, str]) -> str:
+    """Do what a key asks for; return what the recorder says."""
+    recording = state["recording"] == "True"
+    try:
+        if key == " " and not recording:
+            return client.trigger("/recorder/start")
+        if key in " f":
+            client.set_bool("/recorder/success", key == " ")
+            return client.trigger("/recorder/stop")
+        return client.trigger("/recorder/discard" if key == "d" else "/recorder/next")
+    except GraphError as error:
+        return str(error)
