@@ -45,8 +45,8 @@ class Robot:
         self.images = {
             c.topic: (client.create_publisher(Image, c.topic, qos.DRIVER), c) for c in robot.cameras if cameras
         }
-        self.rng = np.random.default_rng(0)
-        self.noise = self.rng.integers(0, 256, (128, 128, 3), np.uint8)
+        noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+        self.roll = lambda: np.roll(noise, self.tick)
         client.create_timer(0.01, self.step)
 
     def step(self):
@@ -59,7 +59,7 @@ class Robot:
             self.state.publish(status_msg(self.stamp("/command/state"), "command", {"mode": "teleop"}))
         if self.tick % 4 == 0:
             for topic, (publisher, camera) in self.images.items():
-                publisher.publish(image_msg(self.stamp(topic), camera.name, np.roll(self.noise, self.tick)))
+                publisher.publish(image_msg(self.stamp(topic), camera.name, self.roll()))
 
     def stamp(self, topic):
         now = time.time_ns()

@@ -62,11 +62,14 @@ def nearest_distance_s(reference_ns: Sequence[int], other_ns: Sequence[int]) -> 
     return float(np.percentile(distance, 95)) / 1e9
 
 
-def leader_offset(leader: Track, follower: Track) -> FloatArray:
-    """Return follower minus leader (n,), the median over time after the lag at which they are closest."""
+def leader_offset(leader: Track, follower: Track) -> FloatArray | None:
+    """Return follower minus leader (n,), the median over time after the lag at which they are closest.
+
+    None where one of them said too little.
+    """
     pair = _paired(leader, follower)
     if pair is None:
-        return np.zeros(0 if not follower.values else len(follower.values[0]))
+        return None
     return np.asarray(np.median(pair[1] - pair[0], axis=0))
 
 
@@ -104,7 +107,8 @@ def _paired(leader: Track, follower: Track) -> tuple[FloatArray, FloatArray] | N
 
 def idle_s(tracks: Tracks) -> tuple[float, float] | None:
     """Return how long nothing moves at the beginning and at the end [s]; None if nothing ever does."""
-    assert tracks.span_ns is not None
+    if tracks.span_ns is None:
+        return None
     starts, ends = [], []
     for arm in tracks.robot.arms:
         for track in (tracks.states[arm.name], tracks.leaders[arm.name]):

@@ -189,6 +189,8 @@ def _skew(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
 def _leader(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
     for arm in tracks.robot.arms:
         offset = motion.leader_offset(tracks.leaders[arm.name], tracks.states[arm.name])
+        if offset is None:
+            continue
         for joint, size in zip(arm.joints, offset, strict=True):
             limit, shown = bounds.leader_offset_rad, f"{size:+.3f} rad ({np.degrees(size):+.0f} degrees)"
             if joint.gripper:

@@ -1,0 +1,136 @@
+"""The recorder node as a process: killed, told to stop, on a full disk; live replay against offline."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from sensor_msgs.msg import Joy
+
+from smp_bringup.graph import NodeSpec
+from smp_bringup.launcher import Graph
+from smp_bringup.nodes import qos
+from smp_bringup.nodes.client import GraphClient
+from smp_bringup.nodes.live_replay import replay_live
+from smp_bringup.nodes.recorder_node import LOST
+from smp_bringup.replay.reader import open_bag
+from smp_bringup.replay.run import chunks_at
+from smp_bringup.sim.demonstration import record_demonstration
+from smp_bringup.sim.seeds import demonstration_seed
+from smp_bringup.sim.world import World
+from smp_bringup.tasks import TASKS
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from recorder_kills import Robot, kills
+
+START_S = 60
+
+
+@pytest.fixture
+def client():
+    rclpy.init()
+    client = GraphClient()
+    yield client
+    client.destroy_node()
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def recording(client, robot, tmp_path):
+    """A function that starts a recorder and what it hears, and begins an episode."""
+    graphs = []
+
+    def begin(out, **parameters):
+        graph = Graph([NodeSpec("recorder", {"out": str(out), "task": "test", **parameters})], tmp_path / "log")
+        graphs.append(graph)
+        source = Robot(client, robot, cameras=True)
+        heard = lambda: client.service_ready("/recorder/start") and source.ready()  # noqa: E731
+        client.wait(heard, START_S, "the recorder", graph.check)
+        client.trigger("/recorder/start")
+        return graph, source
+
+    yield begin
+    for graph in graphs:
+        graph.stop()
+
+
+def test_a_kill_at_any_time_costs_at_most_a_second_of_any_topic():
+    for ages in kills(2, seed=1):
+        assert max(ages.values()) <= 1.0, ages
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_a_signal_even_twice_closes_the_bag_cleanly(number, recording, client, tmp_path):
+    graph, source = recording(tmp_path)
+    before = source.tick
+    client.wait(lambda: source.tick > before + 60, 20, "some messages", graph.check)
+    process = graph.processes["recorder"]
+    process.send_signal(number)
+    process.send_signal(number)
+    assert process.wait(20) == 0
+    bag = open_bag(tmp_path / "test/episode_00000")
+    assert bag.verify().messages > 100
+    assert bag.episode["quality"] in ("keep", "warn", "reject")
+
+
+def test_the_verdict_is_there_within_two_seconds_and_a_pedal_gives_it(recording, client, tmp_path):
+    graph, source = recording(tmp_path)
+    pedal = client.create_publisher(Joy, "/recorder/pedal", qos.OBSERVATION)
+    before = source.tick
+    client.wait(lambda: source.tick > before + 200 and pedal.get_subscription_count() > 0, 30, "messages", graph.check)
+    pedal.publish(Joy(buttons=[1, 0, 0]))
+    pressed = time.monotonic()
+    folder = tmp_path / "test/episode_00000"
+    client.wait(folder.exists, 10, "the bag", graph.check)
+    took = time.monotonic() - pressed
+    assert took < 5, took  # two seconds on an idle machine
+    bag = open_bag(folder)
+    assert (bag.outcome, "quality" in bag.episode) == ("success", True)
+    assert "missing: /follower_left/joint_commands: no message" in bag.episode["reasons"]
+
+
+def test_a_full_disk_is_told_and_everything_before_it_is_readable(recording, client, tmp_path):
+    mount = tmp_path / "disk"
+    mount.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", mount], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    try:
+        settings = tmp_path / "settings.yaml"
+        settings.write_text("storage: {min_free_gib: 0.0, min_free_s: 0.0, reserve_mib: 2.0}\n")
+        graph, source = recording(mount, settings=str(settings))
+        rng = np.random.default_rng(0)
+        source.roll = lambda: rng.integers(0, 256, (128, 128, 3), np.uint8)
+        folder = mount / "test/episode_00000"
+        client.wait(folder.exists, 60, "the disk to be full", graph.check)
+        bag = open_bag(folder)
+        assert bag.episode["truncated"] == "disk_full"
+        assert bag.verify().messages > 100
+        process = graph.processes["recorder"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == LOST
+    finally:
+        graph.stop()
+        subprocess.run(["umount", mount], check=True)
+
+
+def test_live_and_offline_agree_on_the_same_observations(robot, checkpoints, tmp_path):
+    from smp_bringup.policy.checkpoint import load_policy
+
+    world = World(TASKS["press_two_buttons"](), robot)
+    record_demonstration(world, robot, demonstration_seed(0, 1), tmp_path / "bag", noise=0.0)
+    world.close()
+    model = checkpoints["smp"][0]
+    bag = open_bag(tmp_path / "bag")
+    heard = replay_live(tmp_path / "bag", str(model), "aloha", robot, tmp_path / "log", 3.0)
+    offline = chunks_at(bag, load_policy(model, robot), robot, [chunk.stamp_ns for chunk in heard.chunks])
+    assert len(heard.chunks) > 5
+    off = [np.abs(chunk.position - offline[chunk.stamp_ns].position).max() for chunk in heard.chunks]
+    # A message that a loaded machine loses on the way changes what sync sees there, and only there.
+    assert np.mean(np.array(off) <= 1e-4) > 0.7, off
+    assert "policy" in heard.modes

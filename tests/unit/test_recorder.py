@@ -1,0 +1,284 @@
+"""The recorder without ROS: a steady clock that the test turns, real files, a real full disk."""
+
+import errno
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from smp_bringup.errors import BagError, ConfigError, SmpError
+from smp_bringup.record.config import PedalConfig, RecordConfig, StorageConfig, load_recording
+from smp_bringup.record.episode import slug
+from smp_bringup.record.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
+from smp_bringup.record.pedal import Pedal
+from smp_bringup.record.recorder import Recorder
+from smp_bringup.record.repair import repair
+from smp_bringup.record.tasks import TaskQueue
+from smp_bringup.replay.reader import open_bag
+from smp_bringup.types import nanoseconds
+
+T0 = 1_700_000_000_000_000_000
+S = 1_000_000_000
+SMALL = StorageConfig(chunk_kib=1024, flush_s=0.4, min_free_gib=0, min_free_s=0, reserve_mib=1)
+
+
+def recorder(out, task="lift_tray", storage=SMALL, **more):
+    return Recorder("aloha", "default", out, task, RecordConfig(storage), **more)
+
+
+def joints(recording, at_s, topic="/leader_left/joint_states", count=1):
+    for i in range(count):
+        at = T0 + nanoseconds(at_s) + i
+        recording.offer(topic, JOINT_STATE, at, joint_state_cdr(at, ("a",), np.array([at_s])))
+
+
+def test_what_is_older_than_the_flush_period_survives_a_kill(tmp_path):
+    """Joint-rate data never fills a chunk; it is on the disk all the same."""
+    recording = recorder(tmp_path)
+    recording.start(0)
+    for cycle in range(300):
+        joints(recording, cycle / 100)
+        if cycle % 50 == 0:
+            joints(recording, cycle / 100, "/command/state")
+        recording.pump(round(cycle / 100 * S))
+    shutil.copytree(tmp_path / "lift_tray/episode_00000.partial", tmp_path / "killed.partial")
+    report = repair(tmp_path / "killed.partial")
+    last = {t.topic: (t.last_ns - T0) / S for t in report.topics}
+    assert last["/leader_left/joint_states"] >= 2.99 - 0.45
+    assert last["/command/state"] == 2.5
+    assert (report.missing, report.closed) == (0, False)
+    assert set(open_bag(report.folder).attachments) == {"robot.yaml", "task.yaml", "sync.yaml", "safety.yaml"}
+
+
+def test_a_slow_disk_drops_and_counts_but_never_blocks(tmp_path):
+    recording = recorder(tmp_path, storage=replace(SMALL, queue_mib=0.01))
+    recording.start(0)
+    joints(recording, 0.0, count=500)
+    recording.pump(1 * S)
+    joints(recording, 1.0, count=1)
+    text = recording.stop()
+    bag = open_bag(next(tmp_path.glob("lift_tray/*")))
+    kept = bag.counts["/leader_left/joint_states"]
+    assert 0 < kept < 501
+    assert recording.dropped == int(bag.episode["dropped/leader_left/joint_states"]) == 501 - kept
+    assert "dropped: /leader_left/joint_states" in text
+    assert recording.report()["warning"]
+    report = repair(bag.path, tmp_path / "copy")  # the gap in the count says how many are missing
+    assert report.missing == 501 - kept
+
+
+def test_low_space_refuses_to_start_and_closes_what_is_open(tmp_path):
+    room = {"bytes": 3 << 30}
+    recording = recorder(tmp_path, storage=replace(SMALL, min_free_gib=2), free=lambda folder: room["bytes"])
+    recording.start(0)
+    joints(recording, 0.0, count=10)
+    recording.pump(1 * S)
+    assert recording.recording
+    room["bytes"] = 1 << 30
+    recording.pump(2 * S)
+    assert not recording.recording
+    bag = open_bag(tmp_path / "lift_tray/episode_00000")
+    assert (bag.episode["truncated"], bag.verify().messages) == ("disk_low", 10)
+    with pytest.raises(SmpError, match=r"1\.00 GiB free .* 2\.00 GiB are needed"):
+        recording.start(3 * S)
+
+
+def test_space_for_a_minute_at_the_present_rate_is_asked_for(tmp_path):
+    recording = recorder(tmp_path, storage=replace(SMALL, min_free_s=60), free=lambda folder: 1 << 20)
+    with pytest.raises(SmpError, match="make room"):
+        recording.start(0)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 MiB."""
+    mount = tmp_path / "disk"
+    mount.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", mount], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    yield mount
+    subprocess.run(["umount", mount], check=True)
+
+
+def test_a_full_disk_ends_in_a_clean_bag(small_disk):
+    rng = np.random.default_rng(0)
+    recording = recorder(small_disk)
+    recording.start(0)
+    for k in range(3000):
+        at = T0 + k * 10_000_000
+        recording.offer(
+            "/camera_overview/image_raw", IMAGE, at, image_cdr(at, "x", rng.integers(0, 256, (128, 128, 3), np.uint8))
+        )
+        recording.pump(k * 10_000_000)
+        if not recording.recording:
+            break
+    assert not recording.recording
+    assert recording.failed
+    bag = open_bag(small_disk / "lift_tray/episode_00000")
+    assert bag.episode["truncated"] == "disk_full"
+    assert bag.verify().messages > 800
+    with pytest.raises(SmpError, match="cannot be made: No space left"):
+        recorder(small_disk).start(0)
+
+
+def test_an_input_output_error_leaves_a_bag_that_can_be_repaired(tmp_path, monkeypatch):
+    recording = recorder(tmp_path)
+    recording.start(0)
+    joints(recording, 0.0, count=50)
+    recording.pump(1 * S)
+    true_write = os.write
+
+    def fail(handle, data):
+        true_write(handle, data[:7])
+        raise OSError(errno.EIO, "Input/output error")
+
+    joints(recording, 1.0, count=50)
+    with monkeypatch.context() as patch:
+        patch.setattr("smp_bringup.record.disk.os.write", fail)
+        recording.pump(2 * S)
+    assert not recording.recording
+    assert recording.failed
+    assert "smp bag repair" in recording.said
+    report = repair(tmp_path / "lift_tray/episode_00000.partial")
+    assert report.recovered >= 50
+    assert recording.start(3 * S).endswith("episode_00001")
+
+
+def test_a_queue_moves_on_when_enough_episodes_are_kept(tmp_path):
+    recording = recorder(tmp_path, "lift_tray*1, fold the towel*2")
+    folders = []
+    for label in (False, True, True, True):
+        recording.start(0)
+        recording.label(label)
+        joints(recording, 0.0)
+        recording.stop()
+        folders.append(recording._last[0].relative_to(tmp_path).parent.name)
+    # episodes of one message are rejected, and a rejected one does not count
+    assert folders == ["lift_tray"] * 4
+    assert recording.skip() == "next: fold the towel"
+    recording.start(0)
+    recording.stop()
+    bag = open_bag(tmp_path / "fold_the_towel/episode_00000")
+    assert (bag.episode["task"], bag.episode["text"], bag.outcome) == ("fold the towel", "fold the towel", "unlabelled")
+    recording.skip()
+    with pytest.raises(SmpError, match="the queue is done"):
+        recording.start(0)
+
+
+def test_discard_removes_the_open_episode_or_the_last(tmp_path):
+    recording = recorder(tmp_path)
+    recording.start(0)
+    recording.discard()
+    assert list((tmp_path / "lift_tray").iterdir()) == []
+    recording.start(0)
+    joints(recording, 0.0)
+    recording.stop()
+    recording.discard()
+    assert list((tmp_path / "lift_tray").iterdir()) == []
+    for refused in (recording.discard, recording.stop, lambda: recording.label(True)):
+        with pytest.raises(SmpError, match="not recording|nothing to discard"):
+            refused()
+
+
+def test_nothing_between_episodes_is_recorded(tmp_path):
+    recording = recorder(tmp_path)
+    joints(recording, 0.0)
+    recording.start(0)
+    with pytest.raises(SmpError, match="already recording"):
+        recording.start(0)
+    joints(recording, 1.0)
+    recording.stop()
+    joints(recording, 2.0)
+    assert open_bag(tmp_path / "lift_tray/episode_00000").verify().messages == 1
+
+
+def test_a_pedal_starts_stops_and_discards_and_a_held_button_is_one_press(tmp_path):
+    recording, pedal = recorder(tmp_path), Pedal(PedalConfig())
+
+    def press(*buttons):
+        return [act(recording, lambda: recording.start(0)) for act in pedal.pressed(buttons)]
+
+    assert press(1, 0, 0)[0].startswith("recording")
+    assert press(1, 0, 0) == []
+    press(0, 0, 0)
+    joints(recording, 0.0)
+    assert press(1, 0, 0)[0].startswith("saved")
+    assert open_bag(tmp_path / "lift_tray/episode_00000").outcome == "success"
+    press(0, 0, 0)
+    assert press(0, 0, 1)[0].startswith("discarded")
+
+
+def test_a_half_written_bag_is_neither_overwritten_nor_in_the_way(tmp_path):
+    (tmp_path / "lift_tray/episode_00000.partial").mkdir(parents=True)
+    recording = recorder(tmp_path)
+    assert recording.start(0).endswith("episode_00001")
+    recording.discard()
+    assert (tmp_path / "lift_tray/episode_00000.partial").is_dir()
+
+
+def test_images_are_recorded_as_jpeg_where_the_robot_file_says_so(tmp_path, robot):
+    from smp_bringup.paths import named_config
+    from smp_bringup.replay.aligned import aligned_sets
+
+    yaml = tmp_path / "robot.yaml"
+    yaml.write_text(
+        named_config("robots", "aloha").read_text().replace("rate_hz: 25,", "rate_hz: 25, recording: jpeg,")
+    )
+    recording = Recorder(str(yaml), "default", tmp_path, "lift_tray", RecordConfig(SMALL))
+    recording.start(0)
+    ramp = np.linspace(0, 255, 128, dtype=np.uint8)
+    image = np.stack(
+        [np.tile(ramp, (128, 1)), np.tile(ramp[:, None], (1, 128)), np.full((128, 128), 90, np.uint8)], axis=2
+    )
+    for camera in robot.cameras:
+        recording.offer(camera.topic, IMAGE, T0, image_cdr(T0, camera.name, image))
+    for arm in robot.arms:
+        names, part = tuple(j.name for j in arm.joints), robot.joint_array("home")[robot.arm_slices[arm.name]]
+        recording.offer(arm.state_topic, JOINT_STATE, T0, joint_state_cdr(T0, names, part))
+    recording.stop()
+    bag = open_bag(tmp_path / "lift_tray/episode_00000")
+    assert bag.types["/camera_overview/image_raw/compressed"] == "sensor_msgs/msg/CompressedImage"
+    (only,) = aligned_sets(bag, bag.robot())
+    for seen in only.images.values():
+        assert np.abs(seen.astype(int) - image).mean() < 2
+    assert sum(f.stat().st_size for f in bag.files) < 3 * image.size
+
+
+@pytest.mark.parametrize(("text", "message"), [("a*0", "count of at least 1"), ("a,,b", "must be a task")])
+def test_a_queue_that_asks_for_nothing_is_refused(text, message):
+    with pytest.raises(ConfigError, match=message):
+        TaskQueue(text)
+
+
+def test_tasks_become_folder_names():
+    assert slug("Fold the towel!") == "fold_the_towel"
+    assert slug("../../etc/passwd") == "passwd"
+    with pytest.raises(ConfigError, match="no letter or digit"):
+        slug("../..")
+
+
+def test_a_flipped_byte_costs_its_chunk_and_the_count_says_how_much(tmp_path):
+    recording = recorder(tmp_path, storage=replace(SMALL, chunk_kib=4))
+    recording.start(0)
+    joints(recording, 0.0, count=1000)
+    recording.stop()
+    file = next((tmp_path / "lift_tray/episode_00000").glob("*.mcap"))
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    file.write_bytes(data)
+    with pytest.raises(BagError, match=r"chunk at offset \d+ fails its CRC; refusing to score"):
+        open_bag(file.parent).verify()
+    report = repair(file.parent)
+    assert report.recovered + report.missing == 1000
+    assert 0 < report.missing < 100
+    assert open_bag(report.folder).verify().messages == report.recovered
+
+
+def test_settings_are_checked():
+    assert load_recording("default").storage.flush_s <= 0.5
+    with pytest.raises(ConfigError, match="gap_s: warn 0.2 must come before reject 0.1"):
+        replace(load_recording("default").quality, gap_s=(0.2, 0.1))
