@@ -31,6 +31,24 @@ def test_a_straight_line_is_followed_with_its_slope():
         np.testing.assert_allclose(velocity, 0.25)
 
 
+def test_the_last_action_lasts_a_period_with_the_velocity_that_led_to_it():
+    buffer = ChunkBuffer(2)
+    buffer.put(chunk(), 0)
+    before, after = buffer.sample(599 * MS), buffer.sample(620 * MS)
+    np.testing.assert_allclose(after[0], 0.155)
+    np.testing.assert_allclose(after[1], before[1])
+
+
+def test_the_seam_is_what_a_new_chunk_moves_the_setpoint_by():
+    buffer = ChunkBuffer(2)
+    buffer.put(chunk(), 0)
+    assert buffer.seam is None
+    buffer.put(chunk(160), 200 * MS)
+    np.testing.assert_allclose(buffer.seam, 0.04)
+    buffer.put(chunk(2000), 2000 * MS)
+    assert buffer.seam is None
+
+
 def test_velocity_is_continuous_at_the_knots(rng):
     buffer = ChunkBuffer(2)
     buffer.put(chunk(value=rng.normal(size=(16, 2))), 0)
@@ -44,10 +62,10 @@ def test_outside_the_chunk_there_is_nothing():
     assert buffer.sample(0) is None
     buffer.put(chunk(1000), 1000 * MS)
     assert buffer.sample(999 * MS) is None
-    assert buffer.sample(1600 * MS) is not None
-    assert buffer.sample(1601 * MS) is None
+    assert buffer.sample(1640 * MS) is not None
+    assert buffer.sample(1641 * MS) is None
     position, velocity = buffer.sample_held(5000 * MS)
-    np.testing.assert_allclose(position, 0.15)
+    np.testing.assert_allclose(position, 0.16)
     np.testing.assert_allclose(velocity, 0)
     buffer.clear()
     assert buffer.sample(1000 * MS) is None

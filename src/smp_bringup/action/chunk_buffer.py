@@ -10,12 +10,14 @@ from smp_bringup.types import ActionChunk, FloatArray, nanoseconds, seconds
 
 
 class ChunkBuffer:
-    """Holds the newest chunk; setpoints between two actions are linear in time."""
+    """Holds the newest chunk; its last action lasts a period too, with the velocity that led to it."""
 
     def __init__(self, dof: int) -> None:
         self._dof = dof
         self._chunk: ActionChunk | None = None
         self._slope: FloatArray = np.zeros((0, dof))
+        self.seam: FloatArray | None = None
+        """(J,) by how much the last accepted chunk moved the setpoint of that instant; None if there was none."""
 
     @property
     def stamp_ns(self) -> int | None:
@@ -32,7 +34,10 @@ class ChunkBuffer:
             return "older"
         if not now_ns < _end_ns(chunk):
             return "late"
+        before = self.sample(now_ns)
         self._chunk, self._slope = chunk, np.gradient(chunk.position, axis=0)
+        after = self.sample(now_ns)
+        self.seam = None if before is None or after is None else np.abs(after[0] - before[0])
         return None
 
     def sample(self, at_ns: int) -> tuple[FloatArray, FloatArray] | None:
@@ -41,11 +46,14 @@ class ChunkBuffer:
         if chunk is None or not chunk.stamp_ns <= at_ns <= _end_ns(chunk):
             return None
         knot = seconds(at_ns - chunk.stamp_ns) / chunk.period_s
-        index = min(int(knot), len(chunk.position) - 2)
+        last = len(chunk.position) - 1
+        if knot > last:
+            return chunk.position[-1] + (knot - last) * self._slope[-1], self._slope[-1] / chunk.period_s
+        index = min(int(knot), last - 1)
         return _hermite(chunk.position, self._slope, index, knot - index, chunk.period_s)
 
     def sample_held(self, at_ns: int) -> tuple[FloatArray, FloatArray]:
-        """Return position (J,) and velocity (J,) at a time not before the chunk; at rest at its last action after it.
+        """Return position (J,) and velocity (J,) at a time not before the chunk; at rest where it ends after it.
 
         Raises:
             ValueError: no chunk is held.
@@ -53,7 +61,7 @@ class ChunkBuffer:
         if self._chunk is None:
             raise ValueError("no chunk is held")
         inside = self.sample(at_ns)
-        return inside if inside is not None else (self._chunk.position[-1], np.zeros(self._dof))
+        return inside if inside is not None else (self._chunk.position[-1] + self._slope[-1], np.zeros(self._dof))
 
     def clear(self) -> None:
         """Forget the chunk."""
@@ -72,4 +80,4 @@ def _hermite(
 
 
 def _end_ns(chunk: ActionChunk) -> int:
-    return chunk.stamp_ns + nanoseconds(chunk.period_s * (len(chunk.position) - 1))
+    return chunk.stamp_ns + nanoseconds(chunk.period_s * len(chunk.position))

@@ -1,4 +1,4 @@
-"""From aligned sets to observations that are due: resize, remember, and keep the replanning period."""
+"""From aligned sets to observations, and when the next chunk is due: the same live, in lockstep and over a bag."""
 
 from smp_bringup.observation.builder import to_observation_size
 from smp_bringup.robot import Robot
@@ -7,23 +7,31 @@ from smp_bringup.types import AlignedSet, Observation, nanoseconds
 
 
 class Observer:
-    """Says for which observations a chunk is due; the same live, in lockstep and over a bag."""
+    """Resizes and remembers sets, and says for which observations a chunk is due."""
 
     def __init__(self, robot: Robot, steps: int, replan_s: float) -> None:
         self._robot, self._replan_ns = robot, nanoseconds(replan_s)
         self._history = History(steps, robot.action_period_s)
         self._last_ns: int | None = None
 
-    def push(self, aligned: AlignedSet) -> Observation | None:
-        """Take a set; return its observation if the last due one is at least the replanning period older."""
-        observation = self._history.push(to_observation_size(aligned, self._robot))
-        if observation is None:
-            return None
+    def observe(self, aligned: AlignedSet) -> Observation | None:
+        """Take a set and return the observation that ends with it, due or not."""
+        return self._history.push(to_observation_size(aligned, self._robot))
+
+    def due(self, observation: Observation) -> bool:
+        """Return whether a chunk is due for it: the last due one is at least the replanning period older.
+
+        It then counts as the last due one.
+        """
         early = self._last_ns is not None and 0 <= observation.stamp_ns - self._last_ns < self._replan_ns
-        if early:
-            return None
-        self._last_ns = observation.stamp_ns
-        return observation
+        if not early:
+            self._last_ns = observation.stamp_ns
+        return not early
+
+    def push(self, aligned: AlignedSet) -> Observation | None:
+        """Take a set and return its observation if a chunk is due for it."""
+        observation = self.observe(aligned)
+        return observation if observation is not None and self.due(observation) else None
 
     def clear(self) -> None:
         """Forget everything (a new episode begins)."""

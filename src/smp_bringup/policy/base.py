@@ -40,8 +40,16 @@ class AbstractPolicy(ABC):
     config: PolicyConfig
 
     @abstractmethod
-    def infer(self, observation: Observation, seed: int) -> tuple[ActionChunk, GateReport]:
-        """Return the chunk for an observation, and what the gate did; equal seeds give equal chunks."""
+    def infer(
+        self, observation: Observation, seed: int, prefix: FloatArray | None = None
+    ) -> tuple[ActionChunk, GateReport]:
+        """Return the chunk for an observation, and what the gate did; equal seeds give equal chunks.
+
+        Args:
+            observation: newest set last.
+            seed: of the initial noise.
+            prefix: actions (d, J) [rad], grippers [m], that are committed for the first d steps of the chunk.
+        """
 
 
 def image_key(camera: str) -> str:

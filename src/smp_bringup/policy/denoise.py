@@ -35,15 +35,34 @@ def step_embedding(step: int, diffusion_steps: int) -> FloatArray:
     return np.concatenate([np.sin(angle), np.cos(angle)])
 
 
-def sample(denoiser: Denoiser, noise: FloatArray, config: PolicyConfig, rng: np.random.Generator) -> FloatArray:
-    """Return the sample that starts from `noise` (any shape); DDPM draws its steps' noise from `rng`."""
+def sample(
+    denoiser: Denoiser,
+    noise: FloatArray,
+    config: PolicyConfig,
+    rng: np.random.Generator,
+    known: FloatArray | None = None,
+) -> FloatArray:
+    """Return the sample that starts from `noise`.
+
+    Args:
+        denoiser: of the sample.
+        noise: (T, N).
+        config: schedule and sampler.
+        rng: of the noise that DDPM adds at its steps.
+        known: the clean sample's first rows (d, N), where they are given: inpainted, as in arXiv 2201.09865.
+    """
+    rows = 0 if known is None else len(known)
     bar = alphas_cumprod(config.diffusion_steps)
     visits = visited_steps(config.diffusion_steps, config.denoise_steps)
     x = noise
     for step, after in zip(visits, [*visits[1:], None], strict=True):
+        if known is not None:
+            x = np.concatenate([np.sqrt(bar[step]) * known + np.sqrt(1 - bar[step]) * noise[:rows], x[rows:]])
         out = denoiser(x, step_embedding(step, config.diffusion_steps))
         clean = out if config.prediction == "x0" else (x - np.sqrt(1 - bar[step]) * out) / np.sqrt(bar[step])
         clean = np.clip(clean, -X0_LIMIT, X0_LIMIT)
+        if known is not None:
+            clean[:rows] = known
         if after is None:
             break
         residual = (x - np.sqrt(bar[step]) * clean) / np.sqrt(1 - bar[step])

@@ -15,7 +15,9 @@ class DiffusionPolicy(AbstractPolicy):
     def __init__(self, config: PolicyConfig, engine: AbstractEngine, normalizer: Normalizer, period_s: float) -> None:
         self.config, self._engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
 
-    def infer(self, observation: Observation, seed: int) -> tuple[ActionChunk, GateReport]:
+    def infer(
+        self, observation: Observation, seed: int, prefix: FloatArray | None = None
+    ) -> tuple[ActionChunk, GateReport]:
         """Return the chunk, and which experts of the mixture were weighed in."""
         watch, config = Stopwatch(), self.config
         coded = self._engine.encode(policy_inputs(observation, config, self._normalizer))
@@ -27,7 +29,8 @@ class DiffusionPolicy(AbstractPolicy):
 
         rng = np.random.default_rng(seed)
         noise = rng.normal(size=(config.horizon, len(self._normalizer.center))) * config.noise
-        action = sample(predict, noise, config, rng)
+        known = None if prefix is None else self._normalizer.normalise(prefix[: config.horizon])
+        action = sample(predict, noise, config, rng, known)
         watch.lap("denoise")
         position = self._normalizer.denormalise(action)
         watch.lap("decode")

@@ -9,6 +9,9 @@ from smp_bringup.policy.denoise import sample
 from smp_bringup.policy.select import mass, select
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
+_LEAST_GAIN = 1e-4
+"""Coefficients are divided by no less than this."""
+
 
 class SmpPolicy(AbstractPolicy):
     """Skill mixture-of-experts policy (arXiv 2601.21251)."""
@@ -16,7 +19,9 @@ class SmpPolicy(AbstractPolicy):
     def __init__(self, config: PolicyConfig, engine: AbstractEngine, normalizer: Normalizer, period_s: float) -> None:
         self.config, self._engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
 
-    def infer(self, observation: Observation, seed: int) -> tuple[ActionChunk, GateReport]:
+    def infer(
+        self, observation: Observation, seed: int, prefix: FloatArray | None = None
+    ) -> tuple[ActionChunk, GateReport]:
         """Return the chunk and the gate; only experts in `GateReport.active` were run."""
         watch = Stopwatch()
         coded = self._engine.encode(policy_inputs(observation, self.config, self._normalizer))
@@ -24,9 +29,14 @@ class SmpPolicy(AbstractPolicy):
         share = mass(weight, self.config.gate.mass)
         active = select(share, self.config.gate)
         watch.lap("encode")
-        z, calls = self._denoise(coded, active, seed)
-        watch.lap("denoise")
         gain = coded["scale"] * (weight if self.config.coefficients == "literal" else 1.0)
+        known = None
+        if prefix is not None:  # the committed actions as coefficients: what the experts would have predicted
+            rows = prefix[: self.config.horizon]
+            residual = self._normalizer.normalise(rows) - coded["reference"][: len(rows)]
+            known = residual @ coded["basis"] / np.maximum(gain, _LEAST_GAIN)
+        z, calls = self._denoise(coded, active, seed, known)
+        watch.lap("denoise")
         action = coded["reference"] + (z * gain) @ coded["basis"].T
         position = self._normalizer.denormalise(action)
         watch.lap("decode")
@@ -35,7 +45,7 @@ class SmpPolicy(AbstractPolicy):
         return ActionChunk(observation.stamp_ns, self._period_s, position), report
 
     def _denoise(
-        self, coded: dict[str, FloatArray], active: tuple[int, ...], seed: int
+        self, coded: dict[str, FloatArray], active: tuple[int, ...], seed: int, known: FloatArray | None
     ) -> tuple[FloatArray, "np.ndarray"]:
         """Return what the experts predict (T, K), zero for inactive ones, and the denoiser calls (K,)."""
         config = self.config
@@ -52,4 +62,5 @@ class SmpPolicy(AbstractPolicy):
 
         rng = np.random.default_rng(seed)
         noise = rng.normal(size=(config.horizon, config.experts)) * config.noise * mask
-        return sample(predict, noise, config, rng) * mask, calls
+        given = None if known is None else known * mask
+        return sample(predict, noise, config, rng, given) * mask, calls

@@ -21,6 +21,7 @@ from smp_bringup.types import (
     PASS,
     ActionChunk,
     Command,
+    FloatArray,
     JointSample,
     Severity,
     Verdict,
@@ -67,6 +68,16 @@ class CommandCore:
     def verdict(self) -> Verdict:
         """What latched the core, or `PASS`."""
         return self._latched
+
+    @property
+    def heard(self) -> bool:
+        """Return whether the selected source has said anything since it was selected."""
+        return self._heard
+
+    @property
+    def seam(self) -> FloatArray | None:
+        """By how much (J,) the last chunk moved the setpoint of its first instant; None if nothing was followed."""
+        return self._chunks.seam
 
     def on_state(self, arm: str, sample: JointSample, steady_ns: int) -> None:
         """Take the measured state of one arm; a sample that is not finite or not of its size is refused."""

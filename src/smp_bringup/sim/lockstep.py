@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from smp_bringup.pipeline import build_command
 from smp_bringup.robot import Robot
+from smp_bringup.safety.command import CommandOutput
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sim.world import World
 from smp_bringup.types import Command, Frame, JointSample, nanoseconds
@@ -31,6 +32,8 @@ class Lockstep:
     now_ns: int = START_NS
     start_ns: int = START_NS
     tick: int = field(default=0, init=False)
+    output: CommandOutput | None = field(default=None, init=False)
+    """What the command core said in the last period."""
 
     def __post_init__(self) -> None:
         self.command = build_command(self.robot)
@@ -48,7 +51,7 @@ class Lockstep:
 
     def advance(self) -> Command:
         """Run one control period and return the command that was followed."""
-        output = self.command.step(self.now_ns, self.now_ns)
+        self.output = output = self.command.step(self.now_ns, self.now_ns)
         if output.command is None:
             raise RuntimeError("the command core is disarmed")
         self.on_command(output.command)

@@ -1,10 +1,11 @@
-"""One episode of a policy in lockstep, through the deployed sync, observation, policy and command code."""
+"""One episode of a policy in lockstep, through the deployed sync, observation, policy, seam and command code."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from smp_bringup.action.seam import Seam
 from smp_bringup.observation.observer import Observer
 from smp_bringup.pipeline import build_sync
 from smp_bringup.policy.base import AbstractPolicy
@@ -12,10 +13,22 @@ from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sim.lockstep import Lockstep
 from smp_bringup.sim.world import World
-from smp_bringup.types import ActionChunk, Frame, GateReport, ImageArray, JointSample, nanoseconds
+from smp_bringup.types import (
+    ActionChunk,
+    Frame,
+    GateReport,
+    ImageArray,
+    JointSample,
+    Observation,
+    Severity,
+    nanoseconds,
+)
 
 LATENCY_S = 0.06
-"""A chunk takes effect so long after its observation."""
+"""A chunk takes effect so long after its observation, unless another delay is asked for."""
+DEFAULT_SEAM = "inpaint"
+_EXECUTED_STEPS = 8
+"""Actions that are executed between two inferences when the arms wait for inference."""
 
 
 @dataclass
@@ -32,41 +45,92 @@ class EpisodeResult:
     """Time [s] and overview image, if asked for."""
     fault: str = ""
     """Reason of a fault that ended the episode."""
+    seam_jumps: list[float] = field(default_factory=list)
+    """By how much each chunk moved the setpoint of the instant it took effect, largest arm joint [rad]."""
+    pause_s: float = 0.0
+    """For how long the source had nothing to say after its first chunk."""
+    jerk: float = 0.0
+    """Root mean square of the jerk of all published arm joints [rad/s^3]."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How inference takes its time, and how its chunks are joined."""
+
+    delay_s: float = LATENCY_S
+    """From the start of an inference to the arrival of its chunk."""
+    seam: str = DEFAULT_SEAM
+    synchronous: bool = False
+    """Whether the arms wait for inference: part of a chunk is executed to its end, then the next is computed."""
 
 
 class PolicyDriver:
     """Feeds sensors to the policy and its chunks, a little later, to the command core."""
 
-    def __init__(self, loop: Lockstep, policy: AbstractPolicy, seed: int, other: World | None = None) -> None:
+    def __init__(
+        self, loop: Lockstep, policy: AbstractPolicy, seed: int, timing: Timing, other: World | None = None
+    ) -> None:
         """Attach to `loop`; the policy sees the images of the world `other`, if given.
 
         `other` is a control: another layout of the objects with these arms in it, so that
         only what the cameras say about the objects is wrong.
         """
         self._loop, self._policy, self._seed, self._other = loop, policy, seed, other
+        self._timing = timing
         self._aligner = build_sync(loop.robot)
         self._observer = Observer(loop.robot, policy.config.observation_steps, policy.config.replan_s)
+        self._seam = Seam(timing.seam, loop.robot.dof, loop.robot.action_period_s, loop.robot.control_period_s)
         self._flight: deque[tuple[int, ActionChunk]] = deque()
-        self._period_ns = nanoseconds(policy.config.replan_s)
+        self._latest: Observation | None = None
+        self._free_ns = loop.start_ns
+        self._due_ns = loop.start_ns
+        self._arms = np.array([not joint.gripper for joint in loop.robot.joints])
         self.gates: list[GateReport] = []
+        self.seam_jumps: list[float] = []
         loop.on_state, loop.on_frame, loop.wants_frame = self._on_state, self._on_frame, self._wants_frame
 
     def tick(self) -> None:
-        """Infer what is due and deliver the chunks whose latency has passed."""
+        """Take what the sensors said, infer if it is time, and deliver the chunks whose delay has passed."""
+        now = self._loop.now_ns
         for aligned in self._aligner.pop():
-            observation = self._observer.push(aligned)
-            if observation is not None:
-                chunk, gate = self._policy.infer(observation, self._seed)
-                self.gates.append(gate)
-                self._flight.append((observation.stamp_ns + nanoseconds(LATENCY_S), chunk))
-        while self._flight and self._flight[0][0] <= self._loop.now_ns:
-            self._loop.command.on_chunk(self._flight.popleft()[1], self._loop.now_ns)
+            observation = self._observer.observe(aligned)
+            self._latest = self._latest if observation is None else observation
+        self._deliver(now)
+        if self._latest is not None and now >= self._free_ns and self._observer.due(self._latest):
+            self._infer(self._latest, now)
+            self._deliver(now)
+
+    def _infer(self, observation: Observation, now: int) -> None:
+        committed = self._seam.committed(observation.stamp_ns)
+        chunk, gate = self._policy.infer(observation, self._seed, committed)
+        self.gates.append(gate)
+        arrival = now + nanoseconds(self._timing.delay_s)
+        if self._timing.synchronous:
+            part = chunk.position[:_EXECUTED_STEPS]
+            chunk = replace(chunk, stamp_ns=arrival, position=part)
+            self._free_ns = arrival + nanoseconds(len(part) * chunk.period_s)
+        else:
+            chunk = self._seam.join(chunk, committed)
+            self._free_ns = arrival
+        self._due_ns = max(self._free_ns, observation.stamp_ns + nanoseconds(self._policy.config.replan_s))
+        self._flight.append((arrival, chunk))
+
+    def _deliver(self, now: int) -> None:
+        if not self._flight or self._flight[0][0] > now:
+            return
+        chunk = self._flight.popleft()[1]
+        if self._loop.command.on_chunk(chunk, now) is None:
+            self._seam.follows(chunk.stamp_ns, now)
+            jump = self._loop.command.seam
+            if jump is not None:
+                self.seam_jumps.append(float(jump[self._arms].max()))
 
     def _wants_frame(self, camera: str, now_ns: int) -> bool:
-        """Draw only what the policy will look at: its window before each replanning instant."""
-        window = (self._policy.config.observation_steps - 1) * nanoseconds(self._loop.robot.action_period_s)
-        until = -(now_ns - self._loop.start_ns) % self._period_ns
-        return until <= window or self._loop.tick == 0
+        """Draw only what the policy may look at: its window before the instant at which it is next free."""
+        robot = self._loop.robot
+        window = (self._policy.config.observation_steps - 1) * nanoseconds(robot.action_period_s)
+        newest = nanoseconds(1 / robot.camera(camera).rate_hz)
+        return now_ns + window + newest > self._due_ns
 
     def _on_state(self, arm: str, sample: JointSample) -> None:
         names = [joint.name for joint in self._loop.robot.arm(arm).joints]
@@ -86,6 +150,7 @@ def rollout(
     seed: int,
     film_s: float = 0.0,
     other: World | None = None,
+    timing: Timing | None = None,
 ) -> EpisodeResult:
     """Run the episode of `seed` to success or the end of its budget.
 
@@ -96,22 +161,29 @@ def rollout(
         seed: of the world, and of the policy's noise.
         film_s: spacing of the overview images kept in the result [s]; 0 keeps none.
         other: a world of another layout, whose images the policy sees instead (a control).
+        timing: delay of inference and seam between chunks; by default the deployed ones.
     """
     world.reset(seed)
     loop = Lockstep(world, robot)
-    driver = PolicyDriver(loop, policy, seed, other)
+    driver = PolicyDriver(loop, policy, seed, timing or Timing(), other)
     result = EpisodeResult(world.task.name, seed)
+    accelerations = []
     loop.start(Mode.POLICY)
     for tick in range(round(world.task.config.budget_s / robot.control_period_s)):
         if film_s and tick % round(film_s / robot.control_period_s) == 0:
             result.film.append((world.time_s, np.array(world.render(robot.cameras[0].name))))
         driver.tick()
-        loop.advance()
+        accelerations.append(loop.advance().acceleration)
+        waits = loop.output is not None and loop.output.verdict.severity >= Severity.HOLD
+        result.pause_s += robot.control_period_s * (waits and loop.command.heard)
         if loop.command.mode is Mode.FAULT:
             result.fault = loop.command.verdict.reason
             break
         if world.succeeded():
             result.success = True
             break
-    result.time_s, result.gates = world.time_s, driver.gates
+    arms = np.array([not joint.gripper for joint in robot.joints])
+    jerk = np.diff(np.array(accelerations)[:, arms], axis=0) / robot.control_period_s
+    result.jerk = float(np.sqrt(np.mean(jerk**2))) if len(jerk) else 0.0
+    result.time_s, result.gates, result.seam_jumps = world.time_s, driver.gates, driver.seam_jumps
     return result
