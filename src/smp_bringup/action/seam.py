@@ -69,8 +69,8 @@ class Seam:
         if self.kind not in CONDITIONED or not self._sent:
             return None
         plan = _plan(self._sent[-1], self._dof)
-        # One knot beyond the delay: between two knots the setpoint depends on both.
-        count = ceil((self.delay_s + self._margin_s) / self._period_s) + 1
+        # Two knots beyond the delay: between two knots the setpoint is a cubic through four.
+        count = ceil((self.delay_s + self._margin_s) / self._period_s) + 2
         rows = []
         for k in range(count):
             sample = plan.sample(stamp_ns + nanoseconds(k * self._period_s))

@@ -57,8 +57,13 @@ def image_key(camera: str) -> str:
     return f"image_{camera}"
 
 
-def policy_inputs(observation: Observation, config: PolicyConfig, normalizer: Normalizer) -> dict[str, np.ndarray]:
-    """Return what an encoder takes: "state" (To, J) normalised, "image_NAME" (To, h, w, 3), "objects" (To, D).
+def policy_inputs(
+    observation: Observation, config: PolicyConfig, normalizer: Normalizer, prefix: FloatArray | None = None
+) -> dict[str, np.ndarray]:
+    """Return what an encoder takes, by name.
+
+    "state" (To, J) normalised, "image_NAME" (To, h, w, 3), "objects" (To, D), and "prefix" (P, J + 1): the committed
+    actions, normalised, each followed by a one; zeros after the last.
 
     Raises:
         ModelError: a policy of the state track was given no object poses.
@@ -69,7 +74,18 @@ def policy_inputs(observation: Observation, config: PolicyConfig, normalizer: No
         if observation.objects is None:
             raise ModelError("this policy sees object poses (track: state), which only the simulator knows")
         inputs["objects"] = observation.objects.astype(np.float32)
+    if config.prefix_steps:
+        told = np.zeros((config.prefix_steps, len(normalizer.center) + 1), np.float32)
+        if prefix is not None:
+            rows = normalizer.normalise(prefix[: config.prefix_steps])
+            told[: len(rows), :-1], told[: len(rows), -1] = rows, 1.0
+        inputs["prefix"] = told
     return inputs
+
+
+def inpainted(prefix: FloatArray | None, config: PolicyConfig) -> FloatArray | None:
+    """Return the committed actions (d, J) that the sampler must be held to: none where the encoder sees them."""
+    return None if prefix is None or config.prefix_steps else prefix[: config.horizon]
 
 
 class Stopwatch:

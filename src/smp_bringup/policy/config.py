@@ -80,6 +80,9 @@ class PolicyConfig:
     """T, actions per chunk."""
     replan_s: float = field(default=0.16, metadata=spec(gt=0, le=10, unit="s"))
     """A new chunk is computed so long after the last one."""
+    prefix_steps: int = field(default=0, metadata=spec(ge=0, le=64))
+    """Committed actions that the encoder sees, with delays drawn at random in training (arXiv 2512.05964), so that a
+    chunk continues what is executed while it is computed. 0: none; such a policy inpaints them instead."""
     diffusion_steps: int = field(default=50, metadata=spec(ge=1, le=1000))
     denoise_steps: int = field(default=5, metadata=spec(ge=1, le=1000))
     """Sampler steps at deployment."""
@@ -118,6 +121,8 @@ class PolicyConfig:
             raise ConfigError("cameras must name at least one camera")
         if self.track == "state" and self.cameras:
             raise ConfigError("a policy of the state track has no cameras")
+        if self.prefix_steps >= self.horizon:
+            raise ConfigError(f"prefix_steps {self.prefix_steps} must be below the horizon {self.horizon}")
         if self.denoise_steps > self.diffusion_steps:
             raise ConfigError(
                 f"denoise_steps {self.denoise_steps} must not exceed diffusion_steps {self.diffusion_steps}"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from smp_bringup.observation.normalizer import Normalizer
-from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, Stopwatch, policy_inputs
+from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, Stopwatch, inpainted, policy_inputs
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.denoise import sample
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
@@ -20,7 +20,7 @@ class DibmPolicy(AbstractPolicy):
     ) -> tuple[ActionChunk, GateReport]:
         """Return the chunk of the most responsible expert, and the responsibilities."""
         watch, config = Stopwatch(), self.config
-        coded = self._engine.encode(policy_inputs(observation, config, self._normalizer))
+        coded = self._engine.encode(policy_inputs(observation, config, self._normalizer, prefix))
         weight = coded["gate"]
         expert = int(np.argmax(weight))
         mask = np.zeros(config.experts)
@@ -32,7 +32,8 @@ class DibmPolicy(AbstractPolicy):
 
         rng = np.random.default_rng(seed)
         noise = rng.normal(size=(config.horizon, len(self._normalizer.center))) * config.noise
-        known = None if prefix is None else self._normalizer.normalise(prefix[: config.horizon])
+        held = inpainted(prefix, config)
+        known = None if held is None else self._normalizer.normalise(held)
         action = sample(predict, noise, config, rng, known)
         watch.lap("denoise")
         position = self._normalizer.denormalise(action)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from smp_bringup.observation.normalizer import Normalizer
-from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, Stopwatch, policy_inputs
+from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, Stopwatch, inpainted, policy_inputs
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.denoise import sample
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
@@ -20,7 +20,7 @@ class DiffusionPolicy(AbstractPolicy):
     ) -> tuple[ActionChunk, GateReport]:
         """Return the chunk, and which experts of the mixture were weighed in."""
         watch, config = Stopwatch(), self.config
-        coded = self._engine.encode(policy_inputs(observation, config, self._normalizer))
+        coded = self._engine.encode(policy_inputs(observation, config, self._normalizer, prefix))
         weight = coded.get("gate", np.ones(1))
         watch.lap("encode")
 
@@ -29,7 +29,8 @@ class DiffusionPolicy(AbstractPolicy):
 
         rng = np.random.default_rng(seed)
         noise = rng.normal(size=(config.horizon, len(self._normalizer.center))) * config.noise
-        known = None if prefix is None else self._normalizer.normalise(prefix[: config.horizon])
+        held = inpainted(prefix, config)
+        known = None if held is None else self._normalizer.normalise(held)
         action = sample(predict, noise, config, rng, known)
         watch.lap("denoise")
         position = self._normalizer.denormalise(action)

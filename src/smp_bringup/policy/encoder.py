@@ -57,14 +57,17 @@ class Encoder(nn.Module):
         self.object_scale: Tensor
         self.register_buffer("object_scale", torch.ones(objects))
         width = config.encoder.feature
+        self.prefix_steps = config.prefix_steps
         inputs = config.observation_steps * (dof + objects + len(config.cameras) * size)
+        inputs += config.prefix_steps * (dof + 1)
         self.trunk = nn.Sequential(nn.Linear(inputs, width), nn.GELU(), nn.Linear(width, width), nn.GELU())
 
     def forward(self, inputs: Mapping[str, Tensor], shifts: Mapping[str, Tensor] | None = None) -> Tensor:
         """Return s (B, F).
 
         Args:
-            inputs: "state" (B, To, J), normalised; "image_NAME" (B, To, h, w, 3), 0 to 255; "objects" (B, To, D).
+            inputs: "state" (B, To, J), normalised; "image_NAME" (B, To, h, w, 3), 0 to 255; "objects" (B, To, D);
+                "prefix" (B, P, J + 1).
             shifts: per camera (B, 2), how far its images were moved by augmentation in units of
                 keypoints (x, y); taken off again, so that geometry stays absolute.
         """
@@ -72,6 +75,8 @@ class Encoder(nn.Module):
         parts = [inputs["state"].flatten(1)]
         if self.objects:
             parts.append(((inputs["objects"] - self.object_center) * self.object_scale).flatten(1))
+        if self.prefix_steps:
+            parts.append(inputs["prefix"].flatten(1))
         for name in self.cameras:
             flat = inputs[image_key(name)].flatten(0, 1).permute(0, 3, 1, 2)
             points = self.eyes[name](flat.float() / 127.5 - 1.0).float()

@@ -95,6 +95,8 @@ def _random_inputs(network: AbstractNetwork, robot: Robot, rng: np.random.Genera
     inputs["state"] = (rng.normal(size=(steps, robot.dof)) * 0.3).astype(np.float32)
     if config.track == "state":
         inputs["objects"] = (rng.normal(size=(steps, network.encoder.objects)) * 0.3).astype(np.float32)
+    if config.prefix_steps:
+        inputs["prefix"] = (rng.normal(size=(config.prefix_steps, robot.dof + 1)) * 0.3).astype(np.float32)
     return inputs
 
 

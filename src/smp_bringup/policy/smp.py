@@ -3,7 +3,7 @@
 import numpy as np
 
 from smp_bringup.observation.normalizer import Normalizer
-from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, Stopwatch, policy_inputs
+from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, Stopwatch, inpainted, policy_inputs
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.denoise import sample
 from smp_bringup.policy.select import mass, select
@@ -24,16 +24,16 @@ class SmpPolicy(AbstractPolicy):
     ) -> tuple[ActionChunk, GateReport]:
         """Return the chunk and the gate; only experts in `GateReport.active` were run."""
         watch = Stopwatch()
-        coded = self._engine.encode(policy_inputs(observation, self.config, self._normalizer))
+        coded = self._engine.encode(policy_inputs(observation, self.config, self._normalizer, prefix))
         weight = coded["gate"]
         share = mass(weight, self.config.gate.mass)
         active = select(share, self.config.gate)
         watch.lap("encode")
         gain = coded["scale"] * (weight if self.config.coefficients == "literal" else 1.0)
         known = None
-        if prefix is not None:  # the committed actions as coefficients: what the experts would have predicted
-            rows = prefix[: self.config.horizon]
-            residual = self._normalizer.normalise(rows) - coded["reference"][: len(rows)]
+        held = inpainted(prefix, self.config)
+        if held is not None:  # the committed actions as coefficients: what the experts would have predicted
+            residual = self._normalizer.normalise(held) - coded["reference"][: len(held)]
             known = residual @ coded["basis"] / np.maximum(gain, _LEAST_GAIN)
         z, calls = self._denoise(coded, active, seed, known)
         watch.lap("denoise")

@@ -41,6 +41,9 @@ class Batches:
             inputs[image_key(name)], shifts[name] = self._images(self._data.images[name], windows, rng)
         if self._config.track == "state":
             inputs["objects"] = torch.from_numpy(self._data.objects[windows])
+        if self._config.prefix_steps:
+            told = rng.integers(0, self._config.prefix_steps + 1, 2 * pairs)
+            inputs["prefix"] = torch.from_numpy(self._prefix(frames, told))
         columns = max(self._action.shape[2], self._config.experts)
         noise = rng.standard_normal((2 * pairs, self._config.horizon, columns), dtype=np.float32)
         return Batch(
@@ -60,7 +63,16 @@ class Batches:
                 inputs[image_key(name)] = torch.from_numpy(self._data.images[name][windows])
             if self._config.track == "state":
                 inputs["objects"] = torch.from_numpy(self._data.objects[windows])
+            if self._config.prefix_steps:
+                frames = self._frames[first : first + batch]
+                inputs["prefix"] = torch.from_numpy(self._prefix(frames, np.zeros(len(frames), np.int64)))
             yield inputs
+
+    def _prefix(self, frames: np.ndarray, told: np.ndarray) -> np.ndarray:
+        """Return the first `told` actions of each frame (B, P, J + 1), each followed by a one; zeros after them."""
+        steps = self._config.prefix_steps
+        known = (np.arange(steps) < told[:, None])[..., None].astype(np.float32)
+        return np.concatenate([self._action[frames][:, :steps] * known, known], axis=2)
 
     def _images(self, store: ImageArray, windows: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Return images (2B, To, h, w, 3) moved by up to a few pixels, and by how much in keypoint units."""
