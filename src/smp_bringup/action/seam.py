@@ -17,6 +17,7 @@ from smp_bringup.action.chunk_buffer import ChunkBuffer
 from smp_bringup.types import ActionChunk, FloatArray, nanoseconds
 
 SEAMS = ("latest", "blend", "inpaint", "prefix")
+DEFAULT_SEAM = "inpaint"
 CONDITIONED = ("inpaint", "prefix")
 """Seams whose policy is told what is committed."""
 _DELAYS = 8

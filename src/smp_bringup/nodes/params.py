@@ -12,6 +12,7 @@ from rclpy.exceptions import InvalidParameterTypeException, ParameterUninitializ
 from rclpy.node import Node
 
 from smp_bringup import config
+from smp_bringup.action.seam import DEFAULT_SEAM, SEAMS
 from smp_bringup.config import bounds_text, spec
 from smp_bringup.errors import ConfigError, nearest
 
@@ -47,6 +48,23 @@ class PolicyParams:
     model: str = field(default="smp_aloha", metadata=spec(help="shipped model, or a path to a checkpoint folder"))
     device: str = field(default="cpu", metadata=spec(choices=("cpu", "cuda"), help="where inference runs"))
     seed: int = field(default=0, metadata=spec(ge=0, help="of the initial noise of every chunk"))
+    seam: str = field(
+        default=DEFAULT_SEAM, metadata=spec(choices=SEAMS, help="how a new chunk joins the one in execution")
+    )
+    deadline_s: float = field(
+        default=0.0,
+        metadata=spec(
+            ge=0, le=10, unit="s",
+            help="an inference that takes longer makes the next one cheaper; 0: the policy's replanning period",
+        ),
+    )  # fmt: skip
+    hung_s: float = field(
+        default=5.0,
+        metadata=spec(gt=0, le=600, unit="s", help="an inference that takes longer hangs: the process ends"),
+    )
+    allow_cpu_fallback: bool = field(
+        default=False, metadata=spec(help="whether the CPU may stand in for a GPU that is missing or lost")
+    )
 
 
 @dataclass(frozen=True)

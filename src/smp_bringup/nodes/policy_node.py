@@ -1,27 +1,39 @@
 """Observations in, action chunks and gate reports out; inference runs beside the executor."""
 
+import os
 import threading
+import time
 from functools import partial
-from time import perf_counter
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup import wire
+from smp_bringup.action.seam import Seam
+from smp_bringup.bench.stats import percentiles
+from smp_bringup.errors import ConfigError, InstallError, one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, now_ns, run_node
+from smp_bringup.nodes.base import Health, now_ns, run_node, steady_ns
+from smp_bringup.nodes.guard import Guard
+from smp_bringup.nodes.inference import Inference
 from smp_bringup.nodes.mailbox import Mailbox
-from smp_bringup.nodes.messages import chunk_msg, gate_msg
+from smp_bringup.nodes.messages import chunk_msg, gate_msg, status_values
 from smp_bringup.nodes.params import PolicyParams, declare
 from smp_bringup.observation.assembler import Assembler
 from smp_bringup.observation.observer import Observer
 from smp_bringup.pipeline import build_policy
+from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.robot import Robot, load_robot
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import AlignedSet, Observation
+
+_HUNG_EXIT = 70
+"""Exit code of a node whose inference hangs: the launcher starts it again."""
 
 
 class PolicyNode(Node):
@@ -29,31 +41,56 @@ class PolicyNode(Node):
 
     def __init__(self) -> None:
         super().__init__("policy")
-        params = declare(self, PolicyParams)
-        self._robot, self._seed = load_robot(params.robot), params.seed
-        self._policy = build_policy(find_model(params.model), self._robot, params.device)
-        self._policy.infer(_blank(self._robot, self._policy.config.observation_steps), self._seed)  # warm-up
-        config = self._policy.config
+        params = self._params = declare(self, PolicyParams)
+        self._robot = load_robot(params.robot)
+        policy = self._load(params.device)
+        config = policy.config
+        if params.seam == "prefix" and not config.prefix_steps:
+            raise ConfigError(
+                f"seam prefix needs a policy trained with prefix_steps, '{params.model}' was not; use seam inpaint"
+            )
+        seam = Seam(params.seam, self._robot.dof, self._robot.action_period_s, self._robot.control_period_s)
+        self._inference = Inference(policy, seam, params.deadline_s or config.replan_s, params.seed)
         self._assembler = Assembler(config.cameras)
         self._observer = Observer(self._robot, config.observation_steps, config.replan_s)
-        self._mailbox: Mailbox[Observation] = Mailbox()
+        self._mailbox: Mailbox[tuple[Observation, int]] = Mailbox()
+        self._busy_since_ns: int | None = None
+        self._gpu_lost = ""
+        self._errors, self._queue_ms, self._latency_ms = 0, [], []  # type: ignore[var-annotated]
         self._chunks = self.create_publisher(JointTrajectory, "/policy/chunk", qos.LATEST)
         self._gates = self.create_publisher(JointState, "/policy/gate", qos.OBSERVATION)
+        self._guard = Guard(self)
         for name in config.cameras:
-            callback = partial(self._on_image, name)
+            callback = self._guard(name, partial(self._on_image, name))
             self.create_subscription(Image, f"/observation/{name}", callback, qos.OBSERVATION)
-        self.create_subscription(JointState, "/observation/joint_states", self._on_joints, qos.OBSERVATION)
-        self._made, self._overruns, self._last_ms = 0, 0, 0.0
+        on_joints = self._guard("joint_states", self._on_joints)
+        self.create_subscription(JointState, "/observation/joint_states", on_joints, qos.OBSERVATION)
+        on_state = self._guard("command_state", self._on_command_state)
+        self.create_subscription(DiagnosticArray, "/command/state", on_state, qos.STATE)
         self._health = Health(self, self._report)
+        self.create_timer(0.1, self._watch_worker, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._worker = threading.Thread(target=self._work, name="inference", daemon=True)
         self._worker.start()
-        self.get_logger().info(f"{config.kind} ready, {config.experts} experts")
+        self.get_logger().info(f"{config.kind} ready, {config.experts} experts, seam {params.seam}")
 
     def destroy_node(self) -> None:
         """Stop the worker, then the node."""
         self._mailbox.close()
         self._worker.join(timeout=2.0)
         super().destroy_node()
+
+    def _load(self, device: str) -> AbstractPolicy:
+        """Return the policy, warmed up; on the CPU instead of a missing GPU only if that is allowed."""
+        folder = find_model(self._params.model)
+        try:
+            policy = build_policy(folder, self._robot, device)
+        except InstallError as error:
+            if device == "cpu" or not self._params.allow_cpu_fallback:
+                raise
+            policy = build_policy(folder, self._robot, "cpu")
+            self.get_logger().warning(f"{one_line(error)}: on the CPU, {_time_ms(policy, self._robot):.0f} ms a chunk")
+        _time_ms(policy, self._robot)
+        return policy
 
     def _on_image(self, camera: str, message: Image) -> None:
         try:
@@ -71,34 +108,88 @@ class PolicyNode(Node):
             return
         self._take(self._assembler.push_joints(sample))
 
+    def _on_command_state(self, message: DiagnosticArray) -> None:
+        """Learn which chunk is followed, and since when: the delay that seams are made for is measured here."""
+        followed = int(status_values(message).get("chunk_stamp_ns", "0"))
+        self._inference.followed.append((followed or None, wire.stamp_ns(message.header.stamp)))
+
     def _take(self, aligned: AlignedSet | None) -> None:
-        observation = None if aligned is None else self._observer.push(aligned)
+        observation = None if aligned is None else self._observer.observe(aligned)
         if observation is not None:
-            self._overruns += self._mailbox.put(observation)
+            self._mailbox.put((observation, steady_ns()))
 
     def _work(self) -> None:
-        while (observation := self._mailbox.take()) is not None:
-            start = perf_counter()
-            chunk, gate = self._policy.infer(observation, self._seed)
-            self._last_ms = (perf_counter() - start) * 1e3
-            if not np.isfinite(chunk.position).all():
-                self.get_logger().error("the policy gave a chunk that is not finite; dropped")
+        while (item := self._mailbox.take()) is not None:
+            observation, since_ns = item
+            if self._gpu_lost or not self._observer.due(observation):
                 continue
-            self._chunks.publish(chunk_msg(chunk, self._robot.joint_names))
-            self._gates.publish(gate_msg(gate, (now_ns(self) - chunk.stamp_ns) / 1e6))
-            self._made += 1
+            self._busy_since_ns = steady_ns()
+            self._queue_ms.append((self._busy_since_ns - since_ns) / 1e6)
+            try:
+                self._infer(observation)
+            except Exception as error:  # no chunk: the one in execution goes on to its end
+                self._failed(error)
+            self._busy_since_ns = None
+
+    def _infer(self, observation: Observation) -> None:
+        result = self._inference.run(observation)
+        if result.chunk is None:
+            self.get_logger().error(result.cause, throttle_duration_sec=1.0)
+            return
+        self._chunks.publish(chunk_msg(result.chunk, self._robot.joint_names))
+        latency_ms = (now_ns(self) - observation.stamp_ns) / 1e6
+        self._latency_ms.append(latency_ms)
+        if result.gate is not None:
+            self._gates.publish(gate_msg(result.gate, latency_ms))
+
+    def _failed(self, error: Exception) -> None:
+        """Count an inference that raised; one that a GPU lost is tried once on the CPU, if that is allowed and fits."""
+        self._errors += 1
+        self.get_logger().error(f"inference failed: {one_line(repr(error))}", throttle_duration_sec=1.0)
+        if self._params.device == "cpu":
+            return
+        self._gpu_lost = "gpu_lost"
+        if not self._params.allow_cpu_fallback:
+            return
+        policy = build_policy(find_model(self._params.model), self._robot, "cpu")
+        took_ms = max(_time_ms(policy, self._robot) for _ in range(3))
+        fits = took_ms / 1e3 <= policy.config.replan_s
+        self.get_logger().error(f"gpu_lost: {took_ms:.0f} ms a chunk on the CPU, {'used' if fits else 'too slow'}")
+        if fits:
+            self._inference.replace(policy)
+            self._gpu_lost = ""
+
+    def _watch_worker(self) -> None:
+        """End the process when an inference hangs: it cannot be interrupted, but the launcher starts it again."""
+        since_ns = self._busy_since_ns
+        if since_ns is not None and (steady_ns() - since_ns) / 1e9 > self._params.hung_s:
+            self.get_logger().fatal(f"inference hangs for more than {self._params.hung_s:g} s: ending")
+            os._exit(_HUNG_EXIT)
 
     def _report(self) -> dict[str, object]:
+        queue, self._queue_ms = self._queue_ms, []
+        latency, self._latency_ms = self._latency_ms, []
+        warning = self._gpu_lost or self._inference.warning
         return {
-            "chunks": self._made,
-            "overruns": self._overruns,
-            "inference_ms": round(self._last_ms, 3),
+            **({"warning": warning} if warning else {}),
+            **self._inference.values(),
+            **{f"queue_age_ms/{key}": value for key, value in percentiles(queue).items()},
+            **{f"stamp_to_chunk_ms/{key}": value for key, value in percentiles(latency).items()},
+            "inference_errors": self._errors,
             "incomplete_observations": self._assembler.incomplete,
+            **self._guard.counters,
         }
 
 
+def _time_ms(policy: AbstractPolicy, robot: Robot) -> float:
+    """Return how long one inference takes [ms]; the first loads every code path."""
+    start = time.perf_counter()
+    policy.infer(_blank(robot, policy.config.observation_steps), 0)
+    return (time.perf_counter() - start) * 1e3
+
+
 def _blank(robot: Robot, steps: int) -> Observation:
-    """Return a black observation at home, to load every code path before the first real one."""
+    """Return a black observation at home."""
     images = {c.name: np.zeros((steps, c.observation_height, c.observation_width, 3), np.uint8) for c in robot.cameras}
     home = np.tile(robot.joint_array("home"), (steps, 1))
     return Observation(1, images, home, np.zeros_like(home))

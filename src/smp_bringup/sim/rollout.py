@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from smp_bringup.action.seam import Seam
+from smp_bringup.action.seam import DEFAULT_SEAM, Seam
 from smp_bringup.observation.observer import Observer
 from smp_bringup.pipeline import build_sync
 from smp_bringup.policy.base import AbstractPolicy
@@ -26,7 +26,6 @@ from smp_bringup.types import (
 
 LATENCY_S = 0.06
 """A chunk takes effect so long after its observation, unless another delay is asked for."""
-DEFAULT_SEAM = "inpaint"
 _EXECUTED_STEPS = 8
 """Actions that are executed between two inferences when the arms wait for inference."""
 

@@ -1,0 +1,23 @@
+"""A policy that gives up some quality for time: the fallback when inference misses its deadline."""
+
+import copy
+from dataclasses import replace
+
+from smp_bringup.policy.base import AbstractPolicy
+
+
+def fewer_steps(policy: AbstractPolicy) -> AbstractPolicy:
+    """Return the policy with half the sampler's steps (at least two, where it has so many), on the same engine."""
+    steps = policy.config.denoise_steps
+    return _with(policy, denoise_steps=max(min(2, steps), steps // 2))
+
+
+def fewer_experts(policy: AbstractPolicy) -> AbstractPolicy:
+    """Return the policy with only its heaviest expert, on the same engine."""
+    return _with(policy, gate=replace(policy.config.gate, top_k=1))
+
+
+def _with(policy: AbstractPolicy, **changes: object) -> AbstractPolicy:
+    reduced = copy.copy(policy)
+    reduced.config = replace(policy.config, **changes)  # type: ignore[arg-type]
+    return reduced

@@ -1,0 +1,67 @@
+"""The deadline on given durations: what is given up, what comes back, and what is counted (F25)."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from smp_bringup.action.deadline import Deadline
+from smp_bringup.policy.checkpoint import load_policy
+from smp_bringup.policy.reduced import fewer_experts, fewer_steps
+from smp_bringup.types import Observation
+
+
+def test_each_miss_gives_up_more_and_the_last_holds():
+    deadline = Deadline(0.1)
+    sent = []
+    for _ in range(5):
+        level = deadline.level
+        sent.append((level, deadline.took(0.2)))
+    assert sent == [("full", True), ("fewer_steps", True), ("fewer_experts", True), ("hold", False), ("hold", False)]
+    assert deadline.counters == {"misses": 5, "fewer_steps": 1, "fewer_experts": 1, "hold": 2}
+
+
+def test_one_in_time_is_sent_even_at_the_last_level():
+    deadline = Deadline(0.1)
+    for _ in range(4):
+        deadline.took(0.2)
+    assert deadline.took(0.09)
+    assert deadline.level == "hold"
+
+
+def test_twenty_with_time_to_spare_bring_a_level_back():
+    deadline = Deadline(0.1)
+    deadline.took(0.2)
+    for _ in range(19):
+        deadline.took(0.04)
+    deadline.took(0.08)
+    assert deadline.level == "fewer_steps"
+    for _ in range(20):
+        deadline.took(0.04)
+    assert deadline.level == "full"
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_duration_that_is_no_number_is_a_miss(bad):
+    deadline = Deadline(0.1)
+    deadline.took(bad)
+    assert deadline.counters["misses"] == 1
+
+
+@pytest.mark.parametrize("kind", ["smp", "dibm", "diffusion", "sparse"])
+def test_reduced_policies_call_fewer_denoisers_and_leave_the_full_one_alone(kind, checkpoints, robot, rng):
+    policy = load_policy(checkpoints[kind][0], robot)
+    policy.config = replace(policy.config, gate=replace(policy.config.gate, coverage=1.0))
+    images = {
+        c.name: rng.integers(0, 256, (1, c.observation_height, c.observation_width, 3), dtype=np.uint8)
+        for c in robot.cameras
+    }
+    observation = Observation(1, images, robot.joint_array("home")[None], np.zeros((1, robot.dof)))
+    before, full = policy.infer(observation, 3)
+    _, lean = fewer_steps(policy).infer(observation, 3)
+    _, least = fewer_experts(fewer_steps(policy)).infer(observation, 3)
+    assert lean.denoiser_calls.sum() < full.denoiser_calls.sum()
+    assert least.denoiser_calls.sum() <= lean.denoiser_calls.sum()
+    if kind == "smp":
+        assert least.denoiser_calls.sum() == 2
+    np.testing.assert_array_equal(policy.infer(observation, 3)[0].position, before.position)
