@@ -22,7 +22,8 @@ _FOREIGN = ("use_sim_time", "qos_overrides.", "start_type_description_service")
 """Parameters that rclpy itself understands."""
 
 
-def _robot() -> str:  # a dataclass field; typed as what it holds
+def robot_parameter() -> str:
+    """Return the field that names a robot (typed as what it holds)."""
     return field(default="aloha", metadata=spec(help="robot in config/robots, or a path to a YAML file"))
 
 
@@ -30,7 +31,7 @@ def _robot() -> str:  # a dataclass field; typed as what it holds
 class SyncParams:
     """Cameras and joints in, observations out."""
 
-    robot: str = _robot()
+    robot: str = robot_parameter()
     aligner: str = field(
         default="interpolating",
         metadata=spec(
@@ -44,7 +45,7 @@ class SyncParams:
 class PolicyParams:
     """Observations in, action chunks out."""
 
-    robot: str = _robot()
+    robot: str = robot_parameter()
     model: str = field(default="smp_aloha", metadata=spec(help="shipped model, or a path to a checkpoint folder"))
     device: str = field(default="cpu", metadata=spec(choices=("cpu", "cuda"), help="where inference runs"))
     seed: int = field(default=0, metadata=spec(ge=0, help="of the initial noise of every chunk"))
@@ -71,7 +72,7 @@ class PolicyParams:
 class CommandParams:
     """Chunks and teleoperation in, setpoints for both arms out."""
 
-    robot: str = _robot()
+    robot: str = robot_parameter()
     safety: str = field(default="default", metadata=spec(help="settings in config/safety, or a path to a YAML file"))
 
 
@@ -79,7 +80,7 @@ class CommandParams:
 class TeleopParams:
     """Leader arms in, one setpoint for both followers out."""
 
-    robot: str = _robot()
+    robot: str = robot_parameter()
     noise: float = field(
         default=0.0,
         metadata=spec(ge=0, le=0.1, unit="rad", help="tremor added to what the followers are told"),
@@ -91,7 +92,7 @@ class TeleopParams:
 class RecorderParams:
     """Every topic of an episode into a bag."""
 
-    robot: str = _robot()
+    robot: str = robot_parameter()
     out: str = field(default="data/demos", metadata=spec(help="folder of the bags"))
     task: str = field(
         default="unnamed",
@@ -105,7 +106,7 @@ class RecorderParams:
 class SimParams:
     """A simulated robot that publishes what its drivers would."""
 
-    robot: str = _robot()
+    robot: str = robot_parameter()
     task: str = field(default="transfer_cube", metadata=spec(help="task in config/tasks; taken at the next reset"))
     seed: int = field(default=0, metadata=spec(ge=0, help="of the layout; taken at the next reset"))
     operator: str = field(

@@ -55,7 +55,7 @@ class PolicyNode(Node):
         self._observer = Observer(self._robot, config.observation_steps, config.replan_s)
         self._mailbox: Mailbox[tuple[Observation, int]] = Mailbox()
         self._busy_since_ns: int | None = None
-        self._gpu_lost = ""
+        self._gpu_lost, self._observations = "", 0
         self._errors, self._queue_ms, self._latency_ms = 0, [], []  # type: ignore[var-annotated]
         self._chunks = self.create_publisher(JointTrajectory, "/policy/chunk", qos.LATEST)
         self._gates = self.create_publisher(JointState, "/policy/gate", qos.OBSERVATION)
@@ -114,6 +114,7 @@ class PolicyNode(Node):
         self._inference.followed.append((followed or None, wire.stamp_ns(message.header.stamp)))
 
     def _take(self, aligned: AlignedSet | None) -> None:
+        self._observations += aligned is not None
         observation = None if aligned is None else self._observer.observe(aligned)
         if observation is not None:
             self._mailbox.put((observation, steady_ns()))
@@ -175,6 +176,7 @@ class PolicyNode(Node):
             **self._inference.values(),
             **{f"queue_age_ms/{key}": value for key, value in percentiles(queue).items()},
             **{f"stamp_to_chunk_ms/{key}": value for key, value in percentiles(latency).items()},
+            "observations": self._observations,
             "inference_errors": self._errors,
             "incomplete_observations": self._assembler.incomplete,
             **self._guard.counters,

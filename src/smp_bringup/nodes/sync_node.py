@@ -1,5 +1,6 @@
 """Cameras and joint states in, observations with one stamp out."""
 
+from collections import Counter
 from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -44,6 +45,7 @@ class SyncNode(Node):
         self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in self._robot.arms}
         self._report = watch.StreamReport(watch.Health.OK)
         self._checks, self._withheld = 0, 0
+        self._received: Counter[str] = Counter()
         self._skew_ms: dict[str, float] = {}
         self._age_ms: dict[str, list[float]] = {}
         self._images = {
@@ -57,7 +59,7 @@ class SyncNode(Node):
             self.create_subscription(Image, camera.topic, callback, qos.SENSOR)
         for arm in self._robot.arms:
             callback = self._guard(arm.name, partial(self._on_joints, arm))
-            self.create_subscription(JointState, arm.state_topic, callback, qos.SENSOR)
+            self.create_subscription(JointState, arm.state_topic, callback, qos.JOINTS)
         self._health = Health(self, self._diagnose)
         self.create_timer(_CHECK_PERIOD_S, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -69,6 +71,7 @@ class SyncNode(Node):
         return build_sync(self._robot)
 
     def _on_image(self, camera: Camera, message: Image) -> None:
+        self._received[camera.name] += 1
         try:
             frame = wire.frame(message, (camera.height, camera.width))
         except Refusal as refusal:
@@ -83,6 +86,7 @@ class SyncNode(Node):
         self._publish()
 
     def _on_joints(self, arm: Arm, message: JointState) -> None:
+        self._received[arm.name] += 1
         try:
             stamp = wire.stamp_ns(message.header.stamp)
         except Refusal as refusal:
@@ -120,7 +124,7 @@ class SyncNode(Node):
         changed = (report.health, report.cause) != (self._report.health, self._report.cause)
         self._report, self._checks = report, self._checks + 1
         if changed and report.reason:
-            self.get_logger().error(report.reason)
+            self.get_logger().error(report.reason, throttle_duration_sec=1.0)
         if changed or self._checks % 5 == 0:
             values = {"valid": int(report.health < watch.Health.INVALID), "reason": report.reason}
             level = _LEVELS[report.health]
@@ -144,7 +148,8 @@ class SyncNode(Node):
         skew = {f"skew_ms/{name}": round(ms, 3) for name, ms in self._skew_ms.items()}
         self._skew_ms, self._age_ms = {}, {}
         warning = {"warning": self._report.reason} if self._report.reason else {}
-        counters = {"withheld": self._withheld, **self._aligner.counters, **self._guard.counters}
+        received = {f"received/{name}": count for name, count in self._received.items()}
+        counters = {**received, "withheld": self._withheld, **self._aligner.counters, **self._guard.counters}
         return {**warning, **rates, **ages, **skew, **counters}
 
 

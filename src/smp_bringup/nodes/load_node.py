@@ -1,0 +1,94 @@
+"""Drivers of a robot under load, for `smp bench graph`: noisy frames and obedient joints, from `/load/run` on."""
+
+from array import array
+from dataclasses import dataclass
+
+import numpy as np
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool
+
+from smp_bringup.nodes import qos
+from smp_bringup.nodes.base import Health, now_ns, run_node
+from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, command_position, joint_state_msg, time_msg
+from smp_bringup.nodes.params import declare, robot_parameter
+from smp_bringup.robot import Arm, Camera, load_robot
+
+_FRAMES = 8
+"""Different frames per camera, sent in turn: making noise for every one would be the load."""
+
+
+@dataclass(frozen=True)
+class LoadParams:
+    """Stand-ins for the drivers of a robot."""
+
+    robot: str = robot_parameter()
+
+
+class LoadNode(Node):
+    """Publishes what the robot file promises, at its rates."""
+
+    def __init__(self) -> None:
+        super().__init__("load")
+        self._robot = load_robot(declare(self, LoadParams).robot)
+        self._running = False
+        self.published: dict[str, int] = {}
+        rng, steady = np.random.default_rng(0), Clock(clock_type=ClockType.STEADY_TIME)
+        for camera in self._robot.cameras:
+            publisher = self.create_publisher(Image, camera.topic, qos.DRIVER)
+            size = camera.height * camera.width * 3
+            frames = [array("B", rng.integers(0, 256, size, dtype=np.uint8).tobytes()) for _ in range(_FRAMES)]
+            send = self._camera_sender(camera, publisher, frames)
+            self.create_timer(1 / camera.rate_hz, send, clock=steady)
+        for arm in self._robot.arms:
+            self._serve(arm, steady)
+        self.create_service(SetBool, "/load/run", self._on_run)
+        self._health = Health(self, lambda: {f"published/{name}": n for name, n in self.published.items()})
+
+    def _camera_sender(self, camera: Camera, publisher, frames):  # type: ignore[no-untyped-def]
+        def send() -> None:
+            if not self._running:
+                return
+            count = self.published.get(camera.name, 0)
+            header = Header(stamp=time_msg(now_ns(self)), frame_id=camera.name)
+            publisher.publish(
+                Image(
+                    header=header, height=camera.height, width=camera.width, encoding="rgb8",
+                    step=camera.width * 3, data=frames[count % _FRAMES],
+                )
+            )  # fmt: skip
+            self.published[camera.name] = count + 1
+
+        return send
+
+    def _serve(self, arm: Arm, steady: Clock) -> None:
+        names = tuple(joint.name for joint in arm.joints)
+        pose = [np.array([joint.home for joint in arm.joints])]
+        publisher = self.create_publisher(JointState, arm.state_topic, qos.DRIVER)
+
+        def obey(message: ArmCommand) -> None:
+            pose[0] = command_position(message, names)
+
+        def send() -> None:
+            if self._running:
+                publisher.publish(joint_state_msg(now_ns(self), names, pose[0], pose[0] * 0.0))
+                self.published[arm.name] = self.published.get(arm.name, 0) + 1
+
+        self.create_subscription(COMMAND_TYPES[arm.command_interface], arm.command_topic, obey, qos.LATEST)
+        self.create_timer(1 / self._robot.state_rate_hz, send, clock=steady)
+
+    def _on_run(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._running = request.data
+        response.success, response.message = True, "running" if request.data else "stopped"
+        return response
+
+
+def main() -> None:
+    """Run the node."""
+    run_node(LoadNode)
+
+
+if __name__ == "__main__":
+    main()
