@@ -180,7 +180,7 @@ def test_discard_removes_the_open_episode_or_the_last(tmp_path):
     recording.discard()
     assert list((tmp_path / "lift_tray").iterdir()) == []
     for refused in (recording.discard, recording.stop, lambda: recording.label(True)):
-        with pytest.raises(SmpError, match="not recording|nothing to discard"):
+        with pytest.raises(SmpError, match=r"not recording|nothing to discard"):
             refused()
 
 
@@ -280,5 +280,5 @@ def test_a_flipped_byte_costs_its_chunk_and_the_count_says_how_much(tmp_path):
 
 def test_settings_are_checked():
     assert load_recording("default").storage.flush_s <= 0.5
-    with pytest.raises(ConfigError, match="gap_s: warn 0.2 must come before reject 0.1"):
+    with pytest.raises(ConfigError, match=r"gap_s: warn 0.2 must come before reject 0.1"):
         replace(load_recording("default").quality, gap_s=(0.2, 0.1))
