@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def demo(
-    task: Annotated[str, typer.Option(help="Comma-separated tasks, or all.")] = "all",
+    task: Annotated[str, typer.Option(help="Comma-separated tasks, or all that the model was trained to do.")] = "all",
     episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the layouts; never met in training.")] = 0,
     model: Annotated[str, typer.Option(help="Shipped model, or a path to a checkpoint folder.")] = "smp_aloha",
@@ -31,8 +31,8 @@ def demo(
     from smp_bringup.policy.checkpoint import find_model
     from smp_bringup.robot import load_robot
 
-    names, body = task_names(task), load_robot(robot)
-    folder = find_model(model)
+    folder, body = find_model(model), load_robot(robot)
+    names = task_names(task, folder)
     replan_s = build_policy(folder, body).config.replan_s
     out.mkdir(parents=True, exist_ok=True)
     graph = build_graph(robot=robot, model=str(folder), sim=True, task=names[0], seed=seed)

@@ -10,7 +10,7 @@ from smp_bringup.cli.show import console, progress, task_names, write_json
 
 def evaluate(
     policy: Annotated[str, typer.Option(help="Shipped model, or a path to a checkpoint folder.")] = "smp_aloha",
-    tasks: Annotated[str, typer.Option(help="Comma-separated tasks, or all.")] = "all",
+    tasks: Annotated[str, typer.Option(help="Comma-separated tasks, or all that it was trained to do.")] = "all",
     episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the layouts; never met in training.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
@@ -25,7 +25,8 @@ def evaluate(
     from smp_bringup.policy.checkpoint import find_model
     from smp_bringup.robot import load_robot
 
-    names, folder = task_names(tasks), find_model(policy)
+    folder = find_model(policy)
+    names = task_names(tasks, folder)
     build_policy(folder, load_robot(robot))  # what is wrong with it is said here, once, before any process starts
     jobs = [Job(name, robot, folder, seed, i, swap_images) for name in names for i in range(episodes)]
     results = []

@@ -35,11 +35,20 @@ def progress(show: bool = True) -> Progress:
     )  # fmt: skip
 
 
-def task_names(wanted: str) -> list[str]:
-    """Return the tasks of a comma-separated list, or all of them; an unknown one raises UnknownNameError."""
+def task_names(wanted: str, model: Path | None = None) -> list[str]:
+    """Return the tasks of a comma-separated list; "all" are those that `model` was trained to do, or all there are.
+
+    Raises:
+        UnknownNameError: a task is not known.
+    """
     from smp_bringup.tasks import TASKS
 
-    names = list(TASKS) if wanted == "all" else [name.strip() for name in wanted.split(",")]
+    everything = list(TASKS)
+    if model is not None:
+        from smp_bringup.policy.checkpoint import trained_tasks
+
+        everything = trained_tasks(model) or everything
+    names = everything if wanted == "all" else [name.strip() for name in wanted.split(",")]
     for name in names:
         TASKS[name]  # raises for an unknown name
     return names

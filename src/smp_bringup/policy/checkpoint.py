@@ -48,6 +48,11 @@ def read_config(files: dict[str, bytes]) -> PolicyConfig:
     return config.build(PolicyConfig, config.parse_yaml(files[CONFIG].decode("utf-8"), CONFIG), CONFIG)
 
 
+def trained_tasks(folder: Path) -> list[str]:
+    """Return the tasks that a checkpoint was trained to do; none where it does not say."""
+    return [str(name) for name in _json(read_checked(folder), METRICS).get("tasks", [])]
+
+
 def read_normalizer(files: dict[str, bytes], dof: int) -> Normalizer:
     """Return the normaliser of a checkpoint's files for `dof` joints."""
     return Normalizer.from_dict(_json(files, NORMALIZER), dof)

@@ -39,6 +39,7 @@ class Episode:
     """(N, T, J): leader positions at stamp + k * period, the last held after the end."""
     foresight: FloatArray
     """(N, F, J): leader positions further ahead."""
+    task: str
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Dataset:
     """(E + 1,) first frame of each episode, and N."""
     skipped: tuple[str, ...]
     """Bags that are not in it, with the reason."""
+    tasks: tuple[str, ...]
+    """What the demonstrations show, sorted."""
 
     def windows(self, steps: int) -> np.ndarray:
         """Return frame indices (N, steps) of each frame's observation, oldest first, within its episode."""
@@ -96,7 +99,7 @@ def read_episode(folder: Path, robot: Robot, policy: PolicyConfig) -> Episode:
     base = stamps[0]  # interpolation in double precision needs small numbers
     target = np.stack([np.interp(at - base, stamps - base, column) for column in leader.T], axis=-1)
     action, foresight = np.split(target, [policy.horizon], axis=1)
-    return Episode(seen.images, seen.state, seen.objects, action, foresight)
+    return Episode(seen.images, seen.state, seen.objects, action, foresight, bag.episode.get("task", "unnamed"))
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,9 @@ def load_dataset(
     index = json.loads((target / "index.json").read_text())
     images = {c.name: np.load(target / f"{c.name}.npy", mmap_mode="r") for c in _cameras(robot, policy)}
     arrays = {name: np.load(target / f"{name}.npy") for name in _ARRAYS}
-    return Dataset(images, **arrays, starts=np.array(index["starts"]), skipped=tuple(index["skipped"]))
+    return Dataset(
+        images, **arrays, starts=np.array(index["starts"]), skipped=tuple(index["skipped"]), tasks=tuple(index["tasks"])
+    )
 
 
 def _signature(folder: Path) -> list[str]:
@@ -166,7 +171,7 @@ def _build(
     target.mkdir(parents=True)
     files = {c.name: (target / f"{c.name}.raw").open("wb") for c in _cameras(robot, policy)}
     arrays: dict[str, list[np.ndarray]] = {name: [] for name in _ARRAYS}
-    starts, skipped = [0], []
+    starts, skipped, tasks = [0], [], set()
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         jobs = pool.map(_read, [(folder, robot, policy) for folder in folders], chunksize=4)
         for done, result in enumerate(jobs, 1):
@@ -179,6 +184,7 @@ def _build(
             for name, parts in arrays.items():
                 parts.append(getattr(result, name).astype(np.float32))
             starts.append(starts[-1] + len(result.state))
+            tasks.add(result.task)
     for file in files.values():
         file.close()
     if len(starts) == 1:
@@ -190,7 +196,7 @@ def _build(
         raw.unlink()
     for name, parts in arrays.items():
         np.save(target / f"{name}.npy", np.concatenate(parts))
-    (target / "index.json").write_text(json.dumps({"starts": starts, "skipped": skipped}))
+    (target / "index.json").write_text(json.dumps({"starts": starts, "skipped": skipped, "tasks": sorted(tasks)}))
     try:
         target.rename(whole)
     except OSError:  # another process was first

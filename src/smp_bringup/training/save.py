@@ -34,7 +34,7 @@ def save_checkpoint(trained: Trained, robot: Robot, folder: Path, card: str) -> 
     (partial / checkpoint.CONFIG).write_text(checkpoint.config_yaml(config), encoding="utf-8")
     _write_json(partial / checkpoint.NORMALIZER, trained.normalizer.to_dict())
     _write_json(partial / checkpoint.ROBOT, robot.fingerprint(config.cameras))
-    _write_json(partial / checkpoint.METRICS, trained.metrics)
+    _write_json(partial / checkpoint.METRICS, {**trained.metrics, "tasks": list(trained.tasks)})
     (partial / checkpoint.CARD).write_text(card, encoding="utf-8")
     write_manifest(partial)
     shutil.rmtree(folder, ignore_errors=True)

@@ -47,6 +47,8 @@ class Trained:
     """With averaged weights."""
     normalizer: Normalizer
     metrics: dict[str, float]
+    tasks: tuple[str, ...] = ()
+    """What it was trained to do."""
 
 
 def use_threads(count: int) -> None:
@@ -69,7 +71,7 @@ class Trainer:
         self, run: RunConfig, data: Dataset, robot: Robot, seed: int, out: Path, start: Start | None = None
     ) -> None:
         """Prepare a run, from scratch or (transfer) from `start`."""
-        self._run, self._seed, self._out = run, seed, out
+        self._run, self._seed, self._out, self._tasks = run, seed, out, data.tasks
         torch.manual_seed(seed)
         self._fabric = Fabric(accelerator=run.training.device, devices=run.training.devices)
         self._fabric.launch()
@@ -117,7 +119,7 @@ class Trainer:
                 self._save()
         if isinstance(self._ema.network, DibmNet):
             self._ema.network.log_z.copy_(self._log_z(self._ema.network))
-        return Trained(self._ema.network, self.normalizer, self._metrics())
+        return Trained(self._ema.network, self.normalizer, self._metrics(), self._tasks)
 
     def _one(self, settings: TrainingConfig) -> dict[str, float]:
         rng = np.random.default_rng([self._seed, self._step])
