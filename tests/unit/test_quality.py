@@ -25,7 +25,7 @@ class Episode:
         self.phase = self.rng.uniform(0, 2 * np.pi, robot.dof)
 
     def leader(self, ms):
-        swing = np.where(self.arms, 0.3, 0.008)
+        swing = np.where(self.arms, 0.15, 0.004)
         return self.home + swing * (np.sin(ms / 700 + self.phase) - np.sin(self.phase))
 
     def measured(self, ms):
@@ -123,7 +123,7 @@ class SkewedClock(Episode):
 class Clipped(Episode):
     def leader(self, ms):
         shift = np.zeros(self.robot.dof)
-        shift[1] = self.robot.joint_array("max")[1] - self.home[1] - 0.1
+        shift[1] = self.robot.joint_array("max")[1] - self.home[1] + 0.2
         return super().leader(ms) + shift * min(1.0, ms / 1500)
 
     def measured(self, ms):

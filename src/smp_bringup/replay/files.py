@@ -1,10 +1,12 @@
 """Which files a bag consists of: what metadata.yaml says, what the folder holds, what must be unpacked first."""
 
 import re
+import shutil
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 import zstandard
@@ -22,6 +24,14 @@ _MAX_RATIO = 1000
 """A file that unpacks to more than this many times its size is a bomb."""
 
 
+class Unpacked:
+    """A folder of unpacked files, gone with the last bag that reads them."""
+
+    def __init__(self) -> None:
+        self.folder = Path(mkdtemp(prefix="smp_bag_"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+
+
 @dataclass(frozen=True)
 class BagFiles:
     """The files of a bag, in order, ready to be read."""
@@ -32,7 +42,7 @@ class BagFiles:
     packed_messages: bool
     """Whether every message is compressed by itself."""
     warnings: tuple[str, ...]
-    unpacked: TemporaryDirectory[str] | None
+    unpacked: Unpacked | None
     """Holds what was unpacked for as long as the bag is in use."""
 
 
@@ -93,8 +103,8 @@ def _ready(path: Path, files: Sequence[Path], told: dict[str, Any], warnings: tu
     unpacked, usable = None, list(files)
     for i, file in enumerate(files):
         if _head(file).startswith(ZSTD_MAGIC):
-            unpacked = unpacked or TemporaryDirectory(prefix="smp_bag_")
-            usable[i] = _unpack(file, Path(unpacked.name))
+            unpacked = unpacked or Unpacked()
+            usable[i] = _unpack(file, unpacked.folder)
     kinds = {_storage(usable_file, file) for usable_file, file in zip(usable, files, strict=True)}
     if len(kinds) > 1:
         raise BagError(f"bag '{path}' mixes {' and '.join(sorted(kinds))} files: read them one by one")
