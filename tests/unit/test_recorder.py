@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from smp_bringup.errors import BagError, ConfigError, SmpError
+from smp_bringup.paths import named_config
 from smp_bringup.record.config import PedalConfig, RecordConfig, StorageConfig, load_recording
 from smp_bringup.record.episode import slug
 from smp_bringup.record.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
@@ -169,6 +170,25 @@ def test_a_queue_moves_on_when_enough_episodes_are_kept(tmp_path):
         recording.start(0)
 
 
+def test_messages_that_no_check_can_read_do_not_cost_the_bag(tmp_path, robot):
+    """A driver that changes the number of its joints half-way."""
+    from smp_bringup.record.messages import typestore
+
+    yaml = tmp_path / "robot.yaml"
+    text = named_config("robots", "aloha").read_text()
+    yaml.write_text(text.replace("command_interface: joint_state", "command_interface: forward_position"))
+    recording = Recorder(str(yaml), "default", tmp_path, "lift_tray", RecordConfig(SMALL))
+    recording.start(0)
+    kind, types = "std_msgs/msg/Float64MultiArray", typestore().types
+    layout = types["std_msgs/msg/MultiArrayLayout"](dim=[], data_offset=0)
+    for k in range(20):
+        message = types[kind](layout=layout, data=np.zeros(7 - k // 10))
+        cdr = bytes(typestore().serialize_cdr(message, kind))
+        recording.offer("/follower_left/joint_commands", kind, T0 + k * 10_000_000, cdr)
+    assert "reject verdict: the episode cannot be judged" in recording.stop()
+    assert open_bag(tmp_path / "lift_tray/episode_00000").verify().messages == 20
+
+
 def test_discard_removes_the_open_episode_or_the_last(tmp_path):
     recording = recorder(tmp_path)
     recording.start(0)
@@ -221,7 +241,6 @@ def test_a_half_written_bag_is_neither_overwritten_nor_in_the_way(tmp_path):
 
 
 def test_images_are_recorded_as_jpeg_where_the_robot_file_says_so(tmp_path, robot):
-    from smp_bringup.paths import named_config
     from smp_bringup.replay.aligned import aligned_sets
 
     yaml = tmp_path / "robot.yaml"

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import RLock
 
-from smp_bringup.errors import BagError, SmpError
+from smp_bringup.errors import BagError, SmpError, one_line
 from smp_bringup.paths import named_config
 from smp_bringup.record.config import RecordConfig
 from smp_bringup.record.disk import free_bytes
 from smp_bringup.record.episode import slug
 from smp_bringup.record.history import lengths_s
-from smp_bringup.record.quality import Level, Quality, judge
+from smp_bringup.record.quality import Finding, Level, Quality, judge
 from smp_bringup.record.sink import GIB, Sink, needed_bytes
 from smp_bringup.record.tasks import TaskQueue
 from smp_bringup.record.tracks import Tracks
@@ -171,7 +171,7 @@ class Recorder:
         sink.drain()
         failures = sink.failures
         self.dropped += sum(failures.values())
-        quality = judge(sink.tracks, self.config.quality, self._lengths[self._entry], failures)
+        quality = self._judge(sink.tracks, failures)
         notes = quality.notes() | {f"dropped{topic}": str(count) for topic, count in failures.items()}
         if sink.ended:
             notes["truncated"] = sink.ended
@@ -190,6 +190,14 @@ class Recorder:
         return f"saved {folder} ({sum(quality.counts.values())} messages): {quality.word}{cut}" + (
             f": {reasons}" if reasons else ""
         )
+
+    def _judge(self, tracks: Tracks, failures: dict[str, int]) -> Quality:
+        """Return the verdict; messages so odd that the checks trip over them must not cost the bag its closing."""
+        try:
+            return judge(tracks, self.config.quality, self._lengths[self._entry], failures)
+        except Exception as error:  # foreign bytes
+            finding = Finding(Level.REJECT, "verdict", f"the episode cannot be judged: {one_line(repr(error))}")
+            return Quality((finding,), tracks.duration_s, dict(tracks.counts))
 
     def _require_space(self) -> None:
         self._out.mkdir(parents=True, exist_ok=True)

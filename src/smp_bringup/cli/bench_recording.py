@@ -1,0 +1,30 @@
+"""`smp bench recording`: the command loop without and with a recorder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smp_bringup.cli.show import console, write_json
+
+
+def recording(
+    seconds: Annotated[float, typer.Option(min=2, help="Length of each of the two runs.")] = 20.0,
+    task: Annotated[str, typer.Option(help="Task that the scripted operator shows.")] = "transfer_cube",
+    robot: Annotated[str, typer.Option(help="Robot in config/robots.")] = "aloha",
+    json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
+) -> None:
+    """Run the simulated graph under teleoperation twice and compare the commands that reach the arms."""
+    from rich.table import Table
+
+    from smp_bringup.environment import prepare_environment
+
+    prepare_environment()
+    from smp_bringup.nodes.record_cost import recording_cost
+
+    result = recording_cost(robot, task, seconds)
+    table = Table("recording", "rate [Hz]", "gap p99 [ms]", "gap max [ms]", "to disk [MB/s]")
+    for word, row in result.items():
+        table.add_row(word, *(f"{row[k]:.2f}" for k in ("rate_hz", "gap_p99_ms", "gap_max_ms", "written_mb_s")))
+    console.print(table)
+    write_json(json, result)
