@@ -1,0 +1,22 @@
+"""`smp top`: the running graph at a glance."""
+
+from typing import Annotated
+
+import typer
+
+from smp_bringup.cli.show import console
+
+
+def top(
+    seconds: Annotated[float | None, typer.Option(min=1, help="End after so long; without it, with Ctrl-C.")] = None,
+) -> None:
+    """Show latencies, rates, skew, counters and warnings of the running nodes, twice a second."""
+    from rich.live import Live
+
+    from smp_bringup.environment import prepare_environment
+    from smp_bringup.nodes.top import screens
+
+    prepare_environment()
+    with Live(console=console, auto_refresh=False) as live:
+        for screen in screens(seconds):
+            live.update(screen, refresh=True)

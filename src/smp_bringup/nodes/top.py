@@ -1,0 +1,91 @@
+"""What the nodes say about themselves, gathered for a terminal: latencies, rates, skew, counters, warnings."""
+
+import time
+from collections.abc import Iterator
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from smp_bringup.errors import one_line
+from smp_bringup.nodes import qos
+from smp_bringup.nodes.client import GraphClient
+
+_SILENT_S = 2.5
+"""A node that says nothing for so long is marked."""
+_TIMES = ("age_ms/", "stamp_to_chunk_ms/", "inference_ms/", "queue_age_ms/")
+
+
+class Top:
+    """The newest report of every node, and how old it is."""
+
+    def __init__(self) -> None:
+        self._reports: dict[str, tuple[dict[str, str], str, float]] = {}
+        self._observation = ""
+
+    def on_diagnostics(self, message: DiagnosticArray, now_s: float) -> None:
+        """Take a report of /diagnostics."""
+        for status in message.status:
+            if status.name.startswith("smp_bringup: "):
+                name = one_line(status.name.removeprefix("smp_bringup: "))
+                values = {one_line(pair.key): one_line(pair.value) for pair in status.values}
+                self._reports[name] = values, one_line(status.message), now_s
+
+    def on_observation_state(self, message: DiagnosticArray) -> None:
+        """Take /observation/state."""
+        level = message.status[0].level
+        word = {DiagnosticStatus.OK: "", DiagnosticStatus.WARN: "WARN "}.get(level, "INVALID ")
+        self._observation = word + one_line(message.status[0].message)
+
+    def view(self, command: dict[str, str], now_s: float) -> Group:
+        """Return the whole screen."""
+        head = Text(
+            f"mode {command.get('mode', '?')}  {command.get('severity', '')} {command.get('reason', '')}".rstrip()
+        )
+        parts: list[Text | Table] = [head]
+        if self._observation:
+            parts.append(Text(self._observation, style="bold red"))
+        times = Table("node", "time", "p50 [ms]", "p99 [ms]", "max [ms]")
+        rates = Table("node", "stream", "rate [Hz]", "skew [ms]")
+        counts = Table("node", "counter", "value")
+        for name, (values, warning, heard_s) in sorted(self._reports.items()):
+            if now_s - heard_s > _SILENT_S:
+                parts.append(Text(f"{name} has been silent for {now_s - heard_s:.0f} s", style="bold red"))
+            if warning:
+                parts.append(Text(f"{name}: {warning}", style="bold red"))
+            _fill(name, values, times, rates, counts)
+        return Group(*parts, times, rates, counts)
+
+
+def _fill(name: str, values: dict[str, str], times: Table, rates: Table, counts: Table) -> None:
+    for key, value in values.items():
+        if key.endswith("/p50") and key.startswith(_TIMES):
+            stem = key.removesuffix("/p50")
+            times.add_row(name, stem, value, values.get(f"{stem}/p99", ""), values.get(f"{stem}/max", ""))
+        elif key.startswith("rate_hz/"):
+            stream = key.removeprefix("rate_hz/")
+            rates.add_row(name, stream, value, values.get(f"skew_ms/{stream}", ""))
+        elif not key.startswith((*_TIMES, "skew_ms/", "warning")):
+            counts.add_row(name, key, value)
+
+
+def screens(seconds: float | None) -> Iterator[Group]:
+    """Yield the screen twice a second, for `seconds` or until interrupted."""
+    rclpy.init()
+    client, top = GraphClient("smp_top"), Top()
+    client.create_subscription(
+        DiagnosticArray, "/diagnostics", lambda message: top.on_diagnostics(message, time.monotonic()), 50
+    )
+    client.create_subscription(DiagnosticArray, "/observation/state", top.on_observation_state, qos.STATE)
+    start = shown = time.monotonic()
+    try:
+        while seconds is None or time.monotonic() - start < seconds:
+            client.spin(0.1)
+            if time.monotonic() - shown >= 0.5:
+                shown = time.monotonic()
+                yield top.view(client.command_state, shown)
+    finally:
+        client.destroy_node()
+        rclpy.try_shutdown()

@@ -1,0 +1,88 @@
+"""Camera latencies from a bag, and the robot file that says them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from smp_bringup import config, wire
+from smp_bringup.errors import BagError, ConfigError
+from smp_bringup.replay.aligned import follower_trajectory
+from smp_bringup.replay.reader import Bag
+from smp_bringup.robot import Camera, Robot
+from smp_bringup.sync.checks import Refusal
+from smp_bringup.sync.latency import LatencyEstimate, estimate, image_motion
+from smp_bringup.types import FloatArray
+
+
+def camera_latencies(bag: Bag, robot: Robot) -> dict[str, LatencyEstimate]:
+    """Return the latency of every camera of a bag.
+
+    Raises:
+        BagError: a camera or an arm is missing, or nothing can be told.
+    """
+    joint_ns, joints = follower_trajectory(bag, robot)
+    arms = []
+    for arm in robot.arms:
+        part = joints[:, robot.arm_slices[arm.name]]
+        arms.append(part[:, [not joint.gripper for joint in arm.joints]])
+    return {camera.name: _one(bag, camera, joint_ns, arms) for camera in robot.cameras}
+
+
+def _one(bag: Bag, camera: Camera, joint_ns: np.ndarray, arms: Sequence[FloatArray]) -> LatencyEstimate:
+    stamps, motion, last = [], [], None
+    for _, _, message in bag.messages({camera.topic}):
+        try:
+            frame = wire.frame(message)
+        except Refusal as refusal:
+            raise BagError(f"bag '{bag.path}': {camera.topic}: {refusal}") from None
+        if last is not None:
+            motion.append(image_motion(last, frame.image))
+        stamps.append(frame.stamp_ns)
+        last = frame.image
+    try:
+        return estimate(np.array(stamps), np.array(motion), joint_ns, arms)
+    except BagError as error:
+        raise BagError(f"bag '{bag.path}': {camera.topic}: {error}") from None
+
+
+def with_latencies(text: str, latencies: dict[str, float], where: str) -> str:
+    """Return the text of a robot file with the latency [s] of each camera set; comments and layout stay.
+
+    Raises:
+        ConfigError: a camera is written in a way that this cannot change.
+    """
+    lines, latencies = text.splitlines(), {name: round(value, 3) for name, value in latencies.items()}
+    for name, value in latencies.items():
+        index = next(
+            (i for i, line in enumerate(lines) if re.search(rf"name:\s*{re.escape(name)}\s*(,|$)", line)), None
+        )
+        if index is None:
+            raise ConfigError(f"{where}: no line names camera '{name}'")
+        lines[index] = _set(lines[index], value)
+    out = "\n".join(lines) + "\n"
+    before, after = (config.build(Robot, config.parse_yaml(t, where), where) for t in (text, out))
+    wanted = replace(
+        before,
+        cameras=tuple(replace(c, latency_s=latencies.get(c.name, c.latency_s)) for c in before.cameras),
+    )
+    if after != wanted:
+        raise ConfigError(f"{where}: cameras must stand on one line each, {{name: ..., topic: ...}}; edit it by hand")
+    return out
+
+
+def _set(line: str, value: float) -> str:
+    if "latency_s:" in line:
+        return re.sub(r"latency_s:\s*[^,}\s]+", f"latency_s: {value:.3f}", line)
+    return re.sub(r"\}(\s*(#.*)?)$", rf", latency_s: {value:.3f}}}\1", line)
+
+
+def write_robot(source: Path, out: Path, latencies: dict[str, float]) -> None:
+    """Write the robot file `source` with the latencies to `out`, whole or not at all."""
+    text = with_latencies(source.read_text(encoding="utf-8"), latencies, source.name)
+    partial = out.with_name(out.name + ".partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(out)
