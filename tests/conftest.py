@@ -54,7 +54,9 @@ def checkpoints(tmp_path_factory, robot, small_policies):
     for kind, config in small_policies.items():
         torch.manual_seed(3)
         network = build_network(config, robot.dof)
-        normalizer = Normalizer(np.array(robot.joint_array("home")), np.full(robot.dof, 0.5))
+        normalizer = Normalizer(
+            np.array(robot.joint_array("home")), np.full(robot.dof, 0.2)
+        )  # chunks of random weights stay near home
         folder = tmp_path_factory.mktemp(kind) / "model"
         save_checkpoint(Trained(network, normalizer, {"steps": 0.0}), robot, folder, "# random weights\n")
         out[kind] = folder, network

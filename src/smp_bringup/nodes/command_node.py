@@ -44,6 +44,8 @@ class CommandNode(Node):
         self._said: tuple[Mode, str, str] | None = None
         self._followed_ns: int | None = None
         self._said_ns, self._cycles, self._late_ms, self._last_ns = 0, 0, 0.0, 0
+        self._rotary = [not joint.gripper for joint in self._robot.joints]
+        self._seam_mrad = 0.0
         self._subscribe()
         self._serve()
         self._health = Health(self, self._report)
@@ -109,6 +111,8 @@ class CommandNode(Node):
         cause = self._core.on_chunk(chunk, now_ns(self))
         if cause:
             self._refuse("chunk", cause)
+        elif self._core.seam is not None:
+            self._seam_mrad = max(self._seam_mrad, 1e3 * float(self._core.seam[self._rotary].max()))
 
     def _on_observation_state(self, message: DiagnosticArray) -> None:
         invalid = message.status[0].level >= DiagnosticStatus.ERROR
@@ -156,8 +160,15 @@ class CommandNode(Node):
 
     def _report(self) -> dict[str, object]:
         late, self._late_ms = self._late_ms, 0.0
+        seam, self._seam_mrad = self._seam_mrad, 0.0
         refused = {f"refused/{cause}": count for cause, count in self._core.refused.items()}
-        return {"mode": self._core.mode.value, "cycles": self._cycles, "late_ms": round(late, 3), **refused}
+        return {
+            "mode": self._core.mode.value,
+            "cycles": self._cycles,
+            "late_ms": round(late, 3),
+            "seam_jump_mrad": round(seam, 3),
+            **refused,
+        }
 
 
 def main() -> None:
