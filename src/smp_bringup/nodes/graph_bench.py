@@ -50,9 +50,7 @@ def _run(client: GraphClient, graph: Graph, robot: Robot, seconds: float) -> dic
     client.wait(lambda: bool(client.command_state), _START_S, "the command node", graph.check)
     client.wait(lambda: client.count_publishers("/policy/chunk") > 0, _START_S, "the policy", graph.check)
     client.set_bool("/load/run", True)
-    client.wait(lambda: _armed(client), _START_S, "arming", graph.check)
-    client.trigger("/command/use_policy")
-    client.wait(lambda: client.command_state["chunk_stamp_ns"] != "0", _START_S, "the first command", graph.check)
+    client.wait(lambda: _follows(client), _START_S, "the first command", graph.check)
     _spin(client, graph, _WARM_S)
     ear.listening = True
     pids = {name: process.pid for name, process in graph.processes.items()}
@@ -65,12 +63,19 @@ def _run(client: GraphClient, graph: Graph, robot: Robot, seconds: float) -> dic
     return {**ear.summary(robot), **_usages(first, last, seconds)}
 
 
-def _armed(client: GraphClient) -> bool:
+def _follows(client: GraphClient) -> bool:
+    """Return whether a chunk is followed; arms for it, and again after a fault of the first moments."""
+    mode = client.command_state["mode"]
     try:
-        client.trigger("/command/arm")
+        if mode == "fault":
+            client.trigger("/command/reset")
+        elif mode == "disarmed":
+            client.trigger("/command/arm")
+        elif mode == "hold":
+            client.trigger("/command/use_policy")
     except GraphError:
         return False
-    return True
+    return client.command_state["chunk_stamp_ns"] != "0"
 
 
 def _spin(client: GraphClient, graph: Graph, seconds: float) -> None:

@@ -34,7 +34,7 @@ class Inference:
     def __init__(self, policy: AbstractPolicy, seam: Seam, deadline_s: float, seed: int) -> None:
         self._seam, self._seed = seam, seed
         self._deadline = Deadline(deadline_s)
-        self.counters: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter(chunks=0)
         self._took_ms: list[float] = []
         self._alone: tuple[int, int] | None = None
         self.warning = ""
