@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from pathlib import Path
 
 import rclpy
@@ -21,6 +22,7 @@ from smp_bringup.robot import Robot, load_robot
 
 _START_S = 60.0
 _WARM_S = 3.0
+_COUNTING = ("load", "sync", "policy")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 STAGES = ("stamp_to_observation", "observation_to_chunk", "observation_to_action_framework", "stamp_to_command")
@@ -59,7 +61,9 @@ def _run(client: GraphClient, graph: Graph, robot: Robot, seconds: float) -> dic
     last = {name: _usage(pid) for name, pid in pids.items()}
     ear.listening = False
     client.set_bool("/load/run", False)
-    _spin(client, graph, 2.5)  # every node has reported its last count
+    ear.reports.clear()
+    # Two reports after the last message: the first may have been under way when it was counted.
+    client.wait(lambda: all(ear.reports[name] >= 2 for name in _COUNTING), _START_S, "the last counts", graph.check)
     return {**ear.summary(robot), **_usages(first, last, seconds)}
 
 
@@ -105,6 +109,8 @@ class _Ear:
     def __init__(self, client: GraphClient, robot: Robot) -> None:
         self._client, self._period_ms = client, robot.control_period_s * 1e3
         self.listening = False
+        self.reports: Counter[str] = Counter()
+        """Reports of each node on /diagnostics since they were last cleared."""
         self._heard: dict[int, float] = {}
         self._model: dict[int, float] = {}
         self._stages: dict[str, list[float]] = {stage: [] for stage in STAGES}
@@ -176,5 +182,6 @@ class _Ear:
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         name, values = message.status[0].name.removeprefix("smp_bringup: "), status_values(message)
         self._counters[name] = values
+        self.reports[name] += 1
         if self.listening and name == "sync":
             self._skew_ms += [float(v) for k, v in values.items() if k.startswith("skew_ms/")]
