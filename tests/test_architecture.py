@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src" / "smp_bringup"
 LAYERS = (
     {"types", "errors", "config", "registry", "paths", "environment", "page", "__init__"},
     {"robot"},
-    {"kinematics"},
+    {"kinematics", "geometry"},
     {"sync"},
     {"wire"},
     {"observation"},

@@ -35,8 +35,7 @@ class Graph:
             InstallError: rclpy is not installed.
         """
         prepare_environment()
-        if importable("rclpy") is None:
-            raise InstallError("rclpy not found: run make setup, or source ROS 2 first")
+        require_ros()
         self._log: IO[bytes] | None = log.open("wb") if log else None
         self._specs = {spec.name: spec for spec in nodes}
         self._restarts = dict.fromkeys(self._specs, 0)
@@ -97,6 +96,12 @@ class Graph:
 
     def _where(self) -> str:
         return f": see {self._log.name}" if self._log else ""
+
+
+def require_ros() -> None:
+    """Raise InstallError where rclpy cannot be imported."""
+    if importable("rclpy") is None:
+        raise InstallError("rclpy not found: run make setup, or source ROS 2 first")
 
 
 def importable(module: str) -> object | None:

@@ -47,6 +47,7 @@ _KINDS = {
     "safety": "safety settings",
     "recording": "recording settings",
     "gates": "gates",
+    "geometry": "geometry",
     "imports": "import mapping",
 }
 """Folders of config/ and what one file in each describes."""

@@ -43,3 +43,22 @@ def build_command(robot: Robot, safety: str = "default") -> "CommandCore":
     from smp_bringup.safety.config import load_safety
 
     return CommandCore(robot, load_safety(safety))
+
+
+def warm_up_command(robot: Robot, safety: str = "default") -> None:
+    """Run a command core for a second of simulated time, so that the first real cycle meets warm code."""
+    import numpy as np
+
+    from smp_bringup.safety.modes import Mode
+    from smp_bringup.types import JointSample, nanoseconds
+
+    core, home = build_command(robot, safety), np.array(robot.joint_array("home"))
+    for cycle in range(100):
+        now = nanoseconds(1 + cycle * robot.control_period_s)
+        for arm in robot.arms:
+            part = home[robot.arm_slices[arm.name]]
+            core.on_state(arm.name, JointSample(now, part, np.zeros_like(part)), now)
+        core.on_teleop(JointSample(now, home + 1e-3 * np.sin(0.1 * cycle), np.zeros(robot.dof)), now, now)
+        core.arm(now)
+        core.use(Mode.TELEOP, now, now)
+        core.step(now, now)

@@ -55,6 +55,10 @@ class Arm:
     )
     latency_s: float = field(default=0.0, metadata=spec(ge=0, le=1, unit="s"))
     """Header stamp minus true time of measurement of the joint states; subtracted by the aligner."""
+    geometry: str = ""
+    """Frames and capsules, in config/geometry; empty where they are not known."""
+    base: tuple[float, float, float, float, float, float] = (0.0,) * 6
+    """Where the arm stands: x, y, z [m]; roll, pitch, yaw [rad] about fixed axes."""
 
     def __post_init__(self) -> None:
         if not self.joints:

@@ -139,6 +139,8 @@ class Verdict:
     severity: Severity
     check: str = ""
     reason: str = ""
+    speed: float = 1.0
+    """Share of the speed limits that it leaves."""
 
 
 PASS = Verdict(Severity.PASS)

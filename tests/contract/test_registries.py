@@ -6,7 +6,7 @@ from smp_bringup.paths import share
 from smp_bringup.policy import POLICIES
 from smp_bringup.robot import load_robot
 from smp_bringup.safety import CHECKS
-from smp_bringup.safety.base import Context
+from smp_bringup.safety.base import ArmState, Context
 from smp_bringup.safety.config import load_safety
 from smp_bringup.training.config import load_run
 from smp_bringup.types import PASS, JointSample, Verdict
@@ -22,15 +22,14 @@ def test_every_policy_has_a_small_one_that_the_checkpoint_tests_run(small_polici
 
 @pytest.mark.parametrize("name", list(CHECKS))
 def test_a_check_passes_a_healthy_cycle_and_answers_an_empty_one(name, robot):
-    home = robot.joint_array("home")
-    states = {
+    home, config = robot.joint_array("home"), load_safety("default")
+    samples = {
         a.name: JointSample(1, home[robot.arm_slices[a.name]], home[robot.arm_slices[a.name]]) for a in robot.arms
     }
-    fresh = dict.fromkeys(states, 1_000_000_000)
-    healthy = Context(robot, load_safety("default"), 1_000_000_001, home, home, True, states, fresh)
-    assert CHECKS[name]().verdict(healthy) == PASS
-    empty = Context(robot, load_safety("default"), 1_000_000_001, home, None, False, {}, {})
-    verdict = CHECKS[name]().verdict(empty)
+    states = {arm: ArmState(sample, 1_000_000_000) for arm, sample in samples.items()}
+    healthy = Context(1_000_000_001, home, states, True, home, home[None], estop_silence_s=0.0)
+    assert CHECKS[name](robot, config).verdict(healthy) == PASS
+    verdict = CHECKS[name](robot, config).verdict(Context(1_000_000_001, home, {}))
     assert isinstance(verdict, Verdict)
     assert verdict == PASS or (verdict.check == name and verdict.reason)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from smp_bringup import __version__
-from smp_bringup.cli import bag, bench, calibrate, demo, doctor, evaluate, record, replay, top, train, up
+from smp_bringup.cli import bag, bench, calibrate, chaos, demo, doctor, evaluate, record, replay, top, train, up
 from smp_bringup.errors import EXIT_CODE, SmpError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("replay")(replay.replay)
 app.add_typer(bag.app, name="bag")
 app.command("up")(up.up)
 app.command("top")(top.top)
+app.command("chaos")(chaos.chaos)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")
 app.add_typer(calibrate.app, name="calibrate")

@@ -9,6 +9,7 @@ from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from smp_bringup.errors import SmpError
@@ -27,6 +28,8 @@ class GraphClient(Node):
         super().__init__(name)
         self.command_state: dict[str, str] = {}
         self.sim_state: dict[str, str] = {}
+        self.refusal = ""
+        """The last refusal of a request that was repeated."""
         self._service_clients: dict[str, Client] = {}
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
@@ -49,10 +52,10 @@ class GraphClient(Node):
         Raises:
             GraphError: it did not within `timeout_s`.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline, self.refusal = time.monotonic() + timeout_s, ""
         while not condition():
             if time.monotonic() > deadline:
-                raise GraphError(f"waited {timeout_s:g} s for {what}")
+                raise GraphError(f"waited {timeout_s:g} s for {what}" + (f": {self.refusal}" if self.refusal else ""))
             check()
             self.spin(0.05)
 
@@ -88,17 +91,19 @@ class GraphClient(Node):
         episode = self.sim_state.get("episode")
         self.trigger("/sim/reset")
         self.wait(lambda: self._begun(episode), 5.0, "the simulator to begin the episode")
-        self.wait(self._armed, 5.0, "the command node to arm")
-        self.trigger(f"/command/use_{source}")
+        self.wait(lambda: self._done("arm"), 5.0, "the command node to arm")
+        self.wait(lambda: self._done(f"use_{source}"), 5.0, f"the command node to follow {source}")
 
     def _begun(self, previous: str | None) -> bool:
         """Return whether a new episode runs for so long that every node has seen its joint states."""
         return self.sim_state.get("episode") != previous and float(self.sim_state["time_s"]) > 0.15
 
-    def _armed(self) -> bool:
+    def _done(self, request: str) -> bool:
+        """Ask the command node; return whether it says yes, and keep why not for the error."""
         try:
-            self.trigger("/command/arm")
-        except GraphError:
+            self.trigger(f"/command/{request}")
+        except GraphError as error:
+            self.refusal = str(error)
             return False
         return True
 
@@ -108,12 +113,19 @@ class GraphClient(Node):
             raise GraphError(f"{service}: {response.message}")
         return str(response.message)
 
-    def _request(self, kind: type, service: str, request: object, timeout_s: float):  # type: ignore[no-untyped-def]
+    def ask_bool(self, service: str, value: bool, timeout_s: float = 10.0) -> Future:
+        """Call a std_srvs/SetBool and return at once the future of its answer."""
+        return self._send(SetBool, service, SetBool.Request(data=value), timeout_s)
+
+    def _send(self, kind: type, service: str, request: object, timeout_s: float) -> Future:
         client = self._service_clients.get(service)
         if client is None:
             client = self._service_clients[service] = self.create_client(kind, service)
         self.wait(client.service_is_ready, timeout_s, f"service {service}")
-        future = client.call_async(request)
+        return client.call_async(request)
+
+    def _request(self, kind: type, service: str, request: object, timeout_s: float):  # type: ignore[no-untyped-def]
+        future = self._send(kind, service, request, timeout_s)
         self.wait(future.done, timeout_s, f"an answer of {service}")
         return future.result()
 

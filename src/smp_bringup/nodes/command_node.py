@@ -1,9 +1,9 @@
 """Chunks and teleoperation in, setpoints for both arms out, at the control period, under safety."""
 
 import gc
+from collections.abc import Callable
 from functools import partial
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -12,19 +12,25 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup import wire
-from smp_bringup.errors import one_line
-from smp_bringup.nodes import qos
+from smp_bringup.errors import ConfigError, one_line
+from smp_bringup.nodes import qos, realtime
 from smp_bringup.nodes.base import Health, now_ns, run_node, steady_ns
-from smp_bringup.nodes.messages import COMMAND_TYPES, chunk_from_msg, command_msg, status_msg
+from smp_bringup.nodes.command_report import CommandReport
+from smp_bringup.nodes.graph_watch import GraphWatch
+from smp_bringup.nodes.messages import COMMAND_TYPES, chunk_from_msg, command_msg, type_name
 from smp_bringup.nodes.params import CommandParams, declare
-from smp_bringup.pipeline import build_command
+from smp_bringup.pipeline import build_command, warm_up_command
 from smp_bringup.robot import Arm, load_robot
 from smp_bringup.safety.command import CommandOutput
+from smp_bringup.safety.config import load_safety
 from smp_bringup.safety.modes import Mode, Reply
+from smp_bringup.safety.node_graph import Snapshot, inspect
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import JointSample
 
-_STATE_PERIOD_NS = 100_000_000
+_GRAPH_PERIOD_S = 0.05
+_YOUNG_NS = 5_000_000_000
+"""A node that finds another of its name so soon after its start is the second, and ends."""
 
 
 class CommandNode(Node):
@@ -32,27 +38,24 @@ class CommandNode(Node):
 
     def __init__(self) -> None:
         super().__init__("command")
-        params = declare(self, CommandParams)
-        self._robot = load_robot(params.robot)
+        params = declare(self, CommandParams, read_only=True)
+        self._robot, self._config = load_robot(params.robot), load_safety(params.safety)
         self._core = build_command(self._robot, params.safety)
         self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in self._robot.arms}
-        self._arms = [
-            (arm, self.create_publisher(COMMAND_TYPES[arm.command_interface], arm.command_topic, qos.LATEST))
-            for arm in self._robot.arms
-        ]
-        self._state = self.create_publisher(DiagnosticArray, "/command/state", qos.STATE)
-        self._said: tuple[Mode, str, str] | None = None
-        self._followed_ns: int | None = None
-        self._said_ns, self._cycles, self._late_ms, self._last_ns = 0, 0, 0.0, 0
-        self._rotary = [not joint.gripper for joint in self._robot.joints]
-        self._seam_mrad = 0.0
+        self._watch, self._extra = GraphWatch(self), set[str]()
+        self._publish()
         self._subscribe()
         self._serve()
-        self._health = Health(self, self._report)
+        warm_up_command(self._robot, params.safety)
+        self._report = CommandReport(self, self._robot)
+        grants = realtime.apply(params.realtime, params.cpus)
+        realtime.freeze()
+        self._health = Health(self, lambda: self._report.values(self._core, grants))
+        self._born_ns = steady_ns()
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(self._robot.control_period_s, self._cycle, clock=clock)
-        gc.collect()
-        gc.freeze()  # what exists now lives for ever: a collection need not look at it again
+        self.create_timer(_GRAPH_PERIOD_S, lambda: self._inspect(self._watch.look()), clock=clock)
+        self.get_logger().info(", ".join(f"{grant.option} {grant}" for grant in grants) or "realtime off")
         self.get_logger().info("disarmed; no certified safety function: keep the hardware e-stop at hand")
 
     def destroy_node(self) -> None:
@@ -60,115 +63,132 @@ class CommandNode(Node):
         gc.unfreeze()
         super().destroy_node()
 
-    def _subscribe(self) -> None:
+    def _publish(self) -> None:
+        self._arms = []
         for arm in self._robot.arms:
-            self.create_subscription(JointState, arm.state_topic, partial(self._on_state, arm), qos.SENSOR)
-        self.create_subscription(JointTrajectory, "/policy/chunk", self._on_chunk, qos.LATEST)
-        self.create_subscription(DiagnosticArray, "/observation/state", self._on_observation_state, qos.STATE)
-        self.create_subscription(JointState, "/teleop/command", self._on_teleop, qos.LATEST)
-        self.create_subscription(Bool, "/estop", self._on_estop, qos.OBSERVATION)
+            kind = COMMAND_TYPES[arm.command_interface]
+            self._arms.append((arm, self.create_publisher(kind, arm.command_topic, qos.LATEST)))
+            self._watch.publishes(arm.command_topic, type_name(kind))
+
+    def _subscribe(self) -> None:
+        listened: list[tuple] = [
+            (arm.state_topic, JointState, partial(self._on_state, arm), qos.SENSOR) for arm in self._robot.arms
+        ]
+        listened += [
+            ("/policy/chunk", JointTrajectory, self._on_chunk, qos.LATEST),
+            ("/observation/state", DiagnosticArray, self._on_observation_state, qos.STATE),
+            ("/teleop/command", JointState, self._on_teleop, qos.LATEST),
+            ("/estop", Bool, self._on_estop, qos.OBSERVATION),
+        ]
+        for topic, kind, callback, profile in listened:
+            self.create_subscription(kind, topic, callback, profile)
+            self._watch.subscribes(topic, type_name(kind))
 
     def _serve(self) -> None:
-        requests = {
-            "arm": lambda: self._core.arm(steady_ns()),
+        requests: dict[str, Callable[[], Reply]] = {
+            "arm": self._arm,
             "disarm": self._core.disarm,
-            "reset": self._core.reset,
-            "use_policy": lambda: self._core.use(Mode.POLICY, steady_ns()),
-            "use_teleop": lambda: self._core.use(Mode.TELEOP, steady_ns()),
+            "reset": lambda: self._core.reset(steady_ns()),
+            "use_policy": lambda: self._core.use(Mode.POLICY, now_ns(self), steady_ns()),
+            "use_teleop": lambda: self._core.use(Mode.TELEOP, now_ns(self), steady_ns()),
         }
         for name, request in requests.items():
-            self.create_service(Trigger, f"/command/{name}", partial(self._answer, request))
+            self.create_service(Trigger, f"/command/{name}", partial(self._answer, name, request))
         self.create_service(SetBool, "/command/estop", self._answer_estop)
 
-    def _answer(self, request: object, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        reply: Reply = request()  # type: ignore[operator]
-        self.get_logger().info(reply.message)
+    def _answer(
+        self, name: str, request: Callable[[], Reply], _: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        reply = request()
+        self.get_logger().info(f"{name}: {one_line(reply.message)}")
         response.success, response.message = reply
         return response
 
     def _answer_estop(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        response.success, response.message = self._core.estop(request.data)
+        response.success, response.message = self._core.estop(request.data, "service")
         return response
 
+    def _arm(self) -> Reply:
+        self._inspect(self._watch.look_at_all())
+        return self._core.arm(steady_ns())
+
+    def _inspect(self, snapshot: Snapshot | None) -> None:
+        if snapshot is None:
+            return
+        us = self.get_fully_qualified_name()
+        findings = inspect(snapshot, self._robot, self._config, us)
+        if snapshot.nodes.count(us) > 1 and steady_ns() - self._born_ns < _YOUNG_NS:
+            raise ConfigError(f"another node '{us}' is already running: stop it first")
+        self._report.graph(findings)
+        self._core.on_graph(findings)
+
     def _on_estop(self, message: Bool) -> None:
-        self._core.estop(message.data)
+        self._core.estop_heard(steady_ns())
+        self._core.estop(message.data, "topic")
 
     def _on_state(self, arm: Arm, message: JointState) -> None:
         try:
             position, velocity = self._orders[arm.name].map(message.name, message.position, message.velocity)
             sample = JointSample(wire.stamp_ns(message.header.stamp), position, velocity)
         except Refusal as refusal:
+            self._core.on_bad_state(arm.name, str(refusal))
             self._refuse(f"state of {arm.name}", refusal)
             return
+        if len(message.name) > len(arm.joints) and arm.name not in self._extra:
+            self._extra.add(arm.name)
+            self.get_logger().warning(f"{arm.state_topic} names joints that arm '{arm.name}' lacks: ignored")
         self._core.on_state(arm.name, sample, steady_ns())
 
-    def _on_chunk(self, message: JointTrajectory) -> None:
+    def _on_chunk(self, message: JointTrajectory, info: dict) -> None:
+        source = self._source(info)
         try:
             chunk = chunk_from_msg(message, self._robot.joint_names, self._robot.action_period_s)
         except Refusal as refusal:
-            self._refuse("chunk", refusal)
+            self._core.on_malformed(Mode.POLICY, one_line(refusal)[:200], steady_ns(), source)
+            self._refuse(f"chunk of {source}", refusal)
             return
-        cause = self._core.on_chunk(chunk, now_ns(self))
-        if cause:
-            self._refuse("chunk", cause)
-        elif self._core.seam is not None:
-            self._seam_mrad = max(self._seam_mrad, 1e3 * float(self._core.seam[self._rotary].max()))
+        cause = self._core.on_chunk(chunk, now_ns(self), steady_ns(), source)
+        self._refuse(f"chunk of {source}", cause)
+        if cause is None and self._core.seam is not None:
+            self._report.seam(self._core.seam)
 
     def _on_observation_state(self, message: DiagnosticArray) -> None:
         invalid = message.status[0].level >= DiagnosticStatus.ERROR
         self._core.on_observation_state(one_line(message.status[0].message) if invalid else "")
 
-    def _on_teleop(self, message: JointState) -> None:
+    def _on_teleop(self, message: JointState, info: dict) -> None:
+        source = self._source(info)
         try:
-            self._core.on_teleop(wire.whole_robot(message, self._robot.joint_names), steady_ns())
+            sample = wire.whole_robot(message, self._robot.joint_names)
         except Refusal as refusal:
-            self._refuse("teleoperation", refusal)
+            self._core.on_malformed(Mode.TELEOP, one_line(refusal)[:200], steady_ns(), source)
+            self._refuse(f"teleoperation of {source}", refusal)
+            return
+        self._refuse(f"teleoperation of {source}", self._core.on_teleop(sample, now_ns(self), steady_ns(), source))
+
+    def _source(self, info: dict) -> str:
+        gid = info.get("publisher_gid")  # absent before Kilted: then all publishers of a topic are one source
+        return self._watch.name_of(bytes(gid["data"]).hex()) if gid else ""
 
     def _refuse(self, what: str, why: object) -> None:
-        self.get_logger().error(f"{what} refused: {one_line(why)}", throttle_duration_sec=1.0)
+        if why:
+            self.get_logger().error(f"{what} refused: {one_line(why)}", throttle_duration_sec=1.0)
 
     def _cycle(self) -> None:
         steady = steady_ns()
-        output = self._core.step(now_ns(self), steady)
+        output: CommandOutput = self._core.step(now_ns(self), steady)
+        sent_ns = []
         if output.command is not None:
-            for arm, publisher in self._arms:
-                part = self._robot.arm_slices[arm.name]
-                publisher.publish(command_msg(arm, part, output.command, self._robot.control_period_s))
-        late_ms = (steady - self._last_ns) / 1e6 - self._robot.control_period_s * 1e3 if self._last_ns else 0.0
-        self._late_ms = max(self._late_ms, late_ms)
-        self._last_ns, self._cycles = steady, self._cycles + 1
-        self._say(output, steady)
+            parts = [(publisher, self._message(arm, output)) for arm, publisher in self._arms]
+            for publisher, message in parts:
+                publisher.publish(message)
+                sent_ns.append(steady_ns())
+        self._report.cycle(output, steady, sent_ns)
 
-    def _say(self, output: CommandOutput, steady: int) -> None:
-        """Publish mode and verdict ten times a second, and at once when they or the chunk in execution change."""
-        key = (output.mode, output.verdict.check, output.verdict.severity.name)
-        fresh = output.chunk_stamp_ns != self._followed_ns
-        self._followed_ns = output.chunk_stamp_ns
-        if key != self._said:
-            self.get_logger().info(f"{output.mode.value}: {output.verdict.check} {output.verdict.reason}".rstrip(" :"))
-        elif not fresh and steady - self._said_ns < _STATE_PERIOD_NS:
-            return
-        self._said, self._said_ns = key, steady
-        values = {
-            "mode": output.mode.value,
-            "severity": output.verdict.severity.name,
-            "check": output.verdict.check,
-            "reason": output.verdict.reason,
-            "chunk_stamp_ns": output.chunk_stamp_ns or 0,
-        }
-        self._state.publish(status_msg(now_ns(self), "command", values))
-
-    def _report(self) -> dict[str, object]:
-        late, self._late_ms = self._late_ms, 0.0
-        seam, self._seam_mrad = self._seam_mrad, 0.0
-        refused = {f"refused/{cause}": count for cause, count in self._core.refused.items()}
-        return {
-            "mode": self._core.mode.value,
-            "cycles": self._cycles,
-            "late_ms": round(late, 3),
-            "seam_jump_mrad": round(seam, 3),
-            **refused,
-        }
+    def _message(self, arm: Arm, output: CommandOutput) -> object:
+        part = self._robot.arm_slices[arm.name]
+        assert output.command is not None
+        return command_msg(arm, part, output.command, self._robot.control_period_s)
 
 
 def main() -> None:

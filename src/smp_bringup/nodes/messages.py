@@ -24,6 +24,11 @@ COMMAND_TYPES: dict[str, type[ArmCommand]] = {
 }
 
 
+def type_name(kind: type) -> str:
+    """Return the name of a message type as the node graph shows it, e.g. "sensor_msgs/msg/Image"."""
+    return f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
+
+
 def time_msg(at_ns: int) -> Time:
     """Return a stamp."""
     sec, nanosec = split_stamp(at_ns)
@@ -98,11 +103,20 @@ def command_msg(arm: Arm, part: slice, command: Command, period_s: float) -> Arm
 def command_position(message: ArmCommand, names: tuple[str, ...]) -> FloatArray:
     """Return the setpoint (n,) of an arm in whichever form it came; raises Refusal for other joints."""
     if isinstance(message, Float64MultiArray):
+        if len(message.data) != len(names):
+            raise Refusal(f"{len(message.data)} values for {len(names)} joints")
         return np.array(message.data)
     got = tuple(message.name if isinstance(message, JointState) else message.joint_names)
     if got != names:
         raise Refusal(f"joints {list(got)}, expected {list(names)}")
-    return np.array(message.position if isinstance(message, JointState) else message.points[-1].positions)
+    position = (
+        message.position
+        if isinstance(message, JointState)
+        else (message.points[-1].positions if message.points else ())
+    )
+    if len(position) != len(names):
+        raise Refusal(f"{len(position)} values for {len(names)} joints")
+    return np.array(position)
 
 
 def gate_msg(gate: GateReport, latency_ms: float) -> JointState:

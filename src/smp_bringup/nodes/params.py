@@ -74,6 +74,14 @@ class CommandParams:
 
     robot: str = robot_parameter()
     safety: str = field(default="default", metadata=spec(help="settings in config/safety, or a path to a YAML file"))
+    realtime: str = field(
+        default="prefer",
+        metadata=spec(
+            choices=("require", "prefer", "off"),
+            help="SCHED_FIFO and locked memory: end without them, run without them, or do not ask",
+        ),
+    )
+    cpus: str = field(default="", metadata=spec(help="CPUs to run on, comma-separated; empty leaves it to the system"))
 
 
 @dataclass(frozen=True)
@@ -142,8 +150,8 @@ NODES: dict[str, type] = {
 }
 
 
-def declare(node: Node, cls: type[T]) -> T:
-    """Declare the fields of `cls` on `node` and return their values.
+def declare(node: Node, cls: type[T], read_only: bool = False) -> T:
+    """Declare the fields of `cls` on `node` and return their values; a read-only one cannot be set later.
 
     Raises:
         ConfigError: a parameter is unknown, of the wrong type, or out of range.
@@ -156,7 +164,8 @@ def declare(node: Node, cls: type[T]) -> T:
             )
     values = {}
     for name, f in known.items():
-        descriptor = ParameterDescriptor(description=f.metadata["help"] + bounds_text(f.metadata))
+        text = f.metadata["help"] + bounds_text(f.metadata)
+        descriptor = ParameterDescriptor(description=text, read_only=read_only)
         try:
             values[name] = node.declare_parameter(name, f.default, descriptor).value
         except (InvalidParameterTypeException, ParameterUninitializedException):

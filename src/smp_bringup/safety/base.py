@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from smp_bringup.robot import Robot
 from smp_bringup.safety.config import SafetyConfig
@@ -10,31 +10,68 @@ from smp_bringup.types import FloatArray, JointSample, Verdict
 
 
 @dataclass(frozen=True)
+class ArmState:
+    """What an arm reported, and how well."""
+
+    sample: JointSample
+    """The newest good one."""
+    arrival_ns: int
+    """Of that sample, on the steady clock."""
+    jump: str = ""
+    """Joint that moved impossibly far between two samples since the last cycle; empty if none."""
+
+
+@dataclass(frozen=True)
+class SourceTrouble:
+    """What is wrong with what the followed source says."""
+
+    malformed: str = ""
+    """Why a message of it broke the contract: other joints, another shape; empty if none did."""
+    nonfinite: int = 0
+    """Its messages in a row that were not finite."""
+
+
+@dataclass(frozen=True)
 class Context:
     """All that a check may look at in one control cycle; times are of the steady clock."""
 
-    robot: Robot
-    config: SafetyConfig
     steady_ns: int
     setpoint: FloatArray
     """(J,) last published."""
-    target: FloatArray | None
-    """(J,) wanted by the source in this cycle, before limits; None if the source has nothing to say."""
-    following: bool
+    arms: Mapping[str, ArmState]
+    """Every arm that has reported."""
+    following: bool = False
     """Whether a source is selected."""
-    states: Mapping[str, JointSample]
-    """Last measured state of each arm that has reported."""
-    state_arrival_ns: Mapping[str, int]
+    target: FloatArray | None = None
+    """(J,) wanted by the source in this cycle, before limits; None if the source has nothing to say."""
+    path: FloatArray | None = None
+    """(K, J) setpoints, cycle by cycle, of the step that is proposed and of the stop that could follow it."""
+    trouble: SourceTrouble = SourceTrouble()
+    nonfinite_states: Mapping[str, int] = field(default_factory=dict)
+    """States in a row of each arm that were not finite."""
+    late_s: float = 0.0
+    """How late this cycle is."""
+    estop_silence_s: float | None = None
+    """Time since anybody said anything on the emergency stop's topic; None before that."""
     observation_fault: str = ""
     """Why the policy's observations must not be acted on; empty while they may, or while no policy is followed."""
     clock_still_ns: int = 0
     """For how long the clock of the headers has not advanced."""
+    findings: tuple[Verdict, ...] = ()
+    """What the graph guard found."""
 
 
 class AbstractCheck(ABC):
-    """One check; write comparisons as `not (x <= limit)` so that NaN fails them."""
+    """One check; write comparisons as `not (x <= limit)` so that NaN fails them.
+
+    A check may keep what it has seen, is asked once a cycle while armed, and may raise
+    ConfigError when it is built.
+    """
 
     name: str
+
+    def __init__(self, robot: Robot, config: SafetyConfig) -> None:
+        self.robot, self.config = robot, config
 
     @abstractmethod
     def verdict(self, context: Context) -> Verdict:

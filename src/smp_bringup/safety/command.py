@@ -9,14 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smp_bringup.action.chunk_buffer import ChunkBuffer
 from smp_bringup.robot import Robot
 from smp_bringup.safety import CHECKS
-from smp_bringup.safety.base import Context
-from smp_bringup.safety.chain import strictest
+from smp_bringup.safety.base import Context, SourceTrouble
+from smp_bringup.safety.chain import judge, strictest
 from smp_bringup.safety.config import SafetyConfig
-from smp_bringup.safety.limits import Limiter, Source
+from smp_bringup.safety.estop import EmergencyStop
+from smp_bringup.safety.header_clock import HeaderClock
+from smp_bringup.safety.inputs import AbstractInput, PolicyInput, TeleopInput
+from smp_bringup.safety.limits import Limiter, Proposal, Source
 from smp_bringup.safety.modes import Mode, Reply
+from smp_bringup.safety.states import States
+from smp_bringup.safety.takeover import far, outside
 from smp_bringup.types import (
     PASS,
     ActionChunk,
@@ -29,36 +33,41 @@ from smp_bringup.types import (
     seconds,
 )
 
-_CLOCK_RESET_S = 1.0
-
 
 @dataclass(frozen=True)
 class CommandOutput:
-    """What one cycle publishes: a command (None while disarmed), the mode, and the verdict behind it."""
+    """What one cycle publishes: a command (None while disarmed), the mode, and the verdicts behind it."""
 
     command: Command | None
     mode: Mode
     verdict: Verdict
+    """The strictest."""
     chunk_stamp_ns: int | None
     """Observation stamp of the chunk that the command follows."""
+    reasons: tuple[Verdict, ...] = ()
+    """Every objection of the cycle, the strictest first."""
 
 
 class CommandCore:
     """Modes, sources, checks and limits of the command node."""
 
     def __init__(self, robot: Robot, config: SafetyConfig) -> None:
+        """Build the checks that `config` lists; raises ConfigError or UnknownNameError."""
         self._robot, self._config = robot, config
-        self._checks = [CHECKS[name]() for name in config.checks]
         self._limiter = Limiter(robot, config)
-        self._chunks = ChunkBuffer(robot.dof)
-        self._teleop: tuple[JointSample, int] | None = None
-        self._states: dict[str, JointSample] = {}
-        self._arrival_ns: dict[str, int] = {}
-        self._observation_fault = ""
-        self._now_ns, self._advanced_ns = 0, 0
-        self._pressed = False
-        self._heard = False
+        self._checks = [CHECKS[name](robot, config) for name in config.checks]
+        self._states = States(robot, config)
+        self._policy, self._teleop = PolicyInput(robot, config), TeleopInput(robot, config)
+        self._inputs: dict[Mode, AbstractInput] = {Mode.POLICY: self._policy, Mode.TELEOP: self._teleop}
+        self._estop = EmergencyStop()
+        self._findings: tuple[Verdict, ...] = ()
+        self._clock, self._observation_fault = HeaderClock(), ""
+        self._live = False  # whether the setpoint is published
         self._hold_since_ns: int | None = None
+        self._ramp_since_ns = 0
+        self._last_step_ns: int | None = None
+        self._cycle, self._switched_cycle = 0, -1
+        self._speed = 1.0
         self._latched = PASS
         self.mode = Mode.DISARMED
         self.refused: Counter[str] = Counter()
@@ -70,169 +79,227 @@ class CommandCore:
         return self._latched
 
     @property
-    def heard(self) -> bool:
-        """Return whether the selected source has said anything since it was selected."""
-        return self._heard
-
-    @property
     def seam(self) -> FloatArray | None:
         """By how much (J,) the last chunk moved the setpoint of its first instant; None if nothing was followed."""
-        return self._chunks.seam
+        return self._policy.seam
 
-    def on_state(self, arm: str, sample: JointSample, steady_ns: int) -> None:
-        """Take the measured state of one arm; a sample that is not finite or not of its size is refused."""
-        if len(sample.position) != len(self._robot.arm(arm).joints) or not np.isfinite(sample.position).all():
-            self.refused[f"state/{arm}"] += 1
-            return
-        self._states[arm], self._arrival_ns[arm] = sample, steady_ns
+    def on_state(self, arm: str, sample: JointSample, steady_ns: int) -> str | None:
+        """Take the measured state of one arm, or return why it is refused."""
+        return self._count(f"state/{arm}", self._states.take(arm, sample, steady_ns))
 
-    def on_chunk(self, chunk: ActionChunk, now_ns: int) -> str | None:
+    def on_chunk(self, chunk: ActionChunk, now_ns: int, steady_ns: int, source: str = "") -> str | None:
         """Take a chunk of the policy, or return why it is refused (the chunk in execution goes on)."""
-        cause = self._refusal(chunk, now_ns) or self._chunks.put(chunk, now_ns)
-        if cause:
-            self.refused[f"chunk/{cause}"] += 1
-        return cause
+        if not self._policy.lease.hear(source, steady_ns):
+            return self._count("chunk", "lease")
+        setpoint = self._limiter.position if self.mode.follows else None
+        return self._count("chunk", self._policy.take(chunk, setpoint, now_ns))
 
-    def on_teleop(self, sample: JointSample, steady_ns: int) -> None:
-        """Take a setpoint (J,) of the teleoperation; one that is not finite is refused."""
-        if len(sample.position) != self._robot.dof or not np.isfinite(sample.position).all():
-            self.refused["teleop"] += 1
-            return
-        self._teleop = sample, steady_ns
+    def on_teleop(self, sample: JointSample, now_ns: int, steady_ns: int, source: str = "") -> str | None:
+        """Take a setpoint (J,) of the teleoperation, or return why it is refused."""
+        if not self._teleop.lease.hear(source, steady_ns):
+            return self._count("teleop", "lease")
+        return self._count("teleop", self._teleop.take(sample, now_ns, steady_ns))
+
+    def on_malformed(self, kind: Mode, cause: str, steady_ns: int, source: str = "") -> str:
+        """Hear of a message of a source that could not be read; the followed source breaks its contract with it."""
+        heard = self._inputs[kind].lease.hear(source, steady_ns)
+        if heard:
+            self._inputs[kind].refused(f"malformed: {cause}")
+        return self._count(kind.value, "malformed" if heard else "lease") or ""
+
+    def on_bad_state(self, arm: str, cause: str) -> None:
+        """Hear of a measured state that could not be read; "nonfinite" counts towards a fault."""
+        self._states.refused(arm, cause)
+        self.refused[f"state/{arm}"] += 1
 
     def on_observation_state(self, fault: str) -> None:
         """Take why the policy's observations must not be acted on, or "" when they may."""
         self._observation_fault = fault
 
+    def on_graph(self, findings: tuple[Verdict, ...]) -> None:
+        """Take what is wrong with the node graph; it stays until the next call."""
+        self._findings = findings
+
     def arm(self, steady_ns: int) -> Reply:
         """Start publishing: seed the setpoint from the measured pose and hold it."""
         if self.mode is not Mode.DISARMED:
             return Reply(self.mode is Mode.HOLD, f"the command node is in {self.mode.value}")
-        if self._pressed:
-            return Reply(False, "the emergency stop is pressed: release and reset it first")
-        for arm in self._robot.arms:
-            age = seconds(steady_ns - self._arrival_ns.get(arm.name, -(10**18)))
-            if not age <= self._config.state_timeout_s:
-                return Reply(False, f"no fresh state of arm '{arm.name}' on {arm.state_topic}")
-        self._limiter.seed(np.concatenate([self._states[arm.name].position for arm in self._robot.arms]))
-        self._enter(Mode.HOLD, steady_ns)
+        if self._estop.pressed:
+            return Reply(False, f"the emergency stop is pressed ({self._estop.channels}): release and reset it first")
+        if self._live:
+            return Reply(False, "the arms are still coming to rest")
+        causes = self._objections(steady_ns, Severity.REFUSE)
+        if not causes and len(self._states.arms) < len(self._robot.arms):
+            causes = ["not every arm has reported its state"]
+        if not causes:
+            causes = outside(self._robot, self._limiter.bounds, self._states.position())
+        if causes:
+            return Reply(False, "; ".join(causes))
+        self._limiter.seed(self._states.position())
+        self._live = True
+        self._enter(Mode.HOLD)
         return Reply(True, "armed; this is no certified safety function: keep the hardware e-stop at hand")
 
     def disarm(self) -> Reply:
-        """Stop publishing, from any mode but a latched one."""
-        if self.mode in (Mode.FAULT, Mode.ESTOP):
+        """Come to rest and stop publishing, from any mode but a latched one."""
+        if self.mode.latched:
             return Reply(False, f"latched in {self.mode.value} ({self._latched.reason}): reset it instead")
-        self._enter(Mode.DISARMED, 0)
-        return Reply(True, "disarmed")
+        self._enter(Mode.DISARMED)
+        self._live &= not self._limiter.at_rest
+        return Reply(True, "disarmed once the arms rest" if self._live else "disarmed")
 
-    def use(self, source: Mode, steady_ns: int) -> Reply:
-        """Follow a source (`Mode.POLICY` or `Mode.TELEOP`); what it said before is dropped."""
-        if self.mode not in (Mode.HOLD, Mode.POLICY, Mode.TELEOP):
+    def use(self, source: Mode, now_ns: int, steady_ns: int) -> Reply:
+        """Follow a source (`Mode.POLICY` or `Mode.TELEOP`) that speaks, alone, near the setpoint."""
+        if not self.mode.armed:
             return Reply(False, f"cannot follow {source.value} in {self.mode.value}: arm first")
-        self._enter(source, steady_ns)
+        if self.mode is source:
+            return Reply(True, f"following {source.value} already")
+        if self._switched_cycle == self._cycle:
+            return Reply(False, "busy: the source was changed in this cycle")
+        wanted = self._inputs[source].source(now_ns, steady_ns)
+        if wanted is None:
+            return Reply(False, f"{source.value} gives no setpoint for now: start it first")
+        bound = self._config.max_switch_step if self.mode.follows else self._config.max_step_refuse
+        gap = far(self._robot, self._limiter.bounds, wanted(0.0)[0], self._limiter.position, bound)
+        if gap:
+            return Reply(False, f"{source.value} {gap}")
+        grant = self._inputs[source].lease.grant(source.value, steady_ns)
+        if not grant.ok:
+            return grant
+        if self.mode is Mode.HOLD:
+            self._ramp_since_ns = steady_ns
+        else:
+            self._inputs[self.mode].clear()
+        for mode, other in self._inputs.items():
+            if mode is not source:
+                other.lease.release()
+        self._switched_cycle = self._cycle
+        self.mode, self._hold_since_ns = source, None
+        self._inputs[source].trouble = SourceTrouble()
         return Reply(True, f"following {source.value}")
 
-    def estop(self, pressed: bool) -> Reply:
+    def estop(self, pressed: bool, channel: str = "service") -> Reply:
         """Press or release the emergency stop; pressing latches in every mode, releasing moves nothing."""
-        self._pressed = pressed
+        self._estop.set(channel, pressed)
         if pressed:
-            self._latch(Mode.ESTOP, Verdict(Severity.ESTOP, "estop", "the emergency stop was pressed"))
+            self._latch(Mode.ESTOP, Verdict(Severity.ESTOP, "estop", f"the emergency stop was pressed ({channel})"))
             return Reply(True, "emergency stop")
-        return Reply(True, "released; still latched until reset")
+        if self._estop.pressed:
+            return Reply(True, f"released here; still pressed: {self._estop.channels}")
+        return Reply(True, "released; a latched stop stays until reset")
 
-    def reset(self) -> Reply:
-        """Leave a latched mode; ends disarmed."""
-        if self._pressed:
-            return Reply(False, "the emergency stop is pressed: release it first")
-        if self.mode not in (Mode.FAULT, Mode.ESTOP):
+    def estop_heard(self, steady_ns: int) -> None:
+        """Take a heartbeat of the emergency stop."""
+        self._estop.heard(steady_ns)
+
+    def reset(self, steady_ns: int) -> Reply:
+        """Leave a latched mode; ends disarmed. Refused while a cause is still there; the answer lists them all."""
+        if not self.mode.latched:
             return Reply(False, f"nothing to reset in {self.mode.value}")
+        causes = ["the emergency stop is pressed: release it first"] if self._estop.pressed else []
         if not self._limiter.at_rest:
-            return Reply(False, "the arms are still coming to rest")
-        self._latched = PASS
-        self._enter(Mode.DISARMED, 0)
+            causes.append("the arms are still coming to rest")
+        causes += self._objections(steady_ns, Severity.HOLD)
+        if causes:
+            return Reply(False, "; ".join(causes))
+        self._latched, self._live = PASS, False
+        self._enter(Mode.DISARMED)
         return Reply(True, "reset; disarmed")
 
     def step(self, now_ns: int, steady_ns: int) -> CommandOutput:
         """Return what to publish in this cycle; `now_ns` is on the clock of the headers."""
-        if self.mode is Mode.DISARMED or (self.mode is Mode.ESTOP and not self._arrival_ns):
-            return CommandOutput(None, self.mode, self._latched, None)
-        self._watch_clock(now_ns, steady_ns)
-        source = self._source(now_ns, steady_ns)
-        verdict = self._latched if self._latched is not PASS else self._judge(source, steady_ns)
-        if source is not None and verdict.severity < Severity.HOLD:
-            position = self._limiter.track(source)
-        else:
-            position = self._limiter.brake()
-        due_ns = now_ns + nanoseconds(self._robot.control_period_s)
-        command = Command(due_ns, position, self._limiter.velocity, self._limiter.acceleration)
-        stamp = self._chunks.stamp_ns if self.mode is Mode.POLICY else None
-        return CommandOutput(command, self.mode, verdict, stamp)
-
-    def _watch_clock(self, now_ns: int, steady_ns: int) -> None:
-        """Note when the clock of the headers last advanced; when it jumps back, what was planned on it is void."""
-        if now_ns < self._now_ns - nanoseconds(_CLOCK_RESET_S):
-            self._chunks.clear()
+        late_s = self._lateness(steady_ns)
+        self._cycle += 1
+        if self._clock.watch(now_ns, steady_ns):
+            self._policy.clear()
             self.refused["clock_reset"] += 1
-        if now_ns != self._now_ns:
-            self._now_ns, self._advanced_ns = now_ns, steady_ns
+        if self._live:
+            reasons = self._move(now_ns, steady_ns, late_s)
+            due_ns = now_ns + nanoseconds(self._robot.control_period_s)
+            command = Command(due_ns, self._limiter.position, self._limiter.velocity, self._limiter.acceleration)
+            self._live &= self.mode is not Mode.DISARMED or not self._limiter.at_rest
+        else:
+            reasons, command = (() if self._latched is PASS else (self._latched,)), None
+        self._states.forget_jumps()
+        stamp = self._policy.stamp_ns if self.mode is Mode.POLICY else None
+        return CommandOutput(command, self.mode, strictest(reasons), stamp, reasons)
 
-    def _refusal(self, chunk: ActionChunk, now_ns: int) -> str | None:
-        """Return why a chunk is refused before the buffer looks at it, or None."""
-        if not chunk.stamp_ns <= now_ns + nanoseconds(self._config.future_tolerance_s):
-            return "future"
-        if not self.mode.follows or chunk.position.ndim != 2 or chunk.position.shape[1] != self._robot.dof:
+    def _move(self, now_ns: int, steady_ns: int, late_s: float) -> tuple[Verdict, ...]:
+        """Take one step, of the source or of a stop; return the objections."""
+        if not self.mode.armed:
+            self._limiter.take(self._limiter.propose_stop())
+            return (self._latched,) if self.mode.latched else ()
+        source = self._inputs[self.mode].source(now_ns, steady_ns) if self.mode.follows else None
+        target = None if source is None else source(0.0)[0]
+        step = self._proposal(source, target, steady_ns)
+        reasons = judge(self._checks, self._context(steady_ns, late_s, target, step))
+        self._speed = min((verdict.speed for verdict in reasons), default=1.0)
+        latched = self._grace(strictest(reasons), steady_ns)
+        stopped = step is None or strictest(reasons).severity >= Severity.HOLD
+        self._limiter.take(self._limiter.propose_stop() if step is None or stopped else step)
+        return (latched,) if latched is not PASS else tuple(reasons)
+
+    def _proposal(self, source: Source | None, target: FloatArray | None, steady_ns: int) -> Proposal | None:
+        """Return the step that the source asks for, slower soon after a take-over and where a check wants it."""
+        if source is None or target is None or not np.isfinite(target).all():
             return None
-        probe = ChunkBuffer(self._robot.dof)
-        start = probe.sample(now_ns) if probe.put(chunk, now_ns) is None else None
-        if start is not None:
-            step = np.abs(start[0] - self._limiter.position).max()
-            if not step <= self._config.max_step_refuse:
-                return "far"
-        return None
+        start = self._config.ramp_in_start
+        elapsed = seconds(steady_ns - self._ramp_since_ns) / self._config.ramp_in_s
+        return self._limiter.propose(source, min(self._speed, start + (1 - start) * min(1.0, elapsed)))
 
-    def _source(self, now_ns: int, steady_ns: int) -> Source | None:
-        """Return the selected source as a function of the time from now, or None if it has nothing for now."""
-        if self.mode is Mode.POLICY and self._chunks.sample(now_ns) is not None:
-            return lambda ahead_s: self._chunks.sample_held(now_ns + nanoseconds(ahead_s))
-        if self.mode is Mode.TELEOP and self._teleop is not None:
-            sample, arrival_ns = self._teleop
-            if seconds(steady_ns - arrival_ns) <= self._config.source_timeout_s:
-                age_s = seconds(steady_ns - arrival_ns)
-                return lambda ahead_s: (
-                    sample.position + sample.velocity * (age_s + ahead_s),
-                    sample.velocity,
-                )
-        return None
-
-    def _judge(self, source: Source | None, steady_ns: int) -> Verdict:
-        """Return the verdict of the checks; a hold that outlasts its grace becomes a latched fault."""
-        context = Context(
-            self._robot, self._config, steady_ns, self._limiter.position,
-            None if source is None else source(0.0)[0], self.mode.follows, self._states, self._arrival_ns,
-            self._observation_fault if self.mode is Mode.POLICY else "", steady_ns - self._advanced_ns,
+    def _context(
+        self, steady_ns: int, late_s: float = 0.0, target: FloatArray | None = None, step: Proposal | None = None
+    ) -> Context:
+        trouble = self._inputs[self.mode].trouble if self.mode.follows else SourceTrouble()
+        return Context(
+            steady_ns, self._limiter.position, self._states.arms, self.mode.follows, target,
+            None if step is None else step.path, trouble, self._states.nonfinite, late_s,
+            self._estop.silence_s(steady_ns), self._observation_fault if self.mode is Mode.POLICY else "",
+            self._clock.still_ns(steady_ns), self._findings,
         )  # fmt: skip
-        verdict = strictest(self._checks, context)
-        self._heard |= source is not None
+
+    def _grace(self, verdict: Verdict, steady_ns: int) -> Verdict:
+        """Latch a fault, or a hold that outlasts its grace; return what is latched, or `PASS`."""
         if verdict.severity < Severity.HOLD:
             self._hold_since_ns = None
-            return verdict
+            return PASS
         if self._hold_since_ns is None:
             self._hold_since_ns = steady_ns
-        waiting = verdict.check == "source_fresh" and not self._heard
-        grace = self._config.source_start_grace_s if waiting else self._config.hold_grace_s
-        if verdict.severity >= Severity.FAULT or seconds(steady_ns - self._hold_since_ns) > grace:
+        outlasts = seconds(steady_ns - self._hold_since_ns) > self._config.hold_grace_s
+        if verdict.severity >= Severity.FAULT or outlasts:
             self._latch(Mode.FAULT, Verdict(Severity.FAULT, verdict.check, verdict.reason))
-            return self._latched
-        return verdict
+        return self._latched
+
+    def _objections(self, steady_ns: int, least: Severity) -> list[str]:
+        """Return what the checks hold against moving at all."""
+        at = self._limiter.position
+        if not self._live and len(self._states.arms) == len(self._robot.arms):
+            at = self._states.position()  # where it would start
+        context = Context(
+            steady_ns, at, self._states.arms, nonfinite_states=self._states.nonfinite,
+            estop_silence_s=self._estop.silence_s(steady_ns), findings=self._findings,
+        )  # fmt: skip
+        return [v.reason for v in judge(self._checks, context) if v.severity >= least]
+
+    def _lateness(self, steady_ns: int) -> float:
+        """Return how late this cycle is [s]."""
+        last, self._last_step_ns = self._last_step_ns, steady_ns
+        return 0.0 if last is None else seconds(steady_ns - last) - self._robot.control_period_s
+
+    def _count(self, what: str, cause: str | None) -> str | None:
+        if cause is not None:
+            self.refused[what if what.startswith("state/") else f"{what}/{cause}"] += 1
+        return cause
 
     def _latch(self, mode: Mode, verdict: Verdict) -> None:
         if self._latched.severity < verdict.severity:
             self._latched = verdict
-            self.mode = mode
-            self._chunks.clear()
+            self._enter(mode)
 
-    def _enter(self, mode: Mode, steady_ns: int) -> None:
+    def _enter(self, mode: Mode) -> None:
+        """Enter a mode that follows no source: all leases end, and nothing that was said is kept."""
         self.mode = mode
-        self._chunks.clear()
-        self._teleop = None
-        self._heard, self._hold_since_ns = False, None
+        self._hold_since_ns, self._speed = None, 1.0
+        for source in self._inputs.values():
+            source.clear()
+            source.lease.release()

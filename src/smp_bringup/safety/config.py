@@ -1,10 +1,24 @@
 """Settings of the command core (config/safety/*.yaml)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from smp_bringup import config
 from smp_bringup.config import spec
 from smp_bringup.paths import named_config
+
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class JointLimits:
+    """Limits of one joint that are tighter than the robot's; what is left out is the robot's."""
+
+    min: float | None = None
+    max: float | None = None
+    velocity: float | None = field(default=None, metadata=spec(gt=0, unit="rad/s"))
+    acceleration: float | None = field(default=None, metadata=spec(gt=0, unit="rad/s^2"))
+    jerk: float | None = field(default=None, metadata=spec(gt=0, unit="rad/s^3"))
 
 
 @dataclass(frozen=True)
@@ -15,19 +29,57 @@ class SafetyConfig:
     velocity_scale: float = field(default=1.0, metadata=spec(gt=0, le=1, help="share of the robot's limit"))
     acceleration_scale: float = field(default=1.0, metadata=spec(gt=0, le=1, help="share of the robot's limit"))
     jerk_scale: float = field(default=1.0, metadata=spec(gt=0, le=1, help="share of the robot's limit"))
-    state_timeout_s: float = field(default=0.1, metadata=spec(gt=0, le=1, unit="s"))
+    limits: Mapping[str, JointLimits] = field(default_factory=dict)
+    """Tighter limits of single joints; looser ones are refused."""
+
+    state_timeout_s: float = field(default=0.05, metadata=spec(gt=0, le=1, unit="s"))
     """An arm whose state is older holds both arms."""
     source_timeout_s: float = field(default=0.1, metadata=spec(gt=0, le=1, unit="s"))
-    """A teleoperation command that is older holds both arms."""
-    source_start_grace_s: float = field(default=5.0, metadata=spec(ge=0, le=60, unit="s"))
-    """A source that was just selected may be silent for so long before the hold becomes a fault."""
+    """A teleoperation command that is older holds both arms; a chunk commands for its whole horizon."""
     hold_grace_s: float = field(default=0.5, metadata=spec(gt=0, le=10, unit="s"))
     """A hold that lasts longer becomes a fault, which only a reset clears."""
+    overrun_cycles: float = field(default=5.0, metadata=spec(ge=1, le=50))
+    """A cycle that comes so many periods late is a fault."""
+    estop_heartbeat_s: float = field(default=0.0, metadata=spec(ge=0, le=1, unit="s"))
+    """Period at which something repeats /estop; three missed are a fault. 0: nobody need repeat it."""
     future_tolerance_s: float = field(default=0.05, metadata=spec(ge=0, le=1, unit="s"))
+
     max_step_refuse: float = field(default=0.5, metadata=spec(gt=0, le=10, unit="rad"))
-    """A chunk that would start farther from the present setpoint is refused whole."""
+    """A source farther from the setpoint is not taken over, its chunk is refused, and following it holds."""
+    max_switch_step: float = field(default=0.1, metadata=spec(gt=0, le=10, unit="rad"))
+    """A source farther from the setpoint is not switched to while another is followed."""
+    ramp_in_s: float = field(default=1.0, metadata=spec(gt=0, le=30, unit="s"))
+    """After a take-over from rest the speed limit grows to its full value over so long."""
+    ramp_in_start: float = field(default=0.2, metadata=spec(gt=0, le=1, help="share of the speed limit it starts at"))
     max_tracking_error: float = field(default=0.5, metadata=spec(gt=0, le=10, unit="rad"))
     """A measured joint farther from its setpoint holds both arms."""
+    max_state_jump: float = field(default=0.2, metadata=spec(gt=0, le=10, unit="rad"))
+    """A measured joint that moves farther from one sample to the next is a fault of its encoder."""
+    bad_states_to_fault: int = field(default=3, metadata=spec(ge=1, le=100))
+    """So many states in a row that are not finite are a fault."""
+    bad_chunks_to_fault: int = field(default=2, metadata=spec(ge=1, le=100))
+    """So many commands in a row that are not finite are a fault."""
+    limit_tolerance: float = field(default=0.05, metadata=spec(ge=0, le=1, help="share of a joint's range"))
+    """A target farther outside the position limits counts as limited."""
+    limited_share: float = field(default=0.2, metadata=spec(gt=0, le=1, help="share of the cycles of a second"))
+    """More limited cycles are a fault."""
+
+    workspace_min: Point = (-10.0, -10.0, -10.0)
+    """Corner of the box that the axes of the last link's capsules keep [m]."""
+    workspace_max: Point = (10.0, 10.0, 10.0)
+    stop_distance: float = field(default=0.005, metadata=spec(ge=0, le=1, unit="m"))
+    """Links may not come nearer to each other."""
+    slow_distance: float = field(default=0.06, metadata=spec(gt=0, le=2, unit="m"))
+    """Links that are nearer and approach each other are slowed down, the more the nearer."""
+    slow_speed: float = field(default=0.2, metadata=spec(gt=0, le=1, help="share of the speed limit at stop_distance"))
+    touch_speed: float = field(default=0.5, metadata=spec(gt=0, le=2, unit="m/s"))
+    """Fingertips of two arms may meet at no more than this: a handover needs it."""
+    touch_distance: float = field(default=0.01, metadata=spec(ge=0, le=1, unit="m"))
+    """Fingertips that approach faster may not come nearer."""
+    self_gap: int = field(default=3, metadata=spec(ge=2, le=20, unit="joints"))
+    """Links of one arm are kept apart from this many joints between them on."""
+    listeners: tuple[str, ...] = ("recorder", "rosbag2_recorder")
+    """Nodes that may listen to command topics without being a driver, beside those whose name begins with smp_."""
 
 
 def load_safety(name: str) -> SafetyConfig:

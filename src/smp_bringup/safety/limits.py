@@ -15,12 +15,14 @@ of a centimetre must not slow both arms.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from ruckig import ControlInterface, InputParameter, Result, Ruckig, RuckigError, Synchronization, Trajectory
 
 from smp_bringup.robot import Robot
+from smp_bringup.safety.bounds import bounds
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.types import FloatArray
 
@@ -36,6 +38,18 @@ _SLACK = 1e-9
 
 _MARGIN = 0.8
 """Share of the deceleration that approaching a position limit counts on; the rest pays for the jerk phases."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One step that may be taken, and the stop that could follow it."""
+
+    position: FloatArray
+    """(J,) after the step."""
+    velocity: FloatArray
+    acceleration: FloatArray
+    path: FloatArray
+    """(K, J) setpoints, cycle by cycle: the step, then the stop that could follow it, to rest."""
 
 
 class _Group:
@@ -57,6 +71,10 @@ class _Group:
             plan.max_velocity, plan.max_acceleration = velocity[self.index], acceleration[self.index]
             plan.max_jerk = jerk[self.index]
 
+    def slow(self, velocity: FloatArray) -> None:
+        """Set the velocity limit of what follows a source; a stop needs none."""
+        self.follow.max_velocity = velocity[self.index]
+
     def start(self, position: FloatArray, velocity: FloatArray, acceleration: FloatArray) -> None:
         """Let all plans begin at a state of all joints."""
         i = self.index
@@ -64,8 +82,11 @@ class _Group:
             plan.current_position, plan.current_velocity = position[i], velocity[i]
             plan.current_acceleration = acceleration[i]
 
-    def plan(self, aims: Sequence[tuple[FloatArray, FloatArray]]) -> Trajectory:
-        """Return a plan that meets the first aim it can, and that can always be stopped inside the position limits."""
+    def plan(self, aims: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[Trajectory, FloatArray]:
+        """Return a plan that meets the first aim it can, and the path (K, n) of a step of it and a stop after it.
+
+        A plan that could not be stopped inside the position limits gives way to the plan to rest.
+        """
         planned = False
         for meeting_s, (position, velocity) in zip(_MEETING_S, aims, strict=True):
             self.follow.minimum_duration = meeting_s
@@ -73,26 +94,30 @@ class _Group:
             planned = self._calculate(self.follow, self.follow_plan)
             if planned and self.follow_plan.duration <= meeting_s * _LATE:
                 break
-        return self.follow_plan if planned and self._can_stop() else self.plan_stop()
+        path = self._path_after_step() if planned else None
+        if path is None or not ((path >= self.low).all() and (path <= self.high).all()):
+            return self.plan_stop()
+        return self.follow_plan, path
 
-    def plan_stop(self) -> Trajectory:
-        """Return the plan to rest."""
+    def plan_stop(self) -> tuple[Trajectory, FloatArray]:
+        """Return the plan to rest and its path (K, n)."""
         if not self._calculate(self.stop, self.stop_plan):
             raise RuntimeError("ruckig cannot bring the joints to rest")
-        return self.stop_plan
+        return self.stop_plan, self._sampled(1)
 
-    def _can_stop(self) -> bool:
-        """Return whether the joints could still stop inside their limits one period into the followed plan."""
+    def _path_after_step(self) -> FloatArray | None:
+        """Return the path of a stop that begins one period into the followed plan; None if there is no such stop."""
         now = self.stop.current_position, self.stop.current_velocity, self.stop.current_acceleration
         state = self.follow_plan.at_time(self.period_s)[:3]
         self.stop.current_position, self.stop.current_velocity, self.stop.current_acceleration = state
         planned = self._calculate(self.stop, self.stop_plan)
         self.stop.current_position, self.stop.current_velocity, self.stop.current_acceleration = now
-        if not planned:
-            return False
-        cycles = int(self.stop_plan.duration / self.period_s) + 2
-        path = np.array([self.stop_plan.at_time(k * self.period_s)[0] for k in range(cycles)])
-        return bool((path >= self.low).all() and (path <= self.high).all())
+        return self._sampled(0) if planned else None
+
+    def _sampled(self, first: int) -> FloatArray:
+        """Return the positions (K, n) of the stop plan, cycle by cycle from cycle `first` to rest."""
+        last = max(first, int(self.stop_plan.duration / self.period_s) + 1)
+        return np.array([self.stop_plan.at_time(k * self.period_s)[0] for k in range(first, last + 1)])
 
     def _calculate(self, given: InputParameter, plan: Trajectory) -> bool:
         """Return whether ruckig found a plan; it finds none for some targets that no robot would be given."""
@@ -106,24 +131,23 @@ class Limiter:
     """Follows targets from the last published setpoint under limits, one control period at a time."""
 
     def __init__(self, robot: Robot, config: SafetyConfig) -> None:
+        """Take the limits in force; raises ConfigError like `bounds`."""
         self._period_s = robot.control_period_s
-        self._low, self._high = robot.joint_array("min"), robot.joint_array("max")
-        self._velocity = robot.joint_array("velocity") * config.velocity_scale
-        self._acceleration = robot.joint_array("acceleration") * config.acceleration_scale
-        self._jerk = robot.joint_array("jerk") * config.jerk_scale
+        self.bounds = bounds(robot, config)
         grippers = np.array([joint.gripper for joint in robot.joints])
         self._groups = [
-            _Group(np.flatnonzero(mask), self._period_s, self._low, self._high)
+            _Group(np.flatnonzero(mask), self._period_s, self.bounds.low, self.bounds.high)
             for mask in (~grippers, grippers)
             if mask.any()
         ]
         for group in self._groups:
-            group.limit(self._velocity, self._acceleration, self._jerk)
-        self.seed((self._low + self._high) / 2)
+            group.limit(self.bounds.velocity, self.bounds.acceleration, self.bounds.jerk)
+        self._speed = 1.0
+        self.seed((self.bounds.low + self.bounds.high) / 2)
 
     def seed(self, position: FloatArray) -> None:
         """Start at rest from `position` (J,), brought inside the limits."""
-        self.position = np.clip(position, self._low, self._high)
+        self.position = np.clip(position, self.bounds.low, self.bounds.high)
         self.velocity = np.zeros_like(self.position)
         self.acceleration = np.zeros_like(self.position)
 
@@ -132,33 +156,51 @@ class Limiter:
         """Whether the setpoint does not move."""
         return not (self.velocity.any() or self.acceleration.any())
 
-    def track(self, source: Source) -> FloatArray:
-        """Move one period towards meeting a finite `source`; return the new setpoint (J,)."""
+    def propose(self, source: Source, speed: float = 1.0) -> Proposal:
+        """Return the step towards meeting a finite `source` at a share of the velocity limits."""
+        if speed != self._speed:
+            self._speed = speed
+            for group in self._groups:
+                group.slow(self.bounds.velocity * speed)
         aims = [self._aim(*source(meeting_s)) for meeting_s in _MEETING_S]
-        return self._advance(lambda group: group.plan(aims))
+        return self._propose(lambda group: group.plan(aims))
 
-    def brake(self) -> FloatArray:
-        """Come to rest as fast as the limits allow; return the new setpoint (J,), constant once at rest."""
-        return self.position if self.at_rest else self._advance(_Group.plan_stop)
+    def propose_stop(self) -> Proposal:
+        """Return the step of the fastest stop that the limits allow; nothing changes once at rest."""
+        if self.at_rest:
+            return Proposal(self.position, self.velocity, self.acceleration, self.position[None])
+        return self._propose(_Group.plan_stop)
+
+    def take(self, step: Proposal) -> FloatArray:
+        """Take a step that was proposed from the present state; return the new setpoint (J,)."""
+        self.position, self.velocity, self.acceleration = step.position, step.velocity, step.acceleration
+        return self.position
 
     def _aim(self, target: FloatArray, velocity: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return a target (J,) inside the position limits, and a velocity (J,) there that can still be stopped."""
-        position = np.clip(target, self._low, self._high)
+        position = np.clip(target, self.bounds.low, self.bounds.high)
         return position, np.where(position == target, self._stoppable(position, velocity), 0.0)
 
     def _stoppable(self, position: FloatArray, velocity: FloatArray) -> FloatArray:
         """Return the velocity (J,) limited so that a joint can still stop before its position limit."""
-        room = np.where(velocity > 0, self._high - position, position - self._low)
-        reach = np.sqrt(2 * _MARGIN * self._acceleration * np.maximum(room, 0)) - self._acceleration**2 / self._jerk
-        bound = np.clip(reach, 0, self._velocity * 0.999)
+        acceleration = self.bounds.acceleration
+        room = np.where(velocity > 0, self.bounds.high - position, position - self.bounds.low)
+        reach = np.sqrt(2 * _MARGIN * acceleration * np.maximum(room, 0)) - acceleration**2 / self.bounds.jerk
+        bound = np.clip(reach, 0, self.bounds.velocity * self._speed * 0.999)
         return np.clip(velocity, -bound, bound)
 
-    def _advance(self, plan: Callable[[_Group], Trajectory]) -> FloatArray:
-        """Take one period of every group's plan."""
+    def _propose(self, plan: Callable[[_Group], tuple[Trajectory, FloatArray]]) -> Proposal:
+        """Join one period of every group's plan, and their paths; a group at rest waits for the others."""
         position, velocity, acceleration = (np.empty_like(self.position) for _ in range(3))
+        paths = []
         for group in self._groups:
             group.start(self.position, self.velocity, self.acceleration)
             i = group.index
-            position[i], velocity[i], acceleration[i] = plan(group).at_time(self._period_s)[:3]
-        self.position, self.velocity, self.acceleration = position, velocity, acceleration
-        return self.position
+            trajectory, path = plan(group)
+            position[i], velocity[i], acceleration[i] = trajectory.at_time(self._period_s)[:3]
+            paths.append(path)
+        rows = max(len(path) for path in paths)
+        joined = np.empty((rows, len(self.position)))
+        for group, path in zip(self._groups, paths, strict=True):
+            joined[: len(path), group.index], joined[len(path) :, group.index] = path, path[-1]
+        return Proposal(position, velocity, acceleration, joined)

@@ -23,6 +23,16 @@ class Mode(Enum):
         """Whether a source is selected."""
         return self in (Mode.POLICY, Mode.TELEOP)
 
+    @property
+    def armed(self) -> bool:
+        """Whether a source may be followed."""
+        return self in (Mode.HOLD, Mode.POLICY, Mode.TELEOP)
+
+    @property
+    def latched(self) -> bool:
+        """Whether only a reset leaves it."""
+        return self in (Mode.FAULT, Mode.ESTOP)
+
 
 class Reply(NamedTuple):
     """Answer to a request: whether it was done, and why not."""

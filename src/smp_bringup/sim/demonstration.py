@@ -49,7 +49,7 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
             if merged is not None:
                 wanted = tremor.step(merged)
                 _write_joints(writer, TELEOP_TOPIC, loop.now_ns, robot.joint_names, wanted.position, wanted.velocity)
-                loop.command.on_teleop(wanted, loop.now_ns)
+                loop.command.on_teleop(wanted, loop.now_ns, loop.now_ns)
             loop.advance()
             remaining_s -= robot.control_period_s
             if world.succeeded():

@@ -43,14 +43,17 @@ class Lockstep:
         }
 
     def start(self, source: Mode) -> None:
-        """Measure once, arm, and follow `source`."""
+        """Measure once, arm, and follow `source` as soon as it speaks."""
+        self._source = source
         self._sense()
-        for reply in (self.command.arm(self.now_ns), self.command.use(source, self.now_ns)):
-            if not reply.ok:
-                raise RuntimeError(reply.message)
+        reply = self.command.arm(self.now_ns)
+        if not reply.ok:
+            raise RuntimeError(reply.message)
 
     def advance(self) -> Command:
         """Run one control period and return the command that was followed."""
+        if self.command.mode is Mode.HOLD:
+            self.command.use(self._source, self.now_ns, self.now_ns)  # refused until the source speaks
         self.output = output = self.command.step(self.now_ns, self.now_ns)
         if output.command is None:
             raise RuntimeError("the command core is disarmed")

@@ -118,7 +118,7 @@ class PolicyDriver:
         if not self._flight or self._flight[0][0] > now:
             return
         chunk = self._flight.popleft()[1]
-        if self._loop.command.on_chunk(chunk, now) is None:
+        if self._loop.command.on_chunk(chunk, now, now) is None:
             self._seam.follows(chunk.stamp_ns, now)
             jump = self._loop.command.seam
             if jump is not None:
@@ -174,7 +174,7 @@ def rollout(
         driver.tick()
         accelerations.append(loop.advance().acceleration)
         waits = loop.output is not None and loop.output.verdict.severity >= Severity.HOLD
-        result.pause_s += robot.control_period_s * (waits and loop.command.heard)
+        result.pause_s += robot.control_period_s * (waits and loop.command.mode.follows)
         if loop.command.mode is Mode.FAULT:
             result.fault = loop.command.verdict.reason
             break

@@ -1,4 +1,4 @@
-"""The source's target must be finite."""
+"""A target must be a number."""
 
 import numpy as np
 
@@ -15,5 +15,5 @@ class Finite(AbstractCheck):
         """Return HOLD naming the first joint whose target is not a finite number."""
         if context.target is None or np.isfinite(context.target).all():
             return PASS
-        joint = context.robot.joint_names[int(np.argmin(np.isfinite(context.target)))]
+        joint = self.robot.joint_names[int(np.argmin(np.isfinite(context.target)))]
         return Verdict(Severity.HOLD, self.name, f"target of {joint} is not finite")

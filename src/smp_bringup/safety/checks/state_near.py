@@ -13,11 +13,12 @@ class StateNear(AbstractCheck):
 
     def verdict(self, context: Context) -> Verdict:
         """Return HOLD naming the first joint whose error exceeds the bound."""
-        for arm in context.robot.arms:
-            if arm.name not in context.states:
+        for arm in self.robot.arms:
+            state = context.arms.get(arm.name)
+            if state is None:
                 continue
-            wanted = context.setpoint[context.robot.arm_slices[arm.name]]
-            near = np.abs(context.states[arm.name].position - wanted) <= context.config.max_tracking_error
+            wanted = context.setpoint[self.robot.arm_slices[arm.name]]
+            near = np.abs(state.sample.position - wanted) <= self.config.max_tracking_error
             if not near.all():
                 joint = arm.joints[int(np.argmin(near))].name
                 return Verdict(Severity.HOLD, self.name, f"{joint} is far from its setpoint")

@@ -1,0 +1,48 @@
+"""`smp chaos`: faults injected into the running command node, and how long it takes to react."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smp_bringup.cli.show import console, write_json
+
+
+def chaos(
+    seed: Annotated[int, typer.Option(min=0, help="Of times, joints and values.")] = 0,
+    faults: Annotated[str, typer.Option(help="Comma-separated ids, or all; F29 starts the whole graph.")] = "all",
+    scale: Annotated[float, typer.Option(min=0.001, max=100, help="Repeat every fault so many times as often.")] = 1.0,
+    json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the logs.")] = Path("out/chaos"),
+    robot: Annotated[str, typer.Option(help="Robot in config/robots.")] = "aloha",
+) -> None:
+    """Break arms, sources and processes around the command node; exit code 1 if a bound is missed."""
+    from rich.table import Table
+
+    from smp_bringup.environment import prepare_environment
+    from smp_bringup.errors import UnknownNameError
+    from smp_bringup.launcher import require_ros
+    from smp_bringup.robot import load_robot
+
+    require_ros()
+    prepare_environment()
+    from smp_bringup.nodes.chaos_faults import FAULTS
+    from smp_bringup.nodes.live_chaos import KILLS, run_chaos
+
+    known = [*FAULTS, KILLS]
+    names = known if faults == "all" else [name.strip() for name in faults.split(",")]
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("fault", name, known)
+    out.mkdir(parents=True, exist_ok=True)
+    table = Table("id", "fault", "bound [ms]", "p50 [ms]", "max [ms]", "n", "pass")
+    rows = []
+    for row in run_chaos(load_robot(robot), names, seed, scale, out):
+        rows.append(row)
+        figures = (f"{row.bound_ms:.0f}", f"{row.p50_ms:.1f}", f"{row.max_ms:.1f}", str(row.n))
+        table.add_row(row.id, row.what, *figures, "yes" if row.passed else "NO")
+        console.print(f"{row.id} {'passed' if row.passed else 'FAILED ' + row.note}")
+    console.print(table)
+    write_json(json, [row.as_json() for row in rows])
+    if not all(row.passed for row in rows):
+        raise typer.Exit(1)

@@ -1,0 +1,272 @@
+"""The faults that `smp chaos` injects: each returns how long the reaction took [ms], or fails."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from sensor_msgs.msg import Image, JointState
+
+from smp_bringup.nodes import qos
+from smp_bringup.nodes.chaos_rig import ChaosRig
+from smp_bringup.nodes.client import GraphError
+from smp_bringup.nodes.messages import chunk_msg, joint_state_msg
+from smp_bringup.registry import Registry
+from smp_bringup.types import ActionChunk
+
+ALLOWANCE_MS = 20.0
+"""What the scheduler of a machine that is not real-time may add."""
+_WAIT_S = 8.0
+
+Inject = Callable[[ChaosRig, np.random.Generator], float]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of the specification."""
+
+    what: str
+    bound_ms: float
+    """From the fault to the first correct output, without the allowance."""
+    repeats: int
+    inject: Inject
+
+
+FAULTS: Registry[Fault] = Registry("fault")
+
+
+def _fault(name: str, what: str, bound_ms: float, repeats: int = 10) -> Callable[[Inject], Inject]:
+    def add(inject: Inject) -> Inject:
+        FAULTS.register(name)(Fault(what, bound_ms, repeats, inject))
+        return inject
+
+    return add
+
+
+def _react(rig: ChaosRig, check: str) -> float:
+    """Wait for a fault of a check and for rest; return how long the fault took [ms]."""
+    took = rig.until(lambda: rig.mode == "fault", _WAIT_S, f"a fault of {check}")
+    state = rig.client.command_state
+    if state["check"] != check:
+        raise GraphError(f"a fault of {check} was expected, it was {state['check']}: {state['reason']}")
+    rig.rest()
+    return took
+
+
+@_fault("F14", "three states that are not finite", 50)
+def _nonfinite_state(rig: ChaosRig, rng: np.random.Generator) -> float:
+    rig.follow()
+    rig.silent.add("left")
+    for _ in range(3):
+        rig.report("left", np.full(7, rng.choice([np.nan, np.inf])))
+    return _react(rig, "state_finite")
+
+
+@_fault("F15", "a measured position jumps", 40)
+def _jump(rig: ChaosRig, rng: np.random.Generator) -> float:
+    rig.follow()
+    rig.offset[rng.integers(6)] = 0.3
+    return _react(rig, "state_jump")
+
+
+@_fault("F16", "the state of one arm is lost", 70)
+def _state_lost(rig: ChaosRig, rng: np.random.Generator) -> float:
+    rig.follow()
+    rig.silent.add(str(rng.choice([arm.name for arm in rig.robot.arms])))
+    took = rig.until(rig.held("state_fresh"), _WAIT_S, "the hold")
+    _react(rig, "state_fresh")
+    return took
+
+
+@_fault("F17", "a second publisher of joint states", 1020, 5)
+def _second_driver(rig: ChaosRig, rng: np.random.Generator) -> float:
+    return _rogue(rig, rig.robot.arms[0].state_topic)
+
+
+@_fault("F20", "two chunks that are not finite", 20)
+def _nonfinite_chunk(rig: ChaosRig, rng: np.random.Generator) -> float:
+    rig.follow("policy")
+    rig.quiet.add("policy")
+    for _ in range(2):
+        chunk = rig.chunk()
+        chunk.position[rng.integers(16), rng.integers(rig.robot.dof)] = rng.choice([np.nan, np.inf, 1e300])
+        rig.chunks.publish(chunk_msg(chunk, rig.robot.joint_names))
+        rig.spin(0.02)
+    return _react(rig, "source_contract")
+
+
+@_fault("F21", "a chunk of 13 of 14 joints", 20)
+def _thirteen(rig: ChaosRig, rng: np.random.Generator) -> float:
+    rig.follow("policy")
+    chunk = rig.chunk()
+    names = rig.robot.joint_names
+    if rng.integers(2):
+        rig.chunks.publish(chunk_msg(chunk, tuple(rng.permutation(names))))
+    else:
+        rig.chunks.publish(chunk_msg(ActionChunk(chunk.stamp_ns, chunk.period_s, chunk.position[:, 1:]), names[1:]))
+    return _react(rig, "source_contract")
+
+
+@_fault("F40", "the followed source falls silent", 120)
+def _silent_source(rig: ChaosRig, rng: np.random.Generator) -> float:
+    rig.follow()
+    rig.quiet.add("teleop")
+    took = rig.until(rig.held("source_fresh"), _WAIT_S, "the hold")
+    _react(rig, "source_fresh")
+    return took
+
+
+@_fault("F41", "stamps an hour ahead", 120)
+def _ahead(rig: ChaosRig, rng: np.random.Generator) -> float:
+    rig.follow()
+    rig.ahead_ns = 3_600_000_000_000
+    took = rig.until(rig.held("source_fresh"), _WAIT_S, "the hold")
+    _react(rig, "source_fresh")
+    return took
+
+
+@_fault("F43", "a second publisher of commands", 1020, 5)
+def _second_commander(rig: ChaosRig, rng: np.random.Generator) -> float:
+    return _rogue(rig, rig.robot.arms[1].command_topic)
+
+
+@_fault("F44", "a second teleoperation: samples of it that were followed", 0, 5)
+def _second_source(rig: ChaosRig, rng: np.random.Generator) -> float:
+    lifted = rig.robot.joint_names.index("left_wrist_rotate")
+    with rig.stranger("rogue_teleop") as node:
+        rig.follow()
+        before = rig.ear.newest()[lifted]
+        publisher = node.create_publisher(JointState, "/teleop/command", qos.LATEST)
+        rig.until(lambda: publisher.get_subscription_count() > 0, _WAIT_S, "the rogue's discovery")
+        for _ in range(30):
+            position, velocity = rig.target()
+            position[lifted] += 0.3
+            now = rig.client.get_clock().now().nanoseconds
+            publisher.publish(joint_state_msg(now, rig.robot.joint_names, position, velocity))
+            rig.spin(0.01)
+    return 0.0 if rig.ear.newest()[lifted] == before and rig.mode == "teleop" else float("inf")
+
+
+@_fault("F45", "the emergency stop is pressed at speed, released and reset", 50, 1000)
+def _estop(rig: ChaosRig, rng: np.random.Generator) -> float:
+    rig.follow(str(rng.choice(["teleop", "policy"])))
+    rig.spin(rng.uniform(0, 0.1))
+    future = rig.client.ask_bool("/command/estop", True)
+    took = rig.until(lambda: rig.mode == "estop", _WAIT_S, "the stop")
+    rig.until(future.done, _WAIT_S, "the answer")
+    rig.rest()
+    rig.client.set_bool("/command/estop", False)
+    rig.spin(0.03)
+    return took
+
+
+@_fault("F46", "the emergency stop's heartbeat stops", 170)
+def _heartbeat(rig: ChaosRig, rng: np.random.Generator) -> float:
+    rig.follow()
+    rig.quiet.add("heartbeat")
+    return _react(rig, "estop_link")
+
+
+@_fault("F47", "arming and disarming: the answer", 1000, 1000)
+def _arming(rig: ChaosRig, rng: np.random.Generator) -> float:
+    if rig.mode != "disarmed":
+        _disarm(rig)
+    begun = time.monotonic()
+    rig.until(lambda: rig.arm(), _WAIT_S, "arming")
+    took = (time.monotonic() - begun) * 1e3
+    rig.until(lambda: rig.mode == "hold", _WAIT_S, "the hold")
+    rig.until(lambda: rig.asks("disarm"), _WAIT_S, "disarming")
+    rig.until(lambda: rig.mode == "disarmed", _WAIT_S, "disarmed")
+    return took
+
+
+@_fault("F50", "the source is switched at speed", 50, 1000)
+def _switch(rig: ChaosRig, rng: np.random.Generator) -> float:
+    if rig.mode not in ("policy", "teleop"):
+        rig.follow()
+    rig.spin(rng.uniform(0, 0.03))
+    other = "policy" if rig.mode == "teleop" else "teleop"
+    rig.until(lambda: rig.asks(f"use_{other}"), _WAIT_S, "the switch")
+    return rig.until(lambda: rig.mode == other, _WAIT_S, "the switch to be seen")
+
+
+@_fault("F52", "the command node is stopped for 60 or 500 ms", 50)
+def _overrun(rig: ChaosRig, rng: np.random.Generator) -> float:
+    rig.follow()
+    rig.stop(signal.SIGSTOP)
+    rig.spin(float(rng.choice([0.075, 0.5])))
+    rig.stop(signal.SIGCONT)
+    took = rig.until(lambda: rig.mode == "fault", _WAIT_S, "the fault")
+    rig.rest()
+    return took
+
+
+@_fault("F54", "the command node is killed and started again: commands before it is armed", 0, 3)
+def _respawn(rig: ChaosRig, rng: np.random.Generator) -> float:
+    rig.follow()
+    rig.stop(signal.SIGKILL)
+    rig.graph.processes["command"].wait()
+    rig.graph.stop()
+    rig.spin(0.3)
+    rig.graph = rig.start()
+    heard = rig.ear.heard
+    rig.spin(0.5)
+    return 0.0 if rig.ear.heard == heard and rig.mode == "disarmed" else float("inf")
+
+
+@_fault("F74", "another node named command: it ends", 3000, 2)
+def _twin(rig: ChaosRig, rng: np.random.Generator) -> float:
+    rig.follow()
+    command = [sys.executable, "-m", "smp_bringup.nodes.command_node"]
+    twin = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ.copy())
+    try:
+        rig.until(rig.fault("graph_guard"), 20.0, "the fault")
+        seen = time.monotonic()
+        rig.until(lambda: twin.poll() is not None, 20.0, "the end of the second")
+    finally:
+        twin.kill()
+        _, said = twin.communicate()
+    if twin.returncode != 2 or "already running" not in said:
+        raise GraphError(f"the second command node ended with {twin.returncode}: {said.strip()[-200:]}")
+    rig.rest()
+    return (time.monotonic() - seen) * 1e3
+
+
+@_fault("F76", "a publisher of another type: named when arming is asked for", 2020, 3)
+def _wrong_type(rig: ChaosRig, rng: np.random.Generator) -> float:
+    with rig.stranger("wrong") as node:
+        _disarm(rig)
+        node.create_publisher(Image, "/policy/chunk", 1)
+        return rig.until(lambda: not rig.arm() and "speaks sensor_msgs/msg/Image" in rig.client.refusal, 20, "it")
+
+
+@_fault("F77", "a parameter is changed while armed: refused", 1000, 5)
+def _parameter(rig: ChaosRig, rng: np.random.Generator) -> float:
+    rig.follow()
+    begun = time.monotonic()
+    try:
+        rig.client.set_parameters("command", safety="default")
+    except GraphError:
+        return (time.monotonic() - begun) * 1e3
+    raise GraphError("the parameter was changed")
+
+
+def _disarm(rig: ChaosRig) -> None:
+    rig.follow()
+    rig.until(lambda: rig.asks("disarm"), _WAIT_S, "disarming")
+    rig.until(lambda: rig.mode == "disarmed", _WAIT_S, "disarmed")
+
+
+def _rogue(rig: ChaosRig, topic: str) -> float:
+    """Let a second publisher of a topic appear; the fault must name it."""
+    with rig.stranger("rogue") as node:
+        rig.follow()
+        node.create_publisher(JointState, topic, qos.DRIVER)
+        took = _react(rig, "graph_guard")
+    if "/rogue" not in rig.client.command_state["reason"]:
+        raise GraphError(f"the rogue is not named: {rig.client.command_state['reason']}")
+    return took

@@ -1,0 +1,56 @@
+"""The whole graph with the simulated robot: its processes are killed, and the arms must be held."""
+
+import signal
+import time
+from pathlib import Path
+
+import rclpy
+
+from smp_bringup.bench.output_law import Violation
+from smp_bringup.graph import build_graph
+from smp_bringup.launcher import Graph
+from smp_bringup.nodes.chaos_ear import Ear
+from smp_bringup.nodes.client import GraphClient
+from smp_bringup.robot import Robot
+
+_START_S = 60.0
+
+
+def kill_policies(robot: Robot, repeats: int, log: Path) -> tuple[list[float], Ear, list[Violation]]:
+    """Kill the policy process again and again while it is followed.
+
+    Returns:
+        The time from each kill to rest [ms], and what was heard of the commands.
+    """
+    rclpy.init()
+    client = GraphClient("smp_chaos")
+    ear, took = Ear(client, robot), []
+    try:
+        for _ in range(repeats):
+            ear.restart()
+            for arm in ear.arms.values():
+                arm.sequence = None
+            with Graph(build_graph(sim=True, task="lift_tray"), log) as graph:
+                client.command_state, client.sim_state = {}, {}
+                client.wait(lambda: bool(client.sim_state and client.command_state), _START_S, "the graph", graph.check)
+                client.wait(lambda: client.count_publishers("/policy/chunk") > 0, _START_S, "the policy", graph.check)
+                client.start_episode("lift_tray", 2, "policy")
+                client.wait(lambda: ear.speed > 0.1, 20.0, "speed", graph.check)
+                took.append(_kill(client, ear, graph))
+        return took, ear, ear.judge()
+    finally:
+        client.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _kill(client: GraphClient, ear: Ear, graph: Graph) -> float:
+    """Kill the policy process; return how long until the arms are told to stand still [ms]."""
+    begun = time.monotonic()
+    graph.processes["policy"].send_signal(signal.SIGKILL)
+    client.wait(lambda: client.command_state["mode"] == "fault" and ear.still, 5.0, "the fault and rest")
+    took = (time.monotonic() - begun) * 1e3
+    ear.freeze()
+    heard = ear.heard
+    client.wait(lambda: ear.heard > heard + 30, 5.0, "more commands")
+    ear.thaw()
+    return took

@@ -1,0 +1,90 @@
+"""What the command node says of itself: mode and reasons on change, counters and timing once a second."""
+
+from collections.abc import Sequence
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+
+from smp_bringup.nodes import qos
+from smp_bringup.nodes.base import now_ns
+from smp_bringup.nodes.messages import status_msg
+from smp_bringup.nodes.realtime import Grant
+from smp_bringup.robot import Robot
+from smp_bringup.safety.command import CommandCore, CommandOutput
+from smp_bringup.types import FloatArray, Verdict
+
+_STATE_PERIOD_NS = 100_000_000
+
+
+class CommandReport:
+    """Publishes /command/state and gathers what /diagnostics shows."""
+
+    def __init__(self, node: Node, robot: Robot) -> None:
+        self._node, self._period_ms = node, robot.control_period_s * 1e3
+        self._publisher = node.create_publisher(DiagnosticArray, "/command/state", qos.STATE)
+        self._said: tuple[object, ...] = ()
+        self._followed_ns: int | None = None
+        self._said_ns, self._last_ns, self._cycles = 0, 0, 0
+        self._late_ms: list[float] = []
+        self._skew_us: list[float] = []
+        self._findings: tuple[Verdict, ...] = ()
+        self._rotary = [not joint.gripper for joint in robot.joints]
+        self._seam_mrad = 0.0
+
+    def seam(self, jump: FloatArray) -> None:
+        """Take by how much a chunk that was just followed moved the setpoint (J,)."""
+        self._seam_mrad = max(self._seam_mrad, 1e3 * float(jump[self._rotary].max()))
+
+    def cycle(self, output: CommandOutput, steady: int, sent_ns: Sequence[int]) -> None:
+        """Take one cycle, and when the message of each arm was sent (steady clock)."""
+        if self._last_ns:
+            self._late_ms.append((steady - self._last_ns) / 1e6 - self._period_ms)
+        if sent_ns:
+            self._skew_us.append((sent_ns[-1] - sent_ns[0]) / 1e3)
+        self._last_ns, self._cycles = steady, self._cycles + 1
+        self._say(output, steady)
+
+    def graph(self, findings: tuple[Verdict, ...]) -> None:
+        """Log what the graph guard found, when it changes."""
+        for finding in findings:
+            if finding not in self._findings:
+                self._node.get_logger().error(finding.reason)
+        self._findings = findings
+
+    def values(self, core: CommandCore, grants: Sequence[Grant]) -> dict[str, object]:
+        """Return the counters since the start, and the timing since the last call."""
+        late, self._late_ms = sorted(self._late_ms), []
+        skew, self._skew_us = sorted(self._skew_us), []
+        seam, self._seam_mrad = self._seam_mrad, 0.0
+        return {
+            "mode": core.mode.value,
+            "cycles": self._cycles,
+            "late_ms": round(late[-1], 3) if late else 0.0,
+            "late_p99_ms": round(late[int(0.99 * (len(late) - 1))], 3) if late else 0.0,
+            "seam_jump_mrad": round(seam, 3),
+            "skew_us": round(skew[-1], 1) if skew else 0.0,
+            **{f"realtime/{grant.option}": grant for grant in grants},
+            **{f"refused/{cause}": count for cause, count in core.refused.items()},
+            "warning": "; ".join(finding.reason for finding in self._findings),
+        }
+
+    def _say(self, output: CommandOutput, steady: int) -> None:
+        """Publish mode and verdict ten times a second, and at once when they or the chunk in execution change."""
+        verdict = output.verdict
+        key = (output.mode, *((reason.check, reason.severity) for reason in output.reasons))
+        fresh = output.chunk_stamp_ns != self._followed_ns
+        self._followed_ns = output.chunk_stamp_ns
+        if key != self._said:
+            self._node.get_logger().info(f"{output.mode.value}: {verdict.check} {verdict.reason}".rstrip(" :"))
+        elif not fresh and steady - self._said_ns < _STATE_PERIOD_NS:
+            return
+        self._said, self._said_ns = key, steady
+        values = {
+            "mode": output.mode.value,
+            "severity": verdict.severity.name,
+            "check": verdict.check,
+            "reason": verdict.reason,
+            "reasons": "; ".join(f"{reason.check}: {reason.reason}" for reason in output.reasons),
+            "chunk_stamp_ns": output.chunk_stamp_ns or 0,
+        }
+        self._publisher.publish(status_msg(now_ns(self._node), "command", values))

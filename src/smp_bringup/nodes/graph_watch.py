@@ -1,0 +1,106 @@
+"""Takes snapshots of the node graph for the graph guard, one topic at a time so that no cycle waits long."""
+
+from collections.abc import Iterator
+from itertools import cycle
+
+from rclpy.node import Node
+from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+from smp_bringup.errors import one_line
+from smp_bringup.nodes.base import steady_ns
+from smp_bringup.safety.node_graph import Endpoint, Snapshot, Topic
+
+_NAMELESS = "NODE_NAME_UNKNOWN"
+_PATIENCE_NS = 500_000_000
+
+
+class GraphWatch:
+    """Looks at the topics that a node publishes or subscribes to."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._us = node.get_fully_qualified_name()
+        self._topics: dict[str, tuple[str, bool]] = {}
+        self._seen: dict[str, Topic] = {}
+        self._gids: dict[str, str] = {}
+        self._nameless_ns: dict[str, int] = {}
+        self._next: Iterator[str] = iter(())
+
+    def publishes(self, topic: str, kind: str) -> None:
+        """Watch a topic that the node publishes."""
+        self._watch(topic, kind, True)
+
+    def subscribes(self, topic: str, kind: str) -> None:
+        """Watch a topic that the node subscribes to."""
+        self._watch(topic, kind, False)
+
+    def look(self) -> Snapshot | None:
+        """Look at one topic more; return the graph, or None until all were seen once."""
+        self._look_at(next(self._next))
+        if len(self._seen) < len(self._topics):
+            return None
+        nodes = self._node.get_node_names_and_namespaces()
+        names = tuple(_full(name, space) for name, space in nodes if not name.startswith("_ros2cli"))
+        return Snapshot(tuple(self._seen.values()), names)
+
+    def look_at_all(self) -> Snapshot | None:
+        """Look at every topic: before arming, what was found must be of now."""
+        for topic in self._topics:
+            self._look_at(topic)
+        return self.look()
+
+    def name_of(self, gid: str) -> str:
+        """Return the node of a publisher, with the first digits of its id: two publishers of one name are two."""
+        return f"{self._gids.get(gid, 'a publisher')} [{gid[:24]}]"
+
+    def _watch(self, topic: str, kind: str, ours: bool) -> None:
+        self._topics[topic] = kind, ours
+        self._next = cycle(list(self._topics))
+
+    def _look_at(self, name: str) -> None:
+        kind, ours = self._topics[name]
+        publishers = self._node.get_publishers_info_by_topic(name)
+        subscribers = self._node.get_subscriptions_info_by_topic(name)
+        publishers, subscribers = self._named(publishers), self._named(subscribers)
+        for info in publishers:
+            self._gids[bytes(info.endpoint_gid).hex()] = _full(info.node_name, info.node_namespace)
+        own = self._pop_own(publishers if ours else subscribers)
+        self._seen[name] = Topic(
+            name,
+            kind,
+            ours,
+            tuple(_endpoint(info, info.qos_profile, own) for info in publishers),
+            tuple(_endpoint(info, own, info.qos_profile) for info in subscribers),
+        )
+
+    def _named(self, infos: list) -> list:
+        """Leave out for a while who was discovered before its name was: a culprit is to be named."""
+        now, known = steady_ns(), []
+        for info in infos:
+            since_ns = self._nameless_ns.setdefault(bytes(info.endpoint_gid).hex(), now)
+            if _NAMELESS not in info.node_name or now - since_ns > _PATIENCE_NS:
+                known.append(info)
+        return known
+
+    def _pop_own(self, infos: list) -> QoSProfile | None:
+        """Take our own endpoint out; return its profile as the middleware sees it, None before it is discovered."""
+        for info in infos:
+            if _full(info.node_name, info.node_namespace) == self._us:
+                infos.remove(info)
+                return info.qos_profile
+        return None
+
+
+def _endpoint(info: TopicEndpointInfo, publisher: QoSProfile | None, subscriber: QoSProfile | None) -> Endpoint:
+    """Return an endpoint, and what keeps the two profiles from talking to each other."""
+    mismatch = ""
+    if publisher is not None and subscriber is not None:
+        compatibility, reason = qos_check_compatible(publisher, subscriber)
+        if compatibility == QoSCompatibility.ERROR:
+            mismatch = f"QoS is incompatible: {reason}"
+    return Endpoint(_full(info.node_name, info.node_namespace), one_line(info.topic_type), one_line(mismatch))
+
+
+def _full(name: str, namespace: str) -> str:
+    return one_line(f"{namespace.rstrip('/')}/{name}")

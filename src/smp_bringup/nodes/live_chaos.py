@@ -1,0 +1,93 @@
+"""Runs the faults of `smp chaos` and judges them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from smp_bringup.bench.stats import percentiles
+from smp_bringup.nodes import realtime
+from smp_bringup.nodes.chaos_faults import ALLOWANCE_MS, FAULTS
+from smp_bringup.nodes.chaos_kills import kill_policies
+from smp_bringup.nodes.chaos_rig import HEARTBEAT_S, ChaosRig
+from smp_bringup.nodes.client import GraphError
+from smp_bringup.paths import named_config
+from smp_bringup.robot import Robot
+
+KILLS = "F29"
+_KILL_BOUND_MS = 1200.0
+"""A chunk commands for 0.6 s; then the arms are braked, and the hold becomes a fault after 0.5 s."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one fault."""
+
+    id: str
+    what: str
+    bound_ms: float
+    p50_ms: float
+    max_ms: float
+    n: int
+    passed: bool
+    note: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        """Return the row with the keys of the report."""
+        row = asdict(self)
+        row["pass"] = row.pop("passed")
+        return row
+
+
+def run_chaos(robot: Robot, names: Sequence[str], seed: int, scale: float, out: Path) -> Iterator[Row]:
+    """Inject faults, `scale` times as often as usual; yield a row for each, and at last those of the whole run."""
+    inside = [name for name in names if name != KILLS]
+    if inside:
+        with ChaosRig(robot, _settings(out), out / "command.log") as rig:
+            realtime.apply("prefer", "")  # what plays and measures must not be what is late
+            for name in inside:
+                yield _one(rig, name, np.random.default_rng(seed), scale)
+            law, ear = rig.ear.judge(), rig.ear
+            yield Row("law", "commands outside the output law", 0, 0, len(law), ear.heard, not law, str(law[:3] or ""))
+            yield Row("still", "commands that moved arms at rest", 0, 0, ear.moved, ear.heard, not ear.moved)
+            odd, skew = ear.unpaired(), percentiles(ear.skew_ms)
+            yield Row("stamp", "cycles without one stamp for both arms", 0, 0, odd, ear.heard, not odd)
+            passed = skew["max"] <= ALLOWANCE_MS
+            yield Row("skew", "between sending both arms", ALLOWANCE_MS, skew["p50"], skew["max"], ear.heard, passed)
+    if KILLS in names:
+        took, ear, law = kill_policies(robot, max(1, round(50 * scale)), out / "graph.log")
+        bad = bool(law or ear.moved)
+        stats, bound = percentiles(took), _KILL_BOUND_MS + ALLOWANCE_MS
+        what = "the policy is killed at speed: until rest"
+        yield Row(
+            KILLS, what, bound, stats["p50"], stats["max"], len(took), stats["max"] <= bound and not bad,
+            f"{law[:3]}, {ear.moved} moved" if bad else "",
+        )  # fmt: skip
+
+
+def _one(rig: ChaosRig, name: str, rng: np.random.Generator, scale: float) -> Row:
+    """Inject one fault repeatedly."""
+    fault = FAULTS[name]
+    bound = fault.bound_ms + (ALLOWANCE_MS if fault.bound_ms else 0.0)
+    took: list[float] = []
+    failed = ""
+    for _ in range(max(1, round(fault.repeats * scale))):
+        try:
+            took.append(fault.inject(rig, rng))
+        except GraphError as error:
+            took.append(float("inf"))
+            failed = str(error)
+    finite = [ms for ms in took if np.isfinite(ms)]
+    stats = percentiles(finite)
+    passed = len(finite) == len(took) and stats["max"] <= bound
+    return Row(name, fault.what, bound, stats["p50"], stats["max"], len(took), passed, failed)
+
+
+def _settings(out: Path) -> Path:
+    """Write the shipped safety settings with a heartbeat of the emergency stop; return the file."""
+    settings = yaml.safe_load(named_config("safety", "default").read_text(encoding="utf-8"))
+    path = out / "safety.yaml"
+    path.write_text(yaml.safe_dump({**settings, "estop_heartbeat_s": HEARTBEAT_S}), encoding="utf-8")
+    return path

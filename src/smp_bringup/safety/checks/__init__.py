@@ -1,0 +1,1 @@
+"""The checks, one file each; safety/__init__.py registers them."""

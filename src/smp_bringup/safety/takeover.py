@@ -1,0 +1,27 @@
+"""Whether the arms, and then a source, may be taken over from where they are."""
+
+import numpy as np
+
+from smp_bringup.robot import Robot
+from smp_bringup.safety.bounds import Bounds
+from smp_bringup.types import FloatArray
+
+
+def outside(robot: Robot, limits: Bounds, position: FloatArray) -> list[str]:
+    """Return the joints of a pose (J,) that are farther outside their limits than one cycle can move them."""
+    reach = limits.velocity * robot.control_period_s
+    inside = (position >= limits.low - reach) & (position <= limits.high + reach)
+    return [
+        f"{robot.joint_names[i]} is at {position[i]:.3f}, outside [{limits.low[i]:g}, {limits.high[i]:g}]: "
+        "move it back by hand"
+        for i in np.flatnonzero(~inside)
+    ]
+
+
+def far(robot: Robot, limits: Bounds, target: FloatArray, setpoint: FloatArray, bound: float) -> str:
+    """Return why a target (J,) is too far from the setpoint (J,) to be taken over, or nothing."""
+    gap = np.abs(np.clip(target, limits.low, limits.high) - setpoint)
+    if (gap <= bound).all():
+        return ""
+    joint = robot.joint_names[int(np.argmax(gap))]
+    return f"wants {joint} {gap.max():.2f} rad from the setpoint, at most {bound:g} is taken over"
