@@ -68,7 +68,7 @@ def test_f42_f53_killed_neighbours_leave_the_arms_standing(launch, robot, tmp_pa
 def test_f42_the_command_node_faults_when_the_driver_is_killed(launch, tmp_path):
     with launch(tmp_path / "log", model=None, sim=True, task="lift_tray") as (graph, client):
         client.wait(lambda: bool(client.sim_state and client.command_state), 60, "the graph", graph.check)
-        client.wait(lambda: client._done("arm"), 10, "arming")
+        client.wait(lambda: client.accepts("arm"), 10, "arming")
         os.kill(graph.processes["sim"].pid, signal.SIGKILL)
         client.wait(lambda: client.command_state["mode"] == "fault", 10, "the fault")
         assert client.command_state["check"] in ("state_fresh", "graph_guard")

@@ -91,14 +91,14 @@ class GraphClient(Node):
         episode = self.sim_state.get("episode")
         self.trigger("/sim/reset")
         self.wait(lambda: self._begun(episode), 5.0, "the simulator to begin the episode")
-        self.wait(lambda: self._done("arm"), 5.0, "the command node to arm")
-        self.wait(lambda: self._done(f"use_{source}"), 5.0, f"the command node to follow {source}")
+        self.wait(lambda: self.accepts("arm"), 5.0, "the command node to arm")
+        self.wait(lambda: self.accepts(f"use_{source}"), 5.0, f"the command node to follow {source}")
 
     def _begun(self, previous: str | None) -> bool:
         """Return whether a new episode runs for so long that every node has seen its joint states."""
         return self.sim_state.get("episode") != previous and float(self.sim_state["time_s"]) > 0.15
 
-    def _done(self, request: str) -> bool:
+    def accepts(self, request: str) -> bool:
         """Ask the command node; return whether it says yes, and keep why not for the error."""
         try:
             self.trigger(f"/command/{request}")

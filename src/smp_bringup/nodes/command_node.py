@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable
 from functools import partial
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -21,10 +22,10 @@ from smp_bringup.nodes.messages import COMMAND_TYPES, chunk_from_msg, command_ms
 from smp_bringup.nodes.params import CommandParams, declare
 from smp_bringup.pipeline import build_command, warm_up_command
 from smp_bringup.robot import Arm, load_robot
-from smp_bringup.safety.command import CommandOutput
 from smp_bringup.safety.config import load_safety
 from smp_bringup.safety.modes import Mode, Reply
 from smp_bringup.safety.node_graph import Snapshot, inspect
+from smp_bringup.safety.output import CommandOutput
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import JointSample
 

@@ -10,7 +10,8 @@ from smp_bringup.nodes.base import now_ns
 from smp_bringup.nodes.messages import status_msg
 from smp_bringup.nodes.realtime import Grant
 from smp_bringup.robot import Robot
-from smp_bringup.safety.command import CommandCore, CommandOutput
+from smp_bringup.safety.command import CommandCore
+from smp_bringup.safety.output import CommandOutput
 from smp_bringup.types import FloatArray, Verdict
 
 _STATE_PERIOD_NS = 100_000_000

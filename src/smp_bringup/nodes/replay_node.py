@@ -13,7 +13,7 @@ from std_srvs.srv import Trigger
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import run_node, steady_ns
-from smp_bringup.nodes.messages import image_msg, status_msg, status_values, time_msg
+from smp_bringup.nodes.messages import COMMAND_TYPES, image_msg, status_msg, status_values, time_msg
 from smp_bringup.nodes.params import ReplayParams, declare
 from smp_bringup.record.messages import IMAGE, JOINT_STATE, typestore
 from smp_bringup.replay.aligned import camera_topics, leader_topics, observation_topics
@@ -56,6 +56,9 @@ class ReplayNode(Node):
             for topic in self._topics
         }
         self._mode = ""
+        for arm in robot.arms:  # stands for the drivers, without which the command node is not armed
+            kind = COMMAND_TYPES[arm.command_interface]
+            self.create_subscription(kind, f"/replay{arm.command_topic}", lambda _: None, qos.LATEST)
         self.create_subscription(DiagnosticArray, "/command/state", self._on_command_state, qos.STATE)
         self._requests = {
             mode: self.create_client(Trigger, f"/command/{name}")

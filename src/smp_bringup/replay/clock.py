@@ -70,9 +70,9 @@ class CommandClock:
 
     def _cycle(self, now_ns: int) -> None:
         while self._flight and self._flight[0].stamp_ns + self._latency_ns <= now_ns:
-            if self._core.mode is not Mode.POLICY:
-                self._follow(now_ns)
+            self._arm(now_ns)
             self._take(self._flight.popleft(), now_ns)
+            self._follow(now_ns)
         output = self._core.step(now_ns, now_ns)
         verdict = output.verdict
         if (verdict.severity.name, verdict.check) != self._said:
@@ -87,18 +87,22 @@ class CommandClock:
         self.out.target.append(wanted[0])
         self.out.command.append(output.command.position)
 
-    def _follow(self, now_ns: int) -> None:
+    def _arm(self, now_ns: int) -> None:
         """Arm, again if need be: a fault ends one motion, not the evaluation."""
-        if self._core.mode in (Mode.FAULT, Mode.ESTOP):
-            self._core.reset()
-        if self._core.mode is Mode.DISARMED and not self._core.arm(now_ns).ok:
+        if self._core.mode.latched:
+            self._core.reset(now_ns)
+        if self._core.mode is Mode.DISARMED:
+            self._core.arm(now_ns)
+
+    def _follow(self, now_ns: int) -> None:
+        """Follow the policy; where it wants to be elsewhere than the arms were when armed, they are armed anew."""
+        if self._core.mode is not Mode.HOLD:
             return
-        if self._core.mode is Mode.HOLD:
-            self._core.use(Mode.POLICY, now_ns)
-            self._buffer.clear()
+        if not self._core.use(Mode.POLICY, now_ns, now_ns).ok:
+            self._core.disarm()
 
     def _take(self, chunk: ActionChunk, now_ns: int) -> None:
-        cause = self._core.on_chunk(chunk, now_ns)
+        cause = self._core.on_chunk(chunk, now_ns, now_ns)
         if cause:
             self.out.refused += 1
             self.out.events.append(Event(now_ns, "REFUSE", "chunk", cause))

@@ -5,7 +5,6 @@ caller reads; no watchdog looks at a stamp. Not a certified safety function.
 """
 
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from smp_bringup.safety.header_clock import HeaderClock
 from smp_bringup.safety.inputs import AbstractInput, PolicyInput, TeleopInput
 from smp_bringup.safety.limits import Limiter, Proposal, Source
 from smp_bringup.safety.modes import Mode, Reply
+from smp_bringup.safety.output import CommandOutput
 from smp_bringup.safety.states import States
 from smp_bringup.safety.takeover import far, outside
 from smp_bringup.types import (
@@ -31,21 +31,7 @@ from smp_bringup.types import (
     Verdict,
     nanoseconds,
     seconds,
-)
-
-
-@dataclass(frozen=True)
-class CommandOutput:
-    """What one cycle publishes: a command (None while disarmed), the mode, and the verdicts behind it."""
-
-    command: Command | None
-    mode: Mode
-    verdict: Verdict
-    """The strictest."""
-    chunk_stamp_ns: int | None
-    """Observation stamp of the chunk that the command follows."""
-    reasons: tuple[Verdict, ...] = ()
-    """Every objection of the cycle, the strictest first."""
+)  # fmt: skip
 
 
 class CommandCore:

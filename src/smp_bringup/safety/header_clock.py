@@ -12,7 +12,7 @@ class HeaderClock:
         self._now_ns, self._advanced_ns = 0, 0
 
     def watch(self, now_ns: int, steady_ns: int) -> bool:
-        """Take both clocks; return whether the one of the headers jumped back, so that what was planned on it is void."""
+        """Take both clocks; return whether that of the headers jumped back: what was planned on it is void."""
         reset = now_ns < self._now_ns - _RESET_NS
         if now_ns != self._now_ns:
             self._now_ns, self._advanced_ns = now_ns, steady_ns

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from smp_bringup.pipeline import build_command
 from smp_bringup.robot import Robot
-from smp_bringup.safety.command import CommandOutput
 from smp_bringup.safety.modes import Mode
+from smp_bringup.safety.output import CommandOutput
 from smp_bringup.sim.world import World
 from smp_bringup.types import Command, Frame, JointSample, nanoseconds
 
