@@ -1,11 +1,16 @@
 """`smp train`: a policy from bags, exported and ready to deploy."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smp_bringup.cli.show import console, progress
+
+if TYPE_CHECKING:
+    from smp_bringup.policy.config import PolicyConfig
+    from smp_bringup.robot import Robot
+    from smp_bringup.training.dataset import Dataset
 
 
 def train(
@@ -25,7 +30,7 @@ def train(
     from smp_bringup.replay.aligned import bag_folders
     from smp_bringup.replay.reader import open_bag
     from smp_bringup.training.config import load_run, with_steps
-    from smp_bringup.training.dataset import first_of_each, load_dataset
+    from smp_bringup.training.dataset import first_of_each
     from smp_bringup.training.save import model_card, save_checkpoint
     from smp_bringup.training.trainer import Trainer, use_threads
     from smp_bringup.training.transfer import start_from
@@ -40,19 +45,7 @@ def train(
     begin = None
     if start is not None:
         run, begin = start_from(start, run, robot, only_router)
-    with progress() as bar:
-        line = bar.add_task("reading bags", total=len(found), note="")
-        data = load_dataset(
-            found,
-            robot,
-            run.policy,
-            bags.parent / "cache",
-            lambda n, total: bar.update(line, completed=n),
-        )
-        bar.update(line, completed=len(found))
-    for reason in data.skipped:
-        console.print(f"skipped: {reason}", style="yellow")
-    console.print(f"{len(data.starts) - 1} episodes, {len(data.state)} frames; {len(data.skipped)} bags skipped")
+    data = _read(found, robot, run.policy, bags.parent / "cache")
     trainer = Trainer(run, data, robot, seed, folder, begin)
     done = trainer.resume() if resume else 0
     with progress(trainer.first) as bar:
@@ -67,3 +60,17 @@ def train(
     card = model_card(run, data, trained, str(bags), policy, seed)
     save_checkpoint(trained, robot, folder / "model", card)
     console.print(f"exported {folder / 'model'}; try it: smp eval --policy {folder / 'model'}")
+
+
+def _read(found: "list[Path]", robot: "Robot", policy: "PolicyConfig", cache: Path) -> "Dataset":
+    """Return the demonstrations in bags, and say which were left out."""
+    from smp_bringup.training.dataset import load_dataset
+
+    with progress() as bar:
+        line = bar.add_task("reading bags", total=len(found), note="")
+        data = load_dataset(found, robot, policy, cache, lambda n, total: bar.update(line, completed=n))
+        bar.update(line, completed=len(found))
+    for reason in data.skipped:
+        console.print(f"skipped: {reason}", style="yellow")
+    console.print(f"{len(data.starts) - 1} episodes, {len(data.state)} frames; {len(data.skipped)} bags skipped")
+    return data

@@ -16,7 +16,7 @@ from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
-from smp_bringup.nodes.client import GraphClient
+from smp_bringup.nodes.client import GraphClient, GraphError
 from smp_bringup.nodes.messages import status_values
 from smp_bringup.robot import Robot, load_robot
 
