@@ -22,7 +22,7 @@ from smp_bringup.training.trainer import Trainer
 def demos(tmp_path_factory):
     """Three short demonstrations in lockstep, and one bag that is none."""
     out = tmp_path_factory.mktemp("demos")
-    wanted = jobs("press_two_buttons", "aloha", 3, 0, out, 0.01)
+    wanted = jobs("press_two_buttons", "aloha", 3, 0, out, 0.01, "camera")
     assert all(success for _, success in collect(wanted, 2))
     (out / "broken").mkdir()
     (out / "broken" / "broken_0.mcap").write_bytes(b"")
