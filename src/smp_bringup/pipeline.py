@@ -37,12 +37,25 @@ def build_policy(folder: Path, robot: Robot, device: str = "cpu") -> "AbstractPo
     return load_policy(folder, robot, device)
 
 
-def build_command(robot: Robot, safety: str = "default") -> "CommandCore":
-    """Return the command core with the safety settings `safety`."""
+def build_command(robot: Robot, safety: str = "default", arms_unknown: bool = False) -> "CommandCore":
+    """Return the command core with the safety settings `safety`.
+
+    Args:
+        robot: to command.
+        safety: name or YAML path.
+        arms_unknown: leave out the checks that need the arms' geometry where the robot has none. Only where
+            nothing moves: a bag may hold a robot file from before there was any.
+    """
+    from dataclasses import replace
+
+    from smp_bringup.safety import CHECKS
     from smp_bringup.safety.command import CommandCore
     from smp_bringup.safety.config import load_safety
 
-    return CommandCore(robot, load_safety(safety))
+    config = load_safety(safety)
+    if arms_unknown and not all(arm.geometry for arm in robot.arms):
+        config = replace(config, checks=tuple(name for name in config.checks if not CHECKS[name].needs_geometry))
+    return CommandCore(robot, config)
 
 
 def warm_up_command(robot: Robot, safety: str = "default") -> None:

@@ -44,7 +44,7 @@ class CommandClock:
     """Steps the command core through the time of a bag; log times serve as both of its clocks."""
 
     def __init__(self, robot: Robot, safety: str, latency_s: float) -> None:
-        self._robot, self._core = robot, build_command(robot, safety)
+        self._robot, self._core = robot, build_command(robot, safety, arms_unknown=True)
         self._period_ns, self._latency_ns = nanoseconds(robot.control_period_s), nanoseconds(latency_s)
         self._flight: deque[ActionChunk] = deque()
         self._buffer = ChunkBuffer(robot.dof)

@@ -69,6 +69,8 @@ class AbstractCheck(ABC):
     """
 
     name: str
+    needs_geometry = False
+    """Whether it cannot be built for a robot whose arms' geometry is not known."""
 
     def __init__(self, robot: Robot, config: SafetyConfig) -> None:
         self.robot, self.config = robot, config

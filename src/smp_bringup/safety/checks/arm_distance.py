@@ -27,6 +27,7 @@ class ArmDistance(AbstractCheck):
     """Slow down and stop before links meet; moving apart is always allowed."""
 
     name = "arm_distance"
+    needs_geometry = True
 
     def __init__(self, robot: Robot, config: SafetyConfig) -> None:
         super().__init__(robot, config)

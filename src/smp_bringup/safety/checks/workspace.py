@@ -13,6 +13,7 @@ class Workspace(AbstractCheck):
     """Hold before a hand leaves the box; the way back in is open."""
 
     name = "workspace"
+    needs_geometry = True
 
     def __init__(self, robot: Robot, config: SafetyConfig) -> None:
         super().__init__(robot, config)
