@@ -12,6 +12,7 @@ def chaos(
     seed: Annotated[int, typer.Option(min=0, help="Of times, joints and values.")] = 0,
     faults: Annotated[str, typer.Option(help="Comma-separated ids, or all; F29 starts the whole graph.")] = "all",
     scale: Annotated[float, typer.Option(min=0.001, max=100, help="Repeat every fault so many times as often.")] = 1.0,
+    load: Annotated[int, typer.Option(min=0, max=64, help="Busy processes beside it.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the logs.")] = Path("out/chaos"),
     robot: Annotated[str, typer.Option(help="Robot in config/robots.")] = "aloha",
@@ -27,9 +28,9 @@ def chaos(
     require_ros()
     prepare_environment()
     from smp_bringup.nodes.chaos_faults import FAULTS
-    from smp_bringup.nodes.live_chaos import KILLS, run_chaos
+    from smp_bringup.nodes.live_chaos import KILLS, NORMAL, busy, run_chaos
 
-    known = [*FAULTS, KILLS]
+    known = [*FAULTS, NORMAL, KILLS]
     names = known if faults == "all" else [name.strip() for name in faults.split(",")]
     for name in names:
         if name not in known:
@@ -37,11 +38,12 @@ def chaos(
     out.mkdir(parents=True, exist_ok=True)
     table = Table("id", "fault", "bound [ms]", "p50 [ms]", "max [ms]", "n", "pass")
     rows = []
-    for row in run_chaos(load_robot(robot), names, seed, scale, out):
-        rows.append(row)
-        figures = (f"{row.bound_ms:.0f}", f"{row.p50_ms:.1f}", f"{row.max_ms:.1f}", str(row.n))
-        table.add_row(row.id, row.what, *figures, "yes" if row.passed else "NO")
-        console.print(f"{row.id} {'passed' if row.passed else 'FAILED ' + row.note}")
+    with busy(load):
+        for row in run_chaos(load_robot(robot), names, seed, scale, out):
+            rows.append(row)
+            figures = (f"{row.bound_ms:.0f}", f"{row.p50_ms:.1f}", f"{row.max_ms:.1f}", str(row.n))
+            table.add_row(row.id, row.what, *figures, "yes" if row.passed else "NO")
+            console.print(f"{row.id} {'passed' if row.passed else 'FAILED ' + row.note}")
     console.print(table)
     write_json(json, [row.as_json() for row in rows])
     if not all(row.passed for row in rows):

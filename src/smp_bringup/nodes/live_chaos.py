@@ -1,6 +1,10 @@
 """Runs the faults of `smp chaos` and judges them."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +20,10 @@ from smp_bringup.nodes.client import GraphError
 from smp_bringup.paths import named_config
 from smp_bringup.robot import Robot
 
-KILLS = "F29"
+KILLS, NORMAL = "F29", "normal"
+NORMAL_S = 120.0
+_LATE_MS, _GAP_MS = 8.0, 50.0
+"""What normal running must keep: lateness of a cycle at the 99th percentile, and the longest gap."""
 _KILL_BOUND_MS = 1200.0
 """A chunk commands for 0.6 s; then the arms are braked, and the hold becomes a fault after 0.5 s."""
 
@@ -41,9 +48,25 @@ class Row:
         return row
 
 
+@contextmanager
+def busy(count: int) -> Iterator[None]:
+    """Run so many processes that do nothing but compute."""
+    loads = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for load in loads:
+            load.kill()
+            load.wait()
+
+
 def run_chaos(robot: Robot, names: Sequence[str], seed: int, scale: float, out: Path) -> Iterator[Row]:
     """Inject faults, `scale` times as often as usual; yield a row for each, and at last those of the whole run."""
-    inside = [name for name in names if name != KILLS]
+    inside = [name for name in names if name not in (KILLS, NORMAL)]
+    if NORMAL in names:
+        with ChaosRig(robot, _settings(out), out / "command.log") as rig:
+            realtime.apply("prefer", "")
+            yield from _normal(rig, NORMAL_S * scale)
     if inside:
         with ChaosRig(robot, _settings(out), out / "command.log") as rig:
             realtime.apply("prefer", "")  # what plays and measures must not be what is late
@@ -65,6 +88,25 @@ def run_chaos(robot: Robot, names: Sequence[str], seed: int, scale: float, out: 
             KILLS, what, bound, stats["p50"], stats["max"], len(took), stats["max"] <= bound and not bad,
             f"{law[:3]}, {ear.moved} moved" if bad else "",
         )  # fmt: skip
+
+
+def _normal(rig: ChaosRig, duration_s: float) -> Iterator[Row]:
+    """Let everything be well for a while; yield how late cycles were, the longest gap, and what tripped."""
+    rig.follow()
+    ear = next(iter(rig.ear.arms.values()))
+    first, trips = len(ear.stamps), 0
+    end = time.monotonic() + duration_s
+    while time.monotonic() < end:
+        rig.spin(0.02)
+        trips += rig.client.command_state["severity"] in ("HOLD", "FAULT")
+    gaps = np.diff(np.array(ear.stamps[first:])) / 1e6  # a stamp is the time of its cycle, and a period
+    late = percentiles(list(np.maximum(0.0, gaps - rig.robot.control_period_s * 1e3)))
+    rate, n = 1e3 / float(gaps.mean()), len(gaps)
+    yield Row("late", "lateness of a cycle, p99", _LATE_MS, late["p50"], late["p99"], n, late["p99"] <= _LATE_MS)
+    yield Row("gap", "longest gap between commands", _GAP_MS, float(np.median(gaps)), float(gaps.max()), n,
+              bool(gaps.max() <= _GAP_MS))  # fmt: skip
+    yield Row("rate", f"commands a second: {rate:.2f}", 0, 0, 0, n, abs(rate - 1 / rig.robot.control_period_s) < 1)
+    yield Row("trips", f"holds and faults in {duration_s:.0f} s of normal running", 0, 0, trips, n, not trips)
 
 
 def _one(rig: ChaosRig, name: str, rng: np.random.Generator, scale: float) -> Row:
