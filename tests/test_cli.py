@@ -23,7 +23,7 @@ def smp(*words, env=None, timeout=240):
     [
         (("eval", "--tasks", "transfer_cub"), "unknown task 'transfer_cub' (did you mean 'transfer_cube'?)"),
         (("eval", "--policy", "nothing"), "unknown model 'nothing'"),
-        (("replay", "nowhere"), "bag 'nowhere' does not exist"),
+        (("replay", "nowhere"), "'nowhere' does not exist"),
         (("replay", BAG, "--model", "nothing"), "unknown model 'nothing'"),
         (("record", "--task", "juggle", "--episodes", "1", "--lockstep"), "unknown task 'juggle'"),
         (("train", "--bags", "nowhere"), "'nowhere' does not exist"),
@@ -78,9 +78,9 @@ def test_replay_prints_the_error_of_each_arm(tmp_path, checkpoints):
     done = smp("replay", BAG, "--model", checkpoints["diffusion"][0], "--json", out)
     assert done.returncode == 0, done.stderr
     data = json.loads(out.read_text())
-    assert set(data["arms"]) == {"left", "right"}
-    assert data["chunks"] == 13
-    assert "RMSE [rad]" in done.stdout
+    assert {"joint_rmse/left", "joint_rmse/right", "gripper_rmse/left"} <= set(data["figures"])
+    assert data["figures"]["chunks"] == 13
+    assert "joint_rmse" in done.stdout
 
 
 def test_training_from_bags_ends_in_a_checkpoint_that_evaluates(tmp_path):

@@ -13,6 +13,7 @@ from smp_bringup.errors import BagError, ConfigError, SmpError
 from smp_bringup.paths import named_config
 from smp_bringup.record.config import PedalConfig, RecordConfig, StorageConfig, load_recording
 from smp_bringup.record.episode import slug
+from smp_bringup.record.heard import Heard
 from smp_bringup.record.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.record.pedal import Pedal
 from smp_bringup.record.recorder import Recorder
@@ -265,6 +266,12 @@ def test_images_are_recorded_as_jpeg_where_the_robot_file_says_so(tmp_path, robo
     for seen in only.images.values():
         assert np.abs(seen.astype(int) - image).mean() < 2
     assert sum(f.stat().st_size for f in bag.files) < 3 * image.size
+
+
+def test_gaps_in_the_numbers_of_a_publisher_are_what_the_transport_lost():
+    heard = Heard()
+    assert [heard.missed("/a", n) for n in (5, 6, 9, 10, 1, 2, 4)] == [0, 0, 2, 0, 0, 0, 1]
+    assert [heard.missed("/b", n) for n in (7, 100, 8, 101, 9)] == [0, 92, 0, 0, 0]  # two publishers: given up
 
 
 @pytest.mark.parametrize(("text", "message"), [("a*0", "count of at least 1"), ("a,,b", "must be a task")])

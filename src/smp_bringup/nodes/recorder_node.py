@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState, Joy
 from std_srvs.srv import SetBool, Trigger
@@ -18,6 +17,7 @@ from smp_bringup.nodes.base import Health, now_ns, run_node, steady_ns
 from smp_bringup.nodes.messages import COMMAND_TYPES, status_msg
 from smp_bringup.nodes.params import RecorderParams, current, declare
 from smp_bringup.record.config import load_recording
+from smp_bringup.record.heard import Heard
 from smp_bringup.record.pedal import Pedal
 from smp_bringup.record.recorder import Recorder
 from smp_bringup.robot import Robot
@@ -37,7 +37,7 @@ class RecorderNode(Node):
         params = declare(self, RecorderParams)
         config = load_recording(params.settings)
         self._recorder = Recorder(params.robot, params.safety, Path(params.out), params.task, config)
-        self._pedal = Pedal(config.pedal)
+        self._pedal, self._heard = Pedal(config.pedal), Heard()
         self._listen()
         for name, act in self._requests().items():
             self.create_service(Trigger, f"/recorder/{name}", partial(self._answer, act))
@@ -66,10 +66,7 @@ class RecorderNode(Node):
     def _listen(self) -> None:
         for topic, kind in _topics(self._recorder.robot).items():
             name = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
-            lost = SubscriptionEventCallbacks(message_lost=partial(self._on_lost, topic))
-            self.create_subscription(
-                kind, topic, partial(self._on_message, topic, name), qos.RECORD, raw=True, event_callbacks=lost
-            )
+            self.create_subscription(kind, topic, partial(self._on_message, topic, name), qos.RECORD, raw=True)
 
     def _requests(self) -> dict[str, Callable[[], str]]:
         recorder = self._recorder
@@ -79,11 +76,9 @@ class RecorderNode(Node):
         while not self._closing.wait(_PUMP_S):
             self._recorder.pump(steady_ns())
 
-    def _on_message(self, topic: str, kind: str, cdr: bytes) -> None:
+    def _on_message(self, topic: str, kind: str, cdr: bytes, info: dict[str, int]) -> None:
+        self._recorder.lose(topic, self._heard.missed(topic, info["publication_sequence_number"]))
         self._recorder.offer(topic, kind, now_ns(self), cdr)
-
-    def _on_lost(self, topic: str, info: object) -> None:
-        self._recorder.lose(topic, info.total_count_change)  # type: ignore[attr-defined]
 
     def _on_success(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         response.success, response.message = self._act(partial(self._recorder.label, request.data))

@@ -5,18 +5,22 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import RLock
 
+import numpy as np
+
 from smp_bringup.errors import BagError, SmpError, one_line
 from smp_bringup.paths import named_config
 from smp_bringup.record.config import RecordConfig
 from smp_bringup.record.disk import free_bytes
 from smp_bringup.record.episode import slug
 from smp_bringup.record.history import lengths_s
+from smp_bringup.record.images import Encoder
+from smp_bringup.record.messages import IMAGE, JOINT_STATE, definition, image_cdr, joint_state_cdr
 from smp_bringup.record.quality import Finding, Level, Quality, judge
 from smp_bringup.record.sink import GIB, Sink, needed_bytes
 from smp_bringup.record.tasks import TaskQueue
 from smp_bringup.record.tracks import Tracks
 from smp_bringup.record.writer import PARTIAL, BagWriter
-from smp_bringup.robot import load_robot
+from smp_bringup.robot import Robot, load_robot
 
 
 class Recorder:
@@ -34,6 +38,7 @@ class Recorder:
         self.robot, self._safety, self._free = load_robot(robot), safety, free
         self._robot_yaml = named_config("robots", robot).read_text(encoding="utf-8")
         self._out, self.config, self.queue = out, config, TaskQueue(tasks)
+        _warm_up(self.robot)
         self._lock = RLock()
         self._sink: Sink | None = None
         self._entry = ""
@@ -69,7 +74,7 @@ class Recorder:
     def lose(self, topic: str, count: int) -> None:
         """Count messages that the transport lost."""
         sink = self._sink
-        if sink is not None:
+        if sink is not None and count:
             sink.lost[topic] += count
 
     def pump(self, steady_ns: int) -> None:
@@ -168,7 +173,7 @@ class Recorder:
         return values
 
     def _close(self, sink: Sink) -> str:
-        sink.drain()
+        sink.finish()
         failures = sink.failures
         self.dropped += sum(failures.values())
         quality = self._judge(sink.tracks, failures)
@@ -216,6 +221,19 @@ class Recorder:
     def _say(self, text: str) -> str:
         self.said = text
         return text
+
+
+def _warm_up(robot: Robot) -> None:
+    """Load message definitions and their decoders now: at the first message of an episode they would delay the disk."""
+    tracks, encoder, arm = Tracks(robot), Encoder(robot), robot.arms[0]
+    names = tuple(joint.name for joint in arm.joints)
+    tracks.take(arm.state_topic, JOINT_STATE, 1, joint_state_cdr(1, names, np.zeros(len(names))))
+    definition(JOINT_STATE)
+    for camera in robot.cameras:
+        black = np.zeros((camera.height, camera.width, 3), np.uint8)
+        topic, kind, cdr = encoder.encode(camera.topic, IMAGE, image_cdr(1, camera.name, black))
+        tracks.take(topic, kind, 1, cdr)
+        definition(kind)
 
 
 def _next_folder(task: Path) -> Path:

@@ -48,6 +48,7 @@ class Sink:
         self._lock = Lock()
         self._queue: deque[_Item] = deque()
         self._queued_bytes = 0
+        self._unseen: deque[_Item] = deque()
         self._arrived: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         """Messages per topic that arrived and could not be kept."""
@@ -77,7 +78,7 @@ class Sink:
 
     def pump(self, steady_ns: int) -> None:
         """Write what waits, flush and sync when it is time, and look at the disk."""
-        self.drain()
+        self._drain()
         try:
             if not self.ended and steady_ns - self._flushed_ns >= nanoseconds(self._config.flush_s):
                 self._writer.flush()
@@ -91,6 +92,7 @@ class Sink:
             self._end("disk_full")
         elif steady_ns - self._looked_ns >= _LOOK_NS:
             self._look(steady_ns)
+        self._observe()
 
     def close(self, success: bool | None, notes: Mapping[str, str]) -> Path:
         """Close the bag; an unwritable one stays under its temporary name.
@@ -110,8 +112,18 @@ class Sink:
         """Remove the episode."""
         self._writer.discard()
 
-    def drain(self) -> None:
-        """Write what waits."""
+    def finish(self) -> None:
+        """Write what waits, and let the tracks see it: the verdict is next."""
+        self._drain()
+        self._observe()
+
+    def _observe(self) -> None:
+        """Let the tracks see what was written; the disk comes first."""
+        while self._unseen:
+            item = self._unseen.popleft()
+            self.tracks.take(item.topic, item.msgtype, item.log_ns, item.cdr)
+
+    def _drain(self) -> None:
         try:
             self._write_all()
         except OSError as error:
@@ -128,7 +140,7 @@ class Sink:
                     return
                 item = self._queue.popleft()
                 self._queued_bytes -= len(item.cdr)
-            self.tracks.take(item.topic, item.msgtype, item.log_ns, item.cdr)
+            self._unseen.append(item)
             topic, msgtype, cdr = self._encoder.encode(item.topic, item.msgtype, item.cdr)
             try:
                 self._writer.write(topic, msgtype, item.log_ns, cdr, item.sequence)
