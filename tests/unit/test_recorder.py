@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mcap.reader import make_reader
 
 from smp_bringup.errors import BagError, ConfigError, SmpError
 from smp_bringup.paths import named_config
@@ -294,7 +295,10 @@ def test_a_flipped_byte_costs_its_chunk_and_the_count_says_how_much(tmp_path):
     recording.stop()
     file = next((tmp_path / "lift_tray/episode_00000").glob("*.mcap"))
     data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 0xFF
+    with file.open("rb") as stream:
+        chunks = make_reader(stream).get_summary().chunk_indexes
+    middle = chunks[len(chunks) // 2]
+    data[middle.chunk_start_offset + middle.chunk_length // 2] ^= 0xFF
     file.write_bytes(data)
     with pytest.raises(BagError, match=r"chunk at offset \d+ fails its CRC; refusing to score"):
         open_bag(file.parent).verify()
