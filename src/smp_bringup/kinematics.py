@@ -21,7 +21,7 @@ except Exception as error:  # MuJoCo loads its GL library when it is imported; e
 _ROTATION_WEIGHT = 0.05
 """One radian of rotation counts as much as so many metres, squared."""
 _DAMPING = 1e-5
-_STRAIGHTEN = 1e-4
+_STRAIGHTEN = 1e-3
 """Pull of the forearm roll towards zero: keeps the wrist from flipping when the hand lines up with the forearm."""
 _MAX_STEP_RAD = 0.2
 _TOLERANCE_RAD = 1e-4

@@ -43,6 +43,7 @@ def share(*parts: str) -> Path:
 _KINDS = {
     "robots": "robot",
     "tasks": "task",
+    "variations": "variation",
     "policies": "policy",
     "safety": "safety settings",
     "recording": "recording settings",

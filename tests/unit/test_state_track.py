@@ -26,7 +26,7 @@ class Oracle(AbstractPolicy):
     def __init__(self, world, robot, seed):
         self.config = PolicyConfig("smp", track="state", observation_steps=2)
         world.reset(seed)
-        self.operator = ScriptedOperator(world.task, world.model, world.data, robot)
+        self.operator = ScriptedOperator(world.task, world.model, world.data, robot, seed)
         self.seen = deque()
 
     def infer(self, observation, seed):

@@ -59,7 +59,7 @@ def simulated(robot: Robot, task: str, seed: int, latency_s: float, jitter_s: fl
     """
     world, rng = World(TASKS[task](), robot), np.random.default_rng(seed)
     world.reset(seed)
-    operator = ScriptedOperator(world.task, world.model, world.data, robot)
+    operator = ScriptedOperator(world.task, world.model, world.data, robot, seed)
     rows = []
     per_cycle = round(robot.control_period_s / PHYSICS_PERIOD_S)
     for k in range(int(operator.duration_s / PHYSICS_PERIOD_S)):

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smp_bringup.cli.show import Track, console, progress, show_quality, task_names
 from smp_bringup.errors import ConfigError
+
+if TYPE_CHECKING:
+    from smp_bringup.sim.collect import Job
 
 
 def record(
@@ -19,6 +22,7 @@ def record(
     track: Annotated[Track, typer.Option(help="camera: everything; state: object poses, no images (lockstep).")] = (
         Track.CAMERA
     ),
+    variation: Annotated[str, typer.Option(help="ordinary, wide or held_out (lockstep).")] = "ordinary",
     lockstep: Annotated[bool, typer.Option(help="As fast as the simulator runs, without ROS.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes (lockstep only).")] = 2,
     robot: Annotated[str, typer.Option(help="Robot in config/robots.")] = "aloha",
@@ -29,20 +33,22 @@ def record(
         _keys()
         return
     tasks = task_names(task)
-    if track is Track.STATE and not lockstep:
-        raise ConfigError("--track state records in lockstep only: the live graph has cameras; add --lockstep")
     if lockstep:
-        _lockstep(tasks, episodes, seed, out, noise, track.value, workers, robot)
+        from smp_bringup.sim.collect import Job
+
+        _lockstep(tasks, episodes, seed, out, Job(robot, noise, track=track.value, variation=variation), workers)
+    elif track is Track.STATE or variation != "ordinary":
+        raise ConfigError(f"--track {track.value} --variation {variation} is recorded in lockstep only: add --lockstep")
     else:
         _live(tasks, episodes, seed, out, noise, robot)
 
 
-def _lockstep(
-    tasks: list[str], episodes: int, seed: int, out: Path, noise: float, track: str, workers: int, robot: str
-) -> None:
+def _lockstep(tasks: list[str], episodes: int, seed: int, out: Path, like: "Job", workers: int) -> None:
     from smp_bringup.sim.collect import collect, jobs
+    from smp_bringup.tasks.variation import load_variation
 
-    wanted = [job for name in tasks for job in jobs(name, robot, episodes, seed, out, noise, track)]
+    load_variation(like.variation)  # an unknown one is named here, before any process starts
+    wanted = [job for name in tasks for job in jobs(name, episodes, seed, out, like)]
     failed = 0
     with progress() as bar:
         line = bar.add_task("recording", total=sum(not job.folder.exists() for job in wanted), note="")

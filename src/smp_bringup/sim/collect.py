@@ -2,7 +2,7 @@
 
 import multiprocessing
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -12,27 +12,33 @@ from smp_bringup.sim.seeds import demonstration_seed
 from smp_bringup.sim.state_demonstration import record_state_demonstration
 from smp_bringup.sim.world import World
 from smp_bringup.tasks import TASKS
+from smp_bringup.tasks.variation import DEFAULT
 
 
 @dataclass(frozen=True)
 class Job:
     """One demonstration to record."""
 
-    task: str
     robot: str
-    seed: int
-    folder: Path
     noise: float
-    track: str
-    """"camera" or "state"."""
+    """Tremor of the operator [rad]."""
+    task: str = ""
+    seed: int = 0
+    folder: Path = Path()
+    track: str = "camera"
+    """Or "state"."""
+    variation: str = DEFAULT
 
 
-def jobs(task: str, robot: str, episodes: int, seed: int, out: Path, noise: float, track: str) -> list[Job]:
-    """Return the demonstrations of one task; every second one is perturbed with `noise` [rad]."""
+def jobs(task: str, episodes: int, seed: int, out: Path, like: Job) -> list[Job]:
+    """Return the demonstrations of one task; every second one is perturbed with the noise of `like`."""
     return [
-        Job(task, robot, demonstration_seed(seed, i), out / task / f"episode_{seed}_{i:05d}", noise * (i % 2), track)
+        replace(
+            like, task=task, seed=demonstration_seed(seed, i), folder=out / task / f"episode_{seed}_{i:05d}",
+            noise=like.noise * (i % 2),
+        )
         for i in range(episodes)
-    ]
+    ]  # fmt: skip
 
 
 def collect(wanted: list[Job], workers: int) -> Iterator[tuple[Job, bool]]:
@@ -44,11 +50,11 @@ def collect(wanted: list[Job], workers: int) -> Iterator[tuple[Job, bool]]:
 
 
 @cache
-def _world(task: str, robot: str) -> World:
-    return World(TASKS[task](), load_robot(robot))
+def _world(task: str, robot: str, variation: str) -> World:
+    return World(TASKS[task](variation), load_robot(robot))
 
 
 def _record(job: Job) -> tuple[Job, bool]:
-    world = _world(job.task, job.robot)
+    world = _world(job.task, job.robot, job.variation)
     record = record_state_demonstration if job.track == "state" else record_demonstration
     return job, record(world, world.robot, job.seed, job.folder, job.noise)

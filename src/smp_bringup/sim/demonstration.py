@@ -25,7 +25,7 @@ TAIL_S = 0.3
 def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, noise: float) -> bool:
     """Record the episode of `seed` to the bag `folder`, with tremor `noise` [rad]; return its success."""
     world.reset(seed)
-    operator = ScriptedOperator(world.task, world.model, world.data, robot)
+    operator = ScriptedOperator(world.task, world.model, world.data, robot, seed)
     leaders, tremor = Leaders(robot), Tremor(robot, noise, seed)
     writer = BagWriter(folder, named_config("robots", robot.name).read_text(encoding="utf-8"), world.task.name)
     loop = Lockstep(
@@ -54,7 +54,7 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
             remaining_s -= robot.control_period_s
             if world.succeeded():
                 remaining_s = min(remaining_s, TAIL_S)
-        writer.close(world.succeeded())
+        writer.close(world.succeeded(), {"variation": world.task.variation_name})
     except BaseException:
         writer.discard()
         raise

@@ -38,7 +38,9 @@ class LiveRobot:
         self._setpoint, self._held = {}, self.robot.joint_array("home")
         self._operator_start_s = None
         self._operator = (
-            ScriptedOperator(self.world.task, self.world.model, self.world.data, self.robot) if self._scripted else None
+            ScriptedOperator(self.world.task, self.world.model, self.world.data, self.robot, seed)
+            if self._scripted
+            else None
         )
 
     def operate(self) -> str:

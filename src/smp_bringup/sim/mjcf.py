@@ -81,6 +81,7 @@ def _strip(spec: mujoco.MjSpec) -> None:
 
 def _options(spec: mujoco.MjSpec) -> None:
     spec.compiler.inertiagrouprange = [0, 5]  # the wheel's scene counts only two groups
+    spec.nuserdata = 4  # what predicates remember of an episode
     spec.option.timestep = PHYSICS_PERIOD_S
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC

@@ -17,7 +17,7 @@ from smp_bringup.types import JointSample, nanoseconds
 def record_state_demonstration(world: World, robot: Robot, seed: int, folder: Path, noise: float) -> bool:
     """Record the episode of `seed` to the bag `folder`, with tremor `noise` [rad]; return its success."""
     world.reset(seed)
-    operator = ScriptedOperator(world.task, world.model, world.data, robot)
+    operator = ScriptedOperator(world.task, world.model, world.data, robot, seed)
     tremor, follower = Tremor(robot, noise, seed), Follower(robot, robot.joint_array("home"))
     writer = BagWriter(folder, named_config("robots", robot.name).read_text(encoding="utf-8"), world.task.name)
     ticks_per_action = round(robot.action_period_s / robot.control_period_s)
@@ -35,7 +35,7 @@ def record_state_demonstration(world: World, robot: Robot, seed: int, folder: Pa
             remaining_s -= robot.control_period_s
             if world.succeeded():
                 remaining_s = min(remaining_s, TAIL_S)
-        writer.close(world.succeeded())
+        writer.close(world.succeeded(), {"variation": world.task.variation_name})
     except BaseException:
         writer.discard()
         raise

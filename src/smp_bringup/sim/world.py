@@ -7,9 +7,12 @@ from smp_bringup.errors import ConfigError
 from smp_bringup.robot import Robot
 from smp_bringup.sim.mjcf import PHYSICS_PERIOD_S, aloha_spec, finger_joint
 from smp_bringup.sim.render import Camera
+from smp_bringup.sim.scenery import Scenery
 from smp_bringup.tasks.base import AbstractTask
 from smp_bringup.tasks.state import object_state
 from smp_bringup.types import FloatArray, ImageArray
+
+_BAD = [int(getattr(mujoco.mjtWarning, f"mjWARN_BAD{what}")) for what in ("QPOS", "QVEL", "QACC")]
 
 
 class World:
@@ -21,17 +24,21 @@ class World:
                 f"robot '{robot.name}' has simulation '{robot.simulation}': only 'aloha' can be simulated"
             )
         self.task, self.robot = task, robot
+        mujoco.set_mju_user_warning(lambda text: None)  # else a file in the working folder; `diverged` says it
         spec = aloha_spec(robot)
         task.add_objects(spec)
+        self._scenery = Scenery(task.variation, robot.cameras[0].name)
+        self._scenery.add_objects(spec)
         self.model = spec.compile()
-        self.data = mujoco.MjData(self.model)
+        self.data, self._scratch = mujoco.MjData(self.model), mujoco.MjData(self.model)
         self._camera: Camera | None = None
-        self._light = self.model.light_diffuse.copy(), self.model.light_dir.copy()
         names = [joint.name for joint in robot.joints]
         self._qpos = np.array([self.model.joint(n).qposadr[0] for n in names])
         self._dof = np.array([self.model.joint(n).dofadr[0] for n in names])
         self._servo = np.array([self.model.actuator(n).id for n in names])
         self._held_s, self._succeeded = 0.0, False
+        self.diverged = False
+        """Whether the physics broke down since `reset`; MuJoCo then starts afresh, and the episode never succeeds."""
 
     @property
     def time_s(self) -> float:
@@ -48,10 +55,12 @@ class World:
             if joint.gripper:
                 self.data.joint(finger_joint(joint.name)).qpos[0] = -joint.home
         self.data.ctrl[self._servo] = home
+        self._scenery.restore(self.model)
         self.task.place(self.model, self.data, rng)
-        self._draw_light(rng)
+        self._scenery.draw(self.model, self.data, rng)
+        mujoco.mj_setConst(self.model, self._scratch)  # inertias follow the sizes drawn
         mujoco.mj_forward(self.model, self.data)
-        self._held_s, self._succeeded = 0.0, False
+        self._held_s, self._succeeded, self.diverged = 0.0, False, False
 
     def set_setpoint(self, position: FloatArray) -> None:
         """Give the servos their targets (J,) [rad], grippers [m]."""
@@ -76,7 +85,8 @@ class World:
         if count < 1 or abs(count * PHYSICS_PERIOD_S - duration_s) > 1e-9:
             raise ValueError(f"{duration_s} s is not a multiple of the physics period {PHYSICS_PERIOD_S} s")
         mujoco.mj_step(self.model, self.data, count)
-        holds = self.task.succeeds(self.model, self.data)
+        self.diverged |= bool(self.data.warning.number[_BAD].any())
+        holds = not self.diverged and self.task.succeeds(self.model, self.data)
         self._held_s = self._held_s + duration_s if holds else 0.0
         self._succeeded |= holds and self._held_s >= self.task.config.hold_s
 
@@ -103,9 +113,3 @@ class World:
         if self._camera is not None:
             self._camera.close()
             self._camera = None
-
-    def _draw_light(self, rng: np.random.Generator) -> None:
-        diffuse, direction = self._light
-        self.model.light_diffuse[:] = diffuse * self.task.draw(rng, "light")
-        tilted = direction + rng.uniform(-0.25, 0.25, direction.shape)
-        self.model.light_dir[:] = tilted / np.linalg.norm(tilted, axis=1, keepdims=True)

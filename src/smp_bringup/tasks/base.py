@@ -1,33 +1,15 @@
 """What a task is: objects, a random layout, a success predicate, and a script that solves it."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from functools import cached_property
 
 import mujoco
 import numpy as np
 
 from smp_bringup import config
-from smp_bringup.config import spec
 from smp_bringup.paths import named_config
 from smp_bringup.tasks.script import Script
+from smp_bringup.tasks.variation import DEFAULT, Range, TaskConfig, load_variation
 from smp_bringup.types import FloatArray
-
-Range = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class TaskConfig:
-    """One task as data (config/tasks/*.yaml)."""
-
-    text: str
-    """Instruction in words, recorded with every demonstration."""
-    budget_s: float = field(metadata=spec(gt=0, le=120, unit="s"))
-    """An episode that has not succeeded by then has failed."""
-    hold_s: float = field(metadata=spec(ge=0, le=5, unit="s"))
-    """The success predicate must hold for so long."""
-    ranges: dict[str, Range]
-    """Uniform ranges of the layout by name [m, rad, or share of brightness]."""
 
 
 class AbstractTask(ABC):
@@ -37,10 +19,12 @@ class AbstractTask(ABC):
     objects: tuple[str, ...]
     """Bodies whose poses are the state of the task, at most three."""
 
-    @cached_property
-    def config(self) -> TaskConfig:
-        """The task's YAML."""
-        return config.load(TaskConfig, named_config("tasks", self.name))
+    def __init__(self, variation: str = DEFAULT) -> None:
+        """Read the task's file; `variation` names one of config/variations."""
+        self.config = config.load(TaskConfig, named_config("tasks", self.name))
+        self.variation = load_variation(variation)
+        self.variation_name = variation
+        self.ranges = self.config.scaled(variation, self.variation)
 
     @abstractmethod
     def add_objects(self, mjcf: mujoco.MjSpec) -> None:
@@ -52,7 +36,10 @@ class AbstractTask(ABC):
 
     @abstractmethod
     def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
-        """Return whether the predicate holds at this instant."""
+        """Return whether the predicate holds at this instant; called once every control period.
+
+        What it must remember of the episode stands in `data.userdata`, which a reset clears.
+        """
 
     @abstractmethod
     def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
@@ -60,7 +47,11 @@ class AbstractTask(ABC):
 
     def draw(self, rng: np.random.Generator, *names: str) -> FloatArray:
         """Return one uniform sample of each named range."""
-        return np.array([rng.uniform(*self.config.ranges[name]) for name in names])
+        return np.array([rng.uniform(*self.ranges[name]) for name in names])
+
+    def limit(self, name: str) -> float:
+        """Return an upper bound of the predicate at this variation."""
+        return self.config.limits[name] * self.variation.tolerance
 
 
 def add_free_box(
@@ -80,6 +71,20 @@ def set_free_pose(model: mujoco.MjModel, data: mujoco.MjData, name: str, positio
     """Put a free body at `position` (3,) [m], turned by `yaw` [rad] about the vertical."""
     start = model.joint(name).qposadr[0]
     data.qpos[start : start + 7] = [*position, np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]
+
+
+def resize(model: mujoco.MjModel, body: str, factor: float) -> None:
+    """Make a body of the compiled scene larger by `factor`, its density unchanged."""
+    b = model.body(body).id
+    first, count = model.body_geomadr[b], model.body_geomnum[b]
+    geoms = slice(first, first + count)
+    for array in (model.geom_size, model.geom_pos, model.geom_rbound, model.geom_aabb):
+        array[geoms] *= factor
+    boxes = slice(model.body_bvhadr[b], model.body_bvhadr[b] + model.body_bvhnum[b])
+    model.bvh_aabb[boxes] *= factor
+    model.body_ipos[b] *= factor
+    model.body_mass[b] *= factor**3
+    model.body_inertia[b] *= factor**5
 
 
 def yaw_of(data: mujoco.MjData, body: str) -> float:

@@ -12,8 +12,8 @@ from smp_bringup.types import FloatArray
 class ScriptedOperator:
     """Joint targets of both leaders over time, planned from the layout right after a reset."""
 
-    def __init__(self, task: AbstractTask, model: object, data: object, robot: Robot) -> None:
-        """Plan from `model` (MjModel) and `data` (MjData); neither is changed."""
+    def __init__(self, task: AbstractTask, model: object, data: object, robot: Robot, seed: int) -> None:
+        """Plan from `model` (MjModel) and `data` (MjData), neither is changed; `seed` draws the way to solve it."""
         hands = {}
         for arm in robot.arms:
             joints = [joint.name for joint in arm.joints if not joint.gripper]
@@ -22,7 +22,8 @@ class ScriptedOperator:
             kinematics = ArmKinematics(model, f"{arm.name}_tcp", joints)  # type: ignore[arg-type]
             outward = np.sign(kinematics.forward(home)[1][0, 0])
             hands[arm.name] = Hand(kinematics, home, grip, float(outward))
-        script = Script(hands)
+        way = int(np.random.default_rng([seed, 1]).uniform() < task.variation.second_way)
+        script = Script(hands, way, task.variation.stagger_s)
         task.solve(model, data, script)  # type: ignore[arg-type]
         self._times, self._targets = script.trajectory()
 

@@ -1,8 +1,11 @@
 """Two motions that several tasks share: picking from above, and passing from hand to hand."""
 
+from collections.abc import Sequence
+
+import mujoco
 import numpy as np
 
-from smp_bringup.tasks.script import Hand, Script
+from smp_bringup.tasks.script import Hand
 from smp_bringup.types import FloatArray
 
 OPEN = 0.054
@@ -28,18 +31,32 @@ def pick_from_above(hand: Hand, grasp: FloatArray, yaw: float, height: float = 0
     hand.move(0.6, above)
 
 
-def hand_over(script: Script, giver: str, taker: str, roll: float, gap: float) -> None:
+def handed_over(data: mujoco.MjData, lifted: bool, touching: Sequence[bool]) -> bool:
+    """Return whether the hand that has the object alone in the air got it from another hand.
+
+    Args:
+        data: its `userdata[0]` remembers which hand had it first.
+        lifted: whether the object is in the air.
+        touching: per hand, whether it touches the object.
+    """
+    if not lifted or sum(touching) != 1:
+        return False
+    holder = 1 + list(touching).index(True)
+    if data.userdata[0] == 0:
+        data.userdata[0] = holder
+    return bool(data.userdata[0] != holder)
+
+
+def hand_over(give: Hand, take: Hand, roll: float, gap: float) -> None:
     """Bring the held object to the middle, take it from the other side, let go and draw back.
 
     Args:
-        script: the timelines of both hands.
-        giver: name of the hand that holds the object.
-        taker: name of the hand that takes it.
+        give: the hand that holds the object.
+        take: the hand that takes it.
         roll: turn of the taker's fingers about its own axis [rad].
         gap: distance between the hands' grasp points along x [m].
     """
-    give, take = script.hands[giver], script.hands[taker]
-    give.move(1.0, _MEETING_POINT, give.pointing(0.0))
+    give.move(1.4, _MEETING_POINT, give.pointing(0.0))
     meeting = give.now_s
     grasp = _MEETING_POINT - [take.outward * gap, 0, 0]
     ready = grasp - [take.outward * 0.13, 0, 0]

@@ -1,10 +1,10 @@
-"""Pick up a block with the right hand, pass it to the left, and drop it into a bin."""
+"""Pick up a block with one hand, pass it to the other, and drop it into a bin."""
 
 import mujoco
 import numpy as np
 
-from smp_bringup.tasks.base import AbstractTask, add_free_box, set_free_pose, vivid, yaw_of
-from smp_bringup.tasks.handover import OPEN, hand_over, pick_from_above
+from smp_bringup.tasks.base import AbstractTask, add_free_box, resize, set_free_pose, touching, vivid, yaw_of
+from smp_bringup.tasks.handover import OPEN, hand_over, handed_over, pick_from_above
 from smp_bringup.tasks.script import Script
 
 _HALF = (0.018, 0.018, 0.042)
@@ -13,7 +13,7 @@ _WALL = 0.03
 
 
 class HandoverToBin(AbstractTask):
-    """Success: the block lies inside the bin and no hand is near it."""
+    """Success: the block, once passed from hand to hand, lies inside the bin."""
 
     name = "handover_to_bin"
     objects = ("block", "bin")
@@ -35,22 +35,27 @@ class HandoverToBin(AbstractTask):
     def place(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
         """Draw the poses of block and bin, and a greenish block."""
         x, y, yaw, bin_x, bin_y = self.draw(rng, "x", "y", "yaw", "bin_x", "bin_y")
-        set_free_pose(model, data, "block", np.array([x, y, _HALF[2]]), yaw)
+        resize(model, "block", self.draw(rng, "size")[0])
+        set_free_pose(model, data, "block", np.array([x, y, model.geom("block").size[2]]), yaw)
         data.mocap_pos[model.body("bin").mocapid[0]] = [bin_x, bin_y, 0]
-        model.geom("block").rgba = vivid(rng, self.config.ranges["hue"])
+        model.geom("block").rgba = vivid(rng, self.ranges["hue"])
 
     def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
-        """Return whether the block is low and between the walls."""
+        """Return whether the block was passed on, and is low and between the walls."""
+        touches = [touching(model, data, arm, "block") for arm in ("left", "right")]
+        if handed_over(data, data.body("block").xpos[2] > 0.1, touches):
+            data.userdata[1] = 1
         offset = data.body("block").xpos - data.body("bin").xpos
-        return bool(np.all(np.abs(offset[:2]) < _BIN) and offset[2] < 0.07)
+        inside = np.all(np.abs(offset[:2]) < self.limit("off_centre")) and offset[2] < 0.07
+        return bool(inside and data.userdata[1])
 
     def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
         """Grasp the block's upper half, pass it on by its lower half, carry it over the bin and open."""
         block, target = data.body("block").xpos.copy(), data.body("bin").xpos.copy()
-        pick_from_above(script.hands["right"], block + [0, 0, 0.022], yaw_of(data, "block"))
-        hand_over(script, "right", "left", roll=0.0, gap=0.046)
-        left = script.hands["left"]
-        left.move(0.5, [-0.14, 0.5, 0.25])
-        left.move(1.0, [target[0], target[1], 0.19], left.pointing(np.pi / 3))
-        left.move(0.35, grip=OPEN)
-        left.move(0.5, [target[0], target[1], 0.24])
+        taker, giver = script.ordered()
+        pick_from_above(giver, block + [0, 0, 0.022], yaw_of(data, "block"))
+        hand_over(giver, taker, roll=0.0, gap=0.046)
+        taker.move(0.5, [-taker.outward * 0.14, 0.5, 0.25])
+        taker.move(1.0, [target[0], target[1], 0.19], taker.pointing(np.pi / 3))
+        taker.move(0.35, grip=OPEN)
+        taker.move(0.5, [target[0], target[1], 0.24])

@@ -3,7 +3,7 @@
 import mujoco
 import numpy as np
 
-from smp_bringup.tasks.base import AbstractTask, add_free_box, set_free_pose, tilt_of, vivid, yaw_of
+from smp_bringup.tasks.base import AbstractTask, add_free_box, resize, set_free_pose, tilt_of, vivid, yaw_of
 from smp_bringup.tasks.handover import OPEN
 from smp_bringup.tasks.script import Script
 
@@ -16,7 +16,7 @@ _GRIP = 0.028
 
 
 class LiftTray(AbstractTask):
-    """Success: the tray is 8 cm up, tilted less than 12 degrees, with the block on it."""
+    """Success: the tray is 8 cm up and level, with the block on it."""
 
     name = "lift_tray"
     objects = ("tray", "load")
@@ -39,34 +39,39 @@ class LiftTray(AbstractTask):
         """Draw the tray's pose and colour, and where the block lies on it."""
         x, y, yaw = self.draw(rng, "x", "y", "yaw")
         load_x, load_y = self.draw(rng, "load", "load")
+        size = self.draw(rng, "size")[0]
+        resize(model, "tray", size)
         set_free_pose(model, data, "tray", np.array([x, y, 0.0]), yaw)
         c, s = np.cos(yaw), np.sin(yaw)
         offset = np.array([c * load_x - s * load_y, s * load_x + c * load_y])
-        set_free_pose(model, data, "load", np.array([x + offset[0], y + offset[1], 2 * _PLATE[2] + _BLOCK]), yaw)
-        colour = vivid(rng, self.config.ranges["hue"])
+        set_free_pose(model, data, "load", np.array([x + offset[0], y + offset[1], 2 * size * _PLATE[2] + _BLOCK]), yaw)
+        colour = vivid(rng, self.ranges["hue"])
         for name in ("plate", *(f"rim{i}" for i in range(4)), "handle_left", "handle_right"):
             model.geom(name).rgba = colour
-        model.geom("load").rgba = vivid(rng, self.config.ranges["load_hue"])
+        model.geom("load").rgba = vivid(rng, self.ranges["load_hue"])
 
     def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
         """Return whether the tray is up and level and carries the block."""
         tray, load = data.body("tray").xpos, data.body("load").xpos
         return bool(
             tray[2] > 0.08
-            and tilt_of(data, "tray") < np.deg2rad(12)
-            and np.linalg.norm(load[:2] - tray[:2]) < 0.11
+            and tilt_of(data, "tray") < np.deg2rad(self.limit("tilt_deg"))
+            and np.linalg.norm(load[:2] - tray[:2]) < self.limit("off_centre")
             and 0 < load[2] - tray[2] < 0.06
         )
 
     def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
         """Grasp both handles from above and lift them together."""
         yaw = yaw_of(data, "tray")
+        script.stagger()
         for side, hand in script.hands.items():
             grasp = data.geom(f"handle_{side}").xpos.copy() + [-hand.outward * 0.008, 0, 0.012]
             hand.move(1.3, grasp + [0, 0, 0.09], hand.pointing(np.deg2rad(65), yaw), OPEN)
             hand.move(0.7, grasp)
             hand.move(0.4, grip=_GRIP)
-            hand.move(1.2, grasp + [0, 0, 0.15])
+        script.meet()
+        for hand in script.hands.values():
+            hand.move(1.2, hand.last.position + [0, 0, 0.15])
             hand.move(0.6)
 
 

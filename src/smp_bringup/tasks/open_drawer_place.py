@@ -3,7 +3,7 @@
 import mujoco
 import numpy as np
 
-from smp_bringup.tasks.base import AbstractTask, add_free_box, set_free_pose, touching, vivid, yaw_of
+from smp_bringup.tasks.base import AbstractTask, add_free_box, resize, set_free_pose, touching, vivid, yaw_of
 from smp_bringup.tasks.handover import OPEN, pick_from_above
 from smp_bringup.tasks.script import Script
 
@@ -17,6 +17,7 @@ _TRAVEL = 0.11
 _PULL = 0.1
 _GRIP = 0.029
 _ROOF = 0.075
+_OWN_SIDE, _CROSSING_S = 0.11, 2.2
 
 
 class OpenDrawerPlace(AbstractTask):
@@ -53,9 +54,10 @@ class OpenDrawerPlace(AbstractTask):
         cabinet_x, cabinet_y, x, y, yaw = self.draw(rng, "cabinet_x", "cabinet_y", "x", "y", "yaw")
         data.mocap_pos[model.body("cabinet").mocapid[0]] = [cabinet_x, cabinet_y, 0]
         data.joint("drawer_x").qpos[0], data.joint("drawer_y").qpos[0] = cabinet_x, cabinet_y
-        set_free_pose(model, data, "block", np.array([x, y, _HALF]), yaw)
-        model.geom("block").rgba = vivid(rng, self.config.ranges["hue"])
-        colour = vivid(rng, self.config.ranges["drawer_hue"])
+        resize(model, "block", self.draw(rng, "size")[0])
+        set_free_pose(model, data, "block", np.array([x, y, model.geom("block").size[2]]), yaw)
+        model.geom("block").rgba = vivid(rng, self.ranges["hue"])
+        colour = vivid(rng, self.ranges["drawer_hue"])
         for i in range(len(_boards())):
             model.geom(f"drawer{i}").rgba = colour
 
@@ -63,7 +65,7 @@ class OpenDrawerPlace(AbstractTask):
         """Return whether the block is between the drawer's boards, below the rim, and released."""
         offset = data.body("block").xpos - data.body("drawer").xpos
         return bool(
-            abs(offset[0]) < _WIDE
+            abs(offset[0]) < self.limit("off_centre")
             and abs(offset[1]) < _DEEP
             and offset[2] < 0.04
             and not any(touching(model, data, arm, "block") for arm in ("left", "right"))
@@ -74,15 +76,17 @@ class OpenDrawerPlace(AbstractTask):
         drawer, block = data.body("drawer").xpos.copy(), data.body("block").xpos.copy()
         opener, placer = script.ordered()
         bar = drawer + [-opener.outward * 0.02, _BAR_Y, _BAR_Z + 0.004]
+        if -placer.outward * block[0] < _OWN_SIDE:  # the placer reaches across: it goes first
+            opener.move(_CROSSING_S)
         opener.move(1.3, bar + [0, 0, 0.08], opener.pointing(np.deg2rad(70)), OPEN)
         opener.move(0.6, bar)
         opener.move(0.4, grip=_GRIP)
         opener.move(1.0, bar + [0, -_PULL, 0])
         pick_from_above(placer, block + [0, 0, 0.008], yaw_of(data, "block"))
         inside = drawer + [-placer.outward * 0.015, -_PULL, 0.075]
-        placer.move(0.1)
+        placer.move(0.7, [-placer.outward * 0.15, 0.44, 0.17], placer.pointing(np.deg2rad(75)))
         placer.until(opener.now_s - 0.9)
-        placer.move(1.1, inside + [0, 0, 0.05], placer.pointing(np.deg2rad(70)))
+        placer.move(1.4, inside + [0, 0, 0.05], placer.pointing(np.deg2rad(62)))
         placer.move(0.5, inside)
         placer.move(0.35, grip=OPEN)
         placer.move(0.6, inside + [-placer.outward * 0.02, 0, 0.08])

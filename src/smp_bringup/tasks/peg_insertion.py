@@ -3,7 +3,7 @@
 import mujoco
 import numpy as np
 
-from smp_bringup.tasks.base import AbstractTask, add_free_box, set_free_pose, vivid, yaw_of
+from smp_bringup.tasks.base import AbstractTask, add_free_box, resize, set_free_pose, vivid, yaw_of
 from smp_bringup.tasks.handover import OPEN
 from smp_bringup.tasks.script import Hand, Script
 from smp_bringup.types import FloatArray
@@ -19,12 +19,13 @@ _SLIP = 0.2
 _GRASP_Z = 0.024
 _BACK = 0.028
 """Both are grasped so far behind their middle, seen from the other."""
+_DEPTH = 0.06
 _MEETING_Z = 0.2
 _PITCH = np.pi / 2 * 0.9
 
 
 class PegInsertion(AbstractTask):
-    """Success: the peg is 3 cm deep in the socket, and both are off the table."""
+    """Success: the peg fills the socket up to a limit, and both are off the table."""
 
     name = "peg_insertion"
     objects = ("peg", "socket")
@@ -45,30 +46,35 @@ class PegInsertion(AbstractTask):
 
     def place(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
         """Draw the pose of each on its side, and their colours."""
+        size = self.draw(rng, "size")[0]
         for name, sign, height in (("socket", -1, _OUTER), ("peg", 1, _PEG[2])):
             x, y, yaw = self.draw(rng, "x", "y", "yaw")
-            set_free_pose(model, data, name, np.array([sign * x, y, height]), yaw)
-        model.geom("peg").rgba = vivid(rng, self.config.ranges["hue"])
-        colour = vivid(rng, self.config.ranges["socket_hue"])
+            resize(model, name, size)
+            set_free_pose(model, data, name, np.array([sign * x, y, size * height]), yaw)
+        model.geom("peg").rgba = vivid(rng, self.ranges["hue"])
+        colour = vivid(rng, self.ranges["socket_hue"])
         for i in range(4):
             model.geom(f"socket{i}").rgba = colour
 
     def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
         """Return whether the peg's tip is inside the hole, deep enough, in the air."""
         peg, socket = data.body("peg"), data.body("socket")
+        size = model.geom("peg").size[0] / _PEG[0]
         into = socket.xmat.reshape(3, 3).T
-        tip = into @ (peg.xpos - socket.xpos - peg.xmat.reshape(3, 3)[:, 0] * _PEG[0])
+        tip = into @ (peg.xpos - socket.xpos - peg.xmat.reshape(3, 3)[:, 0] * size * _PEG[0])
         return bool(
             min(peg.xpos[2], socket.xpos[2]) > 0.08
-            and np.all(np.abs(tip[1:]) < _HOLE)
-            and -_SOCKET_LENGTH - 0.02 < tip[0] < _SOCKET_LENGTH - 0.03
+            and np.all(np.abs(tip[1:]) < size * _HOLE)
+            and -size * _SOCKET_LENGTH - 0.02 < tip[0] < self.limit("left_out") - size * _SOCKET_LENGTH
         )
 
     def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
         """Pick both up, bring one to the middle, and slide the other over or into it."""
         names = {script.hands["left"]: "socket", script.hands["right"]: "peg"}
-        grips = {"socket": 0.024 + _OUTER - 0.009, "peg": 0.024 + _PEG[1] - 0.009}
-        middle = {"socket": -0.045, "peg": 0.012}
+        size = model.geom("peg").size[0] / _PEG[0]
+        grips = {name: 0.024 + size * half - 0.009 for name, half in (("socket", _OUTER), ("peg", _PEG[1]))}
+        middle = {"socket": -size * _SOCKET_LENGTH, "peg": size * _PEG[0] - _DEPTH}
+        script.stagger()
         above = {
             hand: _pick(hand, data.body(name).xpos.copy(), yaw_of(data, name), grips[name])
             for hand, name in names.items()

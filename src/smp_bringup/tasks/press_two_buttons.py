@@ -48,18 +48,25 @@ class PressTwoButtons(AbstractTask):
             data.joint(f"button_{side}_x").qpos[0] = sign * x
             data.joint(f"button_{side}_y").qpos[0] = y - 0.5
             data.mocap_pos[model.body(f"base_{side}").mocapid[0]] = [sign * x, y, 0]
-            model.geom(f"button_{side}").rgba = vivid(rng, self.config.ranges["hue"])
+            model.geom(f"button_{side}").rgba = vivid(rng, self.ranges["hue"])
 
     def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
-        """Return whether both buttons are at least 6 mm down."""
-        return all(data.joint(f"button_{side}").qpos[0] < -0.006 for side in ("left", "right"))
+        """Return whether both buttons are at least 6 mm down, and went down at nearly the same time."""
+        down = [data.joint(f"button_{side}").qpos[0] < -0.006 for side in ("left", "right")]
+        for i, pressed in enumerate(down):
+            since = data.userdata[i] or data.time
+            data.userdata[i] = since if pressed else 0.0
+        return all(down) and bool(abs(data.userdata[0] - data.userdata[1]) < self.limit("apart_s"))
 
     def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
         """Hover over each button with closed fingers, press both, stay, draw back."""
+        script.stagger()
         for side, hand in script.hands.items():
             above = data.geom(f"button_{side}").xpos + [0, 0, 0.012 + _TIP_M + 0.06]
-            pressed = above - [0, 0, 0.06 + 0.02]
             hand.move(1.4, above, hand.pointing(np.pi / 2 * 0.9), _SHUT)
-            hand.move(0.8, pressed)
+        script.meet()
+        for hand in script.hands.values():
+            above = hand.last.position
+            hand.move(0.8, above - [0, 0, 0.06 + 0.02])
             hand.move(0.5)
             hand.move(0.6, above)

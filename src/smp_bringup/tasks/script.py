@@ -116,14 +116,31 @@ class Hand:
 class Script:
     """Both hands and the joint-target trajectory that follows from them."""
 
-    def __init__(self, hands: dict[str, Hand], way: int = 0) -> None:
-        """Begin with both hands at home; `way` is how to solve the task where there are two ways (0 or 1)."""
+    def __init__(self, hands: dict[str, Hand], way: int = 0, stagger_s: float = 0.0) -> None:
+        """Begin with both hands at home.
+
+        Args:
+            hands: by arm.
+            way: how to solve the task where there are two ways (0 or 1).
+            stagger_s: the leading hand begins so much earlier where both hands work alike.
+        """
         self.hands, self.way = hands, way
+        self._stagger_s = stagger_s
 
     def ordered(self) -> tuple[Hand, Hand]:
         """Return the hand that leads in this way of solving the task, and the one that follows."""
         first, second = self.hands.values()
         return (first, second) if self.way == 0 else (second, first)
+
+    def stagger(self) -> None:
+        """Let the following hand begin a little later."""
+        self.ordered()[1].until(self._stagger_s)
+
+    def meet(self) -> None:
+        """Let the hand that is ahead wait for the other."""
+        end = max(hand.now_s for hand in self.hands.values())
+        for hand in self.hands.values():
+            hand.until(end)
 
     def trajectory(self) -> tuple[FloatArray, FloatArray]:
         """Return times (N,) [s] and joint targets (N, J), arms in the order of `hands`."""

@@ -3,7 +3,7 @@
 import mujoco
 import numpy as np
 
-from smp_bringup.tasks.base import AbstractTask, add_free_box, set_free_pose, tilt_of, vivid, yaw_of
+from smp_bringup.tasks.base import AbstractTask, add_free_box, resize, set_free_pose, tilt_of, vivid, yaw_of
 from smp_bringup.tasks.script import Script
 
 _HALF = (0.07, 0.06, 0.06)
@@ -31,22 +31,29 @@ class SqueezeLiftBox(AbstractTask):
     def place(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
         """Draw the box's pose and colour."""
         x, y, yaw = self.draw(rng, "x", "y", "yaw")
-        set_free_pose(model, data, "box", np.array([x, y, _HALF[2]]), yaw)
-        model.geom("box").rgba = vivid(rng, self.config.ranges["hue"])
+        resize(model, "box", self.draw(rng, "size")[0])
+        set_free_pose(model, data, "box", np.array([x, y, model.geom("box").size[2]]), yaw)
+        model.geom("box").rgba = vivid(rng, self.ranges["hue"])
 
     def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
         """Return whether the box is up and level."""
-        return bool(data.body("box").xpos[2] > _HALF[2] + 0.08 and tilt_of(data, "box") < np.deg2rad(12))
+        up = data.body("box").xpos[2] > model.geom("box").size[2] + 0.08
+        return bool(up and tilt_of(data, "box") < np.deg2rad(self.limit("tilt_deg")))
 
     def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
         """Come to both faces from the sides, press, and lift together."""
         box, yaw = data.body("box").xpos.copy(), yaw_of(data, "box")
         along = np.array([np.cos(yaw), np.sin(yaw), 0.0])
+        reach, pressed = model.geom("box").size[0], {}
+        script.stagger()
         for hand in script.hands.values():
-            face = box - hand.outward * (_HALF[0] + _TIP_M * np.cos(_PITCH)) * along + [0, 0, _TIP_M * np.sin(_PITCH)]
+            face = box - hand.outward * (reach + _TIP_M * np.cos(_PITCH)) * along + [0, 0, _TIP_M * np.sin(_PITCH)]
             away, press = -hand.outward * _AWAY * along, hand.outward * _PRESS * along
             hand.move(1.4, face + away, hand.pointing(_PITCH, yaw), _SPREAD)
-            hand.move(0.7, face + press)
+            pressed[hand] = face + press
+        script.meet()
+        for hand, aim in pressed.items():
+            hand.move(0.7, aim)
             hand.move(0.2)
-            hand.move(1.1, face + press + [0, 0, _RISE])
+            hand.move(1.1, aim + [0, 0, _RISE])
             hand.move(0.6)

@@ -3,7 +3,7 @@
 import mujoco
 import numpy as np
 
-from smp_bringup.tasks.base import AbstractTask, add_free_box, set_free_pose, touching, vivid, yaw_of
+from smp_bringup.tasks.base import AbstractTask, add_free_box, resize, set_free_pose, touching, vivid, yaw_of
 from smp_bringup.tasks.handover import OPEN, pick_from_above
 from smp_bringup.tasks.script import Script
 
@@ -29,27 +29,31 @@ class StackBlocks(AbstractTask):
         """Draw the pose and the colour of each block on its side."""
         for (_, name), sign in zip(_BLOCKS.items(), (-1, 1), strict=True):
             x, y, yaw = self.draw(rng, "x", "y", "yaw")
-            set_free_pose(model, data, name, np.array([sign * x, y, _HALF]), yaw)
-            model.geom(name).rgba = vivid(rng, self.config.ranges[f"hue_{name.removeprefix('block_')}"])
+            resize(model, name, self.draw(rng, "size")[0])
+            set_free_pose(model, data, name, np.array([sign * x, y, model.geom(name).size[2]]), yaw)
+            model.geom(name).rgba = vivid(rng, self.ranges[f"hue_{name.removeprefix('block_')}"])
 
     def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
         """Return whether the upper block lies on the lower one, near the middle, and all fingers are off."""
+        apart = sum(model.geom(name).size[2] for name in _BLOCKS.values())
         low, high = sorted((data.body(name).xpos for name in _BLOCKS.values()), key=lambda p: p[2])
         return bool(
-            np.linalg.norm(high[:2] - low[:2]) < 0.02
-            and abs(high[2] - low[2] - 2 * _HALF) < 0.006
-            and np.linalg.norm(low[:2] - _PLACE) < 0.05
+            np.linalg.norm(high[:2] - low[:2]) < self.limit("off_block")
+            and abs(high[2] - low[2] - apart) < 0.006
+            and np.linalg.norm(low[:2] - _PLACE) < self.limit("off_centre")
             and not any(touching(model, data, arm, *_BLOCKS.values()) for arm in _BLOCKS)
         )
 
     def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
         """Both hands pick; one puts its block down in the middle and leaves, then the other stacks."""
+        halves = {hand: model.geom(_BLOCKS[side]).size[2] for side, hand in script.hands.items()}
+        script.stagger()
         for side, hand in script.hands.items():
             name = _BLOCKS[side]
             pick_from_above(hand, data.body(name).xpos + [0, 0, _GRASP_Z], yaw_of(data, name))
         first, second = script.ordered()
-        target = np.array([*_PLACE, _HALF + _GRASP_Z + 0.002])
-        for hand, level in ((first, 0.0), (second, 2 * _HALF)):
+        target = np.array([*_PLACE, _GRASP_Z + 0.002])
+        for hand, level in ((first, halves[first]), (second, 2 * halves[first] + halves[second])):
             if hand is second:
                 hand.move(0.8, target + [-hand.outward * 0.14, 0, 0.12], hand.pointing(np.deg2rad(75)))
                 hand.until(first.now_s - 0.9)

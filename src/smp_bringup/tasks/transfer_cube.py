@@ -1,17 +1,17 @@
-"""Pick up a cube with the right hand and pass it to the left."""
+"""Pick up a cube with one hand and pass it to the other."""
 
 import mujoco
 import numpy as np
 
-from smp_bringup.tasks.base import AbstractTask, add_free_box, set_free_pose, touching, vivid, yaw_of
-from smp_bringup.tasks.handover import hand_over, pick_from_above
+from smp_bringup.tasks.base import AbstractTask, add_free_box, resize, set_free_pose, touching, vivid, yaw_of
+from smp_bringup.tasks.handover import hand_over, handed_over, pick_from_above
 from smp_bringup.tasks.script import Script
 
 _HALF = 0.02
 
 
 class TransferCube(AbstractTask):
-    """Success: the left fingers hold the cube above the table and the right fingers have let go."""
+    """Success: the hand that did not pick the cube up has it alone in the air, and holds it still."""
 
     name = "transfer_cube"
     objects = ("cube",)
@@ -23,20 +23,20 @@ class TransferCube(AbstractTask):
     def place(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
         """Draw the cube's pose and a reddish colour."""
         x, y, yaw = self.draw(rng, "x", "y", "yaw")
-        set_free_pose(model, data, "cube", np.array([x, y, _HALF]), yaw)
-        model.geom("cube").rgba = vivid(rng, self.config.ranges["hue"])
+        resize(model, "cube", self.draw(rng, "size")[0])
+        set_free_pose(model, data, "cube", np.array([x, y, model.geom("cube").size[2]]), yaw)
+        model.geom("cube").rgba = vivid(rng, self.ranges["hue"])
 
     def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
-        """Return whether only the left hand holds the cube, 8 cm up."""
-        return (
-            data.body("cube").xpos[2] > 0.08
-            and touching(model, data, "left", "cube")
-            and not touching(model, data, "right", "cube")
-        )
+        """Return whether the second hand alone has the cube, 8 cm up and slow."""
+        touches = [touching(model, data, arm, "cube") for arm in ("left", "right")]
+        passed = handed_over(data, data.body("cube").xpos[2] > 0.08, touches)
+        return passed and bool(np.linalg.norm(data.joint("cube").qvel[:3]) < self.limit("speed"))
 
     def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
-        """Pick with the right hand, meet in the middle, let the left hand take it."""
+        """Pick with one hand, meet in the middle, let the other hand take it."""
         cube = data.body("cube").xpos.copy()
-        pick_from_above(script.hands["right"], cube + [0, 0, 0.012], yaw_of(data, "cube"))
-        hand_over(script, "right", "left", roll=np.pi / 2, gap=0.0)
-        script.hands["left"].move(0.8, [-0.12, 0.5, 0.26])
+        taker, giver = script.ordered()
+        pick_from_above(giver, cube + [0, 0, 0.012], yaw_of(data, "cube"))
+        hand_over(giver, taker, roll=np.pi / 2, gap=0.0)
+        taker.move(0.8, [-taker.outward * 0.12, 0.5, 0.26])

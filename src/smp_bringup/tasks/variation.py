@@ -1,0 +1,72 @@
+"""How much varies between episodes, and how strict success is (config/variations/*.yaml)."""
+
+from dataclasses import dataclass, field
+
+from smp_bringup import config
+from smp_bringup.config import spec
+from smp_bringup.errors import ConfigError
+from smp_bringup.paths import named_config
+
+Range = tuple[float, float]
+
+DEFAULT = "ordinary"
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What all tasks share at one level of variation; the ranges of their layouts are in the files of the tasks."""
+
+    text: str
+    spread: float = field(metadata=spec(gt=0, le=2))
+    """Every range of a task but its colours is scaled so about its middle."""
+    tolerance: float = field(metadata=spec(gt=0, le=2))
+    """Every limit of a predicate is multiplied so; smaller is stricter."""
+    second_way: float = field(metadata=spec(ge=0, le=1))
+    """Share of demonstrations that solve the task the other way."""
+    stagger_s: float = field(metadata=spec(ge=0, le=2, unit="s"))
+    """The leading hand begins so much earlier where both hands work alike."""
+    light: Range
+    """Uniform range of the brightness, as a share of the usual one."""
+    camera: float = field(metadata=spec(ge=0, le=0.1))
+    """Standard deviation of the overview camera's shift [m] and turn [rad], per axis."""
+    distractors: int = field(metadata=spec(ge=0, le=8))
+    """At most so many coloured things that no task needs."""
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """One task as data (config/tasks/*.yaml)."""
+
+    text: str
+    """Instruction in words, recorded with every demonstration."""
+    budget_s: float = field(metadata=spec(gt=0, le=120, unit="s"))
+    """An episode that has not succeeded by then has failed."""
+    hold_s: float = field(metadata=spec(ge=0, le=5, unit="s"))
+    """The success predicate must hold for so long."""
+    limits: dict[str, float]
+    """Upper bounds of the predicate by name [m, s, deg]."""
+    ranges: dict[str, dict[str, Range]]
+    """Per variation: uniform ranges of the layout by name [m, rad, turns of hue, or a factor]."""
+
+    def scaled(self, name: str, variation: Variation) -> dict[str, Range]:
+        """Return the ranges of the variation `name`, with its spread.
+
+        Raises:
+            ConfigError: the task has no ranges for it.
+        """
+        if name not in self.ranges:
+            raise ConfigError(f"ranges has no variation '{name}'; it has: {', '.join(self.ranges)}")
+        return {
+            key: pair if "hue" in key else _about_middle(pair, variation.spread)
+            for key, pair in self.ranges[name].items()
+        }
+
+
+def load_variation(name: str) -> Variation:
+    """Return a variation of config/variations."""
+    return config.load(Variation, named_config("variations", name))
+
+
+def _about_middle(pair: Range, factor: float) -> Range:
+    middle, half = (pair[0] + pair[1]) / 2, (pair[1] - pair[0]) / 2
+    return middle - factor * half, middle + factor * half
