@@ -87,7 +87,8 @@ class ArmBody:
         self._origins = np.array([joint.origin for joint in geometry.joints])
         self._cross = np.array([_cross_matrix(joint.axis) for joint in geometry.joints])
         self._square = self._cross @ self._cross
-        self._base = np.array(arm.base[:3]), _rotation(*arm.base[3:])
+        self.base = np.array(arm.base[:3]), _rotation(*arm.base[3:])
+        """Where the arm stands: position (3,) [m], rotation (3, 3)."""
         self._after = np.array([capsule.after for capsule in geometry.capsules])
         self._ends = np.array([(capsule.start, capsule.end) for capsule in geometry.capsules])  # (C, 2, 3)
         self._slide = np.array([capsule.slide for capsule in geometry.capsules])
@@ -96,12 +97,12 @@ class ArmBody:
         self.reach = self._reach(arm)
 
     def segments(self, position: FloatArray) -> FloatArray:
-        """Return the capsules' ends (B, C, 2, 3) [m] at joint positions (B, n) of this arm."""
+        """Return the capsules' ends (B, C, 2, 3) [m] at joint positions (B, n), from the arm's own base."""
         angle = position[:, self._turning, None, None]
         turns = np.eye(3) + np.sin(angle) * self._cross + (1 - np.cos(angle)) * self._square  # (B, n, 3, 3)
         count, joints = turns.shape[:2]
         rotation, origin = np.empty((count, joints + 1, 3, 3)), np.empty((count, joints + 1, 3))
-        origin[:, 0], rotation[:, 0] = self._base
+        origin[:, 0], rotation[:, 0] = 0.0, np.eye(3)
         for k in range(joints):
             origin[:, k + 1] = origin[:, k] + rotation[:, k] @ self._origins[k]
             rotation[:, k + 1] = rotation[:, k] @ turns[:, k]
@@ -135,6 +136,8 @@ class Body:
         """
         self._slices = [robot.arm_slices[arm.name] for arm in robot.arms]
         self.arms = [ArmBody(arm) for arm in robot.arms]
+        layouts = {(arm.geometry, tuple(joint.gripper for joint in arm.joints)) for arm in robot.arms}
+        self._alike = len(layouts) == 1
         parts = [(a, c) for a, body in enumerate(self.arms) for c in body.capsules]
         self.names = [f"{robot.arms[a].name} {capsule.name}" for a, capsule in parts]
         self.touches: NDArray[np.bool_] = np.array([c.touches for _, c in parts])
@@ -142,7 +145,9 @@ class Body:
             (i, j)
             for i, (a, first) in enumerate(parts)
             for j, (b, second) in enumerate(parts)
-            if i < j and (a != b or abs(first.after - second.after) >= self_gap)
+            if i < j
+            and (first.after > 1 or second.after > 1)  # bases and shoulders stand where they stand
+            and (a != b or abs(first.after - second.after) >= self_gap)
         ]
         self.first, self.second = (np.array(side) for side in zip(*pairs, strict=True))
         radius = np.array([capsule.radius for _, capsule in parts])
@@ -161,13 +166,22 @@ class Body:
 
     def segments(self, position: FloatArray) -> FloatArray:
         """Return the ends (B, C, 2, 3) [m] of all arms' capsules at joint positions (B, J)."""
-        each = [body.segments(position[:, part]) for body, part in zip(self.arms, self._slices, strict=True)]
-        return np.concatenate(each, axis=1)
+        parts = [position[:, part] for part in self._slices]
+        if self._alike:  # one pass for all arms of one kind: what costs is the number of steps, not of poses
+            own = np.split(self.arms[0].segments(np.concatenate(parts)), len(parts))
+        else:
+            own = [body.segments(part) for body, part in zip(self.arms, parts, strict=True)]
+        placed = [ends @ body.base[1].T + body.base[0] for body, ends in zip(self.arms, own, strict=True)]
+        return np.concatenate(placed, axis=1)
 
     def hands(self, position: FloatArray) -> list[FloatArray]:
         """Return the axes' ends (B, points, 3) [m] of each arm's last link at joint positions (B, J)."""
-        each = zip(self.arms, self._slices, strict=True)
-        return [body.segments(position[:, part])[:, body.hand].reshape(len(position), -1, 3) for body, part in each]
+        ends, start, hands = self.segments(position), 0, []
+        for body in self.arms:
+            mine = ends[:, start : start + len(body.capsules)]
+            hands.append(mine[:, body.hand].reshape(len(position), -1, 3))
+            start += len(body.capsules)
+        return hands
 
     def distances(self, position: FloatArray, pairs: NDArray[np.intp] | slice = slice(None)) -> FloatArray:
         """Return the distances (B, P) [m] of `pairs` at joint positions (B, J); negative where capsules overlap."""

@@ -67,8 +67,8 @@ class SafetyConfig:
     workspace_min: Point = (-10.0, -10.0, -10.0)
     """Corner of the box that the axes of the last link's capsules keep [m]."""
     workspace_max: Point = (10.0, 10.0, 10.0)
-    stop_distance: float = field(default=0.005, metadata=spec(ge=0, le=1, unit="m"))
-    """Links may not come nearer to each other."""
+    stop_distance: float = field(default=-0.008, metadata=spec(ge=-0.05, le=1, unit="m"))
+    """Capsules may not come nearer to each other; negative since they stand out from the links inside."""
     slow_distance: float = field(default=0.06, metadata=spec(gt=0, le=2, unit="m"))
     """Links that are nearer and approach each other are slowed down, the more the nearer."""
     slow_speed: float = field(default=0.2, metadata=spec(gt=0, le=1, help="share of the speed limit at stop_distance"))

@@ -19,8 +19,7 @@ from smp_bringup.types import PASS, FloatArray, Severity, Verdict
 _STRIDE = 3
 """Cycles of the path between two poses that are looked at."""
 _EPSILON_M = 1e-6
-_MARGIN_M = 0.01
-"""Pairs that were nearer than this to being near are looked at alone, without the others."""
+_SOON_M = 0.1
 
 
 class ArmDistance(AbstractCheck):
@@ -34,7 +33,8 @@ class ArmDistance(AbstractCheck):
         self._body = Body(robot, config.self_gap)
         self._bounds = bounds(robot, config)
         self._near = np.where(self._body.across, config.slow_distance, config.stop_distance)
-        self._known: tuple[FloatArray, FloatArray] | None = None
+        self._at = np.zeros(robot.dof)
+        self._least = np.full(len(self._near), -np.inf)  # no pair is nearer than this at that pose
 
     def verdict(self, context: Context) -> Verdict:
         """Return HOLD or LIMIT naming the nearest pair."""
@@ -47,8 +47,7 @@ class ArmDistance(AbstractCheck):
         if not len(pairs):
             return PASS
         distance = self._body.distances(poses, pairs)
-        if len(pairs) == len(self._near):
-            self._known = context.setpoint, distance[0]
+        self._least[pairs] = distance[0]
         return self._judge(pairs, distance[0], distance[1:-1], distance[-1])
 
     def _judge(self, pairs: NDArray[np.intp], now: FloatArray, path: FloatArray, target: FloatArray) -> Verdict:
@@ -73,18 +72,16 @@ class ArmDistance(AbstractCheck):
         return Verdict(Severity.LIMIT, self.name, f"{self._body.pair(pairs[gap.argmin()])} are near", speed)
 
     def _doubtful(self, poses: FloatArray) -> NDArray[np.intp]:
-        """Return the pairs that may be near: they were, or too much has moved since all were looked at.
+        """Return the pairs that may be near in any of the poses (K, J), the first of which is the present one.
 
-        In the latter case all pairs are returned, to be looked at again.
+        The others have been far apart, and too little has moved since they were looked at. If there are any, those
+        that soon will be are returned too, so that not every cycle has one.
         """
-        every = np.arange(len(self._near))
-        if self._known is None:
-            return every
-        pose, distance = self._known
-        travel = self._body.pair_travel(np.abs(poses - pose).max(axis=0))
-        doubtful = ~(distance - travel > self._near)
-        surprising = doubtful & (distance > self._near + _MARGIN_M)
-        return every if surprising.any() else np.flatnonzero(doubtful)
+        self._least -= self._body.pair_travel(np.abs(poses[0] - self._at))
+        self._at = poses[0]
+        travel = self._body.pair_travel(np.abs(poses - poses[0]).max(axis=0))
+        room = self._least - travel - self._near
+        return np.flatnonzero(~(room > _SOON_M)) if not (room > 0).all() else np.array([], dtype=np.intp)
 
     def _hold(self, what: str, pairs: NDArray[np.intp], distance: FloatArray) -> Verdict:
         return Verdict(Severity.HOLD, self.name, f"{self._body.pair(pairs[distance.argmin()])} {what}")
