@@ -27,6 +27,8 @@ class ArmEar:
         self.rows: list[tuple[FloatArray, FloatArray]] = []
         self.stamps: list[int] = []
         self.segments = [0]
+        self.fresh = {0}
+        """Segments before which there was another robot."""
         self.lost = 0
         self.sequence: int | None = None
 
@@ -37,7 +39,7 @@ class ArmEar:
             if end > start:
                 position, velocity = (np.array(part) for part in zip(*self.rows[start:end], strict=True))
                 found += violations(self.arm, period_s, position, velocity)
-            if 0 < start < len(self.rows):
+            if start not in self.fresh and start < len(self.rows):
                 step = np.abs(self.rows[start][0] - self.rows[start - 1][0]).max()
                 if not step <= _RESEED:
                     found.append(Violation("reseed", start, float(step)))
@@ -86,12 +88,15 @@ class Ear:
         """Commands may move again."""
         self._frozen = None
 
-    def restart(self) -> None:
-        """The command node is about to start from the measured pose."""
+    def restart(self, another_robot: bool = False) -> None:
+        """The command node is about to start from the measured pose, of another robot or of the same."""
         self._frozen = None
         for ear in self.arms.values():
             if ear.segments[-1] != len(ear.rows):
                 ear.segments.append(len(ear.rows))
+            if another_robot:
+                ear.fresh.add(len(ear.rows))
+                ear.sequence = None
 
     def judge(self) -> list[Violation]:
         """Return every violation of the output law."""

@@ -27,9 +27,7 @@ def kill_policies(robot: Robot, repeats: int, log: Path) -> tuple[list[float], E
     ear, took = Ear(client, robot), []
     try:
         for _ in range(repeats):
-            ear.restart()
-            for arm in ear.arms.values():
-                arm.sequence = None
+            ear.restart(another_robot=True)
             with Graph(build_graph(sim=True, task="lift_tray"), log) as graph:
                 client.command_state, client.sim_state = {}, {}
                 client.wait(lambda: bool(client.sim_state and client.command_state), _START_S, "the graph", graph.check)

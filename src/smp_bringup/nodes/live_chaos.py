@@ -94,11 +94,16 @@ def _normal(rig: ChaosRig, duration_s: float) -> Iterator[Row]:
     """Let everything be well for a while; yield how late cycles were, the longest gap, and what tripped."""
     rig.follow()
     ear = next(iter(rig.ear.arms.values()))
-    first, trips = len(ear.stamps), 0
+    first, trips, tripped = len(ear.stamps), list[str](), False
     end = time.monotonic() + duration_s
     while time.monotonic() < end:
         rig.spin(0.02)
-        trips += rig.client.command_state["severity"] in ("HOLD", "FAULT")
+        state = rig.client.command_state
+        if (trips_now := state["severity"] in ("HOLD", "FAULT")) and not tripped:
+            trips.append(state["reason"])
+        tripped = trips_now
+        if rig.mode == "fault":
+            rig.follow()
     gaps = np.diff(np.array(ear.stamps[first:])) / 1e6  # a stamp is the time of its cycle, and a period
     late = percentiles(list(np.maximum(0.0, gaps - rig.robot.control_period_s * 1e3)))
     rate, n = 1e3 / float(gaps.mean()), len(gaps)
@@ -106,7 +111,8 @@ def _normal(rig: ChaosRig, duration_s: float) -> Iterator[Row]:
     yield Row("gap", "longest gap between commands", _GAP_MS, float(np.median(gaps)), float(gaps.max()), n,
               bool(gaps.max() <= _GAP_MS))  # fmt: skip
     yield Row("rate", f"commands a second: {rate:.2f}", 0, 0, 0, n, abs(rate - 1 / rig.robot.control_period_s) < 1)
-    yield Row("trips", f"holds and faults in {duration_s:.0f} s of normal running", 0, 0, trips, n, not trips)
+    yield Row("trips", f"holds and faults in {duration_s:.0f} s of normal running", 0, 0, len(trips), n, not trips,
+              "; ".join(trips))  # fmt: skip
 
 
 def _one(rig: ChaosRig, name: str, rng: np.random.Generator, scale: float) -> Row:

@@ -63,8 +63,9 @@ def _ask(name: str, option: Callable[[], None]) -> Grant:
 
 
 def _fifo() -> None:
-    # What is started from here, threads and processes, is not real-time by inheritance.
-    os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
+    # The middleware's threads too: what they receive late is late. Processes started from here inherit nothing.
+    for thread in os.listdir("/proc/self/task"):
+        os.sched_setscheduler(int(thread), os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
 
 
 def _lock_memory() -> None:
