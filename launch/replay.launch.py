@@ -12,13 +12,14 @@ ARGUMENTS = {
     "model": ("smp_aloha", "shipped model, or a path to a checkpoint folder"),
     "device": ("cpu", "cpu or cuda"),
     "safety": ("default", "settings in config/safety, or a path to a YAML file"),
+    "seam": ("inpaint", "how chunks are joined: latest, blend, inpaint or prefix"),
     "rate": ("1.0", "speed of the bag's clock, 1 being real time"),
 }
 
 
 def _graph(context):
     read = argument(context)
-    words = {name: read(name) for name in ("bag", "robot", "model", "device", "safety")}
+    words = {name: read(name) for name in ("bag", "robot", "model", "device", "safety", "seam")}
     return nodes(replay_graph(**words, rate=float(read("rate"))))
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from smp_bringup.action.seam import DEFAULT_SEAM
 from smp_bringup.robot import load_robot
 
 NODE_NAMES = ("sim", "sync", "policy", "command", "teleop", "recorder", "replay")
@@ -78,6 +79,8 @@ def replay_graph(
     device: str = "cpu",
     safety: str = "default",
     rate: float = 1.0,
+    seam: str = DEFAULT_SEAM,
+    deadline_s: float = 0.0,
 ) -> tuple[NodeSpec, ...]:
     """Return the live nodes over a bag, on its clock; what the command node says goes to /replay/..., never to an arm.
 
@@ -87,13 +90,15 @@ def replay_graph(
         model: shipped model or checkpoint folder.
         device: "cpu" or "cuda".
         safety: name or YAML path of the safety settings.
+        seam: how chunks are joined, see `action.seam`.
+        deadline_s: of an inference [s]; 0 is the replanning period.
         rate: speed of the bag's clock, 1 being real time.
     """
     away = {arm.command_topic: f"/replay{arm.command_topic}" for arm in load_robot(robot).arms}
     sim: dict[str, str | int | float | bool] = {"robot": robot, "use_sim_time": True}
     return (
         NodeSpec("sync", dict(sim)),
-        NodeSpec("policy", {**sim, "model": model, "device": device}),
+        NodeSpec("policy", {**sim, "model": model, "device": device, "seam": seam, "deadline_s": deadline_s}),
         NodeSpec("command", {**sim, "safety": safety}, away),
         NodeSpec("replay", {"bag": bag, "robot": robot, "rate": rate}),
     )

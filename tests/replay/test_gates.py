@@ -56,7 +56,7 @@ def test_a_comparison_says_which_is_worse(bag, tmp_path):
     bad = spoil.noisy(good, tmp_path / "bad", 0.2, seed=1)
     one, two = run_one(Job(bag, good)).samples, run_one(Job(bag, bad)).samples
     rows = {row.name: row for row in differences([one] * 3, [two] * 3)}
-    assert (rows["joint_rmse"].word, rows["interventions"].word) == ("worse", "no difference")
+    assert rows["joint_rmse"].word == "worse"
     assert rows["joint_rmse"].change == pytest.approx(rows["joint_rmse"].second - rows["joint_rmse"].first)
     assert {row.word for row in differences([one], [one])} <= {"no difference"}
 

@@ -87,7 +87,7 @@ class _Oracle:
         self.robot, self.error = robot, error
         self.config = PolicyConfig("smp", ("overview",))
 
-    def infer(self, observation, seed):
+    def infer(self, observation, seed, prefix=None):
         start = (observation.stamp_ns - make.T0) / MS + make.LEAD_MS
         rows = np.array([make.position(self.robot, start + 40 * k) for k in range(16)])
         rows[:, self.robot.arm_slices["right"]] += self.error
@@ -97,7 +97,7 @@ class _Oracle:
 
 
 def test_the_error_of_each_arm_is_the_one_that_was_made(robot):
-    result = replay(open_bag(BAG), _Oracle(robot, 0.01), robot)
+    result = replay(open_bag(BAG), _Oracle(robot, 0.01), robot, seam="latest")
     assert len(result.chunks) == 13
     figures = summarise(samples(result, robot, 0.16))
     assert figures["joint_rmse/left"] == pytest.approx(0, abs=1e-9)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smp_bringup.action.seam import DEFAULT_SEAM, SEAMS
 from smp_bringup.cli.show import console, progress, write_json
+from smp_bringup.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from smp_bringup.replay.batch import Job, Replayed
@@ -28,6 +30,7 @@ def replay(
     seed: Annotated[int, typer.Option(min=0, help="Of the policy's noise.")] = 0,
     robot: Annotated[str | None, typer.Option(help="Robot, where the bags carry none.")] = None,
     safety: Annotated[str, typer.Option(help="Settings in config/safety, or a path.")] = "default",
+    seam: Annotated[str, typer.Option(help="How chunks are joined: latest, blend, inpaint or prefix.")] = DEFAULT_SEAM,
     fail_if: Annotated[list[str] | None, typer.Option(help="Gate, e.g. 'joint_rmse>0.05': exit code 1.")] = None,
     gates: Annotated[str | None, typer.Option(help="Gates in config/gates, or a path: exit code 1.")] = None,
     report: Annotated[Path | None, typer.Option(help="Folder for a page to look at.")] = None,
@@ -41,10 +44,14 @@ def replay(
     from smp_bringup.replay.batch import Job, check_bags
     from smp_bringup.replay.gates import load_gates, parse_gate
 
+    if seam not in SEAMS:
+        raise UnknownNameError("seam", seam, SEAMS)
     wanted = [parse_gate(text) for text in fail_if or ()] + (load_gates(gates) if gates else [])
     found = [folder for bag in bags for folder in ([bag] if bag.is_file() else bag_folders(bag))]
     jobs = [
-        Job(bag, find_model(model), robot, seed, safety, film=report is not None, allow_missing=allow_missing)
+        Job(
+            bag, find_model(model), robot, seed, safety, seam=seam, film=report is not None, allow_missing=allow_missing
+        )
         for bag in found
     ]
     check_bags(jobs)

@@ -28,8 +28,14 @@ class Heard:
     state: str = ""
 
 
-def replay_live(bag: Path, model: str, robot_name: str, robot: Robot, log: Path, duration_s: float) -> Heard:
-    """Run the graph of `replay.launch.py` over a bag of `duration_s` and return what it said."""
+def replay_live(
+    bag: Path, model: str, robot_name: str, robot: Robot, log: Path, duration_s: float, **settings: str | float
+) -> Heard:
+    """Run the graph of `replay.launch.py` over a bag of `duration_s` and return what it said.
+
+    `settings` go to `replay_graph`: seam "latest" with a long deadline makes every chunk a function of its
+    observation alone.
+    """
     heard = Heard()
 
     def on_state(message: DiagnosticArray) -> None:
@@ -43,14 +49,15 @@ def replay_live(bag: Path, model: str, robot_name: str, robot: Robot, log: Path,
     def on_chunk(message: JointTrajectory) -> None:
         heard.chunks.append(chunk_from_msg(message, robot.joint_names, robot.action_period_s))
 
-    with Graph(replay_graph(bag=str(bag), robot=robot_name, model=model), log) as graph:
+    graph = replay_graph(bag=str(bag), robot=robot_name, model=model, **settings)  # type: ignore[arg-type]
+    with Graph(graph, log) as running:
         rclpy.init()
         client = GraphClient("replay_listener")
         try:
             client.create_subscription(JointTrajectory, "/policy/chunk", on_chunk, qos.LATEST)
             client.create_subscription(DiagnosticArray, "/command/state", on_command, qos.STATE)
             client.create_subscription(DiagnosticArray, "/replay/state", on_state, qos.STATE)
-            client.wait(lambda: heard.state in ("playing", "finished"), _START_S, "the player", graph.check)
+            client.wait(lambda: heard.state in ("playing", "finished"), _START_S, "the player", running.check)
             client.wait(lambda: heard.state == "finished", duration_s + _START_S, "the end of the bag")
         finally:
             client.destroy_node()

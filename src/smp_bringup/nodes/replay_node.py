@@ -9,6 +9,7 @@ from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos
@@ -23,9 +24,9 @@ from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import seconds
 from smp_bringup.wire import frame
 
-_CLOCK_NS = 5_000_000
+_CLOCK_NS = 10_000_000
 _START_S = 60.0
-_ASK_NS = 200_000_000
+_ASK_NS = 50_000_000
 _SETTLE_TICKS = 10
 _END_S = 1.0
 """The player stays so long after the end, for what is still on its way."""
@@ -55,7 +56,8 @@ class ReplayNode(Node):
             else self.create_publisher(JointState, topic, qos.DRIVER)
             for topic in self._topics
         }
-        self._mode = ""
+        self._mode, self._spoken = "", False
+        self.create_subscription(JointTrajectory, "/policy/chunk", self._on_chunk, qos.LATEST)
         for arm in robot.arms:  # stands for the drivers, without which the command node is not armed
             kind = COMMAND_TYPES[arm.command_interface]
             self.create_subscription(kind, f"/replay{arm.command_topic}", lambda _: None, qos.LATEST)
@@ -119,7 +121,7 @@ class ReplayNode(Node):
     def _drive(self) -> None:
         """Bring the command node to follow the policy; in a replay its commands lead nowhere."""
         client = self._requests.get(self._mode)
-        if client is not None and client.service_is_ready():
+        if self._spoken and client is not None and client.service_is_ready():
             client.call_async(Trigger.Request())
 
     def _send(self, topic: str, cdr: bytes) -> None:
@@ -133,6 +135,9 @@ class ReplayNode(Node):
             self.get_logger().error(f"{topic}: refused: {one_line(refusal)}", throttle_duration_sec=1.0)
             return
         publisher.publish(image_msg(shown.stamp_ns, self._cameras[topic].name, shown.image))
+
+    def _on_chunk(self, message: JointTrajectory) -> None:
+        self._spoken = True
 
     def _on_command_state(self, message: DiagnosticArray) -> None:
         self._mode = status_values(message)["mode"]

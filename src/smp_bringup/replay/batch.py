@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from smp_bringup.action.seam import DEFAULT_SEAM
 from smp_bringup.errors import SmpError
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
@@ -26,6 +27,7 @@ class Job:
     seed: int = 0
     safety: str = "default"
     latency_s: float = LATENCY_S
+    seam: str = DEFAULT_SEAM
     film: bool = False
     allow_missing: bool = False
 
@@ -66,7 +68,7 @@ def run_one(job: Job) -> Replayed:
     robot = robot_of(bag, job)
     policy = _policy(job.model, robot)
     result = replay(
-        bag, policy, robot, job.seed, safety=job.safety, latency_s=job.latency_s, film=job.film,
+        bag, policy, robot, job.seed, safety=job.safety, latency_s=job.latency_s, seam=job.seam, film=job.film,
         allow_missing=job.allow_missing,
     )  # fmt: skip
     span_s = (result.chunks[-1].stamp_ns - result.chunks[0].stamp_ns) / 1e9

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from smp_bringup.action.chunk_buffer import ChunkBuffer
+from smp_bringup.action.seam import Seam
 from smp_bringup.pipeline import build_command
 from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
@@ -43,8 +44,11 @@ class Setpoints:
 class CommandClock:
     """Steps the command core through the time of a bag; log times serve as both of its clocks."""
 
-    def __init__(self, robot: Robot, safety: str, latency_s: float) -> None:
-        self._robot, self._core = robot, build_command(robot, safety, arms_unknown=True)
+    def __init__(self, robot: Robot, safety: str, latency_s: float, seam: Seam) -> None:
+        self._seam = seam
+        self._robot, self._safety = robot, safety
+        self._core = build_command(robot, safety, arms_unknown=True)
+        self._states: dict[str, tuple[JointSample, int]] = {}
         self._period_ns, self._latency_ns = nanoseconds(robot.control_period_s), nanoseconds(latency_s)
         self._flight: deque[ActionChunk] = deque()
         self._buffer = ChunkBuffer(robot.dof)
@@ -54,6 +58,7 @@ class CommandClock:
 
     def on_state(self, arm: str, sample: JointSample, now_ns: int) -> None:
         """Take the measured state of an arm."""
+        self._states[arm] = sample, now_ns
         self._core.on_state(arm, sample, now_ns)
 
     def on_chunk(self, chunk: ActionChunk) -> None:
@@ -89,8 +94,11 @@ class CommandClock:
 
     def _arm(self, now_ns: int) -> None:
         """Arm, again if need be: a fault ends one motion, not the evaluation."""
-        if self._core.mode.latched:
-            self._core.reset(now_ns)
+        if self._core.mode.latched:  # a reset would want the arms to be where the setpoint is
+            self._core = build_command(self._robot, self._safety, arms_unknown=True)
+            self._seam.follows(None, now_ns)
+            for arm, (sample, at_ns) in self._states.items():
+                self._core.on_state(arm, sample, at_ns)
         if self._core.mode is Mode.DISARMED:
             self._core.arm(now_ns)
 
@@ -107,6 +115,7 @@ class CommandClock:
             self.out.refused += 1
             self.out.events.append(Event(now_ns, "REFUSE", "chunk", cause))
             return
+        self._seam.follows(chunk.stamp_ns, now_ns)
         before = self._buffer.sample(now_ns)
         self._buffer.put(chunk, now_ns)
         after = self._buffer.sample(now_ns)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from smp_bringup.action.seam import DEFAULT_SEAM, Seam
 from smp_bringup.errors import BagError
 from smp_bringup.observation.observer import Observer
 from smp_bringup.policy.base import AbstractPolicy
@@ -16,7 +17,16 @@ from smp_bringup.replay.reader import Bag
 from smp_bringup.replay.storage import Order
 from smp_bringup.robot import Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
-from smp_bringup.types import ActionChunk, AlignedSet, FloatArray, GateReport, ImageArray, JointSample, nanoseconds
+from smp_bringup.types import (
+    ActionChunk,
+    AlignedSet,
+    FloatArray,
+    GateReport,
+    ImageArray,
+    JointSample,
+    Observation,
+    nanoseconds,
+)
 
 LATENCY_S = 0.06
 """A chunk arrives so long after its observation, as in closed-loop simulation."""
@@ -64,6 +74,7 @@ def replay(
     *,
     safety: str = "default",
     latency_s: float = LATENCY_S,
+    seam: str = DEFAULT_SEAM,
     film: bool = False,
     allow_missing: bool = False,
 ) -> ReplayResult:
@@ -76,6 +87,7 @@ def replay(
         seed: of the policy's noise.
         safety: settings of the command core.
         latency_s: from an observation to the arrival of its chunk.
+        seam: how chunks are joined, see `action.seam`; "latest" judges every chunk by itself.
         film: whether to keep the reference camera's images.
         allow_missing: whether a bag without leaders is scored without errors.
 
@@ -84,27 +96,25 @@ def replay(
     """
     order = bag.verify()
     told = None if allow_missing and _leaderless(bag, robot) else Trajectory(bag, robot, list(leader_topics(robot)))
-    feed, clock = Feed(bag, robot), CommandClock(robot, safety, latency_s)
+    feed, joint = Feed(bag, robot), Seam(seam, robot.dof, robot.action_period_s, robot.control_period_s)
+    clock = CommandClock(robot, safety, latency_s, joint)
     observer = Observer(robot, policy.config.observation_steps, policy.config.replan_s)
-    chunks, gates = list[ActionChunk](), list[GateReport]()
-    kept, skew = list[tuple[int, ImageArray]](), {camera.name: list[int]() for camera in robot.cameras}
+    chunks, gates, kept = list[ActionChunk](), list[GateReport](), list[tuple[int, ImageArray]]()
+    skew = {camera.name: list[int]() for camera in robot.cameras}
     for log_ns, aligned in _sets(bag, robot, feed, clock, told):
-        for name, distance in aligned.skew_ns.items():
-            skew[name].append(distance)
-        observation = observer.push(aligned)
-        if observation is None:
+        _add(skew, aligned)
+        if (observation := observer.push(aligned)) is None:
             continue
-        chunk, gate = policy.infer(observation, seed)
+        chunk, gate = _infer(policy, joint, observation, seed)
         clock.on_chunk(chunk)
-        chunks.append(chunk)
-        gates.append(gate)
+        chunks, gates = [*chunks, chunk], [*gates, gate]
         if film:
             kept.append((log_ns, np.array(aligned.images[robot.cameras[0].name])))
     _require_chunks(chunks, bag, feed)
-    stamps, leader = (np.zeros(0, np.int64), np.zeros((0, robot.dof))) if told is None else told.positions()
-    errors = np.array([c.position - _wanted(c, stamps, leader) for c in chunks])
+    stamps, leader = told.positions() if told is not None else (np.zeros(0, np.int64), np.zeros((0, robot.dof)))
     return ReplayResult(
-        bag.path.name, bag.episode.get("task", ""), tuple(chunks), tuple(gates), errors, stamps, leader,
+        bag.path.name, bag.episode.get("task", ""), tuple(chunks), tuple(gates),
+        np.array([c.position - _wanted(c, stamps, leader) for c in chunks]), stamps, leader,
         clock.out, skew, feed.aligner.counters, order, tuple(kept),
     )  # fmt: skip
 
@@ -121,6 +131,18 @@ def chunks_at(
         if observation is not None and observation.stamp_ns in wanted:
             found[observation.stamp_ns] = policy.infer(observation, seed)[0]
     return found
+
+
+def _infer(policy: AbstractPolicy, seam: Seam, observation: Observation, seed: int) -> tuple[ActionChunk, GateReport]:
+    """Return the chunk as it is sent, joined to the one before, and what the gate did."""
+    committed = seam.committed(observation.stamp_ns)
+    chunk, gate = policy.infer(observation, seed, committed)
+    return seam.join(chunk, committed), gate
+
+
+def _add(skew: dict[str, list[int]], aligned: AlignedSet) -> None:
+    for name, distance in aligned.skew_ns.items():
+        skew[name].append(distance)
 
 
 def _require_chunks(chunks: Sequence[ActionChunk], bag: Bag, feed: Feed) -> None:
