@@ -241,7 +241,7 @@ def _wrong_type(rig: ChaosRig, rng: np.random.Generator) -> float:
     with rig.stranger("wrong") as node:
         _disarm(rig)
         node.create_publisher(Image, "/policy/chunk", 1)
-        return rig.until(lambda: not rig.arm() and "speaks sensor_msgs/msg/Image" in rig.client.refusal, 20, "it")
+        return rig.until(lambda: rig.is_not_armed("speaks sensor_msgs/msg/Image"), 20, "the refusal")
 
 
 @_fault("F77", "a parameter is changed while armed: refused", 1000, 5)

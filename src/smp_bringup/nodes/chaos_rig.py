@@ -129,6 +129,13 @@ class ChaosRig:
         self.ear.restart()
         return self.asks("arm")
 
+    def is_not_armed(self, why: str) -> bool:
+        """Ask for arming; return whether it is refused for a reason, and take it back where it is not."""
+        if self.arm():
+            self.asks("disarm")
+            return False
+        return why in self.client.refusal
+
     def _follows(self, source: str) -> bool:
         """Ask for whatever comes next on the way to following a source; return whether it is followed at speed."""
         if self.mode in ("fault", "estop"):

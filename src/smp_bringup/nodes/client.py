@@ -92,7 +92,7 @@ class GraphClient(Node):
         self.trigger("/sim/reset")
         self.wait(lambda: self._begun(episode), 5.0, "the simulator to begin the episode")
         self.wait(lambda: self.accepts("arm"), 5.0, "the command node to arm")
-        self.wait(lambda: self.accepts(f"use_{source}"), 5.0, f"the command node to follow {source}")
+        self.wait(lambda: self.accepts(f"use_{source}"), 15.0, f"the command node to follow {source}")
 
     def _begun(self, previous: str | None) -> bool:
         """Return whether a new episode runs for so long that every node has seen its joint states."""
