@@ -39,7 +39,7 @@ def chaos(
     table = Table("id", "fault", "bound [ms]", "p50 [ms]", "max [ms]", "n", "pass")
     rows = []
     with busy(load):
-        for row in run_chaos(load_robot(robot), names, seed, scale, out):
+        for row in run_chaos(load_robot(robot), names, seed, scale, out, fifo=True):
             rows.append(row)
             figures = (f"{row.bound_ms:.0f}", f"{row.p50_ms:.1f}", f"{row.max_ms:.1f}", str(row.n))
             table.add_row(row.id, row.what, *figures, "yes" if row.passed else "NO")

@@ -60,16 +60,27 @@ def busy(count: int) -> Iterator[None]:
             load.wait()
 
 
-def run_chaos(robot: Robot, names: Sequence[str], seed: int, scale: float, out: Path) -> Iterator[Row]:
-    """Inject faults, `scale` times as often as usual; yield a row for each, and at last those of the whole run."""
+def run_chaos(
+    robot: Robot, names: Sequence[str], seed: int, scale: float, out: Path, fifo: bool = False
+) -> Iterator[Row]:
+    """Inject faults, `scale` times as often as usual; yield a row for each, and at last those of the whole run.
+
+    Args:
+        robot: that is played.
+        names: of the faults.
+        seed: of times, joints and values.
+        scale: of the numbers of repetitions.
+        out: folder of the logs.
+        fifo: make this process real-time for good, where that is granted: what plays and measures must not be late.
+    """
     inside = [name for name in names if name not in (KILLS, NORMAL)]
     if NORMAL in names:
         with ChaosRig(robot, _settings(out), out / "command.log") as rig:
-            realtime.apply("prefer", "")
+            realtime.apply("prefer" if fifo else "off", "")
             yield from _normal(rig, NORMAL_S * scale)
     if inside:
         with ChaosRig(robot, _settings(out), out / "command.log") as rig:
-            realtime.apply("prefer", "")  # what plays and measures must not be what is late
+            realtime.apply("prefer" if fifo else "off", "")
             for name in inside:
                 yield _one(rig, name, np.random.default_rng(seed), scale)
             law, ear = rig.ear.judge(), rig.ear
