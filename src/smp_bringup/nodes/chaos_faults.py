@@ -91,11 +91,11 @@ def _second_driver(rig: ChaosRig, rng: np.random.Generator) -> float:
 def _nonfinite_chunk(rig: ChaosRig, rng: np.random.Generator) -> float:
     rig.follow("policy")
     rig.quiet.add("policy")
-    for _ in range(2):
+    for wait_s in (0.02, 0.0):  # the reaction is due after the second
         chunk = rig.chunk()
         chunk.position[rng.integers(16), rng.integers(rig.robot.dof)] = rng.choice([np.nan, np.inf, 1e300])
         rig.chunks.publish(chunk_msg(chunk, rig.robot.joint_names))
-        rig.spin(0.02)
+        rig.spin(wait_s)
     return _react(rig, "source_contract")
 
 
