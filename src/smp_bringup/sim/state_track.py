@@ -3,10 +3,10 @@
 The camera track runs everything that is deployed: aligner, observer, checks and the
 jerk-limited command core. Here an observation is read straight from the world at each
 replanning instant, and a plain follower takes the place of the command core, because
-the core's planning of every cycle costs more than physics and policy together
-(docs/tasks.md has the figures). The chunk buffer, the latency of a chunk, the physics
-and the predicates are the same. So the state track compares methods; what is deployed
-is judged on the camera track.
+the core plans a jerk-limited motion in every cycle, a large share of an episode's cost.
+The chunk buffer, the latency of a chunk, the physics and the predicates are the same;
+the seam between chunks is not: the newest chunk is followed from its arrival. So the
+state track compares methods; what is deployed is judged on the camera track.
 """
 
 from collections import deque
