@@ -170,8 +170,9 @@ def test_a_demonstration_of_a_task_is_never_held(task, robot):
 
     world = World(TASKS[task](), robot)
     for episode in range(3):
-        world.reset(demonstration_seed(0, episode))
-        operator, leaders = ScriptedOperator(world.task, world.model, world.data, robot), Leaders(robot)
+        seed = demonstration_seed(0, episode)
+        world.reset(seed)
+        operator, leaders = ScriptedOperator(world.task, world.model, world.data, robot, seed), Leaders(robot)
         loop = Lockstep(world, robot, wants_frame=lambda *_: False)
         loop.start(Mode.TELEOP)
         while not world.succeeded() and world.time_s < world.task.config.budget_s:

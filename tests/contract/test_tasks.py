@@ -36,9 +36,10 @@ def run(task, seed, source):
         for arm in world.robot.arms:
             names = [joint.name for joint in arm.joints]
             merged = leaders.push(arm.name, loop.now_ns, names, wanted[world.robot.arm_slices[arm.name]])
-        loop.command.on_teleop(JointSample(loop.now_ns, merged.position, merged.velocity), loop.now_ns)
+        wanted_now = JointSample(loop.now_ns, merged.position, merged.velocity)
+        loop.command.on_teleop(wanted_now, loop.now_ns, loop.now_ns)
         loop.advance()
-        assert loop.command.mode is Mode.TELEOP, loop.command.verdict
+        assert loop.command.mode in (Mode.HOLD, Mode.TELEOP), loop.command.verdict
         if world.succeeded():
             return True
     return False
