@@ -84,9 +84,9 @@ class GraphClient(Node):
     def start_episode(self, task: str, seed: int, source: str) -> None:
         """Disarm, reset the simulator to an episode, arm, and follow "policy" or "teleop"."""
         if self.command_state.get("mode") in ("fault", "estop"):
-            self.trigger("/command/reset")
-        else:
-            self.trigger("/command/disarm")
+            self.wait(lambda: self.accepts("reset"), 5.0, "the command node to be reset")
+        # The arms come to rest first: what is still published would move the simulated arms of the next episode.
+        self.wait(lambda: self.trigger("/command/disarm") == "disarmed", 5.0, "the arms to rest")
         self.set_parameters("sim", task=task, seed=seed)
         episode = self.sim_state.get("episode")
         self.trigger("/sim/reset")
