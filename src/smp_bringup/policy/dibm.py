@@ -3,9 +3,9 @@
 import numpy as np
 
 from smp_bringup.observation.normalizer import Normalizer
-from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, Stopwatch, inpainted, policy_inputs
+from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, Stopwatch, policy_inputs
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.policy.denoise import sample
+from smp_bringup.policy.whole_action import denoise_action
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 
@@ -26,15 +26,7 @@ class DibmPolicy(AbstractPolicy):
         mask = np.zeros(config.experts)
         mask[expert] = 1.0
         watch.lap("encode")
-
-        def predict(x: FloatArray, embedding: FloatArray) -> FloatArray:
-            return self._engine.denoise(expert, coded["feature"], x, mask, embedding)
-
-        rng = np.random.default_rng(seed)
-        noise = rng.normal(size=(config.horizon, len(self._normalizer.center))) * config.noise
-        held = inpainted(prefix, config)
-        known = None if held is None else self._normalizer.normalise(held)
-        action = sample(predict, noise, config, rng, known)
+        action = denoise_action(self._engine, expert, coded, mask, config, self._normalizer, prefix, seed)
         watch.lap("denoise")
         position = self._normalizer.denormalise(action)
         watch.lap("decode")
