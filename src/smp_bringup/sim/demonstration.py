@@ -1,5 +1,7 @@
 """One demonstration in lockstep: the scripted operator teleoperates, and a bag records what a robot would publish."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +29,14 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
     world.reset(seed)
     operator = ScriptedOperator(world.task, world.model, world.data, robot, seed)
     leaders, tremor = Leaders(robot), Tremor(robot, noise, seed)
-    writer = BagWriter(folder, named_config("robots", robot.name).read_text(encoding="utf-8"), world.task.name)
-    loop = Lockstep(
-        world, robot,
-        on_state=lambda arm, sample: write_state(writer, robot, arm, sample),
-        on_frame=lambda camera, frame: _write_frame(writer, robot, camera, frame),
-        on_command=lambda command: _write_command(writer, robot, command),
-    )  # fmt: skip
-    objects_every = round(robot.action_period_s / robot.control_period_s)
-    try:
+    with episode_bag(world, robot, folder) as writer:
+        loop = Lockstep(
+            world, robot,
+            on_state=lambda arm, sample: write_state(writer, robot, arm, sample),
+            on_frame=lambda camera, frame: _write_frame(writer, robot, camera, frame),
+            on_command=lambda command: _write_command(writer, robot, command),
+        )  # fmt: skip
+        objects_every = round(robot.action_period_s / robot.control_period_s)
         loop.start(Mode.TELEOP)
         remaining_s = world.task.config.budget_s
         while remaining_s > 0:
@@ -54,11 +55,19 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
             remaining_s -= robot.control_period_s
             if world.succeeded():
                 remaining_s = min(remaining_s, TAIL_S)
+    return world.succeeded()
+
+
+@contextmanager
+def episode_bag(world: World, robot: Robot, folder: Path) -> Iterator[BagWriter]:
+    """Open the bag of an episode: closed with its outcome, or discarded if an error leaves the block."""
+    writer = BagWriter(folder, named_config("robots", robot.name).read_text(encoding="utf-8"), world.task.name)
+    try:
+        yield writer
         writer.close(world.succeeded(), {"variation": world.task.variation_name})
     except BaseException:
         writer.discard()
         raise
-    return world.succeeded()
 
 
 def _write_joints(

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from smp_bringup.action.teleop import Tremor
-from smp_bringup.paths import named_config
 from smp_bringup.record.writer import BagWriter
 from smp_bringup.robot import Robot
-from smp_bringup.sim.demonstration import TAIL_S, write_leaders, write_objects, write_state
+from smp_bringup.sim.demonstration import TAIL_S, episode_bag, write_leaders, write_objects, write_state
 from smp_bringup.sim.lockstep import START_NS
 from smp_bringup.sim.state_track import Follower
 from smp_bringup.sim.world import World
@@ -19,10 +18,9 @@ def record_state_demonstration(world: World, robot: Robot, seed: int, folder: Pa
     world.reset(seed)
     operator = ScriptedOperator(world.task, world.model, world.data, robot, seed)
     tremor, follower = Tremor(robot, noise, seed), Follower(robot, robot.joint_array("home"))
-    writer = BagWriter(folder, named_config("robots", robot.name).read_text(encoding="utf-8"), world.task.name)
     ticks_per_action = round(robot.action_period_s / robot.control_period_s)
     tick, remaining_s = 0, world.task.config.budget_s
-    try:
+    with episode_bag(world, robot, folder) as writer:
         while remaining_s > 0:
             now_ns = START_NS + tick * nanoseconds(robot.control_period_s)
             leader = operator.target(world.time_s)
@@ -35,10 +33,6 @@ def record_state_demonstration(world: World, robot: Robot, seed: int, folder: Pa
             remaining_s -= robot.control_period_s
             if world.succeeded():
                 remaining_s = min(remaining_s, TAIL_S)
-        writer.close(world.succeeded(), {"variation": world.task.variation_name})
-    except BaseException:
-        writer.discard()
-        raise
     return world.succeeded()
 
 
