@@ -31,7 +31,7 @@ from smp_bringup.types import JointSample
 
 _GRAPH_PERIOD_S = 0.05
 _YOUNG_NS = 5_000_000_000
-"""A node that finds another of its name so soon after its start is the second, and ends."""
+"""A node that finds another of its name so soon after its start, and is not armed, is the second, and ends."""
 
 
 class CommandNode(Node):
@@ -118,7 +118,8 @@ class CommandNode(Node):
             return
         us = self.get_fully_qualified_name()
         findings = inspect(snapshot, self._robot, self._config, us)
-        if snapshot.nodes.count(us) > 1 and steady_ns() - self._born_ns < _YOUNG_NS:
+        young = self._core.mode is Mode.DISARMED and steady_ns() - self._born_ns < _YOUNG_NS
+        if snapshot.nodes.count(us) > 1 and young:
             raise ConfigError(f"another node '{us}' is already running: stop it first")
         self._report.graph(findings)
         self._core.on_graph(findings)

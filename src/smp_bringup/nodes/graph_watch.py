@@ -24,6 +24,7 @@ class GraphWatch:
         self._topics: dict[str, tuple[str, bool]] = {}
         self._seen: dict[str, Topic] = {}
         self._gids: dict[str, str] = {}
+        self._labels: dict[str, str] = {}
         self._nameless_ns: dict[str, int] = {}
         self._next: Iterator[str] = iter(())
 
@@ -52,7 +53,11 @@ class GraphWatch:
 
     def name_of(self, gid: str) -> str:
         """Return the node of a publisher, with the first digits of its id: two publishers of one name are two."""
-        return f"{self._gids.get(gid, 'a publisher')} [{gid[:24]}]"
+        if gid not in self._labels:  # kept: a name that is learnt later must not make a second source of one publisher
+            if gid not in self._gids:
+                self.look_at_all()
+            self._labels[gid] = f"{self._gids.get(gid, 'a publisher')} [{gid[:24]}]"
+        return self._labels[gid]
 
     def _watch(self, topic: str, kind: str, ours: bool) -> None:
         self._topics[topic] = kind, ours
