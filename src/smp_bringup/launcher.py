@@ -78,10 +78,18 @@ class Graph:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                self._abort(process)
         if self._log is not None:
             self._log.close()
+
+    def _abort(self, process: subprocess.Popen[bytes]) -> None:
+        """End a process that does not stop; it says where it hangs (faulthandler in run_node)."""
+        process.send_signal(signal.SIGABRT)
+        try:
+            process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
     def _start(self, spec: NodeSpec) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", f"smp_bringup.nodes.{spec.executable}", "--ros-args"]

@@ -43,9 +43,15 @@ class Ear:
         """Return the stamps of observations that arrived in all their parts."""
         return [stamp for stamp, parts in self.observed.items() if len(parts) == len(self.robot.cameras) + 1]
 
-    def still(self):
-        """Return whether no arm is told to move."""
-        return all(commands and not np.any(commands[-1].velocity) for commands in self.commands.values())
+    def still(self, since_ns):
+        """Return whether no arm is told to move by a command of after `since_ns`; older ones may still be queued."""
+        last = [commands[-1] for commands in self.commands.values()]
+        return all(stamp_ns(c.header.stamp) > since_ns and not np.any(c.velocity) for c in last)
+
+    def wait_still(self, client):
+        """Wait until the arms rest from now on."""
+        now_ns = time.time_ns()
+        client.wait(lambda: self.still(now_ns), 5, "rest")
 
     def setpoint(self):
         """Return the newest setpoint of all arms (J,)."""
@@ -99,7 +105,7 @@ def test_a_killed_policy_leaves_the_arms_held_and_comes_back(live):
     os.kill(policy.pid, signal.SIGKILL)
     policy.wait()
     client.wait(lambda: client.command_state["check"] == "source_fresh", 5, "the hold")
-    client.wait(ear.still, 2, "rest")
+    ear.wait_still(client)
     held, count = ear.setpoint(), len(ear.commands["left"])
     client.wait(lambda: len(ear.commands["left"]) > count + 50, 5, "more commands")
     np.testing.assert_array_equal(ear.setpoint(), held)
@@ -117,12 +123,12 @@ def test_the_emergency_stop_stops_stays_and_moves_nothing_when_released(live):
     for refused in ("arm", "use_policy", "disarm", "reset"):
         with pytest.raises(GraphError):
             client.trigger(f"/command/{refused}")
-    client.wait(ear.still, 2, "rest")
+    ear.wait_still(client)
     held, count = ear.setpoint(), len(ear.commands["left"])
     client.set_bool("/command/estop", False)
     client.wait(lambda: len(ear.commands["left"]) > count + 30, 5, "more commands")
     np.testing.assert_array_equal(ear.setpoint(), held)
-    client.trigger("/command/reset")
+    client.wait(lambda: client.accepts("reset"), 5, "the reset")
     client.wait(lambda: client.command_state["mode"] == "disarmed", 2, "disarmed")
 
 

@@ -1,5 +1,7 @@
 """How every node starts and ends: one line and exit code 2 for a user's mistake, 0 when asked to stop."""
 
+import faulthandler
+import os
 import signal
 import sys
 import time
@@ -28,20 +30,24 @@ def steady_ns() -> int:
 
 def run_node(make: Callable[[], Node]) -> None:
     """Make a node and spin it until it is told to stop; never returns."""
+    faulthandler.enable()
     prepare_environment()
+    # rclpy's handlers of SIGINT and SIGTERM end the context and then call these: no KeyboardInterrupt, which would
+    # strike in the middle of a callback, a destructor or a call into C.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: None)
     rclpy.init()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: rclpy.try_shutdown())
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     code, node = 0, None
     try:
         node = make()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except ExternalShutdownException:
         pass
     except RuntimeError:
-        if rclpy.ok():  # else rclpy was taking a message when the signal ended its context
+        if rclpy.ok():  # else rclpy was taking or publishing a message when the signal ended its context
             raise
     except SmpError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -23,6 +23,8 @@ class Guard:
             try:
                 callback(message)
             except Exception:  # whatever it is: one bad message must not end the node
+                if not self._node.context.ok():
+                    raise  # the node is told to stop: what it can no longer publish is no fault
                 self.counters[f"callback_error/{name}"] += 1
                 text = f"{name}: {traceback.format_exc(limit=-3)}"
                 self._node.get_logger().error(text, throttle_duration_sec=1.0)

@@ -129,7 +129,8 @@ class PolicyNode(Node):
             try:
                 self._infer(observation)
             except Exception as error:  # no chunk: the one in execution goes on to its end
-                self._failed(error)
+                if self.context.ok():  # else the node is told to stop
+                    self._failed(error)
             self._busy_since_ns = None
 
     def _infer(self, observation: Observation) -> None:
