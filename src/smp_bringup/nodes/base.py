@@ -6,16 +6,38 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
 
 from smp_bringup.environment import prepare_environment
 from smp_bringup.errors import EXIT_CODE, SmpError
 from smp_bringup.nodes.messages import status_msg
+
+
+class LeanNode(Node):
+    """A node without rclpy's handlers of QoS events, half of what its executor puts into the wait set every time.
+
+    They only warn of incompatible QoS. Drivers' topics are read best effort, which every publisher offers,
+    and the command node's graph guard names whoever is incompatible with a command topic.
+    """
+
+    def create_publisher(self, *args: Any, **options: Any) -> Publisher:
+        """As of Node."""
+        options.setdefault("event_callbacks", PublisherEventCallbacks(use_default_callbacks=False))
+        return super().create_publisher(*args, **options)
+
+    def create_subscription(self, *args: Any, **options: Any) -> Subscription:
+        """As of Node."""
+        options.setdefault("event_callbacks", SubscriptionEventCallbacks(use_default_callbacks=False))
+        return super().create_subscription(*args, **options)
 
 
 def now_ns(node: Node) -> int:

@@ -6,7 +6,6 @@ from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
@@ -15,7 +14,7 @@ from trajectory_msgs.msg import JointTrajectory
 from smp_bringup import wire
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos, realtime
-from smp_bringup.nodes.base import Health, now_ns, run_node, steady_ns
+from smp_bringup.nodes.base import Health, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.command_report import CommandReport
 from smp_bringup.nodes.graph_watch import GraphWatch
 from smp_bringup.nodes.messages import COMMAND_TYPES, chunk_from_msg, command_msg, type_name
@@ -34,7 +33,7 @@ _YOUNG_NS = 5_000_000_000
 """A node that finds another of its name so soon after its start, and is not armed, is the second, and ends."""
 
 
-class CommandNode(Node):
+class CommandNode(LeanNode):
     """Wires the command core to topics and services; the only publisher to the arms."""
 
     def __init__(self) -> None:

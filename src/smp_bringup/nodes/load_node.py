@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, now_ns, run_node
+from smp_bringup.nodes.base import Health, LeanNode, now_ns, run_node
 from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, command_position, joint_state_msg, time_msg
 from smp_bringup.nodes.params import declare, robot_parameter
 from smp_bringup.robot import Arm, Camera, load_robot
@@ -27,7 +26,7 @@ class LoadParams:
     robot: str = robot_parameter()
 
 
-class LoadNode(Node):
+class LoadNode(LeanNode):
     """Publishes what the robot file promises, at its rates."""
 
     def __init__(self) -> None:

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -17,7 +16,7 @@ from smp_bringup.action.seam import Seam
 from smp_bringup.bench.stats import percentiles
 from smp_bringup.errors import ConfigError, InstallError, one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, now_ns, run_node, steady_ns
+from smp_bringup.nodes.base import Health, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.guard import Guard
 from smp_bringup.nodes.inference import Inference
 from smp_bringup.nodes.mailbox import Mailbox
@@ -36,7 +35,7 @@ _HUNG_EXIT = 70
 """Exit code of a node whose inference hangs: the launcher starts it again."""
 
 
-class PolicyNode(Node):
+class PolicyNode(LeanNode):
     """Wires a policy to topics; observations that arrive during inference replace each other."""
 
     def __init__(self) -> None:

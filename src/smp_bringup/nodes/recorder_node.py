@@ -6,14 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState, Joy
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup.errors import SmpError, one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, now_ns, run_node, steady_ns
+from smp_bringup.nodes.base import Health, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.messages import COMMAND_TYPES, status_msg
 from smp_bringup.nodes.params import RecorderParams, current, declare
 from smp_bringup.record.config import load_recording
@@ -29,7 +28,7 @@ LOST = 3
 """Exit code of a recorder that could not keep everything it heard."""
 
 
-class RecorderNode(Node):
+class RecorderNode(LeanNode):
     """Hands serialised messages to the recorder; services, pedal and signals say when an episode begins and ends."""
 
     def __init__(self) -> None:

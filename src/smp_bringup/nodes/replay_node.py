@@ -5,7 +5,6 @@ from pathlib import Path
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
@@ -13,7 +12,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import run_node, steady_ns
+from smp_bringup.nodes.base import LeanNode, run_node, steady_ns
 from smp_bringup.nodes.messages import COMMAND_TYPES, image_msg, status_msg, status_values, time_msg
 from smp_bringup.nodes.params import ReplayParams, declare
 from smp_bringup.record.messages import IMAGE, JOINT_STATE, typestore
@@ -32,7 +31,7 @@ _END_S = 1.0
 """The player stays so long after the end, for what is still on its way."""
 
 
-class ReplayNode(Node):
+class ReplayNode(LeanNode):
     """Publishes cameras, states and leaders of a bag when their log time comes; ends after the bag."""
 
     def __init__(self) -> None:

@@ -4,14 +4,13 @@ from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
 
 from smp_bringup.errors import SmpError
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, run_node, steady_ns
+from smp_bringup.nodes.base import Health, LeanNode, run_node, steady_ns
 from smp_bringup.nodes.messages import (
     COMMAND_TYPES,
     ArmCommand,
@@ -34,7 +33,7 @@ _MAX_CATCH_UP = 5
 """Periods made up for in one timer call; what is later than that is skipped, never rushed through."""
 
 
-class SimNode(Node):
+class SimNode(LeanNode):
     """Wires the simulated robot to the topics of the robot file."""
 
     def __init__(self) -> None:

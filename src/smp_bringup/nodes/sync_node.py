@@ -5,14 +5,13 @@ from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 
 from smp_bringup import wire
 from smp_bringup.bench.stats import percentiles
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, now_ns, run_node, steady_ns
+from smp_bringup.nodes.base import Health, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.guard import Guard
 from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg
 from smp_bringup.nodes.params import SyncParams, declare
@@ -33,7 +32,7 @@ _LEVELS = {
 }
 
 
-class SyncNode(Node):
+class SyncNode(LeanNode):
     """Wires the aligner and the watch over its streams to topics."""
 
     def __init__(self) -> None:

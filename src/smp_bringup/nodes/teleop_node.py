@@ -2,21 +2,20 @@
 
 from functools import partial
 
-from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from smp_bringup import wire
 from smp_bringup.action.teleop import Leaders, Tremor
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, run_node
+from smp_bringup.nodes.base import Health, LeanNode, run_node
 from smp_bringup.nodes.messages import joint_state_msg
 from smp_bringup.nodes.params import TeleopParams, declare
 from smp_bringup.robot import Arm, load_robot
 from smp_bringup.sync.checks import Refusal
 
 
-class TeleopNode(Node):
+class TeleopNode(LeanNode):
     """Wires the leaders to /teleop/command."""
 
     def __init__(self) -> None:
