@@ -64,13 +64,14 @@ def test_outside_the_chunk_there_is_nothing():
     assert buffer.sample(999 * MS) is None
     assert buffer.sample(1640 * MS) is not None
     assert buffer.sample(1641 * MS) is None
-    position, velocity = buffer.sample_held(5000 * MS)
-    np.testing.assert_allclose(position, 0.16)
-    np.testing.assert_allclose(velocity, 0)
+    assert buffer.ahead(999 * MS, np.array([0.1])) is None
+    position, velocity = buffer.ahead(1600 * MS, np.array([0.0, 0.02, 4.0]))
+    np.testing.assert_allclose(position, np.array([0.15, 0.155, 0.16])[:, None] * np.ones(2))
+    np.testing.assert_allclose(velocity[:2], 0.25)
+    np.testing.assert_allclose(velocity[2], 0)
     buffer.clear()
     assert buffer.sample(1000 * MS) is None
-    with pytest.raises(ValueError, match="no chunk"):
-        buffer.sample_held(0)
+    assert buffer.ahead(1000 * MS, np.zeros(1)) is None
 
 
 @pytest.mark.parametrize(

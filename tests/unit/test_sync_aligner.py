@@ -202,21 +202,66 @@ def test_a_latency_in_the_robot_file_is_taken_off_and_waited_for(robot, late):
         assert set(aligned.skew_ns.values()) == {0}
 
 
-def test_the_nearest_frame_is_waited_for_when_a_nearer_one_may_come(robot):
-    """A frame 16 ms before the reference is there; the next may come 14 ms after it, and is the better one."""
-    aligner = Aligner(robot)
+@pytest.mark.parametrize(("rate_hz", "before_ms", "after_ms"), [(25, 16, None), (60, 15, 2), (60, 9, None)])
+def test_a_nearer_frame_is_waited_for_where_that_gains_more_than_it_costs(robot, rate_hz, before_ms, after_ms):
+    """A frame within the slop is there; the next one of its camera is due one period after it."""
+    cameras = (robot.cameras[0], *(replace(c, rate_hz=rate_hz) for c in robot.cameras[1:]))
+    aligner = Aligner(replace(robot, cameras=cameras))
     for ms in (0, 100):
         for arm in robot.arms:
             aligner.push_joints(arm.name, T0 + ms * MS, *joints(arm, 0.0), [], T0 + ms * MS)
     others = [c.name for c in robot.cameras[1:]]
-    for name in others:
-        aligner.push_image(name, Frame(T0 + 24 * MS, image(robot, name)), T0 + 24 * MS)
-    aligner.push_image("overview", Frame(T0 + 40 * MS, image(robot, "overview")), T0 + 40 * MS)
-    assert aligner.pop() == []
-    for name in others:
-        aligner.push_image(name, Frame(T0 + 54 * MS, image(robot, name)), T0 + 54 * MS)
-    (aligned,) = aligner.pop()
-    assert aligned.skew_ns == {"overview": 0, "wrist_left": 14 * MS, "wrist_right": 14 * MS}
+
+    def expose(names, ms):
+        for name in names:
+            aligner.push_image(name, Frame(T0 + ms * MS, image(robot, name)), T0 + ms * MS)
+        return aligner.pop()
+
+    expose(others, 40 - before_ms)
+    sets = expose(["overview"], 40)
+    if after_ms is not None:
+        assert sets == []
+        sets = expose(others, 40 + after_ms)
+    (aligned,) = sets
+    assert aligned.stamp_ns == T0 + (40 + (after_ms or 0)) * MS
+    assert aligned.skew_ns["overview"] == -(after_ms or 0) * MS
+    assert aligned.skew_ns["wrist_left"] == (0 if after_ms else -before_ms * MS)
+
+
+def test_a_set_has_the_stamp_of_its_newest_frame_and_the_joints_of_then(robot):
+    """One wrist camera exposes 10 ms after the others."""
+    aligner, sets = Aligner(robot), []
+    for ms in range(0, 1000, 10):
+        now = T0 + ms * MS
+        for arm in robot.arms:
+            aligner.push_joints(arm.name, now, *joints(arm, ms / 1e3), [], now)
+        for camera in robot.cameras:
+            if (ms - 10 * (camera.name == "wrist_left")) % 40 == 0:
+                aligner.push_image(camera.name, Frame(now, image(robot, camera.name)), now)
+        sets += aligner.pop()
+    assert [s.stamp_ns for s in sets] == [T0 + ms * MS for ms in range(10, 1000, 40)]
+    for aligned in sets:
+        np.testing.assert_allclose(aligned.position, (aligned.stamp_ns - T0) / 1e9, atol=1e-9)
+        assert aligned.skew_ns == {"overview": -10 * MS, "wrist_left": 0, "wrist_right": -10 * MS}
+
+
+def test_no_two_sets_have_the_same_newest_frame(robot):
+    """A slow camera is 15 ms ahead of a fast reference: the next frame of that would add nothing newer."""
+    fast = (replace(robot.cameras[0], rate_hz=100), *robot.cameras[1:])
+    aligner, sets = Aligner(replace(robot, cameras=fast)), []
+    for ms in range(0, 1000, 5):
+        now = T0 + ms * MS
+        for arm in robot.arms:
+            aligner.push_joints(arm.name, now, *joints(arm, 0.0), [], now)
+        for camera in robot.cameras:
+            due = ms % 10 == 0 if camera.name == "overview" else ms % 40 == 15
+            if due:
+                aligner.push_image(camera.name, Frame(now, image(robot, camera.name)), now)
+        sets += aligner.pop()
+    stamps = [s.stamp_ns for s in sets]
+    assert len(stamps) > 40
+    assert all(b > a for a, b in itertools.pairwise(stamps))
+    assert aligner.counters["overview/no_newer"] > 5
 
 
 @pytest.mark.parametrize(("shift_ms", "paired"), [(-20, True), (-60, False), (-200, False)])

@@ -15,7 +15,7 @@ class ChunkBuffer:
     def __init__(self, dof: int) -> None:
         self._dof = dof
         self._chunk: ActionChunk | None = None
-        self._slope: FloatArray = np.zeros((0, dof))
+        self._cubics: FloatArray = np.zeros((4, 0, dof))
         self.seam: FloatArray | None = None
         """(J,) by how much the last accepted chunk moved the setpoint of that instant; None if there was none."""
 
@@ -35,7 +35,7 @@ class ChunkBuffer:
         if not now_ns < _end_ns(chunk):
             return "late"
         before = self.sample(now_ns)
-        self._chunk, self._slope = chunk, np.gradient(chunk.position, axis=0)
+        self._chunk, self._cubics = chunk, _cubics(chunk.position)
         after = self.sample(now_ns)
         self.seam = None if before is None or after is None else np.abs(after[0] - before[0])
         return None
@@ -45,38 +45,45 @@ class ChunkBuffer:
         chunk = self._chunk
         if chunk is None or not chunk.stamp_ns <= at_ns <= _end_ns(chunk):
             return None
-        knot = seconds(at_ns - chunk.stamp_ns) / chunk.period_s
-        last = len(chunk.position) - 1
-        if knot > last:
-            return chunk.position[-1] + (knot - last) * self._slope[-1], self._slope[-1] / chunk.period_s
-        index = min(int(knot), last - 1)
-        return _hermite(chunk.position, self._slope, index, knot - index, chunk.period_s)
+        position, velocity = self._at(np.array([seconds(at_ns - chunk.stamp_ns) / chunk.period_s]))
+        return position[0], velocity[0]
 
-    def sample_held(self, at_ns: int) -> tuple[FloatArray, FloatArray]:
-        """Return position (J,) and velocity (J,) at a time not before the chunk; at rest where it ends after it.
+    def ahead(self, now_ns: int, ahead_s: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+        """Return positions and velocities (K, J) at times (K,) [s] from now, at rest where the chunk ends before them.
 
-        Raises:
-            ValueError: no chunk is held.
+        None if now is outside the chunk.
         """
-        if self._chunk is None:
-            raise ValueError("no chunk is held")
-        inside = self.sample(at_ns)
-        return inside if inside is not None else (self._chunk.position[-1] + self._slope[-1], np.zeros(self._dof))
+        chunk = self._chunk
+        if chunk is None or not chunk.stamp_ns <= now_ns <= _end_ns(chunk):
+            return None
+        knot = (seconds(now_ns - chunk.stamp_ns) + ahead_s) / chunk.period_s
+        inside = knot <= len(chunk.position)
+        position, velocity = self._at(np.minimum(knot, len(chunk.position)))
+        return position, velocity * inside[:, None]
 
     def clear(self) -> None:
         """Forget the chunk."""
         self._chunk = None
 
+    def _at(self, knot: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return positions and velocities (K, J) at times (K,) in periods of the chunk."""
+        assert self._chunk is not None
+        index = np.minimum(knot.astype(np.intp), len(self._chunk.position) - 1)
+        share = (knot - index)[:, None]
+        c0, c1, c2, c3 = self._cubics[:, index]
+        position = c0 + share * (c1 + share * (c2 + share * c3))
+        return position, (c1 + share * (2 * c2 + share * 3 * c3)) / self._chunk.period_s
 
-def _hermite(
-    knots: FloatArray, slope: FloatArray, i: int, share: float, period_s: float
-) -> tuple[FloatArray, FloatArray]:
-    """Return position (J,) and velocity (J,) at `share` of the way from knot `i` to the next; slopes per knot."""
-    a, b = knots[i], knots[i + 1]
-    c2 = 3 * (b - a) - 2 * slope[i] - slope[i + 1]
-    c3 = 2 * (a - b) + slope[i] + slope[i + 1]
-    position = a + share * (slope[i] + share * (c2 + share * c3))
-    return position, (slope[i] + share * (2 * c2 + share * 3 * c3)) / period_s
+
+def _cubics(knots: FloatArray) -> FloatArray:
+    """Return the coefficients (4, T, J), constant first, from each knot (T, J) to the next; a line after the last."""
+    slope = np.gradient(knots, axis=0)
+    cubics = np.zeros((4, *knots.shape))
+    cubics[0], cubics[1] = knots, slope
+    step = knots[1:] - knots[:-1]
+    cubics[2, :-1] = 3 * step - 2 * slope[:-1] - slope[1:]
+    cubics[3, :-1] = slope[:-1] + slope[1:] - 2 * step
+    return cubics
 
 
 def _end_ns(chunk: ActionChunk) -> int:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from smp_bringup.cli.show import console, write_json
+from smp_bringup.cli.show import console, progress, write_json
 
 
 def chaos(
@@ -38,8 +38,13 @@ def chaos(
     out.mkdir(parents=True, exist_ok=True)
     table = Table("id", "fault", "bound [ms]", "p50 [ms]", "max [ms]", "n", "pass")
     rows = []
-    with busy(load):
-        for row in run_chaos(load_robot(robot), names, seed, scale, out, fifo=True):
+    with busy(load), progress() as bar:
+        task = bar.add_task("", note="")
+
+        def show(name: str, done: int, total: int) -> None:
+            bar.update(task, description=name, completed=done, total=total)
+
+        for row in run_chaos(load_robot(robot), names, seed, scale, out, fifo=True, progress=show):
             rows.append(row)
             figures = (f"{row.bound_ms:.0f}", f"{row.p50_ms:.1f}", f"{row.max_ms:.1f}", str(row.n))
             table.add_row(row.id, row.what, *figures, "yes" if row.passed else "NO")

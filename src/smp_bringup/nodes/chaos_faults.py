@@ -9,12 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from sensor_msgs.msg import Image, JointState
 
-from smp_bringup.nodes import qos
-from smp_bringup.nodes.chaos_rig import ChaosRig
+from smp_bringup.nodes.chaos_rig import ChaosRig, Stranger
 from smp_bringup.nodes.client import GraphError
-from smp_bringup.nodes.messages import chunk_msg, joint_state_msg
+from smp_bringup.nodes.messages import chunk_msg
 from smp_bringup.registry import Registry
 from smp_bringup.types import ActionChunk
 
@@ -137,17 +135,12 @@ def _second_commander(rig: ChaosRig, rng: np.random.Generator) -> float:
 @_fault("F44", "a second teleoperation: samples of it that were followed", 0, 5)
 def _second_source(rig: ChaosRig, rng: np.random.Generator) -> float:
     lifted = rig.robot.joint_names.index("left_wrist_rotate")
-    with rig.stranger("rogue_teleop") as node:
+    with Stranger(rig, "rogue_teleop") as stranger:
         rig.follow()
         before = rig.ear.newest()[lifted]
-        publisher = node.create_publisher(JointState, "/teleop/command", qos.LATEST)
-        rig.until(lambda: publisher.get_subscription_count() > 0, _WAIT_S, "the rogue's discovery")
-        for _ in range(30):
-            position, velocity = rig.target()
-            position[lifted] += 0.3
-            now = rig.client.get_clock().now().nanoseconds
-            publisher.publish(joint_state_msg(now, rig.robot.joint_names, position, velocity))
-            rig.spin(0.01)
+        away, _ = rig.target()
+        away[lifted] += 0.3
+        stranger.says("/teleop/command", away, 30)
     return 0.0 if rig.ear.newest()[lifted] == before and rig.mode == "teleop" else float("inf")
 
 
@@ -238,9 +231,9 @@ def _twin(rig: ChaosRig, rng: np.random.Generator) -> float:
 
 @_fault("F76", "a publisher of another type: named when arming is asked for", 2020, 3)
 def _wrong_type(rig: ChaosRig, rng: np.random.Generator) -> float:
-    with rig.stranger("wrong") as node:
+    with Stranger(rig, "wrong") as stranger:
         _disarm(rig)
-        node.create_publisher(Image, "/policy/chunk", 1)
+        stranger.publishes("/policy/chunk", "image")
         return rig.until(lambda: rig.is_not_armed("speaks sensor_msgs/msg/Image"), 20, "the refusal")
 
 
@@ -263,10 +256,12 @@ def _disarm(rig: ChaosRig) -> None:
 
 def _rogue(rig: ChaosRig, topic: str) -> float:
     """Let a second publisher of a topic appear; the fault must name it."""
-    with rig.stranger("rogue") as node:
+    with Stranger(rig, "rogue") as stranger:
         rig.follow()
-        node.create_publisher(JointState, topic, qos.DRIVER)
-        took = _react(rig, "graph_guard")
+        appeared_s = stranger.publishes(topic)
+        rig.until(rig.fault("graph_guard"), _WAIT_S, "the fault")
+        took = (time.monotonic() - appeared_s) * 1e3
+        rig.rest()
     if "/rogue" not in rig.client.command_state["reason"]:
         raise GraphError(f"the rogue is not named: {rig.client.command_state['reason']}")
     return took

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import rclpy
@@ -16,7 +17,9 @@ from smp_bringup.robot import Robot
 _START_S = 60.0
 
 
-def kill_policies(robot: Robot, repeats: int, log: Path) -> tuple[list[float], Ear, list[Violation]]:
+def kill_policies(
+    robot: Robot, repeats: int, log: Path, progress: Callable[[int, int], None]
+) -> tuple[list[float], Ear, list[Violation]]:
     """Kill the policy process again and again while it is followed.
 
     Returns:
@@ -26,7 +29,8 @@ def kill_policies(robot: Robot, repeats: int, log: Path) -> tuple[list[float], E
     client = GraphClient("smp_chaos")
     ear, took = Ear(client, robot), []
     try:
-        for _ in range(repeats):
+        for k in range(repeats):
+            progress(k, repeats)
             ear.restart(another_robot=True)
             with Graph(build_graph(sim=True, task="lift_tray"), log) as graph:
                 client.command_state, client.sim_state = {}, {}

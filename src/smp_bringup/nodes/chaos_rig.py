@@ -1,15 +1,16 @@
 """The command node as a process, between arms and sources that this process plays and can break."""
 
+import json
+import selectors
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import rclpy
-from rclpy.context import Context
-from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
@@ -26,6 +27,7 @@ from smp_bringup.types import ActionChunk, FloatArray
 
 HEARTBEAT_S = 0.05
 """What the command node is told to expect; here it comes more often."""
+_STRANGER_S = 30.0
 _AMPLITUDE, _RATE = 0.25, 5.0
 """The waists swing by so much [rad] at so many radians of phase a second."""
 
@@ -84,18 +86,6 @@ class ChaosRig:
         graph = Graph([NodeSpec("command", {"robot": "aloha", "safety": str(self._safety)})], self._log)
         self.client.wait(lambda: self.mode == "disarmed", 60.0, "the command node", graph.check)
         return graph
-
-    @contextmanager
-    def stranger(self, name: str) -> Iterator[Node]:
-        """Yield a node of a participant of its own: to the graph, another process."""
-        context = Context()
-        rclpy.init(context=context)
-        node = Node(name, context=context)
-        try:
-            yield node
-        finally:
-            node.destroy_node()
-            rclpy.shutdown(context=context)
 
     def until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> float:
         """Spin until a condition holds; return how long it took [ms]."""
@@ -202,3 +192,51 @@ class ChaosRig:
         names = tuple(joint.name for joint in self.robot.arm(arm).joints)
         stamp = now_ns(self.client)
         self._states[arm].publish(joint_state_msg(stamp, names, position, np.zeros(len(names))))
+
+
+class Stranger:
+    """A process beside the graph that publishes what it should not; leaving the `with` block ends it."""
+
+    def __init__(self, rig: ChaosRig, name: str) -> None:
+        """Start it and wait until it is there."""
+        self._rig = rig
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "smp_bringup.nodes.chaos_stranger", name],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self._answer("a stranger's start")
+
+    def __enter__(self) -> "Stranger":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def publishes(self, topic: str, kind: str = "joint_state") -> float:
+        """Let it have a publisher, which says nothing; return the steady time of its creation [s]."""
+        return self._order(topic, kind, [], 0)
+
+    def says(self, topic: str, position: FloatArray, count: int) -> float:
+        """Let it publish a pose (J,) so many times; return the steady time of its publisher's creation [s]."""
+        return self._order(topic, "joint_state", position.tolist(), count)
+
+    def _order(self, topic: str, kind: str, position: list[float], count: int) -> float:
+        names = list(self._rig.robot.joint_names)
+        order = {"topic": topic, "kind": kind, "names": names, "position": position, "count": count}
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return float(self._answer(f"a publisher of {topic}"))
+
+    def _answer(self, what: str) -> str:
+        """Return the line that it writes next; everything around the command node goes on meanwhile."""
+        stdout = self._process.stdout
+        assert stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            self._rig.until(lambda: bool(selector.select(0)), _STRANGER_S, what)
+        line = stdout.readline()
+        if not line:
+            raise GraphError(f"waited for {what}: it ended with {self._process.wait()}")
+        return line.strip()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import SetParameters
 from rclpy.client import Client
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.task import Future
@@ -37,8 +37,15 @@ class GraphClient(Node):
         self.create_subscription(DiagnosticArray, "/sim/state", self._on_sim_state, qos.STATE)
 
     def spin(self, timeout_s: float) -> None:
-        """Handle what arrives within `timeout_s`, at most one callback."""
-        self._executor.spin_once(timeout_sec=timeout_s)
+        """Handle what arrives within `timeout_s`, at most one callback.
+
+        Raises:
+            KeyboardInterrupt: rclpy's context was ended by a signal.
+        """
+        try:
+            self._executor.spin_once(timeout_sec=timeout_s)
+        except ExternalShutdownException:
+            raise KeyboardInterrupt from None
 
     def wait(
         self,

@@ -3,9 +3,10 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -60,9 +61,14 @@ def busy(count: int) -> Iterator[None]:
             load.wait()
 
 
+Progress = Callable[[str, int, int], None]
+"""Called with the name of a fault, how often it was injected, and how often it will be."""
+
+
 def run_chaos(
-    robot: Robot, names: Sequence[str], seed: int, scale: float, out: Path, fifo: bool = False
-) -> Iterator[Row]:
+    robot: Robot, names: Sequence[str], seed: int, scale: float, out: Path, fifo: bool = False,
+    progress: Progress = lambda *_: None,
+) -> Iterator[Row]:  # fmt: skip
     """Inject faults, `scale` times as often as usual; yield a row for each, and at last those of the whole run.
 
     Args:
@@ -71,18 +77,19 @@ def run_chaos(
         seed: of times, joints and values.
         scale: of the numbers of repetitions.
         out: folder of the logs.
+        progress: told of every injection.
         fifo: make this process real-time for good, where that is granted: what plays and measures must not be late.
     """
     inside = [name for name in names if name not in (KILLS, NORMAL)]
     if NORMAL in names:
         with ChaosRig(robot, _settings(out), out / "command.log") as rig:
             realtime.apply("prefer" if fifo else "off", "")
-            yield from _normal(rig, NORMAL_S * scale)
+            yield from _normal(rig, NORMAL_S * scale, progress)
     if inside:
         with ChaosRig(robot, _settings(out), out / "command.log") as rig:
             realtime.apply("prefer" if fifo else "off", "")
             for name in inside:
-                yield _one(rig, name, np.random.default_rng(seed), scale)
+                yield _one(rig, name, np.random.default_rng(seed), scale, progress)
             law, ear = rig.ear.judge(), rig.ear
             yield Row("law", "commands outside the output law", 0, 0, len(law), ear.heard, not law, str(law[:3] or ""))
             yield Row("still", "commands that moved arms at rest", 0, 0, ear.moved, ear.heard, not ear.moved)
@@ -91,7 +98,7 @@ def run_chaos(
             passed = skew["max"] <= ALLOWANCE_MS
             yield Row("skew", "between sending both arms", ALLOWANCE_MS, skew["p50"], skew["max"], ear.heard, passed)
     if KILLS in names:
-        took, ear, law = kill_policies(robot, max(1, round(50 * scale)), out / "graph.log")
+        took, ear, law = kill_policies(robot, max(1, round(50 * scale)), out / "graph.log", partial(progress, KILLS))
         bad = bool(law or ear.moved)
         stats, bound = percentiles(took), _KILL_BOUND_MS + ALLOWANCE_MS
         what = "the policy is killed at speed: until rest"
@@ -101,13 +108,14 @@ def run_chaos(
         )  # fmt: skip
 
 
-def _normal(rig: ChaosRig, duration_s: float) -> Iterator[Row]:
+def _normal(rig: ChaosRig, duration_s: float, progress: Progress) -> Iterator[Row]:
     """Let everything be well for a while; yield how late cycles were, the longest gap, and what tripped."""
     rig.follow()
     ear = next(iter(rig.ear.arms.values()))
     first, trips, tripped = len(ear.stamps), list[str](), False
     end = time.monotonic() + duration_s
-    while time.monotonic() < end:
+    while (left_s := end - time.monotonic()) > 0:
+        progress(NORMAL, round(duration_s - left_s), round(duration_s))
         rig.spin(0.02)
         state = rig.client.command_state
         if (trips_now := state["severity"] in ("HOLD", "FAULT")) and not tripped:
@@ -126,13 +134,15 @@ def _normal(rig: ChaosRig, duration_s: float) -> Iterator[Row]:
               "; ".join(trips))  # fmt: skip
 
 
-def _one(rig: ChaosRig, name: str, rng: np.random.Generator, scale: float) -> Row:
+def _one(rig: ChaosRig, name: str, rng: np.random.Generator, scale: float, progress: Progress) -> Row:
     """Inject one fault repeatedly."""
     fault = FAULTS[name]
     bound = fault.bound_ms + (ALLOWANCE_MS if fault.bound_ms else 0.0)
     took: list[float] = []
     failed = ""
-    for _ in range(max(1, round(fault.repeats * scale))):
+    repeats = max(1, round(fault.repeats * scale))
+    for k in range(repeats):
+        progress(name, k, repeats)
         try:
             took.append(fault.inject(rig, rng))
         except GraphError as error:

@@ -1,5 +1,9 @@
-"""Drivers of a robot under load, for `smp bench graph`: noisy frames and obedient joints, from `/load/run` on."""
+"""Drivers of a robot under load, for `smp bench graph`: noisy frames and obedient joints, from `/load/run` on.
 
+The cameras are not synchronised: each exposes a third of a period after the one before.
+"""
+
+import time
 from array import array
 from dataclasses import dataclass
 
@@ -35,12 +39,15 @@ class LoadNode(LeanNode):
         self._running = False
         self.published: dict[str, int] = {}
         rng, steady = np.random.default_rng(0), Clock(clock_type=ClockType.STEADY_TIME)
+        senders = []
         for camera in self._robot.cameras:
             publisher = self.create_publisher(Image, camera.topic, qos.DRIVER)
             size = camera.height * camera.width * 3
             frames = [array("B", rng.integers(0, 256, size, dtype=np.uint8).tobytes()) for _ in range(_FRAMES)]
-            send = self._camera_sender(camera, publisher, frames)
-            self.create_timer(1 / camera.rate_hz, send, clock=steady)
+            senders.append((1 / camera.rate_hz, self._camera_sender(camera, publisher, frames)))
+        for period_s, send in senders:
+            self.create_timer(period_s, send, clock=steady)
+            time.sleep(period_s / 3)  # a timer's phase is that of its creation
         for arm in self._robot.arms:
             self._serve(arm, steady)
         self.create_service(SetBool, "/load/run", self._on_run)

@@ -16,7 +16,7 @@ from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.safety.estop import EmergencyStop
 from smp_bringup.safety.header_clock import HeaderClock
 from smp_bringup.safety.inputs import AbstractInput, PolicyInput, TeleopInput
-from smp_bringup.safety.limits import Limiter, Proposal, Source
+from smp_bringup.safety.limits import MEETING_S, Limiter, Proposal
 from smp_bringup.safety.modes import Mode, Reply
 from smp_bringup.safety.output import CommandOutput
 from smp_bringup.safety.states import States
@@ -32,6 +32,8 @@ from smp_bringup.types import (
     nanoseconds,
     seconds,
 )  # fmt: skip
+
+_AHEAD_S = np.array([0.0, *MEETING_S])
 
 
 class CommandCore:
@@ -142,11 +144,11 @@ class CommandCore:
             return Reply(True, f"following {source.value} already")
         if self._switched_cycle == self._cycle:
             return Reply(False, "busy: the source was changed in this cycle")
-        wanted = self._inputs[source].source(now_ns, steady_ns)
+        wanted = self._inputs[source].ahead(now_ns, steady_ns, _AHEAD_S)
         if wanted is None:
             return Reply(False, f"{source.value} gives no setpoint for now: start it first")
         bound = self._config.max_switch_step if self.mode.follows else self._config.max_step_refuse
-        gap = far(self._robot, self._limiter.bounds, wanted(0.0)[0], self._limiter.position, bound)
+        gap = far(self._robot, self._limiter.bounds, wanted[0][0], self._limiter.position, bound)
         if gap:
             return Reply(False, f"{source.value} {gap}")
         grant = self._inputs[source].lease.grant(source.value, steady_ns)
@@ -215,9 +217,9 @@ class CommandCore:
         if not self.mode.armed:
             self._limiter.take(self._limiter.propose_stop())
             return (self._latched,) if self.mode.latched else ()
-        source = self._inputs[self.mode].source(now_ns, steady_ns) if self.mode.follows else None
-        target = None if source is None else source(0.0)[0]
-        step = self._proposal(source, target, steady_ns)
+        wanted = self._inputs[self.mode].ahead(now_ns, steady_ns, _AHEAD_S) if self.mode.follows else None
+        target = None if wanted is None else wanted[0][0]
+        step = None if wanted is None else self._proposal(*wanted, steady_ns)
         reasons = judge(self._checks, self._context(steady_ns, late_s, target, step))
         self._speed = min((verdict.speed for verdict in reasons), default=1.0)
         latched = self._grace(strictest(reasons), steady_ns)
@@ -225,13 +227,17 @@ class CommandCore:
         self._limiter.take(self._limiter.propose_stop() if step is None or stopped else step)
         return (latched,) if latched is not PASS else tuple(reasons)
 
-    def _proposal(self, source: Source | None, target: FloatArray | None, steady_ns: int) -> Proposal | None:
-        """Return the step that the source asks for, slower soon after a take-over and where a check wants it."""
-        if source is None or target is None or not np.isfinite(target).all():
+    def _proposal(self, position: FloatArray, velocity: FloatArray, steady_ns: int) -> Proposal | None:
+        """Return the step that a source wants, slower soon after a take-over and where a check wants it.
+
+        Its positions and velocities (5, J) are for now and for `MEETING_S`; None where one is not finite.
+        """
+        if not (np.isfinite(position).all() and np.isfinite(velocity).all()):
             return None
         start = self._config.ramp_in_start
         elapsed = seconds(steady_ns - self._ramp_since_ns) / self._config.ramp_in_s
-        return self._limiter.propose(source, min(self._speed, start + (1 - start) * min(1.0, elapsed)))
+        speed = min(self._speed, start + (1 - start) * min(1.0, elapsed))
+        return self._limiter.propose(position[1:], velocity[1:], speed)
 
     def _context(
         self, steady_ns: int, late_s: float = 0.0, target: FloatArray | None = None, step: Proposal | None = None

@@ -9,7 +9,6 @@ from smp_bringup.robot import Robot
 from smp_bringup.safety.base import SourceTrouble
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.safety.lease import Lease
-from smp_bringup.safety.limits import Source
 from smp_bringup.types import ActionChunk, FloatArray, JointSample, nanoseconds, seconds
 
 _MAX_MAGNITUDE = 1e6
@@ -23,8 +22,8 @@ class AbstractInput(ABC):
     trouble: SourceTrouble
 
     @abstractmethod
-    def source(self, now_ns: int, steady_ns: int) -> Source | None:
-        """Return the source as a function of the time from now, or None if it has nothing for now."""
+    def ahead(self, now_ns: int, steady_ns: int, ahead_s: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+        """Return positions and velocities (K, J) wanted at times (K,) [s] from now; None if there is nothing for now."""
 
     @abstractmethod
     def clear(self) -> None:
@@ -67,11 +66,9 @@ class PolicyInput(AbstractInput):
             self.trouble = SourceTrouble(self.trouble.malformed)
         return cause
 
-    def source(self, now_ns: int, steady_ns: int) -> Source | None:
-        """Return the chunk's setpoints from now on."""
-        if self._chunks.sample(now_ns) is None:
-            return None
-        return lambda ahead_s: self._chunks.sample_held(now_ns + nanoseconds(ahead_s))
+    def ahead(self, now_ns: int, steady_ns: int, ahead_s: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+        """Return the chunk's setpoints."""
+        return self._chunks.ahead(now_ns, ahead_s)
 
     def clear(self) -> None:
         """Forget the chunk."""
@@ -112,7 +109,7 @@ class TeleopInput(AbstractInput):
             self._latest, self.trouble = (sample, steady_ns), SourceTrouble(self.trouble.malformed)
         return cause
 
-    def source(self, now_ns: int, steady_ns: int) -> Source | None:
+    def ahead(self, now_ns: int, steady_ns: int, ahead_s: FloatArray) -> tuple[FloatArray, FloatArray] | None:
         """Return the setpoint, moving on with its velocity."""
         if self._latest is None:
             return None
@@ -120,7 +117,8 @@ class TeleopInput(AbstractInput):
         age_s = seconds(steady_ns - arrival_ns)
         if not age_s <= self._config.source_timeout_s:
             return None
-        return lambda ahead_s: (sample.position + sample.velocity * (age_s + ahead_s), sample.velocity)
+        position = sample.position + np.multiply.outer(age_s + ahead_s, sample.velocity)
+        return position, np.broadcast_to(sample.velocity, position.shape)
 
     def clear(self) -> None:
         """Forget the setpoint."""

@@ -14,7 +14,7 @@ of a motion that has to be slowed down; the grippers are another, since a grippe
 of a centimetre must not slow both arms.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,10 +26,8 @@ from smp_bringup.safety.bounds import bounds
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.types import FloatArray
 
-Source = Callable[[float], tuple[FloatArray, FloatArray]]
-"""Position (J,) and velocity (J,) of the source at a time [s] from now."""
-
-_MEETING_S = (0.04, 0.06, 0.1, 0.2)
+MEETING_S = (0.04, 0.06, 0.1, 0.2)
+"""Times from now at which the source may be met."""
 _LATE = 1.001
 """A plan that takes so much longer than its meeting time still counts as on time."""
 
@@ -82,15 +80,21 @@ class _Group:
             plan.current_position, plan.current_velocity = position[i], velocity[i]
             plan.current_acceleration = acceleration[i]
 
-    def plan(self, aims: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[Trajectory, FloatArray]:
-        """Return a plan that meets the first aim it can, and the path (K, n) of a step of it and a stop after it.
+    def plan(self, position: FloatArray, velocity: FloatArray) -> tuple[Trajectory, FloatArray]:
+        """Return a plan to the first aim that can be met, and the path (K, n) of a step of it and a stop after it.
 
         A plan that could not be stopped inside the position limits gives way to the plan to rest.
+
+        Args:
+            position: (4, J) of the aims, at `MEETING_S`.
+            velocity: (4, J) there.
         """
         planned = False
-        for meeting_s, (position, velocity) in zip(_MEETING_S, aims, strict=True):
+        position, velocity = position[:, self.index], velocity[:, self.index]
+        for meeting_s, self.follow.target_position, self.follow.target_velocity in zip(
+            MEETING_S, position, velocity, strict=True
+        ):
             self.follow.minimum_duration = meeting_s
-            self.follow.target_position, self.follow.target_velocity = position[self.index], velocity[self.index]
             planned = self._calculate(self.follow, self.follow_plan)
             if planned and self.follow_plan.duration <= meeting_s * _LATE:
                 break
@@ -156,14 +160,22 @@ class Limiter:
         """Whether the setpoint does not move."""
         return not (self.velocity.any() or self.acceleration.any())
 
-    def propose(self, source: Source, speed: float = 1.0) -> Proposal:
-        """Return the step towards meeting a finite `source` at a share of the velocity limits."""
+    def propose(self, position: FloatArray, velocity: FloatArray, speed: float = 1.0) -> Proposal:
+        """Return the step towards meeting a source at a share of the velocity limits.
+
+        Args:
+            position: (4, J) of the source at `MEETING_S`, finite.
+            velocity: (4, J) there.
+            speed: share of the velocity limits.
+        """
         if speed != self._speed:
             self._speed = speed
             for group in self._groups:
                 group.slow(self.bounds.velocity * speed)
-        aims = [self._aim(*source(meeting_s)) for meeting_s in _MEETING_S]
-        return self._propose(lambda group: group.plan(aims))
+        low, high = self.bounds.low, self.bounds.high
+        inside = np.minimum(np.maximum(position, low), high)
+        meeting = np.where(inside == position, self._stoppable(inside, velocity), 0.0)
+        return self._propose(lambda group: group.plan(inside, meeting))
 
     def propose_stop(self) -> Proposal:
         """Return the step of the fastest stop that the limits allow; nothing changes once at rest."""
@@ -176,18 +188,13 @@ class Limiter:
         self.position, self.velocity, self.acceleration = step.position, step.velocity, step.acceleration
         return self.position
 
-    def _aim(self, target: FloatArray, velocity: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return a target (J,) inside the position limits, and a velocity (J,) there that can still be stopped."""
-        position = np.clip(target, self.bounds.low, self.bounds.high)
-        return position, np.where(position == target, self._stoppable(position, velocity), 0.0)
-
     def _stoppable(self, position: FloatArray, velocity: FloatArray) -> FloatArray:
-        """Return the velocity (J,) limited so that a joint can still stop before its position limit."""
+        """Return velocities (K, J) at positions (K, J) so that a joint can still stop before its position limit."""
         acceleration = self.bounds.acceleration
         room = np.where(velocity > 0, self.bounds.high - position, position - self.bounds.low)
         reach = np.sqrt(2 * _MARGIN * acceleration * np.maximum(room, 0)) - acceleration**2 / self.bounds.jerk
-        bound = np.clip(reach, 0, self.bounds.velocity * self._speed * 0.999)
-        return np.clip(velocity, -bound, bound)
+        bound = np.minimum(np.maximum(reach, 0), self.bounds.velocity * self._speed * 0.999)
+        return np.minimum(np.maximum(velocity, -bound), bound)
 
     def _propose(self, plan: Callable[[_Group], tuple[Trajectory, FloatArray]]) -> Proposal:
         """Join one period of every group's plan, and their paths; a group at rest waits for the others."""

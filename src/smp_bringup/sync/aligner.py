@@ -2,8 +2,9 @@
 
 Pure and driven by stamps alone: a message is taken or refused with a counted cause,
 nothing raises, nothing blocks, and no message can stop the healthy ones from pairing.
-The first camera of the robot is the reference; the others give their nearest frame
-within the slop, and every arm's joint state is interpolated to the reference stamp.
+The first camera of the robot is the reference: each of its frames may become a set. The
+others give their nearest frame within the slop. The set has the stamp of its newest frame,
+and every arm's joint state is interpolated to it.
 """
 
 from bisect import bisect_left
@@ -29,8 +30,6 @@ _CLOCK_RESET_S = 1.0
 _RESTART = 3
 """So many messages in a row, all more than a second old and in order among themselves, are a driver whose clock
 was set back; fewer are strays."""
-_EARLY = 0.75
-"""The next frame of a camera comes no sooner than this share of its period after the last one."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,10 @@ class Aligner(AbstractAligner):
         samples = ceil(2 * kept_s * robot.state_rate_hz) + 4
         self._samples: dict[str, deque[JointSample]] = {a.name: deque(maxlen=samples) for a in robot.arms}
         self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in robot.arms}
-        self._early_ns = {c.name: nanoseconds(_EARLY / c.rate_hz) for c in robot.cameras}
+        self._period_ns = {c.name: nanoseconds(1 / c.rate_hz) for c in robot.cameras}
         self._newest: dict[str, int] = {}
         self._strays: dict[str, tuple[int, int]] = {}
-        self._now_ns = 0
+        self._now_ns, self._last_ns = 0, 0
         self.counters: Counter[str] = Counter()
         self.skew_ns: dict[str, int] = {}
 
@@ -103,9 +102,14 @@ class Aligner(AbstractAligner):
             if aligned is None and not overdue:
                 break
             self._waiting.popleft()
-            if aligned is not None:
-                sets.append(aligned)
-                self.counters["pairs"] += 1
+            if aligned is None:
+                continue
+            if 0 <= self._last_ns - aligned.stamp_ns < nanoseconds(_CLOCK_RESET_S):
+                self.refuse(self._reference, "no_newer")  # all newer than these frames is in the last set already
+                continue
+            self._last_ns = aligned.stamp_ns
+            sets.append(aligned)
+            self.counters["pairs"] += 1
         return sets
 
     def _admit(self, stream: str, stamp_ns: int, now_ns: int) -> None:
@@ -143,16 +147,17 @@ class Aligner(AbstractAligner):
 
     def _align(self, frame: Frame, final: bool) -> AlignedSet | None:
         """Return the set at a reference frame, or None while a stream is missing; `final` counts what is."""
-        images, skew, missing = {self._reference: frame.image}, {self._reference: 0}, False
+        frames, missing = {self._reference: frame}, False
         for name in self._frames:
             match = self._match(name, frame.stamp_ns, final)
             if match is None:
                 missing = True
-                continue
-            images[name], skew[name] = match.image, match.stamp_ns - frame.stamp_ns
+            else:
+                frames[name] = match
+        stamp_ns = max(match.stamp_ns for match in frames.values())
         joints = []
         for name, samples in self._samples.items():
-            state = _interpolate(samples, frame.stamp_ns)
+            state = _interpolate(samples, stamp_ns)
             if state is None:
                 missing = True
                 if final:
@@ -161,12 +166,14 @@ class Aligner(AbstractAligner):
                 joints.append(state)
         if missing:
             return None
+        skew = {name: match.stamp_ns - stamp_ns for name, match in frames.items()}
         self.skew_ns |= skew
         position, velocity = (np.concatenate(part) for part in zip(*joints, strict=True))
-        return AlignedSet(frame.stamp_ns, images, position, velocity, skew)
+        images = {name: match.image for name, match in frames.items()}
+        return AlignedSet(stamp_ns, images, position, velocity, skew)
 
     def _match(self, camera: str, stamp_ns: int, final: bool) -> Frame | None:
-        """Return the nearest frame within the slop; None where there is none, or a nearer one may still come."""
+        """Return the nearest frame within the slop; None where there is none, or a nearer one is worth waiting for."""
         frames = self._frames[camera]
         best = min(frames, key=lambda frame: abs(frame.stamp_ns - stamp_ns), default=None)
         skew = None if best is None else best.stamp_ns - stamp_ns
@@ -176,8 +183,9 @@ class Aligner(AbstractAligner):
                 if skew is not None:
                     self.skew_ns[camera] = skew
             return None
-        nearer_may_come = frames[-1].stamp_ns + self._early_ns[camera] - stamp_ns < -skew
-        return None if nearer_may_come and not final else best
+        next_ns = frames[-1].stamp_ns + self._period_ns[camera] - stamp_ns
+        worth_it = 2 * next_ns < -skew  # what would be gained in skew is more than what waiting for it costs
+        return None if worth_it and not final else best
 
 
 def _interpolate(samples: deque[JointSample], stamp_ns: int) -> tuple[FloatArray, FloatArray] | None:

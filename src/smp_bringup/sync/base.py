@@ -18,7 +18,7 @@ class AbstractAligner(ABC):
     counters: Counter[str]
     """Refused messages and dropped frames as "stream/cause", and "pairs" made."""
     skew_ns: dict[str, int]
-    """Per camera: skew of its nearest frame to the last reference frame that was decided, in a set or dropped."""
+    """Per camera: skew of its frame to the stamp of the last set; to the reference frame where that became none."""
 
     @abstractmethod
     def push_image(self, camera: str, frame: Frame, now_ns: int) -> str | None:
