@@ -245,6 +245,21 @@ def test_a_set_has_the_stamp_of_its_newest_frame_and_the_joints_of_then(robot):
         assert aligned.skew_ns == {"overview": -10 * MS, "wrist_left": 0, "wrist_right": -10 * MS}
 
 
+def test_a_frame_whose_match_cannot_come_any_more_holds_up_no_later_set(robot):
+    """One frame of a wrist camera is lost: its set is given up with the next frame, not after the longest wait."""
+    aligner, came = Aligner(robot), {}
+    for ms in range(0, 1000, 10):
+        now = T0 + ms * MS
+        for arm in robot.arms:
+            aligner.push_joints(arm.name, now, *joints(arm, 0.0), [], now)
+        for camera in robot.cameras:
+            if ms % 40 == 0 and (camera.name != "wrist_left" or ms != 400):
+                aligner.push_image(camera.name, Frame(now, image(robot, camera.name)), now)
+        came |= {(s.stamp_ns - T0) // MS: ms for s in aligner.pop()}
+    assert came == {ms: ms for ms in range(0, 1000, 40) if ms != 400}
+    assert aligner.counters["wrist_left/no_match"] == 1
+
+
 def test_no_two_sets_have_the_same_newest_frame(robot):
     """A slow camera is 15 ms ahead of a fast reference: the next frame of that would add nothing newer."""
     fast = (replace(robot.cameras[0], rate_hz=100), *robot.cameras[1:])

@@ -15,7 +15,7 @@ from smp_bringup.nodes.base import Health, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.guard import Guard
 from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg
 from smp_bringup.nodes.params import SyncParams, declare
-from smp_bringup.observation.builder import to_observation_size
+from smp_bringup.observation.builder import frame_to_observation_size
 from smp_bringup.pipeline import build_sync, build_watch
 from smp_bringup.robot import Arm, Camera, load_robot
 from smp_bringup.sync import watch
@@ -77,7 +77,8 @@ class SyncNode(LeanNode):
             self._refused(camera.name, self._aligner.refuse(camera.name, str(refusal)))
             return
         now = now_ns(self)
-        cause = self._aligner.push_image(camera.name, frame, now)
+        # Resized while joint states are still waited for, not when the set is complete.
+        cause = self._aligner.push_image(camera.name, frame_to_observation_size(frame, camera), now)
         if cause is None:
             self._watch.on_image(camera.name, frame.image, steady_ns())
             self._age(camera.name, now - frame.stamp_ns)
@@ -105,7 +106,7 @@ class SyncNode(LeanNode):
             if self._report.health is watch.Health.INVALID:
                 self._withheld += 1  # the policy does not run on what must not be acted on
                 continue
-            self._send(to_observation_size(aligned, self._robot))
+            self._send(aligned)
             self._age("observation", now_ns(self) - aligned.stamp_ns)
         for name, skew in self._aligner.skew_ns.items():
             self._skew_ms[name] = max(self._skew_ms.get(name, 0.0), abs(skew) / 1e6)

@@ -1,10 +1,15 @@
-"""From an aligned set at camera resolution to one at the resolution of the policy."""
+"""From frames and sets at camera resolution to the resolution of the policy."""
 
 from dataclasses import replace
 
 from smp_bringup.observation.images import resize
-from smp_bringup.robot import Robot
-from smp_bringup.types import AlignedSet
+from smp_bringup.robot import Camera, Robot
+from smp_bringup.types import AlignedSet, Frame
+
+
+def frame_to_observation_size(frame: Frame, camera: Camera) -> Frame:
+    """Return the frame resized as the robot file says."""
+    return replace(frame, image=resize(frame.image, camera.observation_height, camera.observation_width))
 
 
 def to_observation_size(aligned: AlignedSet, robot: Robot) -> AlignedSet:

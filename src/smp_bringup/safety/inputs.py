@@ -23,7 +23,7 @@ class AbstractInput(ABC):
 
     @abstractmethod
     def ahead(self, now_ns: int, steady_ns: int, ahead_s: FloatArray) -> tuple[FloatArray, FloatArray] | None:
-        """Return positions and velocities (K, J) wanted at times (K,) [s] from now; None if there is nothing for now."""
+        """Return positions and velocities (K, J) wanted at times (K,) [s] from now; None if nothing is."""
 
     @abstractmethod
     def clear(self) -> None:

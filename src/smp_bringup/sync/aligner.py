@@ -40,6 +40,30 @@ class _Waiting:
     arrival_ns: int
 
 
+class _Candidate:
+    """What there is for a set, and what it lacks."""
+
+    def __init__(self, reference: str, frame: Frame) -> None:
+        self.frames = {reference: frame}
+        self.joints: list[tuple[FloatArray, FloatArray]] = []
+        self.lacks: list[tuple[str, str]] = []
+        """Stream and cause."""
+        self.far_ns: dict[str, int] = {}
+        """Per camera without a match: skew of its nearest frame to the reference."""
+        self.waits, self.hopeless = False, False
+        """Whether something may still come, and whether something cannot come any more."""
+
+    @property
+    def stamp_ns(self) -> int:
+        """Stamp of the newest frame."""
+        return max(frame.stamp_ns for frame in self.frames.values())
+
+    def lack(self, stream: str, cause: str, hopeless: bool) -> None:
+        """Note that a stream has nothing, and whether it may still have."""
+        self.lacks.append((stream, cause))
+        self.waits, self.hopeless = self.waits or not hopeless, self.hopeless or hopeless
+
+
 class Aligner(AbstractAligner):
     """Turns streams of frames and joint samples into aligned sets."""
 
@@ -97,19 +121,17 @@ class Aligner(AbstractAligner):
         sets = []
         while self._waiting:
             head = self._waiting[0]
+            candidate = self._candidate(head.frame)
             overdue = self._now_ns - head.arrival_ns > self._wait_ns
-            aligned = self._align(head.frame, overdue)
-            if aligned is None and not overdue:
+            if candidate.waits and not (candidate.hopeless or overdue):
                 break
             self._waiting.popleft()
-            if aligned is None:
-                continue
-            if 0 <= self._last_ns - aligned.stamp_ns < nanoseconds(_CLOCK_RESET_S):
-                self.refuse(self._reference, "no_newer")  # all newer than these frames is in the last set already
-                continue
-            self._last_ns = aligned.stamp_ns
-            sets.append(aligned)
-            self.counters["pairs"] += 1
+            self.skew_ns |= candidate.far_ns
+            for stream, cause in candidate.lacks:
+                self.refuse(stream, cause)
+            aligned = None if candidate.lacks else self._set(candidate)
+            if aligned is not None:
+                sets.append(aligned)
         return sets
 
     def _admit(self, stream: str, stamp_ns: int, now_ns: int) -> None:
@@ -145,47 +167,48 @@ class Aligner(AbstractAligner):
     def _buffers(self) -> dict[str, deque[Any]]:
         return {self._reference: self._waiting, **self._frames, **self._samples}
 
-    def _align(self, frame: Frame, final: bool) -> AlignedSet | None:
-        """Return the set at a reference frame, or None while a stream is missing; `final` counts what is."""
-        frames, missing = {self._reference: frame}, False
+    def _candidate(self, frame: Frame) -> _Candidate:
+        """Return what there is for a set at a reference frame."""
+        found = _Candidate(self._reference, frame)
         for name in self._frames:
-            match = self._match(name, frame.stamp_ns, final)
-            if match is None:
-                missing = True
-            else:
-                frames[name] = match
-        stamp_ns = max(match.stamp_ns for match in frames.values())
-        joints = []
+            self._match(name, frame.stamp_ns, found)
         for name, samples in self._samples.items():
-            state = _interpolate(samples, stamp_ns)
+            state = _interpolate(samples, found.stamp_ns)
             if state is None:
-                missing = True
-                if final:
-                    self.refuse(name, "no_joints")
+                found.lack(name, "no_joints", bool(samples) and samples[-1].stamp_ns >= found.stamp_ns)
             else:
-                joints.append(state)
-        if missing:
-            return None
-        skew = {name: match.stamp_ns - stamp_ns for name, match in frames.items()}
-        self.skew_ns |= skew
-        position, velocity = (np.concatenate(part) for part in zip(*joints, strict=True))
-        images = {name: match.image for name, match in frames.items()}
-        return AlignedSet(stamp_ns, images, position, velocity, skew)
+                found.joints.append(state)
+        return found
 
-    def _match(self, camera: str, stamp_ns: int, final: bool) -> Frame | None:
-        """Return the nearest frame within the slop; None where there is none, or a nearer one is worth waiting for."""
+    def _match(self, camera: str, stamp_ns: int, found: _Candidate) -> None:
+        """Add the nearest frame within the slop, or the lack of one."""
         frames = self._frames[camera]
         best = min(frames, key=lambda frame: abs(frame.stamp_ns - stamp_ns), default=None)
-        skew = None if best is None else best.stamp_ns - stamp_ns
-        if best is None or skew is None or not abs(skew) <= nanoseconds(SLOP_S):
-            if final:
-                self.refuse(camera, "no_match")
-                if skew is not None:
-                    self.skew_ns[camera] = skew
-            return None
+        if best is None:
+            found.lack(camera, "no_match", False)
+            return
+        skew = best.stamp_ns - stamp_ns
+        if not abs(skew) <= nanoseconds(SLOP_S):
+            found.far_ns[camera] = skew
+            found.lack(camera, "no_match", frames[-1].stamp_ns > stamp_ns)
+            return
+        found.frames[camera] = best
         next_ns = frames[-1].stamp_ns + self._period_ns[camera] - stamp_ns
-        worth_it = 2 * next_ns < -skew  # what would be gained in skew is more than what waiting for it costs
-        return None if worth_it and not final else best
+        found.waits |= 2 * next_ns < -skew  # a nearer one gains more in skew than waiting for it costs
+
+    def _set(self, candidate: _Candidate) -> AlignedSet | None:
+        """Return the set of a candidate that lacks nothing; None if nothing of it is newer than the last set."""
+        stamp_ns = candidate.stamp_ns
+        if 0 <= self._last_ns - stamp_ns < nanoseconds(_CLOCK_RESET_S):
+            self.refuse(self._reference, "no_newer")
+            return None
+        self._last_ns = stamp_ns
+        self.counters["pairs"] += 1
+        skew = {name: frame.stamp_ns - stamp_ns for name, frame in candidate.frames.items()}
+        self.skew_ns |= skew
+        position, velocity = (np.concatenate(part) for part in zip(*candidate.joints, strict=True))
+        images = {name: frame.image for name, frame in candidate.frames.items()}
+        return AlignedSet(stamp_ns, images, position, velocity, skew)
 
 
 def _interpolate(samples: deque[JointSample], stamp_ns: int) -> tuple[FloatArray, FloatArray] | None:

@@ -40,13 +40,13 @@ class ArmDistance(AbstractCheck):
         """Return HOLD or LIMIT naming the nearest pair."""
         if context.path is None or context.target is None:
             return PASS
-        target = np.clip(context.target, self._bounds.low, self._bounds.high)
         stop = context.path[_STRIDE - 1 :: _STRIDE]
-        poses = np.vstack([context.setpoint, context.path[0], stop, context.path[-1], target])
-        pairs = self._doubtful(poses)
+        poses = np.vstack([context.setpoint, context.path[0], stop, context.path[-1]])
+        pairs = self._doubtful(poses)  # where the path keeps clear, the target does not matter
         if not len(pairs):
             return PASS
-        distance = self._body.distances(poses, pairs)
+        target = np.clip(context.target, self._bounds.low, self._bounds.high)
+        distance = self._body.distances(np.vstack([poses, target]), pairs)
         self._least[pairs] = distance[0]
         return self._judge(pairs, distance[0], distance[1:-1], distance[-1])
 
