@@ -3,7 +3,9 @@
 A field says its own bounds: `field(metadata=spec(gt=0, le=10, unit="rad/s", help="..."))`.
 """
 
+import copy
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -58,7 +60,7 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
     if len(text) > _MAX_BYTES:
         raise ConfigError(f"{where}: {len(text)} bytes, at most {_MAX_BYTES} are allowed")
     try:
-        data = _Loader(text).get_single_data()
+        data = copy.deepcopy(_parsed(text))
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     except (yaml.YAMLError, ValueError) as error:
@@ -66,6 +68,12 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ConfigError(f"{where}: expected a mapping of keys to values, got {_kind(data)}")
     return data
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(text: str) -> Any:
+    """Return what YAML says; the same few files are read again and again, and parsing is slow."""
+    return _Loader(text).get_single_data()
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -92,7 +100,7 @@ def build(cls: type[T], data: Mapping[str, Any], where: str) -> T:
             raise ConfigError(
                 f"{where}: unknown key '{one_line(key)}'{nearest(str(key), fields)}; allowed: {', '.join(fields)}"
             )
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     values = {}
     for name, f in fields.items():
         if name in data:
@@ -103,6 +111,11 @@ def build(cls: type[T], data: Mapping[str, Any], where: str) -> T:
         return cls(**values)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _convert(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) -> Any:

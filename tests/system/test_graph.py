@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from array import array
 from collections import defaultdict
@@ -156,3 +158,14 @@ def test_poison_on_every_input_of_sync_does_not_stop_the_observations(live, robo
     client.wait(lambda: len(ear.whole()) > before + 25, 10, "observations", graph.check)
     client.wait(lambda: client.command_state["mode"] == "fault", 5, "the fault")
     assert f"{arm.state_topic} has 2 publishers: /sim, /smp_client" in client.command_state["reason"]
+
+
+def test_smp_top_shows_times_rates_and_skew_of_a_running_graph(live):
+    graph, client, _ = live
+    command = [sys.executable, "-c", "from smp_bringup.cli.main import main; main()", "top", "--seconds", "4"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    client.wait(lambda: process.poll() is not None, START_S, "the end of smp top", graph.check)
+    screen = process.communicate()[0]
+    assert process.returncode == 0, screen
+    for shown in ("mode ", "age_ms/observation", "stamp_to_chunk_ms", "queue_age_ms", "overview", "seam_jump_mrad"):
+        assert shown in screen

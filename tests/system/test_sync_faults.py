@@ -6,14 +6,18 @@ import signal
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rosgraph_msgs.msg import Clock as ClockMsg
 from sensor_msgs.msg import Image, JointState
+from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
 from smp_bringup.nodes.client import GraphClient
-from smp_bringup.nodes.messages import image_msg, joint_state_msg
+from smp_bringup.nodes.messages import chunk_msg, image_msg, joint_state_msg, status_values, time_msg
+from smp_bringup.types import ActionChunk, nanoseconds
 
 START_S = 60.0
 
@@ -32,8 +36,10 @@ class Drivers:
         client.create_subscription(DiagnosticArray, "/observation/state", self.on_state, qos.STATE)
         client.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 10)
         client.create_subscription(JointState, "/observation/joint_states", self.on_observation, qos.OBSERVATION)
-        client.create_timer(0.04, self.frames)
-        client.create_timer(0.01, self.states)
+        self.now_ns = lambda: now_ns(client)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        client.create_timer(0.04, self.frames, clock=steady)
+        client.create_timer(0.01, self.states, clock=steady)
 
     def said(self, name):
         """Return what a node last said of itself on /diagnostics; nothing before it spoke."""
@@ -53,7 +59,7 @@ class Drivers:
         for arm in self.robot.arms:
             names = tuple(joint.name for joint in arm.joints)
             q = np.full(len(names), 0.3 * np.sin(self.q))
-            self.joints[arm.name].publish(joint_state_msg(now_ns(self.client), names, q, q * 0))
+            self.joints[arm.name].publish(joint_state_msg(self.now_ns(), names, q, q * 0))
 
     def frames(self):
         for camera in self.robot.cameras:
@@ -61,7 +67,7 @@ class Drivers:
                 continue
             noise = self.rng.integers(0, 256, self.still.shape, dtype=np.uint8)
             image = self.still if camera.name == self.frozen else noise
-            self.images[camera.name].publish(image_msg(now_ns(self.client), camera.name, image))
+            self.images[camera.name].publish(image_msg(self.now_ns(), camera.name, image))
 
 
 @pytest.fixture
@@ -97,6 +103,92 @@ def test_a_camera_that_freezes_while_the_robot_moves_stops_the_observations(sync
     client.wait(lambda: drivers.state.message == "camera_frozen:overview", 10, "the state", graph.check)
     drivers.frozen, before = "", drivers.observed
     client.wait(lambda: drivers.observed > before + 10, 10, "observations again", graph.check)
+
+
+class SimTime:
+    """A simulator's clock, which can stand still, jump and run faster, and a policy that holds the arms at home."""
+
+    def __init__(self, client, robot):
+        self.robot, self.now_ns, self.rate = robot, nanoseconds(1000.0), 1.0
+        self.clock = client.create_publisher(ClockMsg, "/clock", 10)
+        self.chunks = client.create_publisher(JointTrajectory, "/policy/chunk", qos.LATEST)
+        self.states = {a.name: client.create_publisher(JointState, a.state_topic, qos.DRIVER) for a in robot.arms}
+        for arm in robot.arms:  # the driver that must listen
+            client.create_subscription(JointState, arm.command_topic, lambda _: None, qos.LATEST)
+        client.create_timer(0.01, self.tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def tick(self):
+        self.now_ns += round(self.rate * nanoseconds(0.01))
+        self.clock.publish(ClockMsg(clock=time_msg(self.now_ns)))
+        home = np.array(self.robot.joint_array("home"))
+        for arm in self.robot.arms:
+            part = home[self.robot.arm_slices[arm.name]]
+            names = tuple(joint.name for joint in arm.joints)
+            self.states[arm.name].publish(joint_state_msg(self.now_ns, names, part, part * 0))
+        if self.rate:
+            rows = np.tile(home, (16, 1))
+            chunk = ActionChunk(self.now_ns, self.robot.action_period_s, rows)
+            self.chunks.publish(chunk_msg(chunk, self.robot.joint_names))
+
+
+@pytest.fixture
+def sim_time(robot, tmp_path):
+    """A command node on simulated time that follows a policy."""
+    import rclpy
+
+    with Graph([NodeSpec("command", {"robot": "aloha", "use_sim_time": True})], tmp_path / "log") as graph:
+        rclpy.init()
+        client = GraphClient("fake_arms")
+        clock, reports = SimTime(client, robot), {}
+        client.create_subscription(DiagnosticArray, "/diagnostics", lambda m: reports.update(status_values(m)), 10)
+
+        def follow():
+            mode = client.command_state.get("mode")
+            request = {"fault": "reset", "disarmed": "arm", "hold": "use_policy"}.get(mode)
+            if request is not None:
+                client.accepts(request)
+            return mode == "policy" and client.command_state["severity"] == "PASS"
+
+        try:
+            client.wait(follow, START_S, "the policy to be followed", graph.check)
+            yield graph, client, clock, reports, follow
+        finally:
+            client.destroy_node()
+            rclpy.try_shutdown()
+
+
+def test_f08_paused_time_holds_the_arms_by_the_steady_clock_and_its_return_moves_nothing(sim_time):
+    graph, client, clock, _, follow = sim_time
+    clock.rate = 0.0
+    client.wait(lambda: "clock_runs" in client.command_state["reasons"], 10, "the hold", graph.check)
+    client.wait(lambda: client.command_state["mode"] == "fault", 10, "the fault", graph.check)
+    clock.rate = 1.0
+    now_ns = clock.now_ns
+    client.wait(lambda: clock.now_ns > now_ns + nanoseconds(0.5), 10, "time that runs", graph.check)
+    assert client.command_state["mode"] == "fault"
+    client.wait(follow, START_S, "the policy to be followed again", graph.check)
+
+
+def test_f08_time_that_jumps_back_clears_the_chunk_and_the_next_one_is_followed(sim_time):
+    graph, client, clock, reports, follow = sim_time
+    clock.now_ns -= nanoseconds(10.0)
+    client.wait(lambda: reports.get("refused/clock_reset") == "1", 10, "the reset to be counted", graph.check)
+    client.wait(follow, START_S, "the policy to be followed in the new time", graph.check)
+    assert 0 < int(client.command_state["chunk_stamp_ns"]) <= clock.now_ns
+
+
+def test_f08_time_ten_times_as_fast_trips_nothing(sim_time):
+    graph, client, clock, _, _ = sim_time
+    clock.rate = 10.0
+    now_ns, tripped = clock.now_ns, []
+
+    def passed():
+        if client.command_state["severity"] in ("HOLD", "FAULT"):
+            tripped.append(client.command_state["reason"])
+        return clock.now_ns > now_ns + nanoseconds(20.0)
+
+    client.wait(passed, START_S, "twenty seconds of simulated time", graph.check)
+    assert not tripped
 
 
 def test_a_stopped_policy_costs_the_command_node_no_cycle_and_its_return_moves_nothing(launch, checkpoints, tmp_path):
