@@ -100,7 +100,7 @@ def build(cls: type[T], data: Mapping[str, Any], where: str) -> T:
             raise ConfigError(
                 f"{where}: unknown key '{one_line(key)}'{nearest(str(key), fields)}; allowed: {', '.join(fields)}"
             )
-    hints = _hints(cls)
+    hints = _hints(typing.cast(type, cls))
     values = {}
     for name, f in fields.items():
         if name in data:

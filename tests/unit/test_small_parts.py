@@ -7,11 +7,14 @@ import pytest
 
 from smp_bringup.action.teleop import Leaders, Tremor
 from smp_bringup.bench.stats import percentiles, wilson
+from smp_bringup.errors import ConfigError
 from smp_bringup.kinematics import ArmKinematics
 from smp_bringup.nodes.mailbox import Mailbox
 from smp_bringup.sim.camera_delay import CameraDelay
 from smp_bringup.sim.live import COMMAND_TIMEOUT_S, LiveRobot
 from smp_bringup.sim.seeds import demonstration_seed, evaluation_seed
+from smp_bringup.sim.world import World
+from smp_bringup.tasks import TASKS
 from smp_bringup.types import Frame, JointSample, nanoseconds
 
 MS = 1_000_000
@@ -85,10 +88,18 @@ def test_demonstrations_and_evaluations_never_meet():
     assert not demos & evals
 
 
-def test_solving_a_reachable_pose_brings_the_hand_there(robot, rng):
-    from smp_bringup.sim.world import World
-    from smp_bringup.tasks import TASKS
+@pytest.mark.parametrize(("key", "value"), [("min", -2.0), ("max", 1.4)])
+def test_f55_limits_that_the_arm_does_not_have_are_refused(robot, key, value):
+    from dataclasses import replace
 
+    left = robot.arms[0]
+    joints = tuple(replace(j, **{key: value}) if j.name == "left_shoulder" else j for j in left.joints)
+    other = replace(robot, arms=(replace(left, joints=joints), *robot.arms[1:]))
+    with pytest.raises(ConfigError, match=r"joint 'left_shoulder' has limits .*, its arm in the simulator \["):
+        World(TASKS["lift_tray"](), other)
+
+
+def test_solving_a_reachable_pose_brings_the_hand_there(robot, rng):
     world = World(TASKS["lift_tray"](), robot)
     joints = [j.name for j in robot.arms[0].joints if not j.gripper]
     arm = ArmKinematics(world.model, "left_tcp", joints)

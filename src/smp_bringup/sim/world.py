@@ -12,6 +12,8 @@ from smp_bringup.tasks.base import AbstractTask
 from smp_bringup.tasks.state import object_state
 from smp_bringup.types import FloatArray, ImageArray
 
+_ROUNDING = 1e-6
+"""Limits may differ by so much [rad], [m]."""
 _BAD = [int(getattr(mujoco.mjtWarning, f"mjWARN_BAD{what}")) for what in ("QPOS", "QVEL", "QACC")]
 
 
@@ -19,6 +21,7 @@ class World:
     """The physics of one episode; `reset(seed)` starts the same episode for the same seed, bit for bit."""
 
     def __init__(self, task: AbstractTask, robot: Robot) -> None:
+        """Build the world; raises ConfigError for a robot that is not this one, or whose limits are not the arms'."""
         if robot.simulation != "aloha":
             raise ConfigError(
                 f"robot '{robot.name}' has simulation '{robot.simulation}': only 'aloha' can be simulated"
@@ -30,6 +33,7 @@ class World:
         self._scenery = Scenery(task.variation, robot.cameras[0].name)
         self._scenery.add_objects(spec)
         self.model = spec.compile()
+        _require_limits(self.model, robot)
         self.data, self._scratch = mujoco.MjData(self.model), mujoco.MjData(self.model)
         self._camera: Camera | None = None
         names = [joint.name for joint in robot.joints]
@@ -113,3 +117,14 @@ class World:
         if self._camera is not None:
             self._camera.close()
             self._camera = None
+
+
+def _require_limits(model: mujoco.MjModel, robot: Robot) -> None:
+    """Raise ConfigError where the robot file lets a joint go where the arm cannot."""
+    for joint in robot.joints:
+        low, high = (float(limit) for limit in model.joint(joint.name).range)
+        if not (joint.min >= low - _ROUNDING and joint.max <= high + _ROUNDING):
+            raise ConfigError(
+                f"robot '{robot.name}': joint '{joint.name}' has limits [{joint.min:g}, {joint.max:g}], "
+                f"its arm in the simulator [{low:g}, {high:g}]: correct the robot file"
+            )
