@@ -1,12 +1,18 @@
 """The live nodes over a bag at real time, heard from outside: chunks, and what safety said."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from smp_bringup import wire
 from smp_bringup.graph import replay_graph
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
@@ -23,6 +29,8 @@ class Heard:
     """What the live nodes said over a bag."""
 
     chunks: list[ActionChunk] = field(default_factory=list)
+    observations: dict[int, dict[str, NDArray[Any]]] = field(default_factory=dict)
+    """By stamp: image (h, w, 3) of each camera, and "joints" (J,) [rad], grippers [m]."""
     modes: list[str] = field(default_factory=list)
     """Of the command node, in order, without repetition."""
     state: str = ""
@@ -49,12 +57,23 @@ def replay_live(
     def on_chunk(message: JointTrajectory) -> None:
         heard.chunks.append(chunk_from_msg(message, robot.joint_names, robot.action_period_s))
 
+    def on_image(camera: str, message: Image) -> None:
+        seen = wire.frame(message)
+        heard.observations.setdefault(seen.stamp_ns, {})[camera] = seen.image
+
+    def on_joints(message: JointState) -> None:
+        heard.observations.setdefault(wire.stamp_ns(message.header.stamp), {})["joints"] = np.array(message.position)
+
     graph = replay_graph(bag=str(bag), robot=robot_name, model=model, **settings)  # type: ignore[arg-type]
     with Graph(graph, log) as running:
         rclpy.init()
         client = GraphClient("replay_listener")
         try:
             client.create_subscription(JointTrajectory, "/policy/chunk", on_chunk, qos.LATEST)
+            for camera in robot.cameras:
+                topic = f"/observation/{camera.name}"
+                client.create_subscription(Image, topic, partial(on_image, camera.name), qos.OBSERVATION)
+            client.create_subscription(JointState, "/observation/joint_states", on_joints, qos.OBSERVATION)
             client.create_subscription(DiagnosticArray, "/command/state", on_command, qos.STATE)
             client.create_subscription(DiagnosticArray, "/replay/state", on_state, qos.STATE)
             client.wait(lambda: heard.state in ("playing", "finished"), _START_S, "the player", running.check)
