@@ -38,18 +38,20 @@ def chaos(
     out.mkdir(parents=True, exist_ok=True)
     table = Table("id", "fault", "bound [ms]", "p50 [ms]", "max [ms]", "n", "pass")
     rows = []
-    with busy(load), progress() as bar:
-        task = bar.add_task("", note="")
+    try:
+        with busy(load), progress() as bar:
+            task = bar.add_task("", note="")
 
-        def show(name: str, done: int, total: int) -> None:
-            bar.update(task, description=name, completed=done, total=total)
+            def show(name: str, done: int, total: int) -> None:
+                bar.update(task, description=name, completed=done, total=total)
 
-        for row in run_chaos(load_robot(robot), names, seed, scale, out, fifo=True, progress=show):
-            rows.append(row)
-            figures = (f"{row.bound_ms:.0f}", f"{row.p50_ms:.1f}", f"{row.max_ms:.1f}", str(row.n))
-            table.add_row(row.id, row.what, *figures, "yes" if row.passed else "NO")
-            console.print(f"{row.id} {'passed' if row.passed else 'FAILED ' + row.note}")
-    console.print(table)
-    write_json(json, [row.as_json() for row in rows])
+            for row in run_chaos(load_robot(robot), names, seed, scale, out, fifo=True, progress=show):
+                rows.append(row)
+                figures = (f"{row.bound_ms:.0f}", f"{row.p50_ms:.1f}", f"{row.max_ms:.1f}", str(row.n))
+                table.add_row(row.id, row.what, *figures, "yes" if row.passed else "NO")
+                console.print(f"{row.id} {'passed' if row.passed else 'FAILED'} ({row.max_ms:.1f} ms) {row.note}")
+    finally:  # what was measured is not lost with what was not
+        console.print(table)
+        write_json(json, [row.as_json() for row in rows])
     if not all(row.passed for row in rows):
         raise typer.Exit(1)

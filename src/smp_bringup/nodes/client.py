@@ -90,8 +90,7 @@ class GraphClient(Node):
 
     def start_episode(self, task: str, seed: int, source: str) -> None:
         """Disarm, reset the simulator to an episode, arm, and follow "policy" or "teleop"."""
-        if self.command_state.get("mode") in ("fault", "estop"):
-            self.wait(lambda: self.accepts("reset"), 5.0, "the command node to be reset")
+        self.wait(lambda: not self.latched or self.accepts("reset"), 5.0, "the command node to be reset")
         # The arms come to rest first: what is still published would move the simulated arms of the next episode.
         self.wait(lambda: self.trigger("/command/disarm") == "disarmed", 5.0, "the arms to rest")
         self.set_parameters("sim", task=task, seed=seed)
@@ -100,6 +99,11 @@ class GraphClient(Node):
         self.wait(lambda: self._begun(episode), 5.0, "the simulator to begin the episode")
         self.wait(lambda: self.accepts("arm"), 5.0, "the command node to arm")
         self.wait(lambda: self.accepts(f"use_{source}"), 15.0, f"the command node to follow {source}")
+
+    @property
+    def latched(self) -> bool:
+        """Whether the command node last said that it must be reset."""
+        return self.command_state.get("mode") in ("fault", "estop")
 
     def _begun(self, previous: str | None) -> bool:
         """Return whether a new episode runs for so long that every node has seen its joint states."""
