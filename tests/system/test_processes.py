@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -80,3 +81,36 @@ def test_the_package_imports_in_no_time():
     code = "import sys, smp_bringup; print([m for m in sys.modules if m in ('torch', 'numpy', 'rclpy', 'mujoco')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_waits_in_a_queue_is_taken_in_order_at_once():
+    """An executor hands out one message at a time: the others are there, and are not handed out again."""
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from sensor_msgs.msg import JointState
+
+    from smp_bringup.nodes import qos
+    from smp_bringup.nodes.base import LeanNode, waiting
+
+    rclpy.init()
+    node, heard = LeanNode("busy"), []
+    try:
+        subscription = node.create_subscription(JointState, "/fast", heard.append, qos.JOINTS)
+        publisher = node.create_publisher(JointState, "/fast", qos.DRIVER)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while publisher.get_subscription_count() == 0:
+            executor.spin_once(timeout_sec=0.1)
+        for k in range(10):
+            publisher.publish(JointState(position=[float(k)]))
+        while not heard:
+            executor.spin_once(timeout_sec=0.1)
+        deadline, all_of_them = time.monotonic() + 10, list(heard)
+        while len(all_of_them) < 10 and time.monotonic() < deadline:
+            all_of_them += waiting(subscription)
+        executor.spin_once(timeout_sec=0.1)
+        assert [message.position[0] for message in all_of_them] == list(range(10))
+        assert len(heard) == 1
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()

@@ -16,12 +16,19 @@ class Streams:
     def __init__(self, robot, rng):
         self.robot, self.rng, self.watch, self.ms, self.q = robot, rng, StreamWatch(robot), 0, 0.0
         self.frozen = np.zeros((4, 4, 3), np.uint8)
+        self.poses = {}
+
+    def see(self, camera, delay_ms):
+        """Let a camera without noise show the pose of a while ago."""
+        shown = round(self.poses[self.ms - delay_ms] * 100) % 256
+        self.watch.on_image(camera, np.full((4, 4, 3), shown, np.uint8), self.ms * MS)
 
     def run(self, until_ms, skip=(), freeze=(), speed=0.5, noise=False, every_ms=40):
         """Return the first report that is not OK with its time, or None."""
         first = None
         while self.ms < until_ms:
             self.q += speed * 0.01
+            self.poses[self.ms] = self.q
             for arm in self.robot.arms:
                 self.watch.on_joints(arm.name, np.full(len(arm.joints), self.q), self.ms * MS)
             for camera in self.robot.cameras:
@@ -82,6 +89,18 @@ def test_equal_frames_of_a_robot_at_rest_are_a_warning_only(streams):
 
 def test_one_bit_of_sensor_noise_is_no_frozen_camera(streams):
     assert streams.run(20_000, freeze=("overview",), noise=True) is None
+
+
+@pytest.mark.parametrize("delay_ms", [0, 60, 150])
+def test_a_late_camera_of_a_robot_that_starts_and_stops_is_not_frozen(streams, delay_ms):
+    """Its frames are equal while the robot rests, and for a while after it has begun to move."""
+    worst = Health.OK
+    for k in range(400):
+        streams.run(streams.ms + 10, skip=("overview",), every_ms=0, speed=0.5 if k // 50 % 2 else 0.0)
+        if k % 4 == 0:
+            streams.see("overview", delay_ms + 10)
+            worst = max(worst, streams.watch.report(streams.ms * MS).health)
+    assert worst is Health.WARN  # at rest its frames are equal
 
 
 @pytest.mark.parametrize("period_ms", [60, 80])

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import rclpy
@@ -38,6 +38,20 @@ class LeanNode(Node):
         """As of Node."""
         options.setdefault("event_callbacks", SubscriptionEventCallbacks(use_default_callbacks=False))
         return super().create_subscription(*args, **options)
+
+
+def waiting(subscription: Subscription) -> Iterator[Any]:
+    """Yield the messages that wait in a subscription's queue.
+
+    An executor hands out one message for each time it waits: a busy node falls behind on a fast topic, by up to the
+    depth of its queue, and stays behind.
+    """
+    with subscription.handle:
+        for _ in range(subscription.qos_profile.depth):
+            taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+            if taken is None:
+                return
+            yield taken[0]
 
 
 def now_ns(node: Node) -> int:

@@ -1,17 +1,19 @@
 """Cameras and joint states in, observations with one stamp out."""
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image, JointState
 
 from smp_bringup import wire
 from smp_bringup.bench.stats import percentiles
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, LeanNode, now_ns, run_node, steady_ns
+from smp_bringup.nodes.base import Health, LeanNode, now_ns, run_node, steady_ns, waiting
 from smp_bringup.nodes.guard import Guard
 from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg
 from smp_bringup.nodes.params import SyncParams, declare
@@ -52,13 +54,14 @@ class SyncNode(LeanNode):
         }
         self._joints = self.create_publisher(JointState, "/observation/joint_states", qos.OBSERVATION)
         self._state = self.create_publisher(DiagnosticArray, "/observation/state", qos.STATE)
-        self._guard = Guard(self)
+        self._guard, self._states = Guard(self), dict[str, Subscription]()
         for camera in self._robot.cameras:
             callback = self._guard(camera.name, partial(self._on_image, camera))
             self.create_subscription(Image, camera.topic, callback, qos.SENSOR)
         for arm in self._robot.arms:
-            callback = self._guard(arm.name, partial(self._on_joints, arm))
-            self.create_subscription(JointState, arm.state_topic, callback, qos.JOINTS)
+            take = self._guard(arm.name, partial(self._on_joints, arm))
+            callback = partial(self._take_all, arm.name, take)
+            self._states[arm.name] = self.create_subscription(JointState, arm.state_topic, callback, qos.JOINTS)
         self._health = Health(self, self._diagnose)
         self.create_timer(_CHECK_PERIOD_S, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -68,6 +71,11 @@ class SyncNode(LeanNode):
 
             return MessageFiltersAligner(self._robot)
         return build_sync(self._robot)
+
+    def _take_all(self, arm: str, take: Callable[[JointState], None], message: JointState) -> None:
+        take(message)
+        for another in waiting(self._states[arm]):
+            take(another)
 
     def _on_image(self, camera: Camera, message: Image) -> None:
         self._received[camera.name] += 1

@@ -90,8 +90,3 @@ class LiveRobot:
             "success": int(self.world.succeeded()),
             "operator": running,
         }
-
-    def close(self) -> None:
-        """Free the GL contexts."""
-        for world in self._worlds.values():
-            world.close()

@@ -16,11 +16,14 @@ from smp_bringup.types import FloatArray, ImageArray, nanoseconds, seconds
 STALL_S = 0.1
 """A camera is stalled when a frame is so late."""
 FROZEN_FRAMES = 5
-"""So many frames in a row with equal pixels are frozen if the robot moved meanwhile."""
+"""So many frames that equal the one before them are frozen if the robot moved between all of them.
+
+Moved for one frame alone, it may simply not be seen yet: a camera shows what was, a joint state says what is.
+"""
 LIVE_SPEED = 0.02
-"""A robot moves when a joint is faster [rad/s] on average while the pixels stood still ..."""
-LIVE_TRAVEL = 0.005
-"""... and has moved so far [rad]: less may fall between two pixels of a camera without noise."""
+"""A robot moves when a joint is faster [rad/s] between two frames ..."""
+LIVE_TRAVEL = 0.02
+"""... and has moved so far [rad] since the pixels changed: less may fall between two of them."""
 STARVING = 0.8
 """Below this share of its nominal rate a stream is starving."""
 _RATE_WINDOW_S = 1.0
@@ -65,7 +68,7 @@ class StreamWatch:
     def on_image(self, camera: str, image: ImageArray, steady_ns: int) -> None:
         """Take an accepted image (H, W, 3) that arrived now."""
         self._arrivals[camera].append(steady_ns)
-        self._cameras[camera].push(image, self._position, steady_ns)
+        self._cameras[camera].push(image, self._position[self._arms], steady_ns)
 
     def on_joints(self, arm: str, position: FloatArray, steady_ns: int) -> None:
         """Take an accepted joint state (n,) that arrived now."""
@@ -101,10 +104,8 @@ class StreamWatch:
             return StreamReport(Health.INVALID, f"camera_stalled:{camera}", f"frame {late_s * 1e3:.0f} ms late")
         if state.equal < FROZEN_FRAMES:
             return StreamReport(Health.OK)
-        travel = float(np.nan_to_num(np.abs(self._position - state.pose)[self._arms]).max(initial=0.0))
-        elapsed_s = max(seconds(steady_ns - state.since_ns), 1e-9)
-        state.moved |= travel > LIVE_TRAVEL and travel / elapsed_s > LIVE_SPEED
-        return StreamReport(Health.INVALID if state.moved else Health.WARN, f"camera_frozen:{camera}")
+        frozen = state.live >= FROZEN_FRAMES and state.travel > LIVE_TRAVEL
+        return StreamReport(Health.INVALID if frozen else Health.WARN, f"camera_frozen:{camera}")
 
 
 class _Camera:
@@ -112,21 +113,24 @@ class _Camera:
 
     def __init__(self) -> None:
         self._last: ImageArray | None = None
+        self._pose: FloatArray = np.zeros(0)
+        self._changed: FloatArray = np.zeros(0)
         self.arrival_ns: int | None = None
-        self.equal = 0
-        """Frames that equal the one before them, in a row."""
-        self.pose: FloatArray = np.zeros(0)
-        """(J,) [rad] when the pixels last changed."""
-        self.since_ns = 0
-        self.moved = False
-        """Whether the robot moved while the pixels stood still; only new pixels make that good."""
+        self.equal, self.live = 0, 0
+        """Frames that equal the one before them since the pixels changed, and those before which the robot moved."""
+        self.travel = 0.0
+        """How far a joint has been [rad] from where it was when the pixels changed; only new pixels make it good."""
 
     def push(self, image: ImageArray, pose: FloatArray, steady_ns: int) -> None:
-        if self._last is not None and _same(image, self._last):
+        """Take a frame, and the pose (n,) [rad] of the arms at its arrival."""
+        if self._last is not None and self.arrival_ns is not None and _same(image, self._last):
             self.equal += 1
+            step = LIVE_SPEED * seconds(steady_ns - self.arrival_ns)
+            self.live += bool(np.nanmax(np.abs(pose - self._pose), initial=0.0) > step)
+            self.travel = max(self.travel, float(np.nanmax(np.abs(pose - self._changed), initial=0.0)))
         else:
-            self.equal, self.pose, self.since_ns, self.moved = 0, pose, steady_ns, False
-        self._last, self.arrival_ns = image, steady_ns
+            self.equal, self.live, self.travel, self._changed = 0, 0, 0.0, pose
+        self._last, self._pose, self.arrival_ns = image, pose, steady_ns
 
 
 def _same(a: ImageArray, b: ImageArray) -> bool:
