@@ -29,7 +29,7 @@ def kill_policies(
     """
     rclpy.init()
     client = GraphClient("smp_chaos")
-    ear, took = Ear(client, robot), []
+    ear, took = Ear(client, robot), list[float]()
     try:
         failed = 0
         while len(took) < repeats:
