@@ -17,6 +17,10 @@ from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import status_values
 
 
+_ANSWER_S = 4.0
+"""A request is sent again after so long: an answer to who was discovered only just now can be lost on its way."""
+
+
 class GraphError(SmpError):
     """The graph does not answer, or refuses."""
 
@@ -136,9 +140,17 @@ class GraphClient(Node):
         return client.call_async(request)
 
     def _request(self, kind: type, service: str, request: object, timeout_s: float):  # type: ignore[no-untyped-def]
-        future = self._send(kind, service, request, timeout_s)
-        self.wait(future.done, timeout_s, f"an answer of {service}")
-        return future.result()
+        end = time.monotonic() + timeout_s
+        while True:
+            future = self._send(kind, service, request, timeout_s)
+            left_s = max(0.0, end - time.monotonic())
+            try:
+                self.wait(future.done, min(_ANSWER_S, left_s), f"an answer of {service}")
+            except GraphError:
+                if left_s <= _ANSWER_S:
+                    raise
+            else:
+                return future.result()
 
     def _on_command_state(self, message: DiagnosticArray) -> None:
         self.command_state = status_values(message)
