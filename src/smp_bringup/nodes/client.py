@@ -16,7 +16,6 @@ from smp_bringup.errors import SmpError
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import status_values
 
-
 _ANSWER_S = 4.0
 """A request is sent again after so long: an answer to who was discovered only just now can be lost on its way."""
 
