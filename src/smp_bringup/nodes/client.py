@@ -7,13 +7,13 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import SetParameters
 from rclpy.client import Client
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from smp_bringup.errors import SmpError
 from smp_bringup.nodes import qos
+from smp_bringup.nodes.base import LeanNode
 from smp_bringup.nodes.messages import status_values
 
 _ANSWER_S = 4.0
@@ -24,11 +24,11 @@ class GraphError(SmpError):
     """The graph does not answer, or refuses."""
 
 
-class GraphClient(Node):
+class GraphClient(LeanNode):
     """One client of the graph; the caller spins it through `wait` and `spin`."""
 
     def __init__(self, name: str = "smp_client") -> None:
-        super().__init__(name)
+        super().__init__(name, start_parameter_services=False)  # what drives and measures takes little of what it does
         self.command_state: dict[str, str] = {}
         self.sim_state: dict[str, str] = {}
         self.refusal = ""

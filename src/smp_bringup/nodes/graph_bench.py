@@ -22,6 +22,8 @@ from smp_bringup.robot import Robot, load_robot
 
 _START_S = 60.0
 _WARM_S = 3.0
+_MATCH_S = 1.0
+"""Publishers and subscribers have found each other so long after the graph shows them; what is said before is lost."""
 _COUNTING = ("load", "sync", "policy")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -50,7 +52,10 @@ def measure(load: Load, seconds: float, aligner: str, log: Path) -> dict[str, ob
 def _run(client: GraphClient, graph: Graph, robot: Robot, seconds: float) -> dict[str, object]:
     ear = _Ear(client, robot)
     client.wait(lambda: bool(client.command_state), _START_S, "the command node", graph.check)
-    client.wait(lambda: client.count_publishers("/policy/chunk") > 0, _START_S, "the policy", graph.check)
+    topics = [f"/observation/{camera.name}" for camera in robot.cameras]
+    heard = lambda: all(client.count_subscribers(topic) for topic in topics)  # noqa: E731
+    client.wait(heard, _START_S, "the policy", graph.check)
+    _spin(client, graph, _MATCH_S)
     client.set_bool("/load/run", True)
     client.wait(lambda: _follows(client), _START_S, "the first command", graph.check)
     _spin(client, graph, _WARM_S)
