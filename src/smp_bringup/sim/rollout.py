@@ -1,6 +1,7 @@
 """One episode of a policy in lockstep, through the deployed sync, observation, policy, seam and command code."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sim.lockstep import Lockstep
+from smp_bringup.sim.state_ring import StateRing
 from smp_bringup.sim.world import World
 from smp_bringup.types import (
     ActionChunk,
@@ -77,6 +79,8 @@ class PolicyDriver:
         self._loop, self._policy, self._seed, self._other = loop, policy, seed, other
         self._timing = timing
         self._aligner = build_sync(loop.robot)
+        state = policy.config.track == "state"
+        self._ring = StateRing(loop.world, policy.config.observation_steps) if state else None
         self._observer = Observer(loop.robot, policy.config.observation_steps, policy.config.replan_s)
         self._seam = Seam(timing.seam, loop.robot.dof, loop.robot.action_period_s, loop.robot.control_period_s)
         self._flight: deque[tuple[int, ActionChunk]] = deque()
@@ -91,13 +95,18 @@ class PolicyDriver:
     def tick(self) -> None:
         """Take what the sensors said, infer if it is time, and deliver the chunks whose delay has passed."""
         now = self._loop.now_ns
-        for aligned in self._aligner.pop():
-            observation = self._observer.observe(aligned)
+        for observation in self._observations(now):
             self._latest = self._latest if observation is None else observation
         self._deliver(now)
         if self._latest is not None and now >= self._free_ns and self._observer.due(self._latest):
             self._infer(self._latest, now)
             self._deliver(now)
+
+    def _observations(self, now: int) -> Iterable[Observation | None]:
+        if self._ring is None:
+            return [self._observer.observe(aligned) for aligned in self._aligner.pop()]
+        due = (now - self._loop.start_ns) % nanoseconds(self._loop.robot.action_period_s) == 0
+        return [self._ring.look(now)] if due else []
 
     def _infer(self, observation: Observation, now: int) -> None:
         committed = self._seam.committed(observation.stamp_ns)
@@ -126,6 +135,8 @@ class PolicyDriver:
 
     def _wants_frame(self, camera: str, now_ns: int) -> bool:
         """Draw only what the policy may look at: its window before the instant at which it is next free."""
+        if self._ring is not None:
+            return False
         robot = self._loop.robot
         window = (self._policy.config.observation_steps - 1) * nanoseconds(robot.action_period_s)
         newest = nanoseconds(1 / robot.camera(camera).rate_hz)

@@ -10,7 +10,6 @@ state track compares methods; what is deployed is judged on the camera track.
 """
 
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,8 +18,9 @@ from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.robot import Robot
 from smp_bringup.sim.lockstep import START_NS
 from smp_bringup.sim.rollout import LATENCY_S, EpisodeResult
+from smp_bringup.sim.state_ring import StateRing
 from smp_bringup.sim.world import World
-from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation, nanoseconds
+from smp_bringup.types import ActionChunk, FloatArray, GateReport, nanoseconds
 
 
 class Follower:
@@ -49,14 +49,6 @@ class Follower:
         return self._position
 
 
-@dataclass(frozen=True)
-class _Instant:
-    stamp_ns: int
-    position: FloatArray
-    velocity: FloatArray
-    objects: FloatArray
-
-
 class StateDriver:
     """Observes the world, asks the policy when a chunk is due, and hands it over a little later."""
 
@@ -64,8 +56,7 @@ class StateDriver:
         self._world, self._robot, self._policy, self._seed = world, robot, policy, seed
         config = policy.config
         self._period_ns, self._replan_ns = nanoseconds(robot.action_period_s), nanoseconds(config.replan_s)
-        self._steps = config.observation_steps
-        self._ring: deque[_Instant] = deque(maxlen=self._steps)
+        self._ring = StateRing(world, config.observation_steps)
         self._flight: deque[tuple[int, ActionChunk]] = deque()
         self._due_ns = START_NS
         self.now_ns = START_NS
@@ -75,10 +66,10 @@ class StateDriver:
     def step(self) -> None:
         """Run one control period: observe, infer, follow, advance the physics."""
         if (self.now_ns - START_NS) % self._period_ns == 0:
-            self._ring.append(_Instant(self.now_ns, *self._world.joint_state(), self._world.objects()))
-            if self.now_ns >= self._due_ns and len(self._ring) == self._steps:
+            observation = self._ring.look(self.now_ns)
+            if self.now_ns >= self._due_ns and observation is not None:
                 self._due_ns = self.now_ns + self._replan_ns
-                chunk, gate = self._policy.infer(self._observation(), self._seed)
+                chunk, gate = self._policy.infer(observation, self._seed)
                 self.gates.append(gate)
                 self._flight.append((self.now_ns + nanoseconds(LATENCY_S), chunk))
         while self._flight and self._flight[0][0] <= self.now_ns:
@@ -86,16 +77,6 @@ class StateDriver:
         self._world.set_setpoint(self.follower.step(self.now_ns))
         self._world.step(self._robot.control_period_s)
         self.now_ns += nanoseconds(self._robot.control_period_s)
-
-    def _observation(self) -> Observation:
-        """Return the ring as an observation: To instants, one action period apart."""
-        return Observation(
-            self.now_ns,
-            {},
-            np.stack([instant.position for instant in self._ring]),
-            np.stack([instant.velocity for instant in self._ring]),
-            np.stack([instant.objects for instant in self._ring]),
-        )
 
 
 def state_rollout(world: World, policy: AbstractPolicy, robot: Robot, seed: int, film_s: float = 0.0) -> EpisodeResult:
