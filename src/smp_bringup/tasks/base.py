@@ -100,11 +100,10 @@ def tilt_of(data: mujoco.MjData, body: str) -> float:
 
 def touching(model: mujoco.MjModel, data: mujoco.MjData, arm: str, *geoms: str) -> bool:
     """Return whether a finger of `arm` touches one of the geoms."""
-    pairs = data.contact.geom
-    fingers = [model.geom(f"vx300s_{arm}/10_{side}_gripper_finger").id for side in ("left", "right")]
-    targets = [model.geom(name).id for name in geoms]
-    first, second = np.isin(pairs, fingers), np.isin(pairs, targets)
-    return bool(np.any(first[:, 0] & second[:, 1] | first[:, 1] & second[:, 0]))
+    fingers = {model.geom(f"vx300s_{arm}/10_{side}_gripper_finger").id for side in ("left", "right")}
+    targets = {model.geom(name).id for name in geoms}
+    pairs = data.contact.geom.tolist()
+    return any((a in fingers and b in targets) or (b in fingers and a in targets) for a, b in pairs)
 
 
 def vivid(rng: np.random.Generator, hue: Range) -> FloatArray:
