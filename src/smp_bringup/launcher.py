@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from smp_bringup.environment import prepare_environment
+from smp_bringup.environment import free_shared_memory, prepare_environment
 from smp_bringup.errors import InstallError, SmpError
 from smp_bringup.graph import MAX_RESPAWNS, RESPAWN_DELAY_S, NodeSpec
 
@@ -36,6 +36,7 @@ class Graph:
         """
         prepare_environment()
         require_ros()
+        free_shared_memory()
         self._log: IO[bytes] | None = log.open("wb") if log else None
         self._specs = {spec.name: spec for spec in nodes}
         self._restarts = dict.fromkeys(self._specs, 0)
@@ -66,6 +67,7 @@ class Graph:
             if time.monotonic() >= due:
                 del self._restart_at[name]
                 self._restarts[name] += 1
+                free_shared_memory()
                 self.processes[name] = self._start(self._specs[name])
 
     def stop(self) -> None:

@@ -1,9 +1,11 @@
 """Single nodes as processes: mistakes are one line and exit code 2, and the command process stays light."""
 
 import os
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -114,3 +116,31 @@ def test_what_waits_in_a_queue_is_taken_in_order_at_once():
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
+
+
+def segments(process):
+    """Return the segments of shared memory that a process has mapped, once it has any."""
+    deadline, found = time.monotonic() + 60, set()
+    while not found and time.monotonic() < deadline:
+        maps = Path(f"/proc/{process.pid}/maps").read_text()
+        found = set(re.findall(r"/dev/shm/fastdds_[0-9a-f]{16}$", maps, re.MULTILINE))
+        time.sleep(0.05)
+    return {Path(name) for name in found}
+
+
+def test_a_killed_process_leaves_no_shared_memory_and_a_living_one_keeps_its_own(tmp_path):
+    from smp_bringup.environment import free_shared_memory
+    from smp_bringup.graph import NodeSpec
+    from smp_bringup.launcher import Graph
+
+    nodes = [NodeSpec("teleop", {"robot": "aloha"}), NodeSpec("sync", {"robot": "aloha"})]
+    with Graph(nodes, tmp_path / "log") as graph:
+        living, killed = segments(graph.processes["teleop"]), segments(graph.processes["sync"])
+        own = killed - living  # what both have mapped is of one of them
+        graph.processes["sync"].kill()
+        graph.processes["sync"].wait()
+        assert living
+        assert own
+        free_shared_memory()
+        assert not any(path.exists() for path in own)
+        assert any(path.exists() for path in living)
