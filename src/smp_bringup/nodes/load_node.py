@@ -4,26 +4,21 @@ The cameras are not synchronised: each exposes a third of a period after the one
 """
 
 import time
-from collections.abc import Callable
+from array import array
 from dataclasses import dataclass
-from struct import pack_into
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
-from rclpy.publisher import Publisher
-from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Health, LeanNode, now_ns, run_node
-from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, command_position, image_msg, joint_state_msg
+from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, command_position, joint_state_msg, time_msg
 from smp_bringup.nodes.params import declare, robot_parameter
 from smp_bringup.robot import Arm, Camera, load_robot
-from smp_bringup.wire import split_stamp
 
-_STAMP_AT = 4
-"""Where a serialised message with a header has its stamp: after the four bytes that name the encoding (CDR)."""
 _FRAMES = 8
 """Different frames per camera, sent in turn: making noise for every one would be the load."""
 
@@ -47,7 +42,8 @@ class LoadNode(LeanNode):
         senders = []
         for camera in self._robot.cameras:
             publisher = self.create_publisher(Image, camera.topic, qos.DRIVER)
-            frames = [self._frame(camera, rng) for _ in range(_FRAMES)]
+            size = camera.height * camera.width * 3
+            frames = [array("B", rng.integers(0, 256, size, dtype=np.uint8).tobytes()) for _ in range(_FRAMES)]
             senders.append((1 / camera.rate_hz, self._camera_sender(camera, publisher, frames)))
         for period_s, send in senders:
             self.create_timer(period_s, send, clock=steady)
@@ -57,19 +53,18 @@ class LoadNode(LeanNode):
         self.create_service(SetBool, "/load/run", self._on_run)
         self._health = Health(self, lambda: {f"published/{name}": n for name, n in self.published.items()})
 
-    def _frame(self, camera: Camera, rng: np.random.Generator) -> bytearray:
-        """Return a frame of noise, ready to be sent: a driver in C++ does not make Python objects of its pixels."""
-        noise = rng.integers(0, 256, (camera.height, camera.width, 3), dtype=np.uint8)
-        return bytearray(serialize_message(image_msg(0, camera.name, noise)))
-
-    def _camera_sender(self, camera: Camera, publisher: Publisher, frames: list[bytearray]) -> Callable[[], None]:
+    def _camera_sender(self, camera: Camera, publisher, frames):  # type: ignore[no-untyped-def]
         def send() -> None:
             if not self._running:
                 return
             count = self.published.get(camera.name, 0)
-            frame = frames[count % _FRAMES]
-            pack_into("<iI", frame, _STAMP_AT, *split_stamp(now_ns(self)))
-            publisher.publish(bytes(frame))
+            header = Header(stamp=time_msg(now_ns(self)), frame_id=camera.name)
+            publisher.publish(
+                Image(
+                    header=header, height=camera.height, width=camera.width, encoding="rgb8",
+                    step=camera.width * 3, data=frames[count % _FRAMES],
+                )
+            )  # fmt: skip
             self.published[camera.name] = count + 1
 
         return send
