@@ -11,6 +11,8 @@ from smp_bringup.cli.show import console, write_json
 def recording(
     seconds: Annotated[float, typer.Option(min=2, help="Length of each of the two runs.")] = 20.0,
     task: Annotated[str, typer.Option(help="Task that the scripted operator shows.")] = "transfer_cube",
+    out: Annotated[Path | None, typer.Option(help="Folder of the bag, which is kept [a temporary one].")] = None,
+    settings: Annotated[str, typer.Option(help="Recorder's settings in config/recording, or a path.")] = "default",
     robot: Annotated[str, typer.Option(help="Robot in config/robots.")] = "aloha",
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
 ) -> None:
@@ -22,7 +24,7 @@ def recording(
     prepare_environment()
     from smp_bringup.nodes.record_cost import recording_cost
 
-    result = recording_cost(robot, task, seconds)
+    result = recording_cost(robot, task, seconds, out, settings)
     table = Table("recording", "rate [Hz]", "gap p99 [ms]", "gap max [ms]", "to disk [MB/s]")
     for word, row in result.items():
         table.add_row(word, *(f"{row[k]:.2f}" for k in ("rate_hz", "gap_p99_ms", "gap_max_ms", "written_mb_s")))
