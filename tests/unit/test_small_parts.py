@@ -126,3 +126,4 @@ def test_a_driver_holds_its_arm_when_commands_stop(robot):
     np.testing.assert_allclose(position[robot.arm_slices["right"]][:6], home[robot.arm_slices["right"]][:6], atol=0.02)
     assert "left" not in live._setpoint  # forgotten after COMMAND_TIMEOUT_S: what comes next starts from the held pose
     assert step * 100 > COMMAND_TIMEOUT_S
+    live.close()

@@ -1,7 +1,6 @@
 """A simulated robot that publishes what its drivers would, in real time."""
 
 from functools import partial
-from threading import Lock
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
@@ -25,7 +24,6 @@ from smp_bringup.nodes.params import SimParams, current, declare
 from smp_bringup.robot import Arm, load_robot
 from smp_bringup.sim.camera_delay import CameraDelay
 from smp_bringup.sim.live import LiveRobot
-from smp_bringup.sim.photographer import Photographer
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.tasks.state import STATE_NAMES
 from smp_bringup.types import FloatArray, Frame, nanoseconds
@@ -53,18 +51,17 @@ class SimNode(LeanNode):
         self._every = {c.name: max(1, round(1 / (c.rate_hz * period))) for c in self._robot.cameras}
         self._state_every = max(1, round(1 / (self._robot.state_rate_hz * period)))
         self._objects_every = max(1, round(self._robot.action_period_s / period))
-        self._tick, self._skipped, self._stamp_ns = 0, 0, 0
-        self._delaying, self._photographer = Lock(), Photographer(self._on_frame)
+        self._tick, self._skipped = 0, 0
         self._advertise(params.publish_clock)
         self.create_service(Trigger, "/sim/reset", self._on_reset)
         self.create_service(Trigger, "/sim/operate", self._on_operate)
-        self._health = Health(self, self._report)
+        self._health = Health(self, lambda: {"ticks": self._tick, "skipped": self._skipped})
         self._anchor(0)
         self.create_timer(period, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def destroy_node(self) -> None:
-        """Stop drawing, then the node."""
-        self._photographer.close()
+        """Free the GL contexts, then the node."""
+        self._live.close()
         super().destroy_node()
 
     def _advertise(self, clock: bool) -> None:
@@ -106,29 +103,13 @@ class SimNode(LeanNode):
         if self._tick % self._objects_every == 0:
             objects = self._live.world.objects()
             self._objects.publish(joint_state_msg(stamp, STATE_NAMES, objects, objects[:0]))
-        self._stamp_ns = stamp
-        due = [camera for camera, every in self._every.items() if self._tick % every == 0]
-        if due:
-            self._photographer.expose(self._live.world, due, stamp)
-        for camera in self._delays:
-            self._arrive(camera)
+        for camera in self._robot.cameras:
+            if self._tick % self._every[camera.name] == 0:
+                self._delays[camera.name].push(Frame(stamp, self._live.world.render(camera.name)))
+            for frame in self._delays[camera.name].pop(stamp):
+                self._images[camera.name].publish(image_msg(frame.stamp_ns, camera.name, frame.image))
         if self._tick % 10 == 0:
             self._sim_state.publish(status_msg(stamp, "sim", self._live.state()))
-
-    def _on_frame(self, camera: str, frame: Frame) -> None:
-        """Take a frame from the photographer's thread."""
-        with self._delaying:
-            self._delays[camera].push(frame)
-        self._arrive(camera)
-
-    def _arrive(self, camera: str) -> None:
-        """Publish the frames of a camera whose delay has passed."""
-        with self._delaying:
-            for frame in self._delays[camera].pop(self._stamp_ns):
-                self._images[camera].publish(image_msg(frame.stamp_ns, camera, frame.image))
-
-    def _report(self) -> dict[str, int]:
-        return {"ticks": self._tick, "skipped": self._skipped, "missed_exposures": self._photographer.missed}
 
     def _publish_joints(self, stamp: int) -> None:
         position, velocity = self._live.world.joint_state()
@@ -152,7 +133,6 @@ class SimNode(LeanNode):
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
             params = current(self, SimParams)
-            self._photographer.wait()  # it draws what the reset changes
             self._live.reset(params.task, params.seed)
         except SmpError as error:
             response.success, response.message = False, str(error)

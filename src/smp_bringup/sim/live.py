@@ -90,3 +90,8 @@ class LiveRobot:
             "success": int(self.world.succeeded()),
             "operator": running,
         }
+
+    def close(self) -> None:
+        """Free the GL contexts."""
+        for world in self._worlds.values():
+            world.close()

@@ -1,7 +1,5 @@
 """One simulated robot at one task: physics, servos, cameras and the success predicate."""
 
-import copy
-
 import mujoco
 import numpy as np
 
@@ -104,15 +102,11 @@ class World:
         """Return what the state track observes of the objects (D,), see `tasks.state`."""
         return object_state(self.task, self.data)
 
-    def snapshot(self) -> mujoco.MjData:
-        """Return a copy of the present state, which `render` can draw later."""
-        return copy.copy(self.data)
-
-    def render(self, camera: str, data: mujoco.MjData | None = None) -> ImageArray:
-        """Return the image (H, W, 3) that the robot's camera sees now, or saw at a snapshot."""
+    def render(self, camera: str) -> ImageArray:
+        """Return the image (H, W, 3) that the robot's camera sees now."""
         if self._camera is None:
             self._camera = Camera(self.model, self.robot.cameras)
-        return self._camera.render(self.data if data is None else data, camera)
+        return self._camera.render(self.data, camera)
 
     def succeeded(self) -> bool:
         """Return whether the predicate has held long enough at any time since `reset`."""
