@@ -79,7 +79,7 @@ def test_replay_prints_the_error_of_each_arm(tmp_path, checkpoints):
     assert done.returncode == 0, done.stderr
     data = json.loads(out.read_text())
     assert {"joint_rmse/left", "joint_rmse/right", "gripper_rmse/left"} <= set(data["figures"])
-    assert data["figures"]["chunks"] == 13
+    assert data["figures"]["chunks"] == 12
     assert "joint_rmse" in done.stdout
 
 

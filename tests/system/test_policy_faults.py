@@ -19,10 +19,10 @@ from smp_bringup.types import nanoseconds
 
 WAIT_S = 60.0
 HANGS = """
-import time
+import threading
 from smp_bringup.nodes import policy_node
 from smp_bringup.nodes.inference import Inference
-Inference.run = lambda *_: time.sleep(1e9)
+Inference.run = lambda *_: threading.Event().wait()
 policy_node.main()
 """
 LOSES = """

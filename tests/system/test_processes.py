@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,8 @@ def segments(process):
     while not found and time.monotonic() < deadline:
         maps = Path(f"/proc/{process.pid}/maps").read_text()
         found = set(re.findall(r"/dev/shm/fastdds_[0-9a-f]{16}$", maps, re.MULTILINE))
-        time.sleep(0.05)
+        with suppress(subprocess.TimeoutExpired):
+            pytest.fail(f"it ended with {process.wait(0.05)}")
     return {Path(name) for name in found}
 
 
