@@ -22,6 +22,9 @@ def smp(*words, env=None, timeout=240):
     ("words", "message"),
     [
         (("eval", "--tasks", "transfer_cub"), "unknown task 'transfer_cub' (did you mean 'transfer_cube'?)"),
+        (("eval", "--variation", "wild"), "unknown variation 'wild' (did you mean 'wide'?)"),
+        (("eval", "--track", "state"), "is of the camera track, --track state was asked for"),
+        (("record", "--episodes", "1", "--track", "state"), "in lockstep only: add --lockstep"),
         (("eval", "--policy", "nothing"), "unknown model 'nothing'"),
         (("replay", "nowhere"), "'nowhere' does not exist"),
         (("replay", BAG, "--model", "nothing"), "unknown model 'nothing'"),
@@ -41,7 +44,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, message):
 
 
 def test_rendering_without_gl_is_one_line(tmp_path):
-    done = smp("eval", "--episodes", "1", "--tasks", "lift_tray", env={"MUJOCO_GL": "glfw", "DISPLAY": ""})
+    words = ("eval", "--episodes", "1", "--tasks", "lift_tray", "--out", tmp_path)
+    done = smp(*words, env={"MUJOCO_GL": "glfw", "DISPLAY": ""})
     assert done.returncode == 2, done.stdout + done.stderr
     assert "libegl1" in done.stderr
     assert "Traceback" not in done.stderr
@@ -51,7 +55,7 @@ def test_without_ros_the_simulation_still_works_and_the_graph_says_what_is_missi
     (tmp_path / "rclpy").mkdir()
     (tmp_path / "rclpy" / "__init__.py").write_text("raise ImportError('no ROS here')\n")
     env = {"PYTHONPATH": str(tmp_path)}
-    done = smp("eval", "--episodes", "1", "--tasks", "lift_tray", "--json", tmp_path / "r.json", env=env)
+    done = smp("eval", "--episodes", "1", "--tasks", "lift_tray", "--out", tmp_path, env=env)
     assert done.returncode == 0, done.stderr
     assert smp("up", "--sim", env=env).returncode != 0
 
@@ -60,7 +64,7 @@ def test_eval_writes_counts_and_intervals(tmp_path, checkpoints):
     out = tmp_path / "result.json"
     done = smp(
         "eval", "--policy", checkpoints["smp"][0], "--tasks", "lift_tray,press_two_buttons", "--episodes", 2,
-        "--seed", 9, "--json", out, "--into-card",
+        "--seed", 9, "--json", out, "--into-card", "--out", tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     data = json.loads(out.read_text())
@@ -68,7 +72,10 @@ def test_eval_writes_counts_and_intervals(tmp_path, checkpoints):
     for row in data["tasks"].values():
         assert row["episodes"] == 2
         assert row["interval"][0] <= row["rate"] <= row["interval"][1]
+        assert set(row["collisions"]) == {"arms", "table", "episodes"}
     assert data["active_experts"]["mean"] >= 1
+    assert 0 <= data["gate"]["flip_rate"] <= 1
+    assert 0 <= data["gate"]["usage_entropy"] <= data["gate"]["largest_entropy"] + 1e-4
     assert "median time [s]" in done.stdout
     assert "| lift_tray | 0/2 |" in (checkpoints["smp"][0] / "README.md").read_text()
 

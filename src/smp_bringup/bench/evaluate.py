@@ -4,18 +4,26 @@ import multiprocessing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from smp_bringup.bench.episodes import Episode, condense
 from smp_bringup.bench.stats import percentiles, wilson
+from smp_bringup.paths import named_config
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
+from smp_bringup.policy.checkpoint import CONFIG, NORMALIZER, WEIGHTS
 from smp_bringup.robot import load_robot
-from smp_bringup.sim.rollout import EpisodeResult, rollout
+from smp_bringup.sim.noise import NoisySensors
+from smp_bringup.sim.rollout import rollout
 from smp_bringup.sim.seeds import evaluation_seed
+from smp_bringup.sim.state_track import state_rollout
 from smp_bringup.sim.world import World
 from smp_bringup.tasks import TASKS
+from smp_bringup.tasks.variation import DEFAULT
 
 _OTHER = 50_000
 """The control's images come from the episode so much later."""
@@ -30,49 +38,89 @@ class Job:
     model: Path
     seed: int
     episode: int
-    swap_images: bool
-    film_s: float = 0.0
+    swap_images: bool = False
+    variation: str = DEFAULT
+    action_offset: float = 0.0
+    """The arms stand so far [rad] beside every setpoint, in all joints but the grippers."""
+    sensor_noise: float = 0.0
+    """Standard deviation of the noise on what the policy is told of joints [rad] and objects [m]."""
 
 
-def run(jobs: Sequence[Job], workers: int) -> Iterator[EpisodeResult]:
-    """Yield the results in the order they finish."""
+def arguments(job: Job) -> dict[str, Any]:
+    """Return what decides how the episodes of an evaluation go; the same arguments give the same episodes."""
+    files = [job.model / name for name in (CONFIG, NORMALIZER, WEIGHTS)]
+    files += [named_config("variations", job.variation), named_config("robots", job.robot)]
+    files += [named_config("tasks", name) for name in sorted(TASKS)]
+    content = sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+    return {
+        "seed": job.seed, "swap_images": job.swap_images, "variation": job.variation,
+        "action_offset": job.action_offset, "sensor_noise": job.sensor_noise, "sha256": content,
+    }  # fmt: skip
+
+
+def run(jobs: Sequence[Job], workers: int) -> Iterator[Episode]:
+    """Yield the episodes in the order they finish."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(max(1, min(workers, len(jobs)))) as pool:
         yield from pool.imap_unordered(_run, jobs)
 
 
-def summary(results: Sequence[EpisodeResult]) -> dict[str, object]:
-    """Return episodes, successes and 95 % interval per task and in all, and what the gate did."""
-    tasks = {}
-    for name in sorted({r.task for r in results}):
-        tasks[name] = _counts([r for r in results if r.task == name])
-    gates = [gate for r in results for gate in r.gates]
-    stages = {name: percentiles([g.stage_ms[name] for g in gates]) for name in ("encode", "denoise", "decode")}
+def summary(episodes: Sequence[Episode]) -> dict[str, Any]:
+    """Return success per task and in all with 95 % intervals, how it moved, and what the gate did."""
+    chunks = np.array([e.chunks for e in episodes], dtype=np.float64)
+    stages = {name: [ms for e in episodes for ms in e.stage_ms[name]] for name in ("encode", "denoise", "decode")}
+    total = np.sum([values for values in stages.values()], axis=0)
+    names = sorted({e.task for e in episodes})
     return {
-        "tasks": tasks,
-        "all": _counts(results),
-        "active_experts": {"mean": round(float(np.mean([len(g.active) for g in gates])), 3)},
-        "kept_mass": {"mean": round(float(np.mean([g.kept_mass for g in gates])), 4)},
-        "stage_ms": stages,
+        "tasks": {name: _counts([e for e in episodes if e.task == name]) for name in names},
+        "all": _counts(episodes),
+        "active_experts": {"mean": round(_weighted([e.active for e in episodes], chunks), 3)},
+        "kept_mass": {"mean": round(_weighted([e.kept_mass for e in episodes], chunks), 4)},
+        "gate": _gate(episodes, chunks),
+        "latency_ms": percentiles(total.tolist()),
+        "stage_ms": {name: percentiles(values) for name, values in stages.items()},
     }
 
 
-def _counts(results: Sequence[EpisodeResult]) -> dict[str, object]:
-    successes = sum(r.success for r in results)
-    times = [r.time_s for r in results if r.success]
+def _gate(episodes: Sequence[Episode], chunks: np.ndarray) -> dict[str, float]:
+    """Return flips and total variation per step from chunk to chunk, and the entropy of the mean gate [nat]."""
+    steps = max(1.0, float(np.maximum(chunks - 1, 0).sum()))
+    seen = [e for e in episodes if e.chunks]
+    usage = np.average([e.usage for e in seen], axis=0, weights=[e.chunks for e in seen]) if seen else np.ones(1)
     return {
-        "episodes": len(results),
+        "flip_rate": round(sum(e.flips for e in episodes) / steps, 4),
+        "total_variation": round(sum(e.variation for e in episodes) / steps, 4),
+        "usage_entropy": round(float(-np.sum(usage * np.log(np.maximum(usage, 1e-12)))), 4),
+        "largest_entropy": round(float(np.log(len(usage))), 4),
+    }
+
+
+def _counts(episodes: Sequence[Episode]) -> dict[str, Any]:
+    successes = sum(e.success for e in episodes)
+    times = [e.time_s for e in episodes if e.success]
+    return {
+        "episodes": len(episodes),
         "successes": successes,
-        "rate": round(successes / len(results), 4),
-        "interval": [round(x, 4) for x in wilson(successes, len(results))],
+        "rate": round(successes / len(episodes), 4),
+        "interval": [round(x, 4) for x in wilson(successes, len(episodes))],
         "median_time_s": round(float(np.median(times)), 2) if times else None,
-        "faults": sum(bool(r.fault) for r in results),
+        "faults": sum(bool(e.fault) for e in episodes),
+        "collisions": {
+            "arms": sum(e.arm_collisions for e in episodes),
+            "table": sum(e.table_collisions for e in episodes),
+            "episodes": sum(bool(e.arm_collisions or e.table_collisions) for e in episodes),
+        },
+        "jerk": round(float(np.sqrt(np.mean([e.jerk**2 for e in episodes]))), 1),
     }
+
+
+def _weighted(values: Sequence[float], chunks: np.ndarray) -> float:
+    return float(np.sum(np.array(values) * chunks) / max(1.0, float(chunks.sum())))
 
 
 @cache
-def _world(task: str, robot: str, role: str) -> World:
-    return World(TASKS[task](), load_robot(robot))
+def _world(task: str, robot: str, variation: str, role: str) -> World:
+    return World(TASKS[task](variation), load_robot(robot))
 
 
 @cache
@@ -80,11 +128,16 @@ def _policy(model: Path, robot: str) -> AbstractPolicy:
     return build_policy(model, load_robot(robot))
 
 
-def _run(job: Job) -> EpisodeResult:
-    world = _world(job.task, job.robot, "own")
-    seed = evaluation_seed(job.seed, job.episode)
+def _run(job: Job) -> Episode:
+    world = _world(job.task, job.robot, job.variation, "own")
+    world.set_offset(job.action_offset)
+    seed, policy = evaluation_seed(job.seed, job.episode), _policy(job.model, job.robot)
+    if job.sensor_noise:
+        policy = NoisySensors(policy, world.robot, job.sensor_noise, seed)
+    if policy.config.track == "state":
+        return condense(state_rollout(world, policy, world.robot, seed), job.episode)
     other = None
     if job.swap_images:
-        other = _world(job.task, job.robot, "other")
+        other = _world(job.task, job.robot, job.variation, "other")
         other.reset(evaluation_seed(job.seed, job.episode + _OTHER))
-    return rollout(world, _policy(job.model, job.robot), world.robot, seed, job.film_s, other)
+    return condense(rollout(world, policy, world.robot, seed, other=other), job.episode)

@@ -1,11 +1,13 @@
 """`smp eval`: closed-loop success in lockstep, without ROS."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from smp_bringup.cli.show import console, progress, task_names, write_json
+from smp_bringup.cli.show import Track, console, progress, task_names, write_json
+from smp_bringup.errors import ConfigError
 
 
 def evaluate(
@@ -13,29 +15,41 @@ def evaluate(
     tasks: Annotated[str, typer.Option(help="Comma-separated tasks, or all that it was trained to do.")] = "all",
     episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the layouts; never met in training.")] = 0,
+    variation: Annotated[str, typer.Option(help="ordinary, wide (benchmark v1) or held_out.")] = "ordinary",
+    track: Annotated[Track | None, typer.Option(help="What the policy must see; its own track if left out.")] = None,
+    action_offset: Annotated[float, typer.Option(help="The arms stand so far beside every setpoint [rad].")] = 0.0,
+    sensor_noise: Annotated[float, typer.Option(min=0, help="On joints [rad] and object poses [m].")] = 0.0,
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     swap_images: Annotated[bool, typer.Option(help="Control: show the policy another episode's layout.")] = False,
     into_card: Annotated[bool, typer.Option(help="Write the result into the checkpoint's card.")] = False,
+    out: Annotated[Path, typer.Option(help="Finished episodes are kept here; the same arguments go on.")] = (
+        Path("out/eval")
+    ),
+    fresh: Annotated[bool, typer.Option(help="Run finished episodes again.")] = False,
     robot: Annotated[str, typer.Option(help="Robot in config/robots.")] = "aloha",
 ) -> None:
     """Run a policy in the simulator and report its success with 95 % intervals."""
-    from smp_bringup.bench.evaluate import Job, run, summary
-    from smp_bringup.pipeline import build_policy
+    from smp_bringup.bench.episodes import EpisodeFile
+    from smp_bringup.bench.evaluate import Job, arguments, run, summary
     from smp_bringup.policy.checkpoint import find_model
-    from smp_bringup.robot import load_robot
 
     folder = find_model(policy)
     names = task_names(tasks, folder)
-    build_policy(folder, load_robot(robot))  # what is wrong with it is said here, once, before any process starts
-    jobs = [Job(name, robot, folder, seed, i, swap_images) for name in names for i in range(episodes)]
-    results = []
+    sees = _track(policy, folder, robot, variation, track, swap_images)
+    first = Job(names[0], robot, folder, seed, 0, swap_images, variation, action_offset, sensor_noise)
+    jobs = [replace(first, task=name, episode=i) for name in names for i in range(episodes)]
+    file = EpisodeFile(out, folder.resolve().name, arguments(first), fresh)
+    missing = [job for job in jobs if (job.task, job.episode) not in file.done]
     with progress() as bar:
-        line = bar.add_task("evaluating", total=len(jobs), note="")
-        for result in run(jobs, workers):
-            results.append(result)
-            bar.update(line, advance=1, note=f"{sum(r.success for r in results)} succeeded")
-    report = {"policy": policy, "seed": seed, "swap_images": swap_images, **summary(results)}
+        line = bar.add_task("evaluating", total=len(jobs), completed=len(jobs) - len(missing), note="")
+        for episode in run(missing, workers):
+            file.append(episode)
+            bar.update(line, advance=1, note=f"{episode.task} {'succeeded' if episode.success else 'failed'}")
+    conditions = {"seed": seed, "track": sees, "variation": variation, "swap_images": swap_images}
+    disturbances = {"action_offset": action_offset, "sensor_noise": sensor_noise}
+    finished = [file.done[job.task, job.episode] for job in jobs]
+    report = {"policy": policy, **conditions, **disturbances, **summary(finished)}
     _print(report)
     write_json(json, report)
     if into_card:
@@ -44,20 +58,40 @@ def evaluate(
         add_evaluation(folder, report)
 
 
-def _print(report: dict) -> None:  # type: ignore[type-arg]
+def _track(policy: str, folder: Path, robot: str, variation: str, track: Track | None, swap_images: bool) -> str:
+    """Return the track of a policy; what does not fit is said before any process starts."""
+    from smp_bringup.pipeline import build_policy
+    from smp_bringup.robot import load_robot
+    from smp_bringup.tasks.variation import load_variation
+
+    load_variation(variation)
+    sees = build_policy(folder, load_robot(robot)).config.track
+    if track is not None and track.value != sees:
+        raise ConfigError(f"policy '{policy}' is of the {sees} track, --track {track.value} was asked for")
+    if sees == "state" and swap_images:
+        raise ConfigError(f"policy '{policy}' is of the state track and sees no images to swap")
+    return sees
+
+
+def _print(report: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table(
-        "task",
-        "success",
-        "95 % interval",
-        "median time [s]",
-        title=f"{report['policy']}, seed {report['seed']}",
-    )
+        "task", "success", "95 % interval", "median time [s]", "collisions", "jerk",
+        title=f"{report['policy']}, {report['track']} track, {report['variation']}, seed {report['seed']}",
+    )  # fmt: skip
     for name, row in {**report["tasks"], "all": report["all"]}.items():
         low, high = row["interval"]
-        share = f"{row['successes']}/{row['episodes']}"
-        table.add_row(name, share, f"{low:.2f} - {high:.2f}", str(row["median_time_s"] or "-"))
+        share, hits = f"{row['successes']}/{row['episodes']}", row["collisions"]
+        table.add_row(
+            name, share, f"{low:.2f} - {high:.2f}", str(row["median_time_s"] or "-"),
+            f"arms {hits['arms']}, table {hits['table']}", f"{row['jerk']:.0f}",
+        )  # fmt: skip
     console.print(table)
+    gate, latency = report["gate"], report["latency_ms"]
+    console.print(
+        f"active experts {report['active_experts']['mean']}; flip rate {gate['flip_rate']}, total variation "
+        f"{gate['total_variation']}, usage entropy {gate['usage_entropy']} of {gate['largest_entropy']}"
+    )
     stages = ", ".join(f"{k} {v['p50']} / {v['p99']}" for k, v in report["stage_ms"].items())
-    console.print(f"active experts {report['active_experts']['mean']}; inference p50 / p99 [ms]: {stages}")
+    console.print(f"inference p50 / p99 [ms]: {latency['p50']} / {latency['p99']} ({stages})")

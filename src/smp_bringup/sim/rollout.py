@@ -12,6 +12,7 @@ from smp_bringup.pipeline import build_sync
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
+from smp_bringup.sim.collisions import Collisions
 from smp_bringup.sim.lockstep import Lockstep
 from smp_bringup.sim.state_ring import StateRing
 from smp_bringup.sim.world import World
@@ -52,6 +53,10 @@ class EpisodeResult:
     """For how long the source had nothing to say after its first chunk."""
     jerk: float = 0.0
     """Root mean square of the jerk of all published arm joints [rad/s^3]."""
+    arm_collisions: int = 0
+    """Times that the arms came to touch each other."""
+    table_collisions: int = 0
+    """Times that an arm came to press on the table."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,7 @@ def rollout(
     loop = Lockstep(world, robot)
     driver = PolicyDriver(loop, policy, seed, timing or Timing(), other)
     result = EpisodeResult(world.task.name, seed)
+    collisions, look_every = Collisions(world.model, robot), round(robot.action_period_s / robot.control_period_s)
     accelerations = []
     loop.start(Mode.POLICY)
     for tick in range(round(world.task.config.budget_s / robot.control_period_s)):
@@ -184,6 +190,8 @@ def rollout(
             result.film.append((world.time_s, np.array(world.render(robot.cameras[0].name))))
         driver.tick()
         accelerations.append(loop.advance().acceleration)
+        if tick % look_every == 0:
+            collisions.look(world.data)
         waits = loop.output is not None and loop.output.verdict.severity >= Severity.HOLD
         result.pause_s += robot.control_period_s * (waits and loop.command.mode.follows)
         if loop.command.mode is Mode.FAULT:
@@ -195,5 +203,6 @@ def rollout(
     arms = np.array([not joint.gripper for joint in robot.joints])
     jerk = np.diff(np.array(accelerations)[:, arms], axis=0) / robot.control_period_s
     result.jerk = float(np.sqrt(np.mean(jerk**2))) if len(jerk) else 0.0
+    result.arm_collisions, result.table_collisions = collisions.arms, collisions.table
     result.time_s, result.gates, result.seam_jumps = world.time_s, driver.gates, driver.seam_jumps
     return result

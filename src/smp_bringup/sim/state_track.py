@@ -16,6 +16,7 @@ import numpy as np
 from smp_bringup.action.chunk_buffer import ChunkBuffer
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.robot import Robot
+from smp_bringup.sim.collisions import Collisions
 from smp_bringup.sim.lockstep import START_NS
 from smp_bringup.sim.rollout import LATENCY_S, EpisodeResult
 from smp_bringup.sim.state_ring import StateRing
@@ -63,8 +64,8 @@ class StateDriver:
         self.follower = Follower(robot, robot.joint_array("home"))
         self.gates: list[GateReport] = []
 
-    def step(self) -> None:
-        """Run one control period: observe, infer, follow, advance the physics."""
+    def step(self) -> FloatArray:
+        """Run one control period: observe, infer, follow, advance the physics; return the setpoint (J,)."""
         if (self.now_ns - START_NS) % self._period_ns == 0:
             observation = self._ring.look(self.now_ns)
             if self.now_ns >= self._due_ns and observation is not None:
@@ -74,9 +75,11 @@ class StateDriver:
                 self._flight.append((self.now_ns + nanoseconds(LATENCY_S), chunk))
         while self._flight and self._flight[0][0] <= self.now_ns:
             self.follower.on_chunk(self._flight.popleft()[1], self.now_ns)
-        self._world.set_setpoint(self.follower.step(self.now_ns))
+        setpoint = self.follower.step(self.now_ns)
+        self._world.set_setpoint(setpoint)
         self._world.step(self._robot.control_period_s)
         self.now_ns += nanoseconds(self._robot.control_period_s)
+        return setpoint
 
 
 def state_rollout(world: World, policy: AbstractPolicy, robot: Robot, seed: int, film_s: float = 0.0) -> EpisodeResult:
@@ -84,12 +87,20 @@ def state_rollout(world: World, policy: AbstractPolicy, robot: Robot, seed: int,
     world.reset(seed)
     driver = StateDriver(world, robot, policy, seed)
     result = EpisodeResult(world.task.name, seed)
+    collisions, look_every = Collisions(world.model, robot), round(robot.action_period_s / robot.control_period_s)
+    setpoints = []
     for tick in range(round(world.task.config.budget_s / robot.control_period_s)):
         if film_s and tick % round(film_s / robot.control_period_s) == 0:
             result.film.append((world.time_s, world.render(robot.cameras[0].name).copy()))
-        driver.step()
+        setpoints.append(driver.step())
+        if tick % look_every == 0:
+            collisions.look(world.data)
         if world.succeeded():
             result.success = True
             break
+    arms = np.array([not joint.gripper for joint in robot.joints])
+    jerk = np.diff(np.array(setpoints)[:, arms], 3, axis=0) / robot.control_period_s**3
+    result.jerk = float(np.sqrt(np.mean(jerk**2))) if len(jerk) else 0.0
+    result.arm_collisions, result.table_collisions = collisions.arms, collisions.table
     result.time_s, result.gates = world.time_s, driver.gates
     return result

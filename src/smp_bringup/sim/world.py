@@ -39,6 +39,7 @@ class World:
         names = [joint.name for joint in robot.joints]
         self._qpos = np.array([self.model.joint(n).qposadr[0] for n in names])
         self._dof = np.array([self.model.joint(n).dofadr[0] for n in names])
+        self.set_offset(0.0)
         self._servo = np.array([self.model.actuator(n).id for n in names])
         self._held_s, self._succeeded = 0.0, False
         self.diverged = False
@@ -68,7 +69,11 @@ class World:
 
     def set_setpoint(self, position: FloatArray) -> None:
         """Give the servos their targets (J,) [rad], grippers [m]."""
-        self.data.ctrl[self._servo] = position
+        self.data.ctrl[self._servo] = position + self._offset
+
+    def set_offset(self, offset_rad: float) -> None:
+        """Let the arms stand `offset_rad` beside every setpoint from now on, in all joints but the grippers."""
+        self._offset = offset_rad * np.array([not joint.gripper for joint in self.robot.joints])
 
     def pose_arms(self, position: FloatArray) -> None:
         """Put the arms at joint positions (J,) without physics; objects stay."""

@@ -26,6 +26,8 @@ STATE_NAMES = (
 )
 STATE_SIZE = len(STATE_NAMES)
 """D."""
+POSE_SIZE = SLOTS * len(_POSE)
+"""The first so many entries are poses."""
 
 
 def object_state(task: AbstractTask, data: "mujoco.MjData") -> FloatArray:

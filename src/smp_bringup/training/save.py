@@ -85,6 +85,8 @@ def add_evaluation(folder: Path, report: Mapping[str, Any]) -> None:
         for name, row in {**report["tasks"], "all": report["all"]}.items()
     ]
     command = f"smp eval --policy {folder.name} --episodes {episodes} --seed {report['seed']}"
+    if report["variation"] != "ordinary":
+        command += f" --variation {report['variation']}"
     table = "\n".join(["| task | success | 95 % interval |", "|---|---|---|", *rows])
     active = report["active_experts"]["mean"]
     text = f"{card}{_EVALUATION}`{command}`, on layouts never trained on; {active:.2f} experts active.\n\n{table}\n"

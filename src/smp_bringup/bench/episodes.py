@@ -1,0 +1,101 @@
+"""What is kept of an evaluated episode, and the file that makes an evaluation resumable."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smp_bringup.errors import ConfigError
+from smp_bringup.sim.rollout import EpisodeResult
+
+_STAGES = ("encode", "denoise", "decode")
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One evaluated episode, as a line of JSON."""
+
+    task: str
+    episode: int
+    seed: int
+    """Of the world."""
+    success: bool
+    time_s: float
+    """When it succeeded, or its end."""
+    fault: str
+    arm_collisions: int
+    table_collisions: int
+    jerk: float
+    """Root mean square over all arm joints [rad/s^3]."""
+    chunks: int
+    active: float
+    """Mean number of active experts."""
+    kept_mass: float
+    """Mean share of the mass that the active experts carry."""
+    flips: int
+    """Chunks whose heaviest expert is another than that of the chunk before."""
+    variation: float
+    """Total variation of the gate summed over the chunks: half the L1 distance between consecutive gates."""
+    usage: tuple[float, ...]
+    """Mean gate (K,)."""
+    stage_ms: dict[str, tuple[float, ...]]
+    """Per stage of inference, the wall time of every chunk [ms]."""
+
+
+def condense(result: EpisodeResult, episode: int) -> Episode:
+    """Return what is kept of an episode."""
+    gates = result.gates
+    weight = np.array([gate.weight for gate in gates]) if gates else np.zeros((0, 1))
+    first = np.array([gate.active[0] for gate in gates])
+    return Episode(
+        result.task, episode, result.seed, result.success, round(result.time_s, 3), result.fault,
+        result.arm_collisions, result.table_collisions, round(result.jerk, 3), len(gates),
+        float(np.mean([len(gate.active) for gate in gates])) if gates else 0.0,
+        float(np.mean([gate.kept_mass for gate in gates])) if gates else 0.0,
+        int(np.count_nonzero(np.diff(first))),
+        float(np.abs(np.diff(weight, axis=0)).sum() / 2),
+        tuple(weight.mean(axis=0).round(5).tolist()) if gates else (),
+        {name: tuple(round(gate.stage_ms[name], 3) for gate in gates) for name in _STAGES},
+    )  # fmt: skip
+
+
+class EpisodeFile:
+    """Episodes of one evaluation, appended as they finish; the same arguments find the same file again."""
+
+    def __init__(self, folder: Path, name: str, arguments: Mapping[str, Any], fresh: bool = False) -> None:
+        """Open the file of `arguments` under `folder`; `name` begins its name, `fresh` empties it.
+
+        Raises:
+            ConfigError: a line that is not the last is no episode.
+        """
+        text = json.dumps(arguments, sort_keys=True)
+        self.path = folder / f"{name}-{sha256(text.encode()).hexdigest()[:12]}.jsonl"
+        self.done: dict[tuple[str, int], Episode] = {}
+        if fresh or not self.path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            self.path.write_text(text + "\n", encoding="utf-8")
+            return
+        lines = self.path.read_text(encoding="utf-8").split("\n")
+        for number, line in enumerate(lines[1:-1], 2):
+            try:
+                episode = _episode(json.loads(line))
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise ConfigError(f"{self.path}:{number} is no episode ({error!r}): remove the file") from None
+            self.done[episode.task, episode.episode] = episode
+        if lines[-1]:  # the process died within the last line: that episode runs again
+            self.path.write_text("\n".join([*lines[:-1], ""]), encoding="utf-8")
+
+    def append(self, episode: Episode) -> None:
+        """Keep one more episode."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(episode)) + "\n")
+        self.done[episode.task, episode.episode] = episode
+
+
+def _episode(data: dict[str, Any]) -> Episode:
+    stages = {name: tuple(values) for name, values in data["stage_ms"].items()}
+    return Episode(**{**data, "usage": tuple(data["usage"]), "stage_ms": stages})

@@ -1,0 +1,34 @@
+"""A policy whose sensors are noisy: how much of its success remains says how much it leans on exact values."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from smp_bringup.policy.base import AbstractPolicy
+from smp_bringup.robot import Robot
+from smp_bringup.tasks.state import POSE_SIZE, STATE_SIZE
+from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
+
+
+class NoisySensors(AbstractPolicy):
+    """Wraps a policy; white noise on the joints and on the object poses that it is told, images unchanged.
+
+    Grippers (travel of 3.6 cm) and the task are left alone, and so are the slots that are empty.
+    """
+
+    def __init__(self, policy: AbstractPolicy, robot: Robot, std: float, seed: int) -> None:
+        """`std` is in rad for joints, m for positions, and without unit for the axes of objects."""
+        self.config, self._policy = policy.config, policy
+        self._rng = np.random.default_rng(seed)
+        self._joints = std * np.array([not joint.gripper for joint in robot.joints])
+        self._objects = std * (np.arange(STATE_SIZE) < POSE_SIZE)
+
+    def infer(
+        self, observation: Observation, seed: int, prefix: FloatArray | None = None
+    ) -> tuple[ActionChunk, GateReport]:
+        """Return the chunk of the wrapped policy for what its sensors say."""
+        position = observation.position + self._rng.normal(size=observation.position.shape) * self._joints
+        objects = observation.objects
+        if objects is not None:
+            objects = objects + self._rng.normal(size=objects.shape) * self._objects * (objects != 0)
+        return self._policy.infer(replace(observation, position=position, objects=objects), seed, prefix)

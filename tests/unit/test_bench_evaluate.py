@@ -1,0 +1,150 @@
+"""Evaluation: what an episode is condensed to, the summary, and going on where it was stopped."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from smp_bringup.bench.episodes import EpisodeFile, condense
+from smp_bringup.bench.evaluate import Job, arguments, summary
+from smp_bringup.errors import ConfigError
+from smp_bringup.policy.base import AbstractPolicy
+from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.sim.collisions import Collisions
+from smp_bringup.sim.noise import NoisySensors
+from smp_bringup.sim.rollout import EpisodeResult
+from smp_bringup.sim.world import World
+from smp_bringup.tasks import TASKS
+from smp_bringup.tasks.state import POSE_SIZE
+from smp_bringup.types import GateReport, Observation
+
+
+def gate(weight, first):
+    weight = np.array(weight)
+    return GateReport(0, weight, weight, (first,), 0.9, np.ones(2), {"encode": 1.0, "denoise": 2.0, "decode": 0.5})
+
+
+RESULT = EpisodeResult("lift_tray", 8, True, 3.0, [gate([1.0, 0.0], 0), gate([0.5, 0.5], 0), gate([0.0, 1.0], 1)])
+
+
+def test_an_episode_is_condensed_to_what_the_summary_needs():
+    episode = condense(RESULT, 4)
+    assert (episode.chunks, episode.flips, episode.variation) == (3, 1, 1.0)
+    assert episode.usage == (0.5, 0.5)
+    failed = replace(episode, episode=5, success=False, arm_collisions=2)
+    report = summary([episode, failed])
+    assert report["gate"] == {
+        "flip_rate": 0.5, "total_variation": 0.5, "usage_entropy": 0.6931, "largest_entropy": 0.6931
+    }  # fmt: skip
+    assert report["latency_ms"]["p50"] == 3.5
+    assert report["tasks"]["lift_tray"]["rate"] == 0.5
+    assert report["all"]["collisions"] == {"arms": 2, "table": 0, "episodes": 1}
+
+
+def test_an_episode_without_a_chunk_is_counted():
+    report = summary([condense(EpisodeResult("lift_tray", 8, fault="state_near"), 0)])
+    assert report["all"]["faults"] == 1
+    assert report["active_experts"]["mean"] == 0
+
+
+def test_a_stopped_evaluation_goes_on(tmp_path):
+    words = {"seed": 1}
+    first = EpisodeFile(tmp_path, "smp", words)
+    first.append(condense(RESULT, 0))
+    first.append(condense(RESULT, 1))
+    text = first.path.read_text()
+    first.path.write_text(text[:-30])  # killed while it wrote the second
+    again = EpisodeFile(tmp_path, "smp", words)
+    assert again.done == {("lift_tray", 0): condense(RESULT, 0)}
+    again.append(condense(RESULT, 1))
+    assert first.path.read_text() == text
+    assert EpisodeFile(tmp_path, "smp", {"seed": 2}).done == {}
+    assert EpisodeFile(tmp_path, "smp", words, fresh=True).done == {}
+
+
+def test_a_line_that_is_no_episode_is_named(tmp_path):
+    path = EpisodeFile(tmp_path, "smp", {}).path
+    path.write_text(path.read_text() + json.dumps({"task": "lift_tray"}) + "\n")
+    with pytest.raises(ConfigError, match=r"jsonl:2 is no episode"):
+        EpisodeFile(tmp_path, "smp", {})
+
+
+def test_every_condition_is_another_evaluation(checkpoints):
+    job = Job("lift_tray", "aloha", checkpoints["smp"][0], 0, 0)
+    others = [
+        replace(job, seed=1), replace(job, variation="wide"), replace(job, action_offset=0.02),
+        replace(job, sensor_noise=0.01), replace(job, swap_images=True),
+        replace(job, model=checkpoints["diffusion"][0]),
+    ]  # fmt: skip
+    assert all(arguments(other) != arguments(job) for other in others)
+    assert arguments(replace(job, task="transfer_cube", episode=7)) == arguments(job)
+
+
+def test_arms_that_pass_through_each_other_are_counted(robot):
+    world = World(TASKS["transfer_cube"](), robot)
+    world.reset(1)
+    collisions = Collisions(world.model, robot)
+    collisions.look(world.data)
+    assert (collisions.arms, collisions.table) == (0, 0)
+    reaching = robot.joint_array("home").copy()
+    for arm in robot.arms:
+        reaching[robot.arm_slices[arm.name]][1:3] = 0.3, 0.5
+    for pose in (reaching, reaching, robot.joint_array("home"), reaching):
+        world.pose_arms(pose)
+        collisions.look(world.data)
+    assert collisions.arms == 2
+
+
+def test_an_arm_that_is_pushed_into_the_table_is_counted_once(robot):
+    world = World(TASKS["transfer_cube"](), robot)
+    world.reset(1)
+    collisions = Collisions(world.model, robot)
+    down = robot.joint_array("home").copy()
+    down[robot.arm_slices["left"]][1:3] = 0.6, 1.2
+    for _ in range(50):
+        world.set_setpoint(down)
+        world.step(0.04)
+        collisions.look(world.data)
+    assert collisions.table == 1
+
+
+def test_an_offset_moves_the_arms_beside_their_setpoint_and_spares_the_grippers(robot):
+    world = World(TASKS["transfer_cube"](), robot)
+    world.reset(1)
+    world.set_offset(0.02)
+    home = robot.joint_array("home")
+    for _ in range(50):
+        world.set_setpoint(home)
+        world.step(0.02)
+    off = world.joint_state()[0] - home
+    grippers = np.array([joint.gripper for joint in robot.joints])
+    np.testing.assert_allclose(off[~grippers], 0.02, atol=2e-3)
+    np.testing.assert_allclose(off[grippers], 0.0, atol=1e-3)
+
+
+class Seen(AbstractPolicy):
+    """Keeps what it is told."""
+
+    config = PolicyConfig("smp", track="state")
+
+    def infer(self, observation, seed, prefix=None):
+        self.observation = observation
+        return None, None
+
+
+def test_noise_reaches_joints_and_poses_and_nothing_else(robot):
+    world = World(TASKS["stack_blocks"](), robot)
+    world.reset(1)
+    state, objects = world.joint_state()[0][None], world.objects()[None]
+    seen = Seen()
+    NoisySensors(seen, robot, 0.01, 3).infer(Observation(0, {}, state, state * 0, objects), 0)
+    grippers = np.array([joint.gripper for joint in robot.joints])
+    moved = (seen.observation.position != state)[0]
+    np.testing.assert_array_equal(moved, ~grippers)
+    changed = (seen.observation.objects != objects)[0]
+    np.testing.assert_array_equal(changed[:POSE_SIZE], objects[0, :POSE_SIZE] != 0)
+    assert not changed[POSE_SIZE:].any()
+    first = seen.observation.position
+    NoisySensors(seen, robot, 0.01, 3).infer(Observation(0, {}, state, state * 0, objects), 0)
+    np.testing.assert_array_equal(seen.observation.position, first)
