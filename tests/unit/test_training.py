@@ -118,6 +118,19 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(kind, data, robot
     assert whole.metrics["held_out/foresight"] == resumed.metrics["held_out/foresight"]
 
 
+def test_cameras_are_seen_in_the_precision_that_is_asked_for(data, robot, small_policies, tmp_path):
+    weights = {}
+    for precision in ("auto", "float32", "bfloat16"):
+        run = run_config(small_policies["smp"], 3)
+        run = replace(run, training=replace(run.training, precision=precision))
+        trained = Trainer(run, data, robot, 0, tmp_path / precision).train(lambda step, parts: None)
+        weights[precision] = torch.cat([p.flatten() for p in trained.network.encoder.parameters()])
+    assert not torch.equal(weights["float32"], weights["bfloat16"])
+    torch.testing.assert_close(weights["bfloat16"], weights["float32"], atol=0.01, rtol=0)
+    own = "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+    assert torch.equal(weights["auto"], weights[own])
+
+
 @pytest.mark.parametrize("kind", ["smp", "dibm", "diffusion", "sparse"])
 def test_training_lowers_every_loss_that_fits_the_actions(kind, data, robot, small_policies, tmp_path):
     train(data, robot, small_policies[kind], 150, tmp_path)

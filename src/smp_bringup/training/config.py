@@ -23,6 +23,9 @@ class TrainingConfig:
     held_out: float = field(default=0.02, metadata=spec(ge=0, lt=1))
     """Share of the episodes kept for the held-out loss."""
     device: str = field(default="cpu", metadata=spec(choices=("cpu", "cuda")))
+    precision: str = field(default="auto", metadata=spec(choices=("auto", "float32", "bfloat16")))
+    """Of the cameras' networks, most of a camera policy's arithmetic; "auto": bfloat16 on a device that computes in it
+    (where a CPU imitates it, a step takes seven times as long). Heads and losses are float32."""
     devices: int = field(default=1, metadata=spec(ge=1))
     """Processes on this machine; start them with `torchrun`."""
     save_every: int = field(default=500, metadata=spec(ge=1))

@@ -20,15 +20,17 @@ _BALANCE = 0.01
 class Objective(nn.Module):
     """A network with its losses as one module: what is trained, in one process or several."""
 
-    def __init__(self, network: AbstractNetwork) -> None:
+    def __init__(self, network: AbstractNetwork, half: bool = False) -> None:
+        """Join a network with its losses; `half` runs the cameras' networks in bfloat16 in training."""
         super().__init__()
-        self.network = network
+        self.network, self._half = network, half
         self._noiser = Noiser(network.config)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted losses by name."""
         network, weight = self.network, self.network.config.loss
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.training and bool(batch.shifts)):
+        half = self._half and self.training and bool(batch.shifts)
+        with torch.autocast(batch.action.device.type, torch.bfloat16, enabled=half):
             feature = network.encoder(batch.inputs, batch.shifts)
         feature = feature.float()
         out = _LOSSES[type(network)](network, feature, batch, self._noiser)

@@ -79,8 +79,10 @@ class Trainer:
         self.network, self.normalizer = start.network, start.normalizer
         self._ema = Ema(self.network, run.training.ema)
         trained = [p for p in self.network.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(trained, run.training.learning_rate, weight_decay=run.training.weight_decay)
-        self._objective, self._optimizer = self._fabric.setup(Objective(self.network), optimizer)
+        settings = run.training
+        optimizer = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+        objective = Objective(self.network, _half(settings.precision, self._fabric.device))
+        self._objective, self._optimizer = self._fabric.setup(objective, optimizer)
         train, held = _split(len(data.starts) - 1, run.training.held_out, seed)
         self._train = Batches(data, self.normalizer, run.policy, train, augment=True)
         self._held = Batches(data, self.normalizer, run.policy, held, augment=False)
@@ -186,6 +188,13 @@ def _from_scratch(policy: PolicyConfig, data: Dataset, robot: Robot) -> Start:
         actions = torch.from_numpy(normalizer.normalise(data.action[:, 0]).astype(np.float32))
         network.basis.start.data.copy_(principal_components(actions, network.config.experts))
     return Start(network, normalizer)
+
+
+def _half(precision: str, device: torch.device) -> bool:
+    """Return whether to compute in bfloat16."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    return torch.cuda.is_bf16_supported(False) if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
 
 
 def _schedule(step: int, settings: TrainingConfig) -> float:
