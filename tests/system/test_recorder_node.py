@@ -132,6 +132,7 @@ def test_live_and_offline_agree_on_the_same_observations(robot, checkpoints, tmp
     # A chunk is then a function of its observation, live as offline.
     alone = {"seam": "latest", "deadline_s": 10.0}
     heard = replay_live(tmp_path / "bag", str(model), "aloha", robot, tmp_path / "log", 6.0, **alone)
+    assert heard.exit_code == 0
     sets = {s.stamp_ns: to_observation_size(s, robot) for s in aligned_sets(bag, robot)}
 
     def same(stamp_ns):

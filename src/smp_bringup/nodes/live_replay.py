@@ -34,6 +34,8 @@ class Heard:
     modes: list[str] = field(default_factory=list)
     """Of the command node, in order, without repetition."""
     state: str = ""
+    exit_code: int | None = None
+    """Of the player, which ends by itself."""
 
 
 def replay_live(
@@ -78,6 +80,7 @@ def replay_live(
             client.create_subscription(DiagnosticArray, "/replay/state", on_state, qos.STATE)
             client.wait(lambda: heard.state in ("playing", "finished"), _START_S, "the player", running.check)
             client.wait(lambda: heard.state == "finished", duration_s + _START_S, "the end of the bag")
+            heard.exit_code = running.processes["replay"].wait(_START_S)
         finally:
             client.destroy_node()
             rclpy.try_shutdown()

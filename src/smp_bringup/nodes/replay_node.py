@@ -3,8 +3,8 @@
 import threading
 from pathlib import Path
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import ExternalShutdownException
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
@@ -66,6 +66,7 @@ class ReplayNode(LeanNode):
             for mode, name in (("disarmed", "arm"), ("hold", "use_policy"), ("fault", "reset"))
         }
         self._stop = threading.Event()
+        self._over = self.create_guard_condition(self._end)
         self._worker = threading.Thread(target=self._play, name="player", daemon=True)
         self._worker.start()
 
@@ -75,6 +76,10 @@ class ReplayNode(LeanNode):
         self._worker.join()
         super().destroy_node()
 
+    def _end(self) -> None:
+        """End the node from its executor: the player cannot, who is joined when the node is destroyed."""
+        raise ExternalShutdownException
+
     def _play(self) -> None:
         self._say("waiting for sync and policy")
         waited = 0.0
@@ -82,7 +87,7 @@ class ReplayNode(LeanNode):
             waited += 0.1
             if waited > _START_S:
                 self.get_logger().error(f"nobody listens to {', '.join(self._needed)} and /observation/joint_states")
-                rclpy.try_shutdown()
+                self._over.trigger()
                 return
         start_log = start = asked = clock = 0
         for topic, log_ns, cdr in self._bag.raw_messages(set(self._topics)):
@@ -103,7 +108,7 @@ class ReplayNode(LeanNode):
             self._send(topic, cdr)
         self._say("finished")
         self._stop.wait(_END_S)
-        rclpy.try_shutdown()
+        self._over.trigger()
 
     def _heard(self) -> bool:
         """Return whether sync hears every driver topic and the policy hears sync."""
