@@ -84,7 +84,7 @@ def test_frozen_stays_invalid_when_the_robot_stops_until_the_pixels_change(strea
 
 def test_equal_frames_of_a_robot_at_rest_are_a_warning_only(streams):
     report, _ = streams.run(4000, freeze=("overview",), speed=0.0)
-    assert (report.health, report.reason) == (Health.WARN, "camera_frozen:overview")
+    assert (report.health, report.cause) == (Health.WARN, "camera_still:overview")
 
 
 def test_one_bit_of_sensor_noise_is_no_frozen_camera(streams):

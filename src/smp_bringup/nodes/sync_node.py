@@ -131,8 +131,10 @@ class SyncNode(LeanNode):
         report = self._watch.report(steady_ns())
         changed = (report.health, report.cause) != (self._report.health, self._report.cause)
         self._report, self._checks = report, self._checks + 1
-        if changed and report.reason:
+        if changed and report.health is watch.Health.INVALID:
             self.get_logger().error(report.reason, throttle_duration_sec=1.0)
+        elif changed and report.reason:
+            self.get_logger().warning(report.reason, throttle_duration_sec=1.0)
         if changed or self._checks % 5 == 0:
             values = {"valid": int(report.health < watch.Health.INVALID), "reason": report.reason}
             level = _LEVELS[report.health]

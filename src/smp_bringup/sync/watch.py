@@ -105,7 +105,9 @@ class StreamWatch:
         if state.equal < FROZEN_FRAMES:
             return StreamReport(Health.OK)
         frozen = state.live >= FROZEN_FRAMES and state.travel > LIVE_TRAVEL
-        return StreamReport(Health.INVALID if frozen else Health.WARN, f"camera_frozen:{camera}")
+        if frozen:
+            return StreamReport(Health.INVALID, f"camera_frozen:{camera}")
+        return StreamReport(Health.WARN, f"camera_still:{camera}", "equal frames of a robot at rest")
 
 
 class _Camera:
