@@ -26,6 +26,10 @@ class BagError(SmpError):
     """A bag cannot be read, or lacks what is asked of it."""
 
 
+class UnreachableError(SmpError):
+    """The scripted operator of a task cannot reach what it must in this layout."""
+
+
 class InstallError(SmpError):
     """A library, a device or a system file that the request needs is absent."""
 

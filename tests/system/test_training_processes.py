@@ -32,7 +32,7 @@ LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo"}
 @pytest.fixture(scope="module")
 def demos(tmp_path_factory):
     out = tmp_path_factory.mktemp("data") / "demos"
-    assert all(success for _, success in collect(jobs("press_two_buttons", 3, 0, out, Job("aloha", 0.01)), 2))
+    assert all(done.success for done in collect(jobs("press_two_buttons", 3, 0, out, Job("aloha", 0.01)), 2))
     return out
 
 

@@ -23,7 +23,7 @@ def demos(tmp_path_factory):
     """Three short demonstrations in lockstep, and one bag that is none."""
     out = tmp_path_factory.mktemp("demos")
     wanted = jobs("press_two_buttons", 3, 0, out, Job("aloha", 0.01))
-    assert all(success for _, success in collect(wanted, 2))
+    assert all(done.success for done in collect(wanted, 2))
     (out / "broken").mkdir()
     (out / "broken" / "broken_0.mcap").write_bytes(b"")
     return sorted(p for p in [*(out / "press_two_buttons").iterdir(), out / "broken"])

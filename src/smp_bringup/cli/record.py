@@ -49,13 +49,17 @@ def _lockstep(tasks: list[str], episodes: int, seed: int, out: Path, like: "Job"
 
     load_variation(like.variation)  # an unknown one is named here, before any process starts
     wanted = [job for name in tasks for job in jobs(name, episodes, seed, out, like)]
-    failed = 0
+    failed, skipped = 0, 0
     with progress() as bar:
         line = bar.add_task("recording", total=sum(not job.folder.exists() for job in wanted), note="")
-        for job, success in collect(wanted, workers):
-            failed += not success
+        for job, success, reason in collect(wanted, workers):
+            failed, skipped = failed + (not success and not reason), skipped + bool(reason)
             bar.update(line, advance=1, note=f"{job.task}, {failed} failed")
-    console.print(f"{len(wanted)} bags under {out}; {failed} of the new ones are labelled failures")
+            if reason:
+                console.print(f"skipped: {job.task}, seed {job.seed}: {reason}", style="yellow")
+    console.print(
+        f"{len(wanted) - skipped} bags under {out}; {failed} of the new ones are labelled failures, {skipped} skipped"
+    )
 
 
 def _live(tasks: list[str], episodes: int, seed: int, out: Path, noise: float, robot: str) -> None:

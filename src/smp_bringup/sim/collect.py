@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
+from smp_bringup.errors import UnreachableError
 from smp_bringup.robot import load_robot
 from smp_bringup.sim.demonstration import record_demonstration
 from smp_bringup.sim.seeds import demonstration_seed
@@ -30,6 +32,15 @@ class Job:
     variation: str = DEFAULT
 
 
+class Recorded(NamedTuple):
+    """How a job went."""
+
+    job: Job
+    success: bool
+    reason: str = ""
+    """Why there is no bag of it, if there is none."""
+
+
 def jobs(task: str, episodes: int, seed: int, out: Path, like: Job) -> list[Job]:
     """Return the demonstrations of one task; every second one is perturbed with the noise of `like`."""
     return [
@@ -41,8 +52,8 @@ def jobs(task: str, episodes: int, seed: int, out: Path, like: Job) -> list[Job]
     ]  # fmt: skip
 
 
-def collect(wanted: list[Job], workers: int) -> Iterator[tuple[Job, bool]]:
-    """Record what is missing and yield each finished job with its success."""
+def collect(wanted: list[Job], workers: int) -> Iterator[Recorded]:
+    """Record what is missing and yield each job as it is finished."""
     missing = [job for job in wanted if not job.folder.exists()]
     context = multiprocessing.get_context("spawn")
     with context.Pool(max(1, min(workers, len(missing) or 1))) as pool:
@@ -54,7 +65,10 @@ def _world(task: str, robot: str, variation: str) -> World:
     return World(TASKS[task](variation), load_robot(robot))
 
 
-def _record(job: Job) -> tuple[Job, bool]:
+def _record(job: Job) -> Recorded:
     world = _world(job.task, job.robot, job.variation)
     record = record_state_demonstration if job.track == "state" else record_demonstration
-    return job, record(world, world.robot, job.seed, job.folder, job.noise)
+    try:
+        return Recorded(job, record(world, world.robot, job.seed, job.folder, job.noise))
+    except UnreachableError as error:
+        return Recorded(job, False, str(error))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smp_bringup.errors import UnreachableError
 from smp_bringup.kinematics import ArmKinematics
 from smp_bringup.types import FloatArray
 
@@ -86,7 +87,7 @@ class Hand:
         """Return joint targets (len(times), n + 1), the gripper last.
 
         Raises:
-            ValueError: a waypoint cannot be reached; the script is wrong for this layout.
+            UnreachableError: a waypoint cannot be reached; the script is wrong for this layout.
         """
         rows, q = [], self.home
         for t in times:
@@ -95,7 +96,9 @@ class Hand:
             q = q + np.clip(solution - q, -_MAX_RATE_RAD_S * _KNOT_S, _MAX_RATE_RAD_S * _KNOT_S)
             at_waypoint = any(abs(t - segment.end_s) < _KNOT_S / 2 for segment in self._segments)
             if at_waypoint and not error < _MAX_ERROR_M:
-                raise ValueError(f"pose {position.round(3)} is out of reach at {t:.2f} s ({error:.3f} m away)")
+                raise UnreachableError(
+                    f"pose {position.round(3)} is out of reach at {t:.2f} s ({error * 1e3:.0f} mm away)"
+                )
             rows.append([*q, grip])
         return np.array(rows)
 
