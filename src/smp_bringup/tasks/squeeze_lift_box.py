@@ -15,7 +15,7 @@ _PITCH = np.deg2rad(12)
 _AWAY = 0.05
 _PRESS = 0.005
 """The hands aim so far [m] behind the faces. The servos turn that into force; much more and the box buckles out."""
-_RISE = 0.14
+_RISE = 0.12
 
 
 class SqueezeLiftBox(AbstractTask):
