@@ -43,7 +43,7 @@ class Basis(nn.Module):
         """Build a basis that is "adaptive", "fixed" (learned, the same everywhere) or "pca" (not learned)."""
         super().__init__()
         self.kind = kind
-        start = torch.linalg.qr(torch.randn(dof, experts))[0].contiguous()  # as it is saved: fused AdamW reads raw memory
+        start = torch.linalg.qr(torch.randn(dof, experts))[0].contiguous()  # as saved: fused AdamW reads raw memory
         self.start = nn.Parameter(start, requires_grad=kind != "pca")
         if kind == "adaptive":
             layers: list[nn.Module] = []
