@@ -50,24 +50,24 @@ def test_an_episode_without_a_chunk_is_counted():
 
 def test_a_stopped_evaluation_goes_on(tmp_path):
     words = {"seed": 1}
-    first = EpisodeFile(tmp_path, "smp", words)
+    first = EpisodeFile(tmp_path, "smp", words, resume=True)
     first.append(condense(RESULT, 0))
     first.append(condense(RESULT, 1))
     text = first.path.read_text()
     first.path.write_text(text[:-30])  # killed while it wrote the second
-    again = EpisodeFile(tmp_path, "smp", words)
+    again = EpisodeFile(tmp_path, "smp", words, resume=True)
     assert again.done == {("lift_tray", 0): condense(RESULT, 0)}
     again.append(condense(RESULT, 1))
     assert first.path.read_text() == text
-    assert EpisodeFile(tmp_path, "smp", {"seed": 2}).done == {}
-    assert EpisodeFile(tmp_path, "smp", words, fresh=True).done == {}
+    assert EpisodeFile(tmp_path, "smp", {"seed": 2}, resume=True).done == {}
+    assert EpisodeFile(tmp_path, "smp", words, resume=False).done == {}
 
 
 def test_a_line_that_is_no_episode_is_named(tmp_path):
-    path = EpisodeFile(tmp_path, "smp", {}).path
+    path = EpisodeFile(tmp_path, "smp", {}, resume=True).path
     path.write_text(path.read_text() + json.dumps({"task": "lift_tray"}) + "\n")
     with pytest.raises(ConfigError, match=r"jsonl:2 is no episode"):
-        EpisodeFile(tmp_path, "smp", {})
+        EpisodeFile(tmp_path, "smp", {}, resume=True)
 
 
 def test_every_condition_is_another_evaluation(checkpoints):

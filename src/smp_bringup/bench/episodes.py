@@ -66,8 +66,8 @@ def condense(result: EpisodeResult, episode: int) -> Episode:
 class EpisodeFile:
     """Episodes of one evaluation, appended as they finish; the same arguments find the same file again."""
 
-    def __init__(self, folder: Path, name: str, arguments: Mapping[str, Any], fresh: bool = False) -> None:
-        """Open the file of `arguments` under `folder`; `name` begins its name, `fresh` empties it.
+    def __init__(self, folder: Path, name: str, arguments: Mapping[str, Any], resume: bool) -> None:
+        """Open the file of `arguments` under `folder`; `name` begins its name, without `resume` it begins empty.
 
         Raises:
             ConfigError: a line that is not the last is no episode.
@@ -75,7 +75,7 @@ class EpisodeFile:
         text = json.dumps(arguments, sort_keys=True)
         self.path = folder / f"{name}-{sha256(text.encode()).hexdigest()[:12]}.jsonl"
         self.done: dict[tuple[str, int], Episode] = {}
-        if fresh or not self.path.exists():
+        if not (resume and self.path.exists()):
             folder.mkdir(parents=True, exist_ok=True)
             self.path.write_text(text + "\n", encoding="utf-8")
             return

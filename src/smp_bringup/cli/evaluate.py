@@ -23,10 +23,8 @@ def evaluate(
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     swap_images: Annotated[bool, typer.Option(help="Control: show the policy another episode's layout.")] = False,
     into_card: Annotated[bool, typer.Option(help="Write the result into the checkpoint's card.")] = False,
-    out: Annotated[Path, typer.Option(help="Finished episodes are kept here; the same arguments go on.")] = (
-        Path("out/eval")
-    ),
-    fresh: Annotated[bool, typer.Option(help="Run finished episodes again.")] = False,
+    out: Annotated[Path, typer.Option(help="Finished episodes are kept here.")] = (Path("out/eval")),
+    resume: Annotated[bool, typer.Option(help="Go on with an evaluation of the same arguments.")] = False,
     robot: Annotated[str, typer.Option(help="Robot in config/robots.")] = "aloha",
 ) -> None:
     """Run a policy in the simulator and report its success with 95 % intervals."""
@@ -39,7 +37,7 @@ def evaluate(
     sees = _track(policy, folder, robot, variation, track, swap_images)
     first = Job(names[0], robot, folder, seed, 0, swap_images, variation, action_offset, sensor_noise)
     jobs = [replace(first, task=name, episode=i) for name in names for i in range(episodes)]
-    file = EpisodeFile(out, folder.resolve().name, arguments(first), fresh)
+    file = EpisodeFile(out, folder.resolve().name, arguments(first), resume)
     missing = [job for job in jobs if (job.task, job.episode) not in file.done]
     with progress() as bar:
         line = bar.add_task("evaluating", total=len(jobs), completed=len(jobs) - len(missing), note="")
