@@ -1,6 +1,8 @@
 """The `smp` command: one verb per file, heavy imports inside the verbs."""
 
+import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -43,8 +45,14 @@ def _version() -> None:
     print(__version__)
 
 
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """Leave every `with` on the way out, so that no process of ours and no half-written file stays behind."""
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run a verb; a user's mistake is one line on stderr and exit code 2."""
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
     except SmpError as error:
