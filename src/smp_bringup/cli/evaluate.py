@@ -75,15 +75,16 @@ def _print(report: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table(
-        "task", "success", "95 % interval", "median time [s]", "collisions", "jerk",
+        "task", "success", "95 % interval", "time [s]", "collisions", "jerk",
         title=f"{report['policy']}, {report['track']} track, {report['variation']}, seed {report['seed']}",
+        caption="time: median of the successes; collisions: arms / table; jerk: RMS [rad/s^3]",
     )  # fmt: skip
     for name, row in {**report["tasks"], "all": report["all"]}.items():
         low, high = row["interval"]
         share, hits = f"{row['successes']}/{row['episodes']}", row["collisions"]
         table.add_row(
             name, share, f"{low:.2f} - {high:.2f}", str(row["median_time_s"] or "-"),
-            f"arms {hits['arms']}, table {hits['table']}", f"{row['jerk']:.0f}",
+            f"{hits['arms']} / {hits['table']}", f"{row['jerk']:.0f}",
         )  # fmt: skip
     console.print(table)
     gate, latency = report["gate"], report["latency_ms"]
