@@ -76,7 +76,8 @@ def live(launch, checkpoints, robot, tmp_path):
         client.wait(lambda: len(ear.chunks) > 3 and all(ear.commands.values()), 20, "chunks", graph.check)
         yield graph, client, ear
     assert "Traceback" not in log.read_text(), log.read_text()
-    assert {name: p.returncode for name, p in graph.processes.items()} == dict.fromkeys(graph.processes, 0)
+    codes = {name: p.returncode for name, p in graph.processes.items()}
+    assert codes == dict.fromkeys(graph.processes, 0), log.read_text()
 
 
 def test_one_stamp_goes_from_the_cameras_to_the_command(live, robot):
