@@ -12,6 +12,7 @@ ARGUMENTS = {
     "sim": ("false", "simulate the robot, with a scripted operator"),
     "task": ("transfer_cube", "task that the episodes show"),
     "out": ("data/demos", "folder of the bags"),
+    "recording": ("default", "settings in config/recording, or a path to a YAML file"),
     "noise": ("0.0", "tremor added to what the followers are told [rad]"),
 }
 
@@ -21,7 +22,7 @@ def _graph(context):
     return nodes(
         build_graph(
             robot=read("robot"), model=None, safety=read("safety"), sim=boolean(read("sim")), task=read("task"),
-            teleop=True, record=read("out"), noise=float(read("noise")),
+            teleop=True, record=read("out"), recording=read("recording"), noise=float(read("noise")),
         )
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "smp_bringup"
 
 LAYERS = (
-    {"types", "errors", "config", "registry", "paths", "environment", "page", "__init__"},
+    {"types", "errors", "config", "registry", "paths", "environment", "page", "processes", "__init__"},
     {"robot"},
     {"kinematics", "geometry"},
     {"sync"},

@@ -40,6 +40,7 @@ def build_graph(
     seed: int = 0,
     teleop: bool = False,
     record: str | None = None,
+    recording: str = "default",
     noise: float = 0.0,
 ) -> tuple[NodeSpec, ...]:
     """Return the processes of a graph.
@@ -54,6 +55,7 @@ def build_graph(
         seed: first seed of the simulator.
         teleop: whether leader arms are read (in simulation, a scripted operator moves them).
         record: folder for bags; None leaves the recorder out.
+        recording: name or YAML path of the recorder's settings.
         noise: tremor on teleoperation [rad].
     """
     nodes = []
@@ -67,7 +69,8 @@ def build_graph(
     if teleop:
         nodes.append(NodeSpec("teleop", {"robot": robot, "noise": noise}))
     if record is not None:
-        nodes.append(NodeSpec("recorder", {"robot": robot, "out": record, "task": task, "safety": safety}))
+        about = {"robot": robot, "task": task, "safety": safety}
+        nodes.append(NodeSpec("recorder", {**about, "out": record, "settings": recording}))
     return tuple(nodes)
 
 

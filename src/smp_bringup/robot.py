@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smp_bringup import config
 from smp_bringup.config import spec
@@ -134,6 +135,13 @@ class Robot:
             slices[arm.name] = slice(start, start + len(arm.joints))
             start += len(arm.joints)
         return slices
+
+    @cached_property
+    def turning(self) -> NDArray[np.bool_]:
+        """Which joints (J,) turn, read-only; the others are grippers."""
+        turning = np.array([not joint.gripper for joint in self.joints])
+        turning.setflags(write=False)
+        return turning
 
     def joint_array(self, attribute: str) -> FloatArray:
         """Return one attribute of all joints as a read-only array (J,)."""

@@ -49,7 +49,7 @@ class Tremor:
     def __init__(self, robot: Robot, std: float, seed: int, correlation_s: float = 0.3) -> None:
         """Draw from `seed`; `std` is in rad."""
         self._rng = np.random.default_rng(seed)
-        self._scale = std * np.array([not joint.gripper for joint in robot.joints])
+        self._scale = std * robot.turning
         self._keep = float(np.exp(-robot.control_period_s / correlation_s))
         self._state = np.zeros(robot.dof)
 

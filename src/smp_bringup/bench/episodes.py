@@ -12,7 +12,8 @@ import numpy as np
 from smp_bringup.errors import ConfigError
 from smp_bringup.sim.rollout import EpisodeResult
 
-_STAGES = ("encode", "denoise", "decode")
+STAGES = ("encode", "denoise", "decode")
+"""Of one inference, as `GateReport.stage_ms` has them."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def condense(result: EpisodeResult, episode: int) -> Episode:
         int(np.count_nonzero(np.diff(first))),
         float(np.abs(np.diff(weight, axis=0)).sum() / 2),
         tuple(weight.mean(axis=0).round(5).tolist()) if gates else (),
-        {name: tuple(round(gate.stage_ms[name], 3) for gate in gates) for name in _STAGES},
+        {name: tuple(round(gate.stage_ms[name], 3) for gate in gates) for name in STAGES},
     )  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """Closed-loop success of a policy in lockstep, over tasks and seeds, in several processes."""
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from smp_bringup.bench.episodes import Episode, condense
+from smp_bringup.bench.episodes import STAGES, Episode, condense
 from smp_bringup.bench.stats import percentiles, wilson
 from smp_bringup.paths import named_config
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import CONFIG, NORMALIZER, WEIGHTS
+from smp_bringup.processes import unordered
 from smp_bringup.robot import load_robot
 from smp_bringup.sim.noise import NoisySensors
 from smp_bringup.sim.rollout import rollout
@@ -60,15 +60,13 @@ def arguments(job: Job) -> dict[str, Any]:
 
 def run(jobs: Sequence[Job], workers: int) -> Iterator[Episode]:
     """Yield the episodes in the order they finish."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(max(1, min(workers, len(jobs)))) as pool:
-        yield from pool.imap_unordered(_run, jobs)
+    return unordered(_run, jobs, workers)
 
 
 def summary(episodes: Sequence[Episode]) -> dict[str, Any]:
     """Return success per task and in all with 95 % intervals, how it moved, and what the gate did."""
     chunks = np.array([e.chunks for e in episodes], dtype=np.float64)
-    stages = {name: [ms for e in episodes for ms in e.stage_ms[name]] for name in ("encode", "denoise", "decode")}
+    stages = {name: [ms for e in episodes for ms in e.stage_ms[name]] for name in STAGES}
     total = np.sum([values for values in stages.values()], axis=0)
     names = sorted({e.task for e in episodes})
     return {

@@ -1,6 +1,5 @@
 """Seams compared under injected delays of inference: success, jump of the setpoint, jerk and pause."""
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +10,7 @@ import numpy as np
 from smp_bringup.bench.stats import percentiles, wilson
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
+from smp_bringup.processes import unordered
 from smp_bringup.robot import load_robot
 from smp_bringup.sim.rollout import EpisodeResult, Timing, rollout
 from smp_bringup.sim.seeds import evaluation_seed
@@ -37,9 +37,7 @@ class Job:
 
 def run(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, EpisodeResult]]:
     """Yield jobs with their results in the order they finish."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(max(1, min(workers, len(jobs)))) as pool:
-        yield from pool.imap_unordered(_run, jobs)
+    return unordered(_run, jobs, workers)
 
 
 def summary(results: Sequence[EpisodeResult]) -> dict[str, object]:

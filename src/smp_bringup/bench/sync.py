@@ -161,8 +161,9 @@ def measure(make: Callable[[], AbstractAligner], robot: Robot, streams: Streams,
         "us_per_message": round(spent_s / len(events) * 1e6, 1),
     }
     if streams.truth is not None:
-        arms = np.array([not joint.gripper for joint in robot.joints])
-        errors = [np.abs(s.position - streams.truth(s.stamp_ns))[arms].max() for s in sets if s.stamp_ns >= START_NS]
+        errors = [
+            np.abs(s.position - streams.truth(s.stamp_ns))[robot.turning].max() for s in sets if s.stamp_ns >= START_NS
+        ]
         out["joint_error_mrad"] = {k: round(v, 3) for k, v in percentiles([1e3 * e for e in errors]).items()}
     return out
 
@@ -184,7 +185,7 @@ def naive_errors(robot: Robot, streams: Streams) -> dict[str, dict[str, float]]:
     """
     if streams.truth is None:
         raise ValueError("the truth is not known")
-    arms = np.array([not joint.gripper for joint in robot.joints])
+    arms = robot.turning
     newest: dict[str, Any] = {}
     by_stamp: dict[str, list[Event]] = {arm.name: [] for arm in robot.arms}
     arrival, at_stamp = [], []

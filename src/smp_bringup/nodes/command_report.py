@@ -29,12 +29,12 @@ class CommandReport:
         self._late_ms: list[float] = []
         self._skew_us: list[float] = []
         self._findings: tuple[Verdict, ...] = ()
-        self._rotary = [not joint.gripper for joint in robot.joints]
+        self._turning = robot.turning
         self._seam_mrad = 0.0
 
     def seam(self, jump: FloatArray) -> None:
         """Take by how much a chunk that was just followed moved the setpoint (J,)."""
-        self._seam_mrad = max(self._seam_mrad, 1e3 * float(jump[self._rotary].max()))
+        self._seam_mrad = max(self._seam_mrad, 1e3 * float(jump[self._turning].max()))
 
     def cycle(self, output: CommandOutput, steady: int, sent_ns: Sequence[int]) -> None:
         """Take one cycle, and when the message of each arm was sent (steady clock)."""

@@ -18,7 +18,7 @@ from smp_bringup.nodes.messages import time_msg
 from smp_bringup.robot import Robot
 from smp_bringup.sync.base import SLOP_S, AbstractAligner
 from smp_bringup.sync.checks import JointOrder, Refusal
-from smp_bringup.types import AlignedSet, Frame, JointSample
+from smp_bringup.types import AlignedSet, FloatArray, Frame, JointSample
 
 _QUEUE = 10
 
@@ -56,6 +56,7 @@ class MessageFiltersAligner(AbstractAligner):
         self._ready: list[AlignedSet] = []
         self.counters: Counter[str] = Counter()
         self.skew_ns: dict[str, int] = {}
+        self.joints: dict[str, FloatArray] = {}
 
     def push_image(self, camera: str, frame: Frame, now_ns: int) -> str | None:
         """Hand the frame on."""
@@ -70,6 +71,7 @@ class MessageFiltersAligner(AbstractAligner):
             p, v = self._orders[arm].map(names, position, velocity)
         except Refusal as refusal:
             return self.refuse(arm, str(refusal))
+        self.joints[arm] = p
         self._signal(arm, stamp_ns, JointSample(stamp_ns, p, v))
         return None
 

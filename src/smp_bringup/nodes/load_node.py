@@ -5,10 +5,12 @@ The cameras are not synchronised: each exposes a third of a period after the one
 
 import time
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
@@ -53,7 +55,7 @@ class LoadNode(LeanNode):
         self.create_service(SetBool, "/load/run", self._on_run)
         self._health = Health(self, lambda: {f"published/{name}": n for name, n in self.published.items()})
 
-    def _camera_sender(self, camera: Camera, publisher, frames):  # type: ignore[no-untyped-def]
+    def _camera_sender(self, camera: Camera, publisher: Publisher, frames: list[array]) -> Callable[[], None]:
         def send() -> None:
             if not self._running:
                 return

@@ -40,11 +40,9 @@ def _measure(
     with TemporaryDirectory() as own:
         out = folder or Path(own)
         graph = build_graph(
-            robot=robot, model=None, sim=True, task=task, teleop=True, record=str(out) if recording else None
-        )
-        for node in graph:
-            if node.name == "recorder":
-                node.parameters["settings"] = settings
+            robot=robot, model=None, sim=True, task=task, teleop=True, record=str(out) if recording else None,
+            recording=settings,
+        )  # fmt: skip
         with Graph(graph, Path(own) / "graph.log") as running:
             stamps = _commands(running, robot, task, seconds, recording)
         size = sum(file.stat().st_size for file in out.rglob("*.mcap"))

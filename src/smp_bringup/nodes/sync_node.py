@@ -22,7 +22,7 @@ from smp_bringup.pipeline import build_sync, build_watch
 from smp_bringup.robot import Arm, Camera, load_robot
 from smp_bringup.sync import watch
 from smp_bringup.sync.base import AbstractAligner
-from smp_bringup.sync.checks import JointOrder, Refusal
+from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import AlignedSet
 
 _CHECK_PERIOD_S = 0.02
@@ -43,7 +43,6 @@ class SyncNode(LeanNode):
         self._robot = load_robot(params.robot)
         self._aligner = self._make_aligner(params.aligner)
         self._watch = build_watch(self._robot)
-        self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in self._robot.arms}
         self._report = watch.StreamReport(watch.Health.OK)
         self._checks, self._withheld = 0, 0
         self._received: Counter[str] = Counter()
@@ -104,8 +103,7 @@ class SyncNode(LeanNode):
             arm.name, stamp, message.name, message.position, message.velocity, now_ns(self)
         )
         if cause is None:
-            position, _ = self._orders[arm.name].map(message.name, message.position, [])
-            self._watch.on_joints(arm.name, position, steady_ns())
+            self._watch.on_joints(arm.name, self._aligner.joints[arm.name], steady_ns())
         self._refused(arm.name, cause)
         self._publish()
 

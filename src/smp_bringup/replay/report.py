@@ -93,7 +93,7 @@ def worst_moments(results: Sequence[ReplayResult], robots: Sequence[Robot]) -> l
     """Return the chunks that are farthest from the demonstration, the worst first, apart from each other."""
     moments = []
     for i, (result, robot) in enumerate(zip(results, robots, strict=True)):
-        arms = np.flatnonzero([not joint.gripper for joint in robot.joints])
+        arms = np.flatnonzero(robot.turning)
         for k, error in enumerate(result.error[..., arms]):
             if np.isfinite(error).any():
                 off = np.nanmax(np.abs(error), axis=0)
@@ -203,7 +203,6 @@ def _pair(axis: object, told_s: FloatArray, told: FloatArray, time_s: FloatArray
 
 
 def _chunk_errors(result: ReplayResult, robot: Robot) -> FloatArray:
-    arms = np.array([not joint.gripper for joint in robot.joints])
-    squares = result.error[..., arms] ** 2
+    squares = result.error[..., robot.turning] ** 2
     counted = np.isfinite(squares).sum(axis=(1, 2))
     return np.asarray(np.sqrt(np.nansum(squares, axis=(1, 2)) / np.maximum(counted, 1)))

@@ -1,6 +1,5 @@
 """Many demonstrations in several processes; episodes that are already there are kept."""
 
-import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from smp_bringup.errors import UnreachableError
+from smp_bringup.processes import unordered
 from smp_bringup.robot import load_robot
 from smp_bringup.sim.demonstration import record_demonstration
 from smp_bringup.sim.seeds import demonstration_seed
@@ -53,11 +53,8 @@ def jobs(task: str, episodes: int, seed: int, out: Path, like: Job) -> list[Job]
 
 
 def collect(wanted: list[Job], workers: int) -> Iterator[Recorded]:
-    """Record what is missing and yield each job as it is finished."""
-    missing = [job for job in wanted if not job.folder.exists()]
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(max(1, min(workers, len(missing) or 1))) as pool:
-        yield from pool.imap_unordered(_record, missing, chunksize=4)
+    """Record what is missing, one after the other as they finish."""
+    return unordered(_record, [job for job in wanted if not job.folder.exists()], workers, chunk=4)
 
 
 @cache

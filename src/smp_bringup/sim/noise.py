@@ -20,7 +20,7 @@ class NoisySensors(AbstractPolicy):
         """`std` is in rad for joints, m for positions, and without unit for the axes of objects."""
         self.config, self._policy = policy.config, policy
         self._rng = np.random.default_rng(seed)
-        self._joints = std * np.array([not joint.gripper for joint in robot.joints])
+        self._joints = std * robot.turning
         self._objects = std * (np.arange(STATE_SIZE) < POSE_SIZE)
 
     def infer(

@@ -1,7 +1,7 @@
 """One episode of a policy in lockstep, through the deployed sync, observation, policy, seam and command code."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from smp_bringup.sim.state_ring import StateRing
 from smp_bringup.sim.world import World
 from smp_bringup.types import (
     ActionChunk,
+    FloatArray,
     Frame,
     GateReport,
     ImageArray,
@@ -92,7 +93,7 @@ class PolicyDriver:
         self._latest: Observation | None = None
         self._free_ns = loop.start_ns
         self._due_ns = loop.start_ns
-        self._arms = np.array([not joint.gripper for joint in loop.robot.joints])
+        self._arms = loop.robot.turning
         self.gates: list[GateReport] = []
         self.seam_jumps: list[float] = []
         loop.on_state, loop.on_frame, loop.wants_frame = self._on_state, self._on_frame, self._wants_frame
@@ -158,6 +159,18 @@ class PolicyDriver:
         self._aligner.push_image(camera, frame, self._loop.now_ns)
 
 
+def rms_jerk(robot: Robot, values: Sequence[FloatArray], order: int) -> float:
+    """Return the root mean square jerk [rad/s^3] of all arm joints.
+
+    Args:
+        robot: of the joints.
+        values: (J,) per control period.
+        order: how often they must be differentiated to be jerks: 1 for accelerations, 3 for positions.
+    """
+    jerk = np.diff(np.array(values)[:, robot.turning], order, axis=0) / robot.control_period_s**order
+    return float(np.sqrt(np.mean(jerk**2))) if len(jerk) else 0.0
+
+
 def rollout(
     world: World,
     policy: AbstractPolicy,
@@ -200,9 +213,7 @@ def rollout(
         if world.succeeded():
             result.success = True
             break
-    arms = np.array([not joint.gripper for joint in robot.joints])
-    jerk = np.diff(np.array(accelerations)[:, arms], axis=0) / robot.control_period_s
-    result.jerk = float(np.sqrt(np.mean(jerk**2))) if len(jerk) else 0.0
+    result.jerk = rms_jerk(robot, accelerations, 1)
     result.arm_collisions, result.table_collisions = collisions.arms, collisions.table
     result.time_s, result.gates, result.seam_jumps = world.time_s, driver.gates, driver.seam_jumps
     return result

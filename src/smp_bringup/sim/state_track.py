@@ -18,7 +18,7 @@ from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.robot import Robot
 from smp_bringup.sim.collisions import Collisions
 from smp_bringup.sim.lockstep import START_NS
-from smp_bringup.sim.rollout import LATENCY_S, EpisodeResult
+from smp_bringup.sim.rollout import LATENCY_S, EpisodeResult, rms_jerk
 from smp_bringup.sim.state_ring import StateRing
 from smp_bringup.sim.world import World
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, nanoseconds
@@ -98,9 +98,7 @@ def state_rollout(world: World, policy: AbstractPolicy, robot: Robot, seed: int,
         if world.succeeded():
             result.success = True
             break
-    arms = np.array([not joint.gripper for joint in robot.joints])
-    jerk = np.diff(np.array(setpoints)[:, arms], 3, axis=0) / robot.control_period_s**3
-    result.jerk = float(np.sqrt(np.mean(jerk**2))) if len(jerk) else 0.0
+    result.jerk = rms_jerk(robot, setpoints, 3)
     result.arm_collisions, result.table_collisions = collisions.arms, collisions.table
     result.time_s, result.gates = world.time_s, driver.gates
     return result

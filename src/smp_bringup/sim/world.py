@@ -73,7 +73,7 @@ class World:
 
     def set_offset(self, offset_rad: float) -> None:
         """Let the arms stand `offset_rad` beside every setpoint from now on, in all joints but the grippers."""
-        self._offset = offset_rad * np.array([not joint.gripper for joint in self.robot.joints])
+        self._offset = offset_rad * self.robot.turning
 
     def pose_arms(self, position: FloatArray) -> None:
         """Put the arms at joint positions (J,) without physics; objects stay."""

@@ -88,6 +88,7 @@ class Aligner(AbstractAligner):
         self._now_ns, self._last_ns = 0, 0
         self.counters: Counter[str] = Counter()
         self.skew_ns: dict[str, int] = {}
+        self.joints: dict[str, FloatArray] = {}
 
     def push_image(self, camera: str, frame: Frame, now_ns: int) -> str | None:
         """Take a frame of a camera, or return why it is refused."""
@@ -113,6 +114,7 @@ class Aligner(AbstractAligner):
             self._admit(arm, stamp_ns, now_ns)
         except Refusal as refusal:
             return self.refuse(arm, str(refusal))
+        self.joints[arm] = p
         self._samples[arm].append(JointSample(stamp_ns - self._latency_ns[arm], p, v))
         return None
 

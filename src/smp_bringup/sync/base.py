@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from numpy.typing import ArrayLike
 
-from smp_bringup.types import AlignedSet, Frame
+from smp_bringup.types import AlignedSet, FloatArray, Frame
 
 SLOP_S = 0.02
 """Two frames farther apart than this are never put into one set."""
@@ -19,6 +19,9 @@ class AbstractAligner(ABC):
     """Refused messages and dropped frames as "stream/cause", and "pairs" made."""
     skew_ns: dict[str, int]
     """Per camera: skew of its frame to the stamp of the last set; to the reference frame where that became none."""
+
+    joints: dict[str, FloatArray]
+    """Per arm: positions (n,) of the last joint state that was taken, in the robot's order."""
 
     @abstractmethod
     def push_image(self, camera: str, frame: Frame, now_ns: int) -> str | None:

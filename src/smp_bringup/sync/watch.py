@@ -59,7 +59,7 @@ class StreamWatch:
 
     def __init__(self, robot: Robot) -> None:
         self._robot = robot
-        self._arms = np.array([not joint.gripper for joint in robot.joints])
+        self._arms = robot.turning
         self._position = np.full(robot.dof, np.nan)
         self._cameras = {camera.name: _Camera() for camera in robot.cameras}
         names = [c.name for c in robot.cameras] + [a.name for a in robot.arms]
