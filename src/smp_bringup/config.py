@@ -9,7 +9,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,9 +83,30 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return parse_yaml(path.read_text(encoding="utf-8"), path.name)
 
 
-def load(cls: type[T], path: Path) -> T:
-    """Return the dataclass `cls` read from the YAML file `path`."""
-    return build(cls, read_yaml(path), path.name)
+def load(cls: type[T], path: Path, changes: Sequence[str] = ()) -> T:
+    """Return the dataclass `cls` read from the YAML file `path`, with `changes` made; see `changed`."""
+    return build(cls, changed(read_yaml(path), changes), path.name)
+
+
+def changed(data: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """Return `data` with every change of the form "section.key=value" made; values are written as in YAML.
+
+    Raises:
+        ConfigError: a change is not of that form, or leads through what is no section.
+    """
+    out = copy.deepcopy(dict(data))
+    for change in changes:
+        path, sign, value = change.partition("=")
+        *sections, key = path.strip().split(".")
+        if not sign or not key:
+            raise ConfigError(f"--set takes section.key=value, got '{one_line(change)}'")
+        inner = out
+        for name in sections:
+            inner = inner.setdefault(name, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"--set {one_line(change)}: '{one_line(name)}' is no section")
+        inner[key] = parse_yaml(f"value: {value}", f"--set {one_line(change)}")["value"]
+    return out
 
 
 def build(cls: type[T], data: Mapping[str, Any], where: str) -> T:

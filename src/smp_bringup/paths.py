@@ -45,6 +45,7 @@ _KINDS = {
     "tasks": "task",
     "variations": "variation",
     "policies": "policy",
+    "studies": "study",
     "safety": "safety settings",
     "recording": "recording settings",
     "gates": "gates",

@@ -4,6 +4,7 @@ Imports stand inside the functions, so that the command process loads neither to
 nor an image library.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,11 +31,11 @@ def build_watch(robot: Robot) -> "StreamWatch":
     return StreamWatch(robot)
 
 
-def build_policy(folder: Path, robot: Robot, device: str = "cpu") -> "AbstractPolicy":
-    """Return the policy of a checkpoint folder; see `policy.checkpoint.load_policy` for what is refused."""
+def build_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequence[str] = ()) -> "AbstractPolicy":
+    """Return the policy of a checkpoint folder; see `policy.checkpoint.load_policy` for changes and what is refused."""
     from smp_bringup.policy.checkpoint import load_policy
 
-    return load_policy(folder, robot, device)
+    return load_policy(folder, robot, device, changes)
 
 
 def build_command(robot: Robot, safety: str = "default", arms_unknown: bool = False) -> "CommandCore":

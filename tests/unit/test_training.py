@@ -144,7 +144,7 @@ def test_a_trained_policy_is_saved_with_its_card_and_loads(data, robot, small_po
     policy = small_policies["smp"]
     trained = train(data, robot, policy, 5, tmp_path)
     run = run_config(policy, 5)
-    save_checkpoint(trained, robot, tmp_path / "model", model_card(run, data, trained, "demos", "smp", 0))
+    save_checkpoint(trained, robot, tmp_path / "model", model_card(run, data, trained, "smp train"))
     card = (tmp_path / "model" / "README.md").read_text()
     assert "3 demonstrations" in card
     assert "1 bags skipped" in card

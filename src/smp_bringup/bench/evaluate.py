@@ -44,6 +44,8 @@ class Job:
     """The arms stand so far [rad] beside every setpoint, in all joints but the grippers."""
     sensor_noise: float = 0.0
     """Standard deviation of the noise on what the policy is told of joints [rad] and objects [m]."""
+    changes: tuple[str, ...] = ()
+    """"key=value", made to the settings of the trained policy."""
 
 
 def arguments(job: Job) -> dict[str, Any]:
@@ -54,12 +56,13 @@ def arguments(job: Job) -> dict[str, Any]:
     content = sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
     return {
         "seed": job.seed, "swap_images": job.swap_images, "variation": job.variation,
-        "action_offset": job.action_offset, "sensor_noise": job.sensor_noise, "sha256": content,
+        "action_offset": job.action_offset, "sensor_noise": job.sensor_noise, "changes": job.changes,
+        "sha256": content,
     }  # fmt: skip
 
 
-def run(jobs: Sequence[Job], workers: int) -> Iterator[Episode]:
-    """Yield the episodes in the order they finish."""
+def run(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Episode]]:
+    """Yield the jobs with their episodes in the order they finish."""
     return unordered(_run, jobs, workers)
 
 
@@ -80,14 +83,15 @@ def summary(episodes: Sequence[Episode]) -> dict[str, Any]:
     }
 
 
-def _gate(episodes: Sequence[Episode], chunks: np.ndarray) -> dict[str, float]:
-    """Return flips and total variation per step from chunk to chunk, and the entropy of the mean gate [nat]."""
+def _gate(episodes: Sequence[Episode], chunks: np.ndarray) -> dict[str, Any]:
+    """Return flips and total variation per step from chunk to chunk, the mean gate and its entropy [nat]."""
     steps = max(1.0, float(np.maximum(chunks - 1, 0).sum()))
     seen = [e for e in episodes if e.chunks]
     usage = np.average([e.usage for e in seen], axis=0, weights=[e.chunks for e in seen]) if seen else np.ones(1)
     return {
         "flip_rate": round(sum(e.flips for e in episodes) / steps, 4),
         "total_variation": round(sum(e.variation for e in episodes) / steps, 4),
+        "usage": usage.round(4).tolist(),
         "usage_entropy": round(float(-np.sum(usage * np.log(np.maximum(usage, 1e-12)))), 4),
         "largest_entropy": round(float(np.log(len(usage))), 4),
     }
@@ -122,20 +126,20 @@ def _world(task: str, robot: str, variation: str, role: str) -> World:
 
 
 @cache
-def _policy(model: Path, robot: str) -> AbstractPolicy:
-    return build_policy(model, load_robot(robot))
+def _policy(model: Path, robot: str, changes: tuple[str, ...]) -> AbstractPolicy:
+    return build_policy(model, load_robot(robot), changes=changes)
 
 
-def _run(job: Job) -> Episode:
+def _run(job: Job) -> tuple[Job, Episode]:
     world = _world(job.task, job.robot, job.variation, "own")
     world.set_offset(job.action_offset)
-    seed, policy = evaluation_seed(job.seed, job.episode), _policy(job.model, job.robot)
+    seed, policy = evaluation_seed(job.seed, job.episode), _policy(job.model, job.robot, job.changes)
     if job.sensor_noise:
         policy = NoisySensors(policy, world.robot, job.sensor_noise, seed)
     if policy.config.track == "state":
-        return condense(state_rollout(world, policy, world.robot, seed), job.episode)
+        return job, condense(state_rollout(world, policy, world.robot, seed), job.episode)
     other = None
     if job.swap_images:
         other = _world(job.task, job.robot, job.variation, "other")
         other.reset(evaluation_seed(job.seed, job.episode + _OTHER))
-    return condense(rollout(world, policy, world.robot, seed, other=other), job.episode)
+    return job, condense(rollout(world, policy, world.robot, seed, other=other), job.episode)

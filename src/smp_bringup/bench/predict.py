@@ -50,7 +50,7 @@ def measure(model: Path, bags: Sequence[Path], episodes: int, workers: int) -> d
     """Return figures of replay and success in closed loop of one checkpoint."""
     figures = summarise(pooled(r.samples for r in run([Job(bag, model, seam="latest") for bag in bags], workers)))
     jobs = [evaluate.Job(task, "aloha", model, 0, i) for task in TASKS for i in range(episodes)]
-    successes = sum(result.success for result in evaluate.run(jobs, workers))
+    successes = sum(episode.success for _, episode in evaluate.run(jobs, workers))
     return {
         "success": successes / len(jobs),
         "interval": wilson(successes, len(jobs)),

@@ -2,10 +2,14 @@
 
 import typer
 
-from smp_bringup.cli import bench_graph, bench_recording, bench_seams, bench_sync
+from smp_bringup.cli import bench_graph, bench_recording, bench_seams, bench_study, bench_sync
 
-app = typer.Typer(no_args_is_help=True, help="Measure: aligners, the running graph, the seams between chunks.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Measure: aligners, the running graph, the seams between chunks, policies against each other.",
+)
 app.command("recording")(bench_recording.recording)
 app.command("graph")(bench_graph.graph)
 app.command("sync")(bench_sync.sync)
 app.command("seams")(bench_seams.seams)
+app.command("study")(bench_study.study)

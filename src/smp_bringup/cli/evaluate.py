@@ -19,6 +19,9 @@ def evaluate(
     track: Annotated[Track | None, typer.Option(help="What the policy must see; its own track if left out.")] = None,
     action_offset: Annotated[float, typer.Option(help="The arms stand so far beside every setpoint [rad].")] = 0.0,
     sensor_noise: Annotated[float, typer.Option(min=0, help="On joints [rad] and object poses [m].")] = 0.0,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value of the trained policy's settings; may be repeated.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     swap_images: Annotated[bool, typer.Option(help="Control: show the policy another episode's layout.")] = False,
@@ -33,18 +36,20 @@ def evaluate(
     from smp_bringup.policy.checkpoint import find_model
 
     folder = find_model(policy)
-    names = task_names(tasks, folder)
-    sees = _track(policy, folder, robot, variation, track, swap_images)
-    first = Job(names[0], robot, folder, seed, 0, swap_images, variation, action_offset, sensor_noise)
+    names, changes = task_names(tasks, folder), tuple(change or ())
+    sees = _track(policy, folder, robot, variation, track, swap_images, changes)
+    first = Job(names[0], robot, folder, seed, 0, swap_images, variation, action_offset, sensor_noise, changes)
     jobs = [replace(first, task=name, episode=i) for name in names for i in range(episodes)]
     file = EpisodeFile(out, folder.resolve().name, arguments(first), resume)
     missing = [job for job in jobs if (job.task, job.episode) not in file.done]
     with progress() as bar:
         line = bar.add_task("evaluating", total=len(jobs), completed=len(jobs) - len(missing), note="")
-        for episode in run(missing, workers):
+        for _, episode in run(missing, workers):
             file.append(episode)
             bar.update(line, advance=1, note=f"{episode.task} {'succeeded' if episode.success else 'failed'}")
-    conditions = {"seed": seed, "track": sees, "variation": variation, "swap_images": swap_images}
+    conditions = {
+        "seed": seed, "track": sees, "variation": variation, "swap_images": swap_images, "set": list(changes)
+    }  # fmt: skip
     disturbances = {"action_offset": action_offset, "sensor_noise": sensor_noise}
     finished = [file.done[job.task, job.episode] for job in jobs]
     report = {"policy": policy, **conditions, **disturbances, **summary(finished)}
@@ -56,14 +61,22 @@ def evaluate(
         add_evaluation(folder, report)
 
 
-def _track(policy: str, folder: Path, robot: str, variation: str, track: Track | None, swap_images: bool) -> str:
+def _track(
+    policy: str,
+    folder: Path,
+    robot: str,
+    variation: str,
+    track: Track | None,
+    swap_images: bool,
+    changes: tuple[str, ...],
+) -> str:
     """Return the track of a policy; what does not fit is said before any process starts."""
     from smp_bringup.pipeline import build_policy
     from smp_bringup.robot import load_robot
     from smp_bringup.tasks.variation import load_variation
 
     load_variation(variation)
-    sees = build_policy(folder, load_robot(robot)).config.track
+    sees = build_policy(folder, load_robot(robot), changes=changes).config.track
     if track is not None and track.value != sees:
         raise ConfigError(f"policy '{policy}' is of the {sees} track, --track {track.value} was asked for")
     if sees == "state" and swap_images:

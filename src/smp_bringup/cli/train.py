@@ -8,17 +8,19 @@ import typer
 from smp_bringup.cli.show import console, progress
 
 if TYPE_CHECKING:
-    from smp_bringup.policy.config import PolicyConfig
-    from smp_bringup.robot import Robot
-    from smp_bringup.training.dataset import Dataset
+    from smp_bringup.training.job import Training, TrainingJob
 
 
 def train(
     bags: Annotated[Path, typer.Option(help="Folder of demonstrations.")],
     policy: Annotated[str, typer.Option(help="Run in config/policies, or a path to a YAML file.")] = "smp",
     out: Annotated[Path | None, typer.Option(help="Folder of the run [runs/POLICY].")] = None,
+    tasks: Annotated[str, typer.Option(help="Comma-separated folders of --bags, or all.")] = "all",
     limit: Annotated[int | None, typer.Option(min=1, help="Demonstrations of each task [all].")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps [as in the run's file].")] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value of the run's file; may be repeated.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on from the last saved state.")] = False,
     start: Annotated[Path | None, typer.Option(help="Checkpoint to go on from (few-shot transfer).")] = None,
@@ -26,30 +28,20 @@ def train(
     threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 1,
 ) -> None:
     """Train a policy, save its state on the way, and export OUT/model, checked against PyTorch."""
-    from smp_bringup.errors import ConfigError
-    from smp_bringup.replay.aligned import bag_folders
-    from smp_bringup.replay.reader import open_bag
-    from smp_bringup.training.config import load_run, with_steps
-    from smp_bringup.training.dataset import first_of_each
-    from smp_bringup.training.save import model_card, save_checkpoint
-    from smp_bringup.training.trainer import Trainer, use_threads
-    from smp_bringup.training.transfer import start_from
+    from smp_bringup.training.job import TrainingJob
+    from smp_bringup.training.trainer import use_threads
 
-    if only_router and start is None:
-        raise ConfigError("--only-router trains the router of a trained policy: name its checkpoint with --start")
     use_threads(threads)
-    run = with_steps(load_run(policy), steps)
+    changes = (*(change or ()), *([f"training.steps={steps}"] if steps else ()))
+    wanted = () if tasks == "all" else tuple(name.strip() for name in tasks.split(","))
+    training = _read(TrainingJob(bags, policy, changes, wanted, limit, seed, start, only_router))
     folder = out or Path("runs") / Path(policy).stem
-    found = first_of_each(bag_folders(bags), limit)
-    robot = open_bag(found[0]).robot()
-    begin = None
-    if start is not None:
-        run, begin = start_from(start, run, robot, only_router)
-    data = _read(found, robot, run.policy, bags.parent / "cache")
-    trainer = Trainer(run, data, robot, seed, folder, begin)
+    trainer = training.trainer(folder)
     done = trainer.resume() if resume else 0
     with progress(trainer.first) as bar:
-        line = bar.add_task(f"training {run.policy.kind}", total=run.training.steps, completed=done, note="")
+        line = bar.add_task(
+            f"training {training.run.policy.kind}", total=training.run.training.steps, completed=done, note=""
+        )
         trained = trainer.train(
             lambda step, losses: bar.update(
                 line, completed=step, note=" ".join(f"{k} {v:.4f}" for k, v in losses.items())
@@ -57,20 +49,21 @@ def train(
         )
     if not trainer.first:
         return
-    card = model_card(run, data, trained, str(bags), policy, seed)
-    save_checkpoint(trained, robot, folder / "model", card)
+    training.save(trained, folder / "model")
     console.print(f"exported {folder / 'model'}; try it: smp eval --policy {folder / 'model'}")
 
 
-def _read(found: "list[Path]", robot: "Robot", policy: "PolicyConfig", cache: Path) -> "Dataset":
-    """Return the demonstrations in bags, and say which were left out."""
-    from smp_bringup.training.dataset import load_dataset
+def _read(job: "TrainingJob") -> "Training":
+    """Return the job with its demonstrations read, and say which were left out."""
+    from smp_bringup.training.job import Training
 
     with progress() as bar:
-        line = bar.add_task("reading bags", total=len(found), note="")
-        data = load_dataset(found, robot, policy, cache, lambda n, total: bar.update(line, completed=n))
-        bar.update(line, completed=len(found))
+        line = bar.add_task("reading bags", total=None, note="")
+        training = Training(job, lambda n, total: bar.update(line, completed=n, total=total))
+        data = training.data
+        count = len(data.starts) - 1 + len(data.skipped)
+        bar.update(line, completed=count, total=count)
     for reason in data.skipped:
         console.print(f"skipped: {reason}", style="yellow")
     console.print(f"{len(data.starts) - 1} episodes, {len(data.state)} frames; {len(data.skipped)} bags skipped")
-    return data
+    return training

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ CONFIG, NORMALIZER, ROBOT, METRICS, CARD = (
 ENCODER = "encoder.onnx"
 WEIGHTS = "weights.safetensors"
 DEFAULT_MODEL = "smp_aloha"
+DEPLOYED = ("noise", "denoise_steps", "sampler", "replan_s", "gate.coverage", "gate.top_k", "gate.mass")
+"""Settings that a trained policy can be run with otherwise."""
 
 
 def find_model(name: str) -> Path:
@@ -41,11 +44,16 @@ def find_model(name: str) -> Path:
     return share("models", name)
 
 
-def read_config(files: dict[str, bytes]) -> PolicyConfig:
-    """Return the policy settings of a checkpoint's files."""
+def read_config(files: dict[str, bytes], changes: Sequence[str] = ()) -> PolicyConfig:
+    """Return the policy settings of a checkpoint's files, with `changes` ("key=value") of `DEPLOYED` made to them."""
     if CONFIG not in files:
         raise ModelError(f"the checkpoint lacks {CONFIG}")
-    return config.build(PolicyConfig, config.parse_yaml(files[CONFIG].decode("utf-8"), CONFIG), CONFIG)
+    for change in changes:
+        name = change.partition("=")[0].strip()
+        if name not in DEPLOYED:
+            raise UnknownNameError("setting of a trained policy", name, DEPLOYED)
+    settings = config.changed(config.parse_yaml(files[CONFIG].decode("utf-8"), CONFIG), changes)
+    return config.build(PolicyConfig, settings, CONFIG)
 
 
 def trained_tasks(folder: Path) -> list[str]:
@@ -63,15 +71,15 @@ def config_yaml(policy: PolicyConfig) -> str:
     return yaml.safe_dump(_plain(dataclasses.asdict(policy)), sort_keys=False)
 
 
-def load_policy(folder: Path, robot: Robot, device: str = "cpu") -> AbstractPolicy:
-    """Return the deployed policy of a checkpoint.
+def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequence[str] = ()) -> AbstractPolicy:
+    """Return the deployed policy of a checkpoint, with `changes` made to its settings; see `read_config`.
 
     Raises:
         ModelError: the checkpoint is incomplete, altered, unsafe, or made for another robot.
         InstallError: the device is not there.
     """
     files = read_checked(folder)
-    policy = read_config(files)
+    policy = read_config(files, changes)
     _check_robot(files, policy, robot)
     normalizer = read_normalizer(files, robot.dof)
     count = policy.experts if policy.kind in ("smp", "dibm") else 1

@@ -1,6 +1,7 @@
 """Banks of denoisers: all experts in one call in training, one by one when deployed."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,10 @@ class AbstractBank(nn.Module, ABC):
     @abstractmethod
     def forward(self, condition: Tensor, x: Tensor) -> Tensor:
         """Return (E, B, T, M) for conditions (E, B, C) and samples (E, B, T, N)."""
+
+    @abstractmethod
+    def each(self, conditions: Sequence[Tensor], samples: Sequence[Tensor]) -> list[Tensor]:
+        """Return (B_e, T, M) per expert e for its own conditions (B_e, C) and samples (B_e, T, N)."""
 
     @abstractmethod
     def one(self, expert: int, condition: Tensor, x: Tensor) -> Tensor:
@@ -45,15 +50,21 @@ class MlpBank(AbstractBank):
             h = h + gelu(torch.baddbmm(bias, layer_norm(h, h.shape[-1:]), weight))
         return torch.baddbmm(layers[-1][1], h, layers[-1][0]).view(*h.shape[:2], self.horizon, -1)
 
+    def each(self, conditions: Sequence[Tensor], samples: Sequence[Tensor]) -> list[Tensor]:
+        """See `AbstractBank`; the weights are unbound once, so that their gradients are gathered once."""
+        weights = zip(*(w.unbind() for w in self.weights), strict=True)
+        biases = zip(*(b.unbind() for b in self.biases), strict=True)
+        return [self._run(*parts) for parts in zip(weights, biases, conditions, samples, strict=True)]
+
     def one(self, expert: int, condition: Tensor, x: Tensor) -> Tensor:
         """See `AbstractBank`."""
-        h = torch.cat([condition, x.flatten(1)], dim=1)
-        layers = [(w[expert], b[expert]) for w, b in zip(self.weights, self.biases, strict=True)]
-        h = h @ layers[0][0] + layers[0][1]
-        for weight, bias in layers[1:-1]:
-            h = h + gelu(layer_norm(h, h.shape[-1:]) @ weight + bias)
-        out: Tensor = h @ layers[-1][0] + layers[-1][1]
-        return out.view(len(h), self.horizon, -1)
+        return self._run([w[expert] for w in self.weights], [b[expert] for b in self.biases], condition, x)
+
+    def _run(self, weights: Sequence[Tensor], biases: Sequence[Tensor], condition: Tensor, x: Tensor) -> Tensor:
+        h = torch.addmm(biases[0], torch.cat([condition, x.flatten(1)], dim=1), weights[0])
+        for weight, bias in zip(weights[1:-1], biases[1:-1], strict=True):
+            h = h + gelu(torch.addmm(bias, layer_norm(h, h.shape[-1:]), weight))
+        return torch.addmm(biases[-1], h, weights[-1]).view(len(h), self.horizon, -1)
 
 
 class UnetBank(AbstractBank):
@@ -66,7 +77,11 @@ class UnetBank(AbstractBank):
 
     def forward(self, condition: Tensor, x: Tensor) -> Tensor:
         """See `AbstractBank`."""
-        return torch.stack([net(c, y) for net, c, y in zip(self.nets, condition, x, strict=True)])
+        return torch.stack(self.each(condition, x))
+
+    def each(self, conditions: Sequence[Tensor] | Tensor, samples: Sequence[Tensor] | Tensor) -> list[Tensor]:
+        """See `AbstractBank`."""
+        return [net(c, y) for net, c, y in zip(self.nets, conditions, samples, strict=True)]
 
     def one(self, expert: int, condition: Tensor, x: Tensor) -> Tensor:
         """See `AbstractBank`."""

@@ -57,19 +57,25 @@ class SmpNet(AbstractNetwork):
         }
 
     def denoise_all(self, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
-        """Return the predictions (B, T, K) of all experts for noisy coefficients (B, T, K), zero where inactive."""
-        condition = torch.cat([feature, mask, embedding], dim=1).expand(self.config.experts, -1, -1)
-        if self.config.joint_experts:
-            seen = x.expand(self.config.experts, -1, -1, -1)
-        else:
-            seen = x.permute(2, 0, 1).unsqueeze(3)
-        out: Tensor = self.experts(condition, seen).squeeze(3)
-        return out.permute(1, 2, 0)
+        """Return the experts' predictions (B, T, K) for noisy coefficients (B, T, K), zero where inactive.
+
+        Each expert computes only the samples in which it is active.
+        """
+        condition = torch.cat([feature, mask, embedding], dim=1)
+        rows = [column.nonzero().squeeze(1) for column in mask.T]
+        conditions = [condition[row] for row in rows]
+        samples = [self._seen(expert, x)[row] for expert, row in enumerate(rows)]
+        every = zip(rows, self.experts.each(conditions, samples), strict=True)
+        return torch.stack([x.new_zeros(x.shape[:2]).index_copy(0, row, out.squeeze(2)) for row, out in every], dim=2)
+
+    def _seen(self, expert: int, x: Tensor) -> Tensor:
+        """Return what an expert sees of the noisy coefficients (B, T, K)."""
+        return x if self.config.joint_experts else x[:, :, expert : expert + 1]
 
     def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
         """See `AbstractNetwork`; returns (B, T)."""
-        seen = x if self.config.joint_experts else x[:, :, expert : expert + 1]
-        return self.experts.one(expert, torch.cat([feature, mask, embedding], dim=1), seen).squeeze(2)
+        condition = torch.cat([feature, mask, embedding], dim=1)
+        return self.experts.one(expert, condition, self._seen(expert, x)).squeeze(2)
 
     def gated_parts(self) -> list[nn.Module]:
         """See `AbstractNetwork`."""

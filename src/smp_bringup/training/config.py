@@ -1,6 +1,7 @@
 """Settings of a training run (the `training` section of config/policies/*.yaml)."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from smp_bringup import config
 from smp_bringup.config import spec
@@ -39,11 +40,6 @@ class RunConfig:
     training: TrainingConfig = TrainingConfig()
 
 
-def load_run(name: str) -> RunConfig:
-    """Return the run `name` (in config/policies, or a path to a YAML file)."""
-    return config.load(RunConfig, named_config("policies", name))
-
-
-def with_steps(run: RunConfig, steps: int | None) -> RunConfig:
-    """Return the run with another number of steps, if one is given."""
-    return run if steps is None else replace(run, training=replace(run.training, steps=steps))
+def load_run(name: str, changes: Sequence[str] = ()) -> RunConfig:
+    """Return the run `name` (in config/policies, or a path to a YAML file) with `changes` made to it."""
+    return config.load(RunConfig, named_config("policies", name), changes)

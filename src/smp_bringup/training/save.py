@@ -34,29 +34,30 @@ def save_checkpoint(trained: Trained, robot: Robot, folder: Path, card: str) -> 
     (partial / checkpoint.CONFIG).write_text(checkpoint.config_yaml(config), encoding="utf-8")
     _write_json(partial / checkpoint.NORMALIZER, trained.normalizer.to_dict())
     _write_json(partial / checkpoint.ROBOT, robot.fingerprint(config.cameras))
-    _write_json(partial / checkpoint.METRICS, {**trained.metrics, "tasks": list(trained.tasks)})
+    deployed, each = trained.network.parameter_counts()
+    counts = {"parameters": deployed, "parameters_per_expert": each}
+    _write_json(partial / checkpoint.METRICS, {**trained.metrics, **counts, "tasks": list(trained.tasks)})
     (partial / checkpoint.CARD).write_text(card, encoding="utf-8")
     write_manifest(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
 
-def model_card(run: RunConfig, data: Dataset, trained: Trained, bags: str, name: str, seed: int) -> str:
-    """Return the README.md of a checkpoint: data, command, settings, time and held-out losses."""
+def model_card(run: RunConfig, data: Dataset, trained: Trained, command: str) -> str:
+    """Return the README.md of a checkpoint: data, the command that trained it, time and held-out losses."""
     held = {k: v for k, v in trained.metrics.items() if k.startswith("held_out/")}
     deployed, each = trained.network.parameter_counts()
     seen = (
         f"cameras {', '.join(run.policy.cameras)}" if run.policy.cameras else "poses of the objects (simulation only)"
     )
     skipped, settings = len(data.skipped), run.training
-    command = f"smp train --bags {bags} --policy {name} --steps {settings.steps} --seed {seed}"
     steps, minutes = trained.metrics["steps"], trained.metrics["seconds"] / 60
     rows = "\n".join(f"| {key.removeprefix('held_out/')} | {value:.5f} |" for key, value in held.items())
     return f"""# {run.policy.kind} policy
 
 | | |
 |---|---|
-| data | {len(data.starts) - 1} demonstrations, {len(data.state)} frames, from `{bags}` ({skipped} bags skipped) |
+| data | {len(data.starts) - 1} demonstrations, {len(data.state)} frames ({skipped} bags skipped) |
 | inputs | {seen}; joint positions; nothing else |
 | command | `{command}` |
 | training | {steps:.0f} steps of {2 * settings.pairs} samples, {minutes:.1f} minutes |

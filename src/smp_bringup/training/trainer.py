@@ -28,7 +28,7 @@ from smp_bringup.training.ema import Ema
 from smp_bringup.training.losses import Objective
 from smp_bringup.training.losses_dibm import log_partition
 from smp_bringup.training.scalars import Scalars
-from smp_bringup.training.state import load_state, save_state
+from smp_bringup.training.state import FILE, load_state, save_state
 
 Report = Callable[[int, dict[str, float]], None]
 """Called after a step with its number and mean losses since the last call."""
@@ -92,6 +92,11 @@ class Trainer:
     def first(self) -> bool:
         """Whether this is the first, or only, training process: the one that reports and saves."""
         return bool(self._fabric.is_global_zero)
+
+    @property
+    def saved(self) -> bool:
+        """Whether there is a state to resume from."""
+        return (self._out / FILE).is_file()
 
     def resume(self) -> int:
         """Go on from the last saved state; return its step."""

@@ -1,0 +1,178 @@
+"""Studies: which policies are trained and how they are judged (config/studies/*.yaml).
+
+Nothing is done twice: a trained model is found again by what it was trained on and how, an evaluated
+episode by its arguments, so that a study goes on where it was interrupted, and studies share models.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from smp_bringup import config
+from smp_bringup.bench.episodes import Episode, EpisodeFile
+from smp_bringup.bench.evaluate import Job, arguments, run, summary
+from smp_bringup.config import spec
+from smp_bringup.errors import ConfigError
+from smp_bringup.paths import named_config
+from smp_bringup.policy.checkpoint import METRICS
+from smp_bringup.processes import unordered
+from smp_bringup.tasks import TASKS
+from smp_bringup.training.job import Training, TrainingJob
+from smp_bringup.training.trainer import use_threads
+
+ROBOT = "aloha"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: a policy, and what is different about it."""
+
+    policy: str
+    """Run in config/policies."""
+    set: tuple[str, ...] = ()
+    """Changes to the run, as of `smp train --set`."""
+    start: str = ""
+    """Row whose models training goes on from."""
+    only_router: bool = False
+    train_tasks: tuple[str, ...] = ()
+    """What it is trained on; all tasks if there are none."""
+    limit: int | None = None
+    """Demonstrations of each task."""
+    tasks: tuple[str, ...] = ()
+    """What it is judged on; all tasks if there are none."""
+    deploy: tuple[str, ...] = ()
+    """Changes to the trained policy's settings, as of `smp eval --set`."""
+    variation: str = "wide"
+    action_offset: float = field(default=0.0, metadata=spec(ge=0, le=0.5, unit="rad"))
+    sensor_noise: float = field(default=0.0, metadata=spec(ge=0, le=0.5))
+
+
+@dataclass(frozen=True)
+class Study:
+    """A table: every row is trained with every seed, and every model judged on the same layouts."""
+
+    text: str
+    rows: dict[str, Row]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Of training."""
+    episodes: int = field(default=50, metadata=spec(ge=1))
+    """Per task and training seed."""
+    evaluation_seed: int = field(default=9, metadata=spec(ge=0))
+
+    def __post_init__(self) -> None:
+        for name, row in self.rows.items():
+            if row.start and row.start not in self.rows:
+                raise ConfigError(f"row '{name}' starts from '{row.start}', which is no row")
+            if row.start and self.rows[row.start].start:
+                raise ConfigError(f"row '{name}' starts from '{row.start}', which starts from another row itself")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row with one training seed."""
+
+    row: str
+    seed: int
+    job: TrainingJob
+    model: Path
+
+
+def load_study(name: str) -> Study:
+    """Return the study `name` (in config/studies, or a path to a YAML file)."""
+    return config.load(Study, named_config("studies", name))
+
+
+def cells(study: Study, bags: Path, out: Path) -> list[Cell]:
+    """Return what is to be trained, rows that others start from first; equal trainings share a model."""
+
+    def cell(name: str, seed: int) -> Cell:
+        row = study.rows[name]
+        start = cell(row.start, seed).model if row.start else None
+        job = TrainingJob(bags, row.policy, row.set, row.train_tasks, row.limit, seed, start, row.only_router)
+        return Cell(name, seed, job, out / "models" / _key(job) / "model")
+
+    order = sorted(study.rows, key=lambda name: bool(study.rows[name].start))
+    return [cell(name, seed) for name in order for seed in study.seeds]
+
+
+def _key(job: TrainingJob) -> str:
+    """Return a folder name that tells trainings apart."""
+    content = named_config("policies", job.policy).read_text(encoding="utf-8")
+    text = json.dumps([content, str(replace(job, policy=""))])
+    return f"{Path(job.policy).stem}-{sha256(text.encode()).hexdigest()[:10]}"
+
+
+def train(wanted: Sequence[Cell], workers: int) -> Iterator[Path]:
+    """Train what is missing, in several processes of one thread; yield the models as they are exported."""
+    missing = {cell.model: cell.job for cell in wanted if not cell.model.exists()}
+    for later in (False, True):
+        jobs = [(job, model) for model, job in missing.items() if (job.start is not None) is later]
+        for job, _ in jobs:
+            Training(job)  # reads the bags into the cache: processes of a pool may start none that would
+        yield from unordered(_train, jobs, workers)
+
+
+def _train(job: tuple[TrainingJob, Path]) -> Path:
+    use_threads(1)
+    training, model = Training(job[0]), job[1]
+    folder = model.parent / "run"
+    trainer = training.trainer(folder)
+    if trainer.saved:
+        trainer.resume()
+    training.save(trainer.train(lambda step, losses: None), model)
+    shutil.rmtree(folder)
+    return model
+
+
+class Evaluation:
+    """The episodes of all cells of a study."""
+
+    def __init__(self, study: Study, wanted: Sequence[Cell], out: Path) -> None:
+        """Find what was evaluated before."""
+        self._study = study
+        self._files: dict[Job, EpisodeFile] = {}
+        self._jobs: dict[Cell, list[Job]] = {}
+        for cell in wanted:
+            row = study.rows[cell.row]
+            first = Job(
+                "", ROBOT, cell.model, study.evaluation_seed, 0, variation=row.variation,
+                action_offset=row.action_offset, sensor_noise=row.sensor_noise, changes=row.deploy,
+            )  # fmt: skip
+            file = EpisodeFile(out / "episodes", cell.model.parent.name, arguments(first), resume=True)
+            names = row.tasks or tuple(TASKS)
+            self._jobs[cell] = [replace(first, task=t, episode=i) for t in names for i in range(study.episodes)]
+            self._files |= dict.fromkeys(self._jobs[cell], file)
+        self.missing = [job for job, file in self._files.items() if (job.task, job.episode) not in file.done]
+
+    def run(self, workers: int) -> Iterator[Episode]:
+        """Run the missing episodes, and yield them as they finish."""
+        for job, episode in run(self.missing, workers):
+            self._files[job].append(episode)
+            yield episode
+
+    def report(self) -> dict[str, Any]:
+        """Return per row the summary over all seeds, the rate of each seed, and the parameters."""
+        return {"text": self._study.text, "rows": {name: self._row(name) for name in self._study.rows}}
+
+    def _row(self, name: str) -> dict[str, Any]:
+        row = self._study.rows[name]
+        mine = {cell: self._episodes(jobs) for cell, jobs in self._jobs.items() if cell.row == name}
+        every = summary([episode for episodes in mine.values() for episode in episodes])
+        metrics = [json.loads((cell.model / METRICS).read_text(encoding="utf-8")) for cell in mine]
+        total, each = metrics[0]["parameters"], metrics[0]["parameters_per_expert"]
+        idle = len(every["gate"]["usage"]) - every["active_experts"]["mean"]
+        return {
+            **{key: list(v) if isinstance(v, tuple) else v for key, v in vars(row).items()},
+            "evaluation": {"seed": self._study.evaluation_seed, "episodes": self._study.episodes},
+            "training_seeds": {cell.seed: summary(episodes)["all"]["rate"] for cell, episodes in mine.items()},
+            "training_minutes": [round(m["seconds"] / 60, 1) for m in metrics],
+            "parameters": {"total": total, "active": round(total - each * idle)},
+            **every,
+        }  # fmt: skip
+
+    def _episodes(self, jobs: Sequence[Job]) -> list[Episode]:
+        return [self._files[job].done[job.task, job.episode] for job in jobs]

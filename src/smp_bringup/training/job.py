@@ -1,0 +1,87 @@
+"""One training run from bags to a checkpoint, as `smp train` and the studies ask for it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from smp_bringup.errors import BagError, ConfigError
+from smp_bringup.replay.aligned import bag_folders
+from smp_bringup.replay.reader import open_bag
+from smp_bringup.robot import Robot
+from smp_bringup.training.config import load_run
+from smp_bringup.training.dataset import Dataset, first_of_each, load_dataset
+from smp_bringup.training.save import model_card, save_checkpoint
+from smp_bringup.training.trainer import Start, Trained, Trainer
+from smp_bringup.training.transfer import start_from
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What is trained, on what."""
+
+    bags: Path
+    policy: str
+    """Run in config/policies, or a path to a YAML file."""
+    changes: tuple[str, ...] = ()
+    """"section.key=value", made to the run."""
+    tasks: tuple[str, ...] = ()
+    """Folders of `bags` that are taken; all if there are none."""
+    limit: int | None = None
+    """Demonstrations of each folder."""
+    seed: int = 0
+    start: Path | None = None
+    """Checkpoint to go on from."""
+    only_router: bool = False
+
+    def __post_init__(self) -> None:
+        if self.only_router and self.start is None:
+            raise ConfigError("--only-router trains the router of a trained policy: name its checkpoint with --start")
+
+    def command(self) -> str:
+        """Return the command that runs this."""
+        parts = [f"smp train --bags {self.bags} --policy {self.policy} --seed {self.seed}"]
+        parts += [f"--set {change}" for change in self.changes]
+        parts += [f"--tasks {','.join(self.tasks)}"] * bool(self.tasks) + [f"--limit {self.limit}"] * bool(self.limit)
+        parts += [f"--start {self.start}"] * bool(self.start) + ["--only-router"] * self.only_router
+        return " ".join(parts)
+
+
+class Training:
+    """A job with its demonstrations read."""
+
+    def __init__(self, job: TrainingJob, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+        """Read the run and the bags; `progress` gets how many were read, and of how many."""
+        self._job, self.run = job, load_run(job.policy, job.changes)
+        found = demonstrations(job)
+        self._robot: Robot = open_bag(found[0]).robot()
+        self._start: Start | None = None
+        if job.start is not None:
+            self.run, self._start = start_from(job.start, self.run, self._robot, job.only_router)
+        self.data: Dataset = load_dataset(found, self._robot, self.run.policy, job.bags.parent / "cache", progress)
+
+    def trainer(self, out: Path) -> Trainer:
+        """Return what trains; its state is kept in `out`."""
+        return Trainer(self.run, self.data, self._robot, self._job.seed, out, self._start)
+
+    def save(self, trained: Trained, folder: Path) -> None:
+        """Export the policy as the checkpoint `folder`, checked against PyTorch."""
+        card = model_card(self.run, self.data, trained, self._job.command())
+        save_checkpoint(trained, self._robot, folder, card)
+
+
+def demonstrations(job: TrainingJob) -> list[Path]:
+    """Return the bags of a job.
+
+    Raises:
+        BagError: a task has no folder, or there is no bag at all.
+    """
+    found: Sequence[Path] = bag_folders(job.bags)
+    if job.tasks:
+        known = {folder.parent.name for folder in found}
+        for name in job.tasks:
+            if name not in known:
+                raise BagError(
+                    f"'{job.bags}' has no folder '{name}' of demonstrations; it has {', '.join(sorted(known))}"
+                )
+        found = [folder for folder in found if folder.parent.name in job.tasks]
+    return first_of_each(found, job.limit)
