@@ -105,7 +105,7 @@ class PolicyConfig:
     """Hidden units of the basis network; 0 takes the feature's length."""
     basis_depth: int = field(default=1, metadata=spec(ge=1, le=8))
     """Hidden layers of the basis network."""
-    coefficients: str = field(default="rms", metadata=spec(choices=("rms", "literal")))
+    coefficients: str = field(default="rms", metadata=spec(choices=("unit", "rms", "literal")))
     """What SMP's experts predict: c_i / RMS_i, or the paper's c_i / (g_i + epsilon)."""
     joint_experts: bool = True
     """Whether an expert of SMP sees the noisy coefficients of all active experts, or (the paper) its own."""
