@@ -68,7 +68,7 @@ def _coefficients(
         mask = torch.ones_like(mean)
     else:
         mask = _random_active(mean, batch.cover)
-    if network.learns_skills and config.coefficients != "unit":
+    if network.learns_skills and network.config.coefficients != "unit":
         power = _over_processes(clean.detach().square().mean((0, 1)))
         network.scale.lerp_(power.sqrt(), _RUNNING)
     clean = clean / network.scale.clamp_min(1e-4)
