@@ -30,6 +30,8 @@ class LossConfig:
     mean: float = field(default=10.0, metadata=spec(ge=0))
     energy: float = field(default=100.0, metadata=spec(ge=0))
     """gamma of Di-BM."""
+    draw: float = field(default=0.125, metadata=spec(gt=0, le=1))
+    """Share of a batch that each expert of Di-BM draws to train on (the paper: 4 of 32)."""
     foresight: float = field(default=1.0, metadata=spec(ge=0))
 
 

@@ -6,9 +6,6 @@ from torch import Tensor
 from smp_bringup.policy.dibm_net import DibmNet
 from smp_bringup.training.batch import Batch, Noiser
 
-_SHARE = 8
-"""Every expert trains on one eighth of the batch (the paper: 4 samples of 32)."""
-
 
 def dibm_losses(network: DibmNet, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
     """Return the expert and gate losses for features (2B, F).
@@ -24,7 +21,7 @@ def dibm_losses(network: DibmNet, feature: Tensor, batch: Batch, noiser: Noiser)
     with torch.no_grad():
         every = network.experts(condition.expand(experts, -1, -1), noisy.expand(experts, -1, -1, -1))
         loss = (every - target).square().mean((2, 3))  # (E, 2B)
-        count = max(1, len(feature) // _SHARE)
+        count = max(1, round(len(feature) * network.config.loss.draw))
         drawn = torch.multinomial(log_density.exp(), count, replacement=True)  # (E, n)
     own = network.experts(condition[drawn], noisy[drawn])
     return {
