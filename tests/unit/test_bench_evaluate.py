@@ -35,7 +35,8 @@ def test_an_episode_is_condensed_to_what_the_summary_needs():
     failed = replace(episode, episode=5, success=False, arm_collisions=2)
     report = summary([episode, failed])
     assert report["gate"] == {
-        "flip_rate": 0.5, "total_variation": 0.5, "usage_entropy": 0.6931, "largest_entropy": 0.6931
+        "flip_rate": 0.5, "total_variation": 0.5, "usage": [0.5, 0.5], "usage_entropy": 0.6931,
+        "largest_entropy": 0.6931,
     }  # fmt: skip
     assert report["latency_ms"]["p50"] == 3.5
     assert report["tasks"]["lift_tray"]["rate"] == 0.5

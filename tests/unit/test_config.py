@@ -60,3 +60,24 @@ def test_what_does_not_fit_is_refused_in_one_sentence(text, message):
 def test_a_huge_file_is_refused_before_it_is_parsed():
     with pytest.raises(ConfigError, match="at most 1000000 are allowed"):
         config.parse_yaml("a: 1\n" + "#" * 1_000_001, "x.yaml")
+
+
+def test_changes_reach_into_sections_and_keep_the_rest():
+    data = {"max_vel": 2, "inner": {"gain": 3}}
+    changed = config.changed(data, ["inner.gain=4.5", "names=[p, q]"])
+    assert config.build(Outer, changed, "x.yaml") == Outer(2.0, "a", Inner(4.5), ("p", "q"))
+    assert data == {"max_vel": 2, "inner": {"gain": 3}}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("inner.gain", "--set takes section.key=value, got 'inner.gain'"),
+        ("max_vel.gain=1", "--set max_vel.gain=1: 'max_vel' is no section"),
+        ("count=[", "--set count=[: not valid YAML"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_refused(change, message):
+    with pytest.raises(ConfigError) as error:
+        config.changed({"max_vel": 2}, [change])
+    assert str(error.value).startswith(message)

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from smp_bringup import config as yaml_config
-from smp_bringup.errors import InstallError, ModelError
+from smp_bringup.errors import InstallError, ModelError, UnknownNameError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.base import policy_inputs
 from smp_bringup.policy.checkpoint import CONFIG, config_yaml, load_policy
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.policy.denoise import sample
+from smp_bringup.policy.denoise import EMBEDDING, sample
 from smp_bringup.policy.engine_torch import TorchEngine
 from smp_bringup.policy.manifest import MANIFEST, write_manifest
 from smp_bringup.policy.smp import SmpPolicy
@@ -94,6 +94,25 @@ def test_fewer_experts_give_another_chunk(checkpoints, robot, observation):
     sparse, report = smp(network, robot, top_k=1).infer(observation, 0)
     assert len(report.active) == 1
     assert np.abs(sparse.position - dense.position).max() > 1e-6
+
+
+def test_experts_trained_only_where_they_are_active_give_the_masked_dense_result(checkpoints):
+    network = checkpoints["smp"][1]
+    config = network.config
+    feature, embedding = torch.randn(6, config.encoder.feature), torch.randn(6, EMBEDDING)
+    mask = (torch.rand(6, config.experts) < 0.5).float()
+    mask[:, 0] = 0.0  # an expert without a single sample
+    x = torch.randn(6, config.horizon, config.experts) * mask.unsqueeze(1)
+    with torch.inference_mode():
+        sparse = network.denoise_all(feature, x, mask, embedding)
+        dense = [network.denoise(i, feature, x, mask, embedding) for i in range(config.experts)]
+    np.testing.assert_allclose(sparse, torch.stack(dense, 2) * mask.unsqueeze(1), atol=1e-5)
+
+
+def test_only_settings_of_deployment_can_be_changed_afterwards(copy, robot):
+    assert load_policy(copy, robot, changes=["gate.coverage=0.5"]).config.gate.coverage == 0.5
+    with pytest.raises(UnknownNameError, match="setting of a trained policy 'horizon'"):
+        load_policy(copy, robot, changes=["horizon=8"])
 
 
 def test_every_file_of_the_manifest_is_checked(copy, robot):
