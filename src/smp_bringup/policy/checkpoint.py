@@ -82,7 +82,7 @@ def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequen
     policy = read_config(files, changes)
     _check_robot(files, policy, robot)
     normalizer = read_normalizer(files, robot.dof)
-    count = policy.experts + policy.completion if policy.kind in ("smp", "dibm") else 1
+    count = policy.experts if policy.kind in ("smp", "dibm") else 1
     models = [ENCODER, *(f"denoiser_{i}.onnx" for i in range(count))]
     for name in models:
         if name not in files:

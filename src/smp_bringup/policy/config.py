@@ -101,9 +101,6 @@ class PolicyConfig:
     """SMP's mean head."""
     reference: str = field(default="mean", metadata=spec(choices=("mean", "state", "none")))
     """What SMP's experts add to: a mean head mu(s), the present joint state, or nothing (the paper)."""
-    completion: bool = False
-    """Whether the mean head sees the sampled coefficients and says what they leave open: E[a | s, z] in place of
-    E[a | s] outside the span of the active columns."""
     basis: str = field(default="adaptive", metadata=spec(choices=("adaptive", "fixed", "pca")))
     """SMP's basis: of the state (the paper), one learned for all states, or principal components of the actions."""
     basis_width: int = field(default=0, metadata=spec(ge=0, le=8192))

@@ -5,7 +5,7 @@ import numpy as np
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, Stopwatch, inpainted, policy_inputs
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.policy.denoise import EMBEDDING, sample
+from smp_bringup.policy.denoise import sample
 from smp_bringup.policy.select import mass, select
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
@@ -38,12 +38,6 @@ class SmpPolicy(AbstractPolicy):
         z, calls = self._denoise(coded, active, seed, known)
         watch.lap("denoise")
         action = coded["reference"] + (z * gain) @ coded["basis"].T
-        if self.config.completion:
-            mask = np.zeros(self.config.experts)
-            mask[list(active)] = 1.0
-            told = self._engine.denoise(self.config.experts, coded["feature"], z, mask, np.zeros(EMBEDDING))
-            rest, columns = told - coded["reference"], coded["basis"][:, list(active)]
-            action = action + rest - rest @ columns @ columns.T
         position = self._normalizer.denormalise(action)
         watch.lap("decode")
         kept = float(share[list(active)].sum())

@@ -17,10 +17,9 @@ class SmpNet(AbstractNetwork):
     def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
         super().__init__(config, dof, objects)
         feature, k, chunk = config.encoder.feature, config.experts, config.horizon * dof
-        self.denoisers, self.columns = k + config.completion, k
+        self.denoisers = self.columns = k
         if config.reference == "mean":
-            size, columns = (feature + k, k) if config.completion else (feature, 0)
-            self.mean = build_bank(1, size, config.horizon, (columns, dof), config.mean)
+            self.mean = build_bank(1, feature, config.horizon, (0, dof), config.mean)
         hidden = (config.basis_width or feature,) * config.basis_depth
         self.basis = Basis(config.basis, feature, hidden, dof, k)
         width = config.gate.width or feature
@@ -42,20 +41,11 @@ class SmpNet(AbstractNetwork):
     def reference(self, feature: Tensor, state: Tensor) -> Tensor:
         """Return what the experts add to (B, T, J), by `config.reference`."""
         horizon = self.config.horizon
-        if self.config.completion:
-            k = self.config.experts
-            return self.complete(
-                feature, feature.new_zeros(len(feature), horizon, k), feature.new_zeros(len(feature), k)
-            )
         if self.config.reference == "mean":
             return self.mean.one(0, feature, feature.new_zeros(len(feature), horizon, 0))
         if self.config.reference == "state":
             return state[:, -1:, :].expand(-1, horizon, -1)
         return feature.new_zeros(len(feature), horizon, self.dof)
-
-    def complete(self, feature: Tensor, z: Tensor, mask: Tensor) -> Tensor:
-        """Return the mean action (B, T, J) given the coefficients (B, T, K) of the active experts."""
-        return self.mean.one(0, torch.cat([feature, mask], dim=1), z)
 
     def heads(self, feature: Tensor, state: Tensor, orthonormaliser: Orthonormaliser) -> dict[str, Tensor]:
         """See `AbstractNetwork`."""
@@ -83,9 +73,7 @@ class SmpNet(AbstractNetwork):
         return x if self.config.joint_experts else x[:, :, expert : expert + 1]
 
     def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
-        """See `AbstractNetwork`; returns (B, T), or the completed action (B, T, J) beyond the last expert."""
-        if expert == self.config.experts:
-            return self.complete(feature, x, mask)
+        """See `AbstractNetwork`; returns (B, T)."""
         condition = torch.cat([feature, mask, embedding], dim=1)
         return self.experts.one(expert, condition, self._seen(expert, x)).squeeze(2)
 

@@ -34,10 +34,6 @@ def smp_losses(network: SmpNet, feature: Tensor, batch: Batch, noiser: Noiser) -
     }
     if config.basis != "pca":
         out["recon"] = weight.reconstruction * _reconstruction(network, residual, basis, mean)
-    if config.completion:
-        out["complete"] = weight.mean * _completion(
-            network, feature, residual, batch.action, basis.detach(), mean, batch
-        )
     if config.reference == "mean":
         out["mean"] = weight.mean * smooth_l1_loss(reference, batch.action, beta=PRECISE)
     return out
@@ -80,17 +76,6 @@ def _coefficients(
     predicted = network.denoise_all(feature, noisy * mask.unsqueeze(1), mask, embedding)
     error = (predicted - target).square().mean(1) * mask
     return (error.sum(1) / mask.sum(1)).mean()
-
-
-def _completion(
-    network: SmpNet, feature: Tensor, residual: Tensor, action: Tensor, basis: Tensor, mean: Tensor, batch: Batch
-) -> Tensor:
-    """The mean head, told the active coefficients, predicts the action outside the span of their columns."""
-    mask = _random_active(mean, batch.cover)
-    z = (residual @ basis) / network.scale.clamp_min(1e-4) * mask.unsqueeze(1)
-    error = network.complete(feature, z, mask) - action
-    error = error - ((error @ basis) * mask.unsqueeze(1)) @ basis.transpose(1, 2)
-    return smooth_l1_loss(error, torch.zeros_like(error), beta=PRECISE)
 
 
 def _random_active(mean: Tensor, cover: Tensor) -> Tensor:
