@@ -101,6 +101,9 @@ class PolicyConfig:
     """SMP's mean head."""
     reference: str = field(default="mean", metadata=spec(choices=("mean", "state", "none")))
     """What SMP's experts add to: a mean head mu(s), the present joint state, or nothing (the paper)."""
+    complement: bool = False
+    """Whether every active expert of SMP also predicts the action outside the span of the active columns, where
+    the paper leaves nothing; their predictions are weighed by the gate."""
     basis: str = field(default="adaptive", metadata=spec(choices=("adaptive", "fixed", "pca")))
     """SMP's basis: of the state (the paper), one learned for all states, or principal components of the actions."""
     basis_width: int = field(default=0, metadata=spec(ge=0, le=8192))

@@ -64,7 +64,8 @@ class MlpBank(AbstractBank):
         h = torch.addmm(biases[0], torch.cat([condition, x.flatten(1)], dim=1), weights[0])
         for weight, bias in zip(weights[1:-1], biases[1:-1], strict=True):
             h = h + gelu(torch.addmm(bias, layer_norm(h, h.shape[-1:]), weight))
-        return torch.addmm(biases[-1], h, weights[-1]).unflatten(1, (self.horizon, -1))
+        out = torch.addmm(biases[-1], h, weights[-1])
+        return out.view(len(h), self.horizon, out.shape[1] // self.horizon)
 
 
 class UnetBank(AbstractBank):
