@@ -23,12 +23,13 @@ def smp_losses(network: SmpNet, feature: Tensor, batch: Batch, noiser: Noiser) -
     config, weight = network.config, network.config.loss
     reference = network.reference(feature, batch.inputs["state"])
     residual = batch.action - reference.detach()
-    posterior = network.posterior(torch.cat([feature, batch.action.flatten(1)], dim=1))
+    seen = feature.detach()  # gate and basis read the feature and do not move it
+    posterior = network.posterior(torch.cat([seen, batch.action.flatten(1)], dim=1))
     mean = mean_gate(posterior)
     sticky, usage = network.prior.losses(posterior, mean, batch.begins)
-    router = network.router(feature)
+    router = network.router(seen)
     gate = mean if config.coefficients == "literal" else mean_gate(router)  # what deployment will select by
-    basis = orthonormalise(network.basis(feature))
+    basis = orthonormalise(network.basis(seen))
     out = {
         "gate": weight.gate * (sticky + usage),
         "align": weight.align * align_loss(posterior, router),
