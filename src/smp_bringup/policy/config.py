@@ -23,7 +23,7 @@ class EncoderConfig:
 class LossConfig:
     """Weights of the losses of SMP (paper, equation 6), of its mean head, of Di-BM's gate, and of foresight."""
 
-    coefficient: float = field(default=0.2, metadata=spec(ge=0))
+    coefficient: float = field(default=10.0, metadata=spec(ge=0))
     reconstruction: float = field(default=0.1, metadata=spec(ge=0))
     gate: float = field(default=0.02, metadata=spec(ge=0))
     align: float = field(default=0.1, metadata=spec(ge=0))
@@ -47,7 +47,7 @@ class GateConfig:
     """Hidden units of router and posterior; 0 takes the feature's length."""
     floor: float = field(default=0.05, metadata=spec(gt=0))
     """Smallest concentration of a Dirichlet."""
-    epsilon: float = field(default=0.3, metadata=spec(gt=0))
+    epsilon: float = field(default=1.0, metadata=spec(gt=0))
     """Added to the gate where coefficients are divided by it; the larger, the sparser the gate."""
     mass: str = field(default="quadratic", metadata=spec(choices=("quadratic", "linear")))
     coverage: float = field(default=0.95, metadata=spec(gt=0, le=1))
@@ -101,17 +101,14 @@ class PolicyConfig:
     """SMP's mean head."""
     reference: str = field(default="mean", metadata=spec(choices=("mean", "state", "none")))
     """What SMP's experts add to: a mean head mu(s), the present joint state, or nothing (the paper)."""
-    complement: bool = False
-    """Whether every active expert of SMP also predicts the action outside the span of the active columns, where
-    the paper leaves nothing; their predictions are weighed by the gate."""
     basis: str = field(default="adaptive", metadata=spec(choices=("adaptive", "fixed", "pca")))
     """SMP's basis: of the state (the paper), one learned for all states, or principal components of the actions."""
     basis_width: int = field(default=0, metadata=spec(ge=0, le=8192))
     """Hidden units of the basis network; 0 takes the feature's length."""
     basis_depth: int = field(default=1, metadata=spec(ge=1, le=8))
     """Hidden layers of the basis network."""
-    coefficients: str = field(default="rms", metadata=spec(choices=("unit", "rms", "literal")))
-    """What SMP's experts predict: c_i / RMS_i, or the paper's c_i / (g_i + epsilon)."""
+    coefficients: str = field(default="projected", metadata=spec(choices=("projected", "literal")))
+    """What SMP's experts predict: c_i = b_i^T r, or the paper's c_i / (g_i + epsilon)."""
     joint_experts: bool = True
     """Whether an expert of SMP sees the noisy coefficients of all active experts, or (the paper) its own."""
     encoder: EncoderConfig = EncoderConfig()

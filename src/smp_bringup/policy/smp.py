@@ -35,10 +35,9 @@ class SmpPolicy(AbstractPolicy):
         if held is not None:  # the committed actions as coefficients: what the experts would have predicted
             residual = self._normalizer.normalise(held) - coded["reference"][: len(held)]
             known = residual @ coded["basis"] / np.maximum(gain, _LEAST_GAIN)
-        z, rest, calls = self._denoise(coded, active, seed, known)
+        z, calls = self._denoise(coded, active, seed, known)
         watch.lap("denoise")
-        columns = coded["basis"][:, list(active)]
-        action = coded["reference"] + (z * gain) @ coded["basis"].T + rest - rest @ columns @ columns.T
+        action = coded["reference"] + (z * gain) @ coded["basis"].T
         position = self._normalizer.denormalise(action)
         watch.lap("decode")
         kept = float(share[list(active)].sum())
@@ -47,27 +46,21 @@ class SmpPolicy(AbstractPolicy):
 
     def _denoise(
         self, coded: dict[str, FloatArray], active: tuple[int, ...], seed: int, known: FloatArray | None
-    ) -> tuple[FloatArray, FloatArray, "np.ndarray"]:
-        """Return what the active experts say: coefficients (T, K), the rest (T, J), and their calls (K,)."""
+    ) -> tuple[FloatArray, "np.ndarray"]:
+        """Return what the experts predict (T, K), zero for inactive ones, and the denoiser calls (K,)."""
         config = self.config
         calls = np.zeros(config.experts, dtype=np.int64)
         mask = np.zeros(config.experts)
         mask[list(active)] = 1.0
-        share = coded["gate"] * mask / coded["gate"][list(active)].sum()
-        rest = np.zeros((config.horizon, len(coded["basis"])))
 
         def predict(x: FloatArray, embedding: FloatArray) -> FloatArray:
-            nonlocal rest
-            said = {i: self._engine.denoise(i, coded["feature"], x * mask, mask, embedding) for i in active}
             out = np.zeros_like(x)
-            for expert, value in said.items():
-                out[:, expert] = value[:, 0]
+            for expert in active:
+                out[:, expert] = self._engine.denoise(expert, coded["feature"], x * mask, mask, embedding)
                 calls[expert] += 1
-            if config.complement:
-                rest = sum(share[i] * value[:, 1:] for i, value in said.items())
             return out
 
         rng = np.random.default_rng(seed)
         noise = rng.normal(size=(config.horizon, config.experts)) * config.noise * mask
         given = None if known is None else known * mask
-        return sample(predict, noise, config, rng, given) * mask, rest, calls
+        return sample(predict, noise, config, rng, given) * mask, calls

@@ -27,8 +27,7 @@ class SmpNet(AbstractNetwork):
         self.posterior = Concentration(feature + chunk, width, k, config.gate.floor)
         self.prior = StickyPrior(config.gate, k)
         columns = k if config.joint_experts else 1
-        out = 1 + dof * config.complement
-        self.experts = build_bank(k, feature + k + EMBEDDING, config.horizon, (columns, out), config.denoiser)
+        self.experts = build_bank(k, feature + k + EMBEDDING, config.horizon, (columns, 1), config.denoiser)
         self.scale: Tensor
         self.register_buffer("scale", torch.ones(k))
         self.residual_rms: Tensor
@@ -57,31 +56,26 @@ class SmpNet(AbstractNetwork):
             "scale": self.scale.expand(len(feature), -1),
         }
 
-    def denoise_all(
-        self, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor, weight: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return coefficients (B, T, K) from noisy ones, zero where inactive, and the complement (B, T, J or 0).
+    def denoise_all(self, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
+        """Return the experts' predictions (B, T, K) for noisy coefficients (B, T, K), zero where inactive.
 
-        Each expert computes only the samples in which it is active; `weight` (B, K) is its share of the complement.
+        Each expert computes only the samples in which it is active.
         """
         condition = torch.cat([feature, mask, embedding], dim=1)
         rows = [column.nonzero().squeeze(1) for column in mask.T]
         conditions = [condition[row] for row in rows]
         samples = [self._seen(expert, x)[row] for expert, row in enumerate(rows)]
-        coefficients, rest = [], x.new_zeros(*x.shape[:2], self.dof * self.config.complement)
-        for expert, (row, out) in enumerate(zip(rows, self.experts.each(conditions, samples), strict=True)):
-            coefficients.append(x.new_zeros(x.shape[:2]).index_copy(0, row, out[:, :, 0]))
-            rest = rest.index_add(0, row, out[:, :, 1:] * weight[row, expert].view(-1, 1, 1))
-        return torch.stack(coefficients, dim=2), rest
+        every = zip(rows, self.experts.each(conditions, samples), strict=True)
+        return torch.stack([x.new_zeros(x.shape[:2]).index_copy(0, row, out.squeeze(2)) for row, out in every], dim=2)
 
     def _seen(self, expert: int, x: Tensor) -> Tensor:
         """Return what an expert sees of the noisy coefficients (B, T, K)."""
         return x if self.config.joint_experts else x[:, :, expert : expert + 1]
 
     def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
-        """See `AbstractNetwork`; returns the coefficient and the complement (B, T, 1 or 1 + J)."""
+        """See `AbstractNetwork`; returns (B, T)."""
         condition = torch.cat([feature, mask, embedding], dim=1)
-        return self.experts.one(expert, condition, self._seen(expert, x))
+        return self.experts.one(expert, condition, self._seen(expert, x)).squeeze(2)
 
     def gated_parts(self) -> list[nn.Module]:
         """See `AbstractNetwork`."""

@@ -23,17 +23,14 @@ def smp_losses(network: SmpNet, feature: Tensor, batch: Batch, noiser: Noiser) -
     config, weight = network.config, network.config.loss
     reference = network.reference(feature, batch.inputs["state"])
     residual = batch.action - reference.detach()
-    seen = feature.detach()  # gate and basis read the feature and do not move it
-    posterior = network.posterior(torch.cat([seen, batch.action.flatten(1)], dim=1))
+    posterior = network.posterior(torch.cat([feature, batch.action.flatten(1)], dim=1))
     mean = mean_gate(posterior)
     sticky, usage = network.prior.losses(posterior, mean, batch.begins)
-    router = network.router(seen)
-    gate = mean if config.coefficients == "literal" else mean_gate(router)  # what deployment will select by
-    basis = orthonormalise(network.basis(seen))
+    basis = orthonormalise(network.basis(feature))
     out = {
         "gate": weight.gate * (sticky + usage),
-        "align": weight.align * align_loss(posterior, router),
-        **_experts(network, feature, residual, basis.detach(), gate.detach(), batch, noiser),
+        "align": weight.align * align_loss(posterior, network.router(feature)),
+        "coeff": weight.coefficient * _coefficients(network, feature, residual, basis.detach(), mean, batch, noiser),
     }
     if config.basis != "pca":
         out["recon"] = weight.reconstruction * _reconstruction(network, residual, basis, mean)
@@ -56,41 +53,36 @@ def _reconstruction(network: SmpNet, residual: Tensor, basis: Tensor, mean: Tens
     return error.square().mean() / (2 * _RECON_SIGMA**2)
 
 
-def _experts(
-    network: SmpNet, feature: Tensor, residual: Tensor, basis: Tensor, gate: Tensor, batch: Batch, noiser: Noiser
-) -> dict[str, Tensor]:
-    """L_coeff: the active experts predict their clean coefficient from noisy ones, and (complement) the rest.
+def _coefficients(
+    network: SmpNet, feature: Tensor, residual: Tensor, basis: Tensor, mean: Tensor, batch: Batch, noiser: Noiser
+) -> Tensor:
+    """L_coeff: the active experts predict their clean coefficient from noisy ones.
 
-    "unit": c = sg[B]^T r, in normalised units. "literal": the paper's z_sg = sg[B]^T a / (g + eps), with all
-    experts active; only its scale is taken out.
+    "projected": c = sg[B]^T r in normalised units, which equals g_i times the paper's z_i up to eps and needs no
+    division by the gate, which differs between training and deployment. A residual is small almost everywhere and
+    as large as an action where demonstrations part ways, so dividing by its RMS would put what matters beyond
+    X0_LIMIT. "literal": the paper's z_sg = sg[B]^T a / (g + eps), with all experts active; only its scale is taken
+    out.
     """
-    config, weight = network.config, network.config.loss
     clean = residual @ basis  # (2B, T, K)
-    if config.coefficients == "literal":
-        clean = clean / (gate.unsqueeze(1) + config.gate.epsilon)
-        mask = torch.ones_like(gate)
+    if network.config.coefficients == "literal":
+        clean = clean / (mean.detach().unsqueeze(1) + network.config.gate.epsilon)
         if network.learns_skills:
             power = _over_processes(clean.detach().square().mean((0, 1)))
             network.scale.lerp_(power.sqrt(), _RUNNING)
         clean = clean / network.scale.clamp_min(1e-4)
+        mask = torch.ones_like(mean)
     else:
-        mask = _random_active(gate, batch.cover)
-    share = gate * mask
-    share = share / share.sum(1, keepdim=True)
+        mask = _random_active(mean, batch.cover)
     noisy, embedding, target = noiser(clean, batch)
-    predicted, rest = network.denoise_all(feature, noisy * mask.unsqueeze(1), mask, embedding, share)
+    predicted = network.denoise_all(feature, noisy * mask.unsqueeze(1), mask, embedding)
     error = (predicted - target).square().mean(1) * mask
-    out = {"coeff": weight.coefficient * (error.sum(1) / mask.sum(1)).mean()}
-    if config.complement:
-        left = rest - residual
-        left = left - ((left @ basis) * mask.unsqueeze(1)) @ basis.transpose(1, 2)
-        out["rest"] = weight.mean * smooth_l1_loss(left, torch.zeros_like(left), beta=PRECISE)
-    return out
+    return (error.sum(1) / mask.sum(1)).mean()
 
 
-def _random_active(gate: Tensor, cover: Tensor) -> Tensor:
+def _random_active(mean: Tensor, cover: Tensor) -> Tensor:
     """Return active sets (2B, K): the prefix of the sorted masses that covers a random share of them."""
-    share = gate.square()
+    share = mean.detach().square()
     share = share / share.sum(1, keepdim=True)
     order = share.argsort(1, descending=True)
     before = share.gather(1, order).cumsum(1) - share.gather(1, order)
