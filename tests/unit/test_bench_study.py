@@ -76,6 +76,6 @@ def test_a_study_that_cannot_be_run_is_refused(line, message, tmp_path):
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["main"])
+@pytest.mark.parametrize("name", ["main", "selection", "ablations", "robustness", "transfer"])
 def test_the_studies_of_the_documentation_are_valid(name):
     assert load_study(name).rows

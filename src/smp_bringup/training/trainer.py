@@ -36,7 +36,8 @@ Report = Callable[[int, dict[str, float]], None]
 _REPORT_EVERY = 50
 _HELD_OUT_BATCHES = 8
 _MIN_SPREAD = 0.02
-"""An object coordinate that hardly varies in the data is not magnified beyond this [m, or unit of a rotation]."""
+"""An object coordinate that hardly varies in the data is not magnified beyond this [m, or unit of a rotation]; one
+that never varies, as what belongs to tasks still to come, is not magnified at all."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,8 @@ def _from_scratch(policy: PolicyConfig, data: Dataset, robot: Robot) -> Start:
     if data.objects.shape[1]:
         low, high = data.objects.min(axis=0), data.objects.max(axis=0)
         network.encoder.object_center.copy_(torch.from_numpy((low + high) / 2))
-        network.encoder.object_scale.copy_(torch.from_numpy(2 / np.maximum(high - low, _MIN_SPREAD)))
+        spread = np.where(high > low, np.maximum(high - low, _MIN_SPREAD), 2.0)
+        network.encoder.object_scale.copy_(torch.from_numpy(2 / spread))
     if isinstance(network, SmpNet) and network.config.basis == "pca":
         actions = torch.from_numpy(normalizer.normalise(data.action[:, 0]).astype(np.float32))
         network.basis.start.data.copy_(principal_components(actions, network.config.experts))
