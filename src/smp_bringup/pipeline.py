@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from smp_bringup.robot import Robot
 
 if TYPE_CHECKING:
-    from smp_bringup.policy.base import AbstractPolicy
+    from smp_bringup.policy.base import DeployedPolicy
     from smp_bringup.safety.command import CommandCore
     from smp_bringup.sync.aligner import Aligner
     from smp_bringup.sync.watch import StreamWatch
@@ -31,7 +31,7 @@ def build_watch(robot: Robot) -> "StreamWatch":
     return StreamWatch(robot)
 
 
-def build_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequence[str] = ()) -> "AbstractPolicy":
+def build_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequence[str] = ()) -> "DeployedPolicy":
     """Return the policy of a checkpoint folder; see `policy.checkpoint.load_policy` for changes and what is refused."""
     from smp_bringup.policy.checkpoint import load_policy
 

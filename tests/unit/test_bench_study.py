@@ -1,9 +1,12 @@
 """A study trains and judges its rows once, shares what is equal, and says what it found."""
 
+import numpy as np
 import pytest
 
+from smp_bringup.bench.phases import Walk, agreement, walk
 from smp_bringup.bench.study import Evaluation, cells, load_study, train
 from smp_bringup.errors import ConfigError
+from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.sim.state_demonstration import record_state_demonstration
 from smp_bringup.sim.world import World
 from smp_bringup.tasks import TASKS
@@ -76,6 +79,28 @@ def test_a_study_that_cannot_be_run_is_refused(line, message, tmp_path):
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["main", "selection", "ablations", "robustness", "transfer"])
+@pytest.mark.parametrize("name", ["main", "selection", "ablations", "forms", "robustness", "transfer"])
 def test_the_studies_of_the_documentation_are_valid(name):
     assert load_study(name).rows
+
+
+def test_a_gate_that_follows_the_phases_tells_more_than_chance(rng):
+    phase = np.repeat([[0, 0], [1, 0], [1, 1]], 20, axis=0)
+    gate = np.eye(3)[np.repeat([2, 0, 1], 20)]
+    follows = [Walk(np.arange(60.0), phase, gate, None) for _ in range(4)]
+    told, chance = agreement(follows)
+    assert told == pytest.approx(1.0)
+    assert chance < 0.6
+    ignores = [Walk(np.arange(60.0), phase, rng.uniform(size=(60, 3)), None) for _ in range(4)]
+    assert agreement(ignores)[0] < 0.1
+
+
+def test_a_policy_looks_on_while_the_operator_works(demonstrations, tmp_path, robot):
+    study = load_study(written(tmp_path, STUDY))
+    cell = cells(study, demonstrations, tmp_path)[0]
+    next(train([cell], 1))
+    one = walk(World(TASKS["press_two_buttons"](), robot), load_policy(cell.model, robot), 2)
+    assert one.gate.shape == (len(one.time_s), 3)
+    assert one.basis.shape == (len(one.time_s), robot.dof, 3)
+    assert (np.diff(one.phase, axis=0) >= 0).all()
+    assert one.phase.max() > 0

@@ -2,7 +2,7 @@
 
 import typer
 
-from smp_bringup.cli import bench_graph, bench_recording, bench_seams, bench_study, bench_sync
+from smp_bringup.cli import bench_graph, bench_phases, bench_recording, bench_seams, bench_study, bench_sync
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -13,3 +13,4 @@ app.command("graph")(bench_graph.graph)
 app.command("sync")(bench_sync.sync)
 app.command("seams")(bench_seams.seams)
 app.command("study")(bench_study.study)
+app.command("phases")(bench_phases.phases)

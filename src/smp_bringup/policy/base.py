@@ -52,6 +52,21 @@ class AbstractPolicy(ABC):
         """
 
 
+class DeployedPolicy(AbstractPolicy):
+    """What the policies of checkpoints share: settings, an engine, and the normaliser of their actions."""
+
+    def __init__(self, config: PolicyConfig, engine: AbstractEngine, normalizer: Normalizer, period_s: float) -> None:
+        """Join the parts; actions of a chunk are `period_s` apart."""
+        self.config, self._engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
+
+    def encode(self, observation: Observation, prefix: FloatArray | None = None) -> dict[str, FloatArray]:
+        """Return what is derived from an observation once, by name.
+
+        "feature" (F,); of a mixture "gate" (K,); of SMP "basis" (J, K), "reference" (T, J) and "scale" (K,).
+        """
+        return self._engine.encode(policy_inputs(observation, self.config, self._normalizer, prefix))
+
+
 def image_key(camera: str) -> str:
     """Return the name of a camera's images among the inputs of an encoder."""
     return f"image_{camera}"

@@ -13,7 +13,7 @@ from smp_bringup.errors import ModelError, UnknownNameError, one_line
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.paths import share
 from smp_bringup.policy import POLICIES
-from smp_bringup.policy.base import AbstractPolicy
+from smp_bringup.policy.base import DeployedPolicy
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.engine_onnx import OnnxEngine
 from smp_bringup.policy.manifest import MANIFEST, read_checked
@@ -71,7 +71,7 @@ def config_yaml(policy: PolicyConfig) -> str:
     return yaml.safe_dump(_plain(dataclasses.asdict(policy)), sort_keys=False)
 
 
-def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequence[str] = ()) -> AbstractPolicy:
+def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequence[str] = ()) -> DeployedPolicy:
     """Return the deployed policy of a checkpoint, with `changes` made to its settings; see `read_config`.
 
     Raises:

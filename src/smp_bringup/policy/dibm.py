@@ -2,25 +2,20 @@
 
 import numpy as np
 
-from smp_bringup.observation.normalizer import Normalizer
-from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, Stopwatch, policy_inputs
-from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.base import DeployedPolicy, Stopwatch
 from smp_bringup.policy.whole_action import denoise_action
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 
-class DibmPolicy(AbstractPolicy):
+class DibmPolicy(DeployedPolicy):
     """Diverse behaviours by energy-based experts (arXiv 2601.12397); the gate is p(e|o)."""
-
-    def __init__(self, config: PolicyConfig, engine: AbstractEngine, normalizer: Normalizer, period_s: float) -> None:
-        self.config, self._engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
 
     def infer(
         self, observation: Observation, seed: int, prefix: FloatArray | None = None
     ) -> tuple[ActionChunk, GateReport]:
         """Return the chunk of the most responsible expert, and the responsibilities."""
         watch, config = Stopwatch(), self.config
-        coded = self._engine.encode(policy_inputs(observation, config, self._normalizer, prefix))
+        coded = self.encode(observation, prefix)
         weight = coded["gate"]
         expert = int(np.argmax(weight))
         mask = np.zeros(config.experts)

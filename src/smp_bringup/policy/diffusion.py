@@ -2,25 +2,20 @@
 
 import numpy as np
 
-from smp_bringup.observation.normalizer import Normalizer
-from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, Stopwatch, policy_inputs
-from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.base import DeployedPolicy, Stopwatch
 from smp_bringup.policy.whole_action import denoise_action
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 
-class DiffusionPolicy(AbstractPolicy):
+class DiffusionPolicy(DeployedPolicy):
     """Diffusion over the whole action chunk (arXiv 2303.04137); the gate of the plain one is a single expert."""
-
-    def __init__(self, config: PolicyConfig, engine: AbstractEngine, normalizer: Normalizer, period_s: float) -> None:
-        self.config, self._engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
 
     def infer(
         self, observation: Observation, seed: int, prefix: FloatArray | None = None
     ) -> tuple[ActionChunk, GateReport]:
         """Return the chunk, and which experts of the mixture were weighed in."""
         watch, config = Stopwatch(), self.config
-        coded = self._engine.encode(policy_inputs(observation, config, self._normalizer, prefix))
+        coded = self.encode(observation, prefix)
         weight = coded.get("gate", np.ones(1))
         watch.lap("encode")
         action = denoise_action(self._engine, 0, coded, weight, config, self._normalizer, prefix, seed)

@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from smp_bringup.observation.normalizer import Normalizer
-from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, Stopwatch, inpainted, policy_inputs
-from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.base import DeployedPolicy, Stopwatch, inpainted
 from smp_bringup.policy.denoise import sample
 from smp_bringup.policy.select import mass, select
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
@@ -13,18 +11,15 @@ _LEAST_GAIN = 1e-4
 """Coefficients are divided by no less than this."""
 
 
-class SmpPolicy(AbstractPolicy):
+class SmpPolicy(DeployedPolicy):
     """Skill mixture-of-experts policy (arXiv 2601.21251)."""
-
-    def __init__(self, config: PolicyConfig, engine: AbstractEngine, normalizer: Normalizer, period_s: float) -> None:
-        self.config, self._engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
 
     def infer(
         self, observation: Observation, seed: int, prefix: FloatArray | None = None
     ) -> tuple[ActionChunk, GateReport]:
         """Return the chunk and the gate; only experts in `GateReport.active` were run."""
         watch = Stopwatch()
-        coded = self._engine.encode(policy_inputs(observation, self.config, self._normalizer, prefix))
+        coded = self.encode(observation, prefix)
         weight = coded["gate"]
         share = mass(weight, self.config.gate.mass)
         active = select(share, self.config.gate)

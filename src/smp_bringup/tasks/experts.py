@@ -26,11 +26,16 @@ class ScriptedOperator:
         script = Script(hands, way, task.variation.stagger_s)
         task.solve(model, data, script)  # type: ignore[arg-type]
         self._times, self._targets = script.trajectory()
+        self._hands = tuple(hands.values())
 
     @property
     def duration_s(self) -> float:
         """Length of the motion [s]."""
         return float(self._times[-1])
+
+    def phase(self, time_s: float) -> tuple[int, ...]:
+        """Return which of its movements each hand makes at `time_s`, counted from 0."""
+        return tuple(hand.movement(time_s) for hand in self._hands)
 
     def target(self, time_s: float) -> FloatArray:
         """Return the leaders' joint positions (J,) at `time_s` since the start, the last one after the end."""

@@ -65,6 +65,10 @@ class Hand:
         self.now_s += duration_s
         return self
 
+    def movement(self, time_s: float) -> int:
+        """Return which segment it is in at `time_s`, counted from 0; after the end, the last."""
+        return min(sum(time_s >= segment.end_s for segment in self._segments), len(self._segments) - 1)
+
     def until(self, time_s: float) -> "Hand":
         """Stay until `time_s` (nothing if it has passed)."""
         return self.move(time_s - self.now_s) if time_s > self.now_s + 1e-9 else self
