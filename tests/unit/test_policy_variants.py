@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
+from safetensors.torch import save_file
 from torch.distributions import Dirichlet, kl_divergence
 
 from smp_bringup.policy.basis import orthonormalise, principal_components
@@ -202,5 +203,13 @@ def test_the_configuration_of_the_paper_has_its_sizes():
     assert millions(network.basis) == pytest.approx(12.5, rel=0.02)
     assert millions(network.router, network.posterior) == pytest.approx(3.6, rel=0.02)
     assert millions(network) == pytest.approx(258.9, rel=0.02)
-    eye = network.encoder.eyes["overview"].state_dict()
+    eye = network.encoder.eyes["all"].state_dict()
     assert {"conv1.weight", "bn1.running_mean", "layer1.0.conv1.weight", "layer4.0.downsample.0.weight"} <= set(eye)
+
+
+def test_an_eye_that_all_cameras_share_is_saved_once(tmp_path):
+    config = PolicyConfig("diffusion", cameras=("overview", "wrist_left"), encoder=EncoderConfig(shared=True))
+    network = build_network(config, 14)
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")  # refuses tensors that share memory
+    images = {f"image_{name}": torch.zeros(1, 1, 96, 96, 3, dtype=torch.uint8) for name in config.cameras}
+    assert network.code({"state": torch.zeros(1, 1, 14), **images})["feature"].shape == (1, config.encoder.feature)

@@ -50,8 +50,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.cameras, self.objects = config.cameras, objects
         eye, size = build_eye(config.encoder)
-        one = eye() if config.encoder.shared and config.cameras else None
-        self.eyes = nn.ModuleDict({name: one or eye() for name in config.cameras})
+        self._shared = config.encoder.shared
+        names = ("all",) if self._shared and config.cameras else config.cameras
+        self.eyes = nn.ModuleDict({name: eye() for name in names})  # each once: weights are saved by name
         self.object_center: Tensor
         self.register_buffer("object_center", torch.zeros(objects))
         self.object_scale: Tensor
@@ -79,8 +80,9 @@ class Encoder(nn.Module):
             parts.append(inputs["prefix"].flatten(1))
         for name in self.cameras:
             flat = inputs[image_key(name)].flatten(0, 1).permute(0, 3, 1, 2)
-            points = self.eyes[name](flat.float() / 127.5 - 1.0).float()
-            if shifts is not None and isinstance(self.eyes[name], Keypoints):
+            eye = self.eyes["all" if self._shared else name]
+            points = eye(flat.float() / 127.5 - 1.0).float()
+            if shifts is not None and isinstance(eye, Keypoints):
                 moved = shifts[name].repeat_interleave(steps, 0)
                 points = (points.view(len(points), -1, 2) - moved[:, None]).flatten(1)
             parts.append(points.view(batch, -1))

@@ -4,7 +4,7 @@ import copy
 from typing import Generic, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -13,13 +13,17 @@ class Ema(Generic[N]):
     """A smoothed copy of a network; buffers are copied as they are."""
 
     def __init__(self, network: N, decay: float) -> None:
+        """Begin as a copy of `network`, on its device."""
         self.network: N = copy.deepcopy(network).train(False).requires_grad_(False)
         self._decay = decay
+        self._mine: list[Tensor] = list(self.network.parameters())
+        self._theirs: list[Tensor] = list(network.parameters())
+        self._buffers = list(zip(self.network.buffers(), network.buffers(), strict=True))
 
     @torch.no_grad()
-    def update(self, network: N, step: int) -> None:
-        """Move towards `network`; early steps are averaged over fewer of them."""
+    def update(self, step: int) -> None:
+        """Move towards the network; early steps are averaged over fewer of them."""
         decay = min(self._decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - decay)
-        for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
+        torch._foreach_lerp_(self._mine, self._theirs, 1 - decay)
+        for mine, theirs in self._buffers:
             mine.copy_(theirs)

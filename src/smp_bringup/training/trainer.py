@@ -5,7 +5,7 @@ Lightning Fabric places the network, and averages gradients over the processes t
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,12 +78,14 @@ class Trainer:
         self._fabric.launch()
         start = start or _from_scratch(run.policy, data, robot)
         self.network, self.normalizer = start.network, start.normalizer
-        self._ema = Ema(self.network, run.training.ema)
-        trained = [p for p in self.network.parameters() if p.requires_grad]
+        self._trained = [p for p in self.network.parameters() if p.requires_grad]
         settings = run.training
-        optimizer = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+        optimizer = torch.optim.AdamW(
+            self._trained, settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
         objective = Objective(self.network, _half(settings.precision, self._fabric.device))
         self._objective, self._optimizer = self._fabric.setup(objective, optimizer)
+        self._ema = Ema(self.network, settings.ema)  # now that the network is on its device
         train, held = _split(len(data.starts) - 1, run.training.held_out, seed)
         self._train = Batches(data, self.normalizer, run.policy, train, augment=True)
         self._held = Batches(data, self.normalizer, run.policy, held, augment=False)
@@ -127,7 +129,8 @@ class Trainer:
                 self._save()
         if isinstance(self._ema.network, DibmNet):
             self._ema.network.log_z.copy_(self._log_z(self._ema.network))
-        return Trained(self._ema.network, self.normalizer, self._metrics(), self._tasks)
+        metrics = self._metrics()
+        return Trained(self._ema.network.cpu(), self.normalizer, metrics, self._tasks)
 
     def _one(self, settings: TrainingConfig) -> dict[str, float]:
         rng = np.random.default_rng([self._seed, self._step])
@@ -141,10 +144,10 @@ class Trainer:
         total = torch.stack(list(parts.values())).sum()
         self._optimizer.zero_grad()
         self._fabric.backward(total)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
+        torch.nn.utils.clip_grad_norm_(self._trained, settings.clip)
         self._optimizer.step()
         self._step += 1
-        self._ema.update(self.network, self._step)
+        self._ema.update(self._step)
         return {name: self._mean(value.detach()) for name, value in parts.items()}
 
     def _mean(self, value: torch.Tensor) -> float:
@@ -167,15 +170,20 @@ class Trainer:
     @torch.no_grad()
     def _log_z(self, network: DibmNet) -> torch.Tensor:
         """Return the log partition (K,) of Di-BM's gate over all frames that were trained on."""
-        features = [network.encoder(inputs) for inputs in self._train.all_inputs(1024)]
+        features = [network.encoder(inputs) for inputs in self._inputs(self._train, 1024)]
         return log_partition(network, torch.cat(features))
 
     @torch.no_grad()
     def _gate(self) -> np.ndarray | None:
         """Return the gate (N, K) over held-out frames in order, or None for a policy without one."""
         network = self._ema.network
-        gates = [network.code(inputs).get("gate") for inputs in self._held.all_inputs(256)]
-        return None if gates[0] is None else torch.cat([g for g in gates if g is not None]).numpy()
+        gates = [network.code(inputs).get("gate") for inputs in self._inputs(self._held, 256)]
+        return None if gates[0] is None else torch.cat([g for g in gates if g is not None]).cpu().numpy()
+
+    def _inputs(self, batches: Batches, size: int) -> Iterator[dict[str, torch.Tensor]]:
+        """Yield the encoder's inputs of every frame, on the device."""
+        for inputs in batches.all_inputs(size):
+            yield {name: value.to(self._fabric.device) for name, value in inputs.items()}
 
     def _save(self) -> None:
         if self.first:
