@@ -1,0 +1,60 @@
+"""Prints studies as Markdown and draws them: python tools/study_report.py docs/results/v1_main.json ..."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from matplotlib import pyplot
+
+IMAGES = Path("docs/images")
+
+
+def markdown(rows: dict[str, dict[str, Any]]) -> str:
+    """Return the overall table of a study, and the successes of each task."""
+    lines = [
+        "| row | success | 95 % | per training seed | active experts | parameters, active / all [M] | flip rate "
+        "| total variation | usage entropy | collisions | jerk [rad/s^3] | time [s] | inference p50 / p99 [ms] |",
+        "|" + "---|" * 13,
+    ]
+    for name, row in rows.items():
+        every, gate, size, late = row["all"], row["gate"], row["parameters"], row["latency_ms"]
+        low, high = every["interval"]
+        seeds = ", ".join(f"{rate:.3f}" for rate in row["training_seeds"].values())
+        hits = every["collisions"]["arms"] + every["collisions"]["table"]
+        lines.append(
+            f"| {name} | {every['successes']}/{every['episodes']} = {every['rate']:.3f} | {low:.3f} - {high:.3f} | {seeds} "
+            f"| {row['active_experts']['mean']:.2f} | {size['active'] / 1e6:.2f} / {size['total'] / 1e6:.2f} "
+            f"| {gate['flip_rate']:.3f} | {gate['total_variation']:.3f} | {gate['usage_entropy']:.2f} of "
+            f"{gate['largest_entropy']:.2f} | {hits / every['episodes']:.2f} | {every['jerk']:.0f} "
+            f"| {every['median_time_s']} | {late['p50']:.1f} / {late['p99']:.1f} |"
+        )
+    tasks = list(next(iter(rows.values()))["tasks"])
+    lines += ["", "| row | " + " | ".join(tasks) + " |", "|" + "---|" * (len(tasks) + 1)]
+    for name, row in rows.items():
+        cells = [f"{row['tasks'][t]['successes']}/{row['tasks'][t]['episodes']}" for t in tasks]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw(name: str, report: dict[str, Any]) -> None:
+    """Draw success with its interval, each training seed as a dot, against the mean number of active experts."""
+    rows = report["rows"]
+    figure, (bars, curve) = pyplot.subplots(1, 2, figsize=(12, 0.9 + 0.42 * max(6, len(rows))), layout="constrained")
+    for y, (label, row) in enumerate(reversed(rows.items())):
+        rate, (low, high) = row["all"]["rate"], row["all"]["interval"]
+        bars.barh(y, rate, color="C0", alpha=0.5, xerr=[[rate - low], [high - rate]], capsize=3)
+        bars.plot(list(row["training_seeds"].values()), [y] * len(row["training_seeds"]), "k.", markersize=5)
+        curve.errorbar(row["active_experts"]["mean"], rate, [[rate - low], [high - rate]], fmt="o", capsize=3)
+        curve.annotate(label, (row["active_experts"]["mean"], rate), (5, 5), textcoords="offset points", fontsize=8)
+    bars.set_yticks(range(len(rows)), list(reversed(rows)))
+    bars.set(xlabel="success, mean over tasks (dots: training seeds)", xlim=(0, 1), title=report["text"])
+    curve.set(xlabel="active experts, mean", ylabel="success", title="success against active experts")
+    figure.savefig(IMAGES / f"{name}.png", dpi=90)
+
+
+if __name__ == "__main__":
+    for path in map(Path, sys.argv[1:]):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        print(f"{path.stem}: {content['text']}\n\n{markdown(content['rows'])}\n")
+        draw(path.stem, content)
