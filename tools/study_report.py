@@ -20,10 +20,11 @@ def markdown(rows: dict[str, dict[str, Any]]) -> str:
     for name, row in rows.items():
         every, gate, size, late = row["all"], row["gate"], row["parameters"], row["latency_ms"]
         low, high = every["interval"]
+        success = f"{every['successes']}/{every['episodes']} = {every['rate']:.3f}"
         seeds = ", ".join(f"{rate:.3f}" for rate in row["training_seeds"].values())
         hits = every["collisions"]["arms"] + every["collisions"]["table"]
         lines.append(
-            f"| {name} | {every['successes']}/{every['episodes']} = {every['rate']:.3f} | {low:.3f} - {high:.3f} | {seeds} "
+            f"| {name} | {success} | {low:.3f} - {high:.3f} | {seeds} "
             f"| {row['active_experts']['mean']:.2f} | {size['active'] / 1e6:.2f} / {size['total'] / 1e6:.2f} "
             f"| {gate['flip_rate']:.3f} | {gate['total_variation']:.3f} | {gate['usage_entropy']:.2f} of "
             f"{gate['largest_entropy']:.2f} | {hits / every['episodes']:.2f} | {every['jerk']:.0f} "

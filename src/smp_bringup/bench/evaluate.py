@@ -14,7 +14,7 @@ from smp_bringup.bench.stats import percentiles, wilson
 from smp_bringup.paths import named_config
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
-from smp_bringup.policy.checkpoint import CONFIG, NORMALIZER, WEIGHTS
+from smp_bringup.policy.checkpoint import CONFIG, NORMALIZER
 from smp_bringup.processes import unordered
 from smp_bringup.robot import load_robot
 from smp_bringup.sim.noise import NoisySensors
@@ -50,7 +50,7 @@ class Job:
 
 def arguments(job: Job) -> dict[str, Any]:
     """Return what decides how the episodes of an evaluation go; the same arguments give the same episodes."""
-    files = [job.model / name for name in (CONFIG, NORMALIZER, WEIGHTS)]
+    files = [job.model / CONFIG, job.model / NORMALIZER, *sorted(job.model.glob("*.onnx"))]
     files += [named_config("variations", job.variation), named_config("robots", job.robot)]
     files += [named_config("tasks", name) for name in sorted(TASKS)]
     content = sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()

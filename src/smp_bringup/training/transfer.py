@@ -34,6 +34,8 @@ def start_from(folder: Path, run: RunConfig, robot: Robot, only_router: bool) ->
     policy = read_config(files)
     if policy.kind != run.policy.kind:
         raise ModelError(f"'{folder}' is a {policy.kind} policy, the run trains {run.policy.kind}: name its own run")
+    if WEIGHTS not in files:
+        raise ModelError(f"'{folder}' was shipped without {WEIGHTS}: it can be run, not trained on; train it anew")
     tensors = load(files[WEIGHTS])
     network = build_network(policy, robot.dof, len(tensors[SCALE]))
     try:
