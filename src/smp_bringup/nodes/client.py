@@ -16,6 +16,8 @@ from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import LeanNode
 from smp_bringup.nodes.messages import status_values
 
+_AGAIN_S = 0.02
+"""A request that was refused is repeated no sooner, so that the command node has time for its cycles."""
 _ANSWER_S = 4.0
 """A request is sent again after so long: an answer to who was discovered only just now can be lost on its way."""
 
@@ -33,6 +35,7 @@ class GraphClient(LeanNode):
         self.sim_state: dict[str, str] = {}
         self.refusal = ""
         """The last refusal of a request that was repeated."""
+        self._again_s = 0.0
         self._service_clients: dict[str, Client] = {}
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
@@ -113,11 +116,13 @@ class GraphClient(LeanNode):
         return self.sim_state.get("episode") != previous and float(self.sim_state["time_s"]) > 0.15
 
     def accepts(self, request: str) -> bool:
-        """Ask the command node; return whether it says yes, and keep why not for the error."""
+        """Ask the command node, not too often; return whether it says yes, and keep why not for the error."""
+        if time.monotonic() < self._again_s:
+            return False
         try:
             self.trigger(f"/command/{request}")
         except GraphError as error:
-            self.refusal = str(error)
+            self.refusal, self._again_s = str(error), time.monotonic() + _AGAIN_S
             return False
         return True
 
