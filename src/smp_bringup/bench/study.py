@@ -87,7 +87,7 @@ def load_study(name: str) -> Study:
 
 
 def cells(study: Study, bags: Path, out: Path) -> list[Cell]:
-    """Return what is to be trained, rows that others start from first; equal trainings share a model."""
+    """Return what is to be trained, seed by seed, rows that others start from first; equal trainings share a model."""
 
     def cell(name: str, seed: int) -> Cell:
         row = study.rows[name]
@@ -96,7 +96,7 @@ def cells(study: Study, bags: Path, out: Path) -> list[Cell]:
         return Cell(name, seed, job, out / "models" / _key(job) / "model")
 
     order = sorted(study.rows, key=lambda name: bool(study.rows[name].start))
-    return [cell(name, seed) for name in order for seed in study.seeds]
+    return [cell(name, seed) for seed in study.seeds for name in order]  # a study cut short has whole seeds
 
 
 def _key(job: TrainingJob) -> str:

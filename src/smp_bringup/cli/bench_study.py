@@ -1,5 +1,6 @@
 """`smp bench study`: policies trained and judged against each other."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ def study(
     name: Annotated[str, typer.Argument(help="Study in config/studies, or a path to a YAML file.")],
     bags: Annotated[Path, typer.Option(help="Folder of demonstrations of the state track.")] = Path("data/demos"),
     out: Annotated[Path, typer.Option(help="Models and episodes are kept here, and found again.")] = Path("out/study"),
+    seeds: Annotated[int | None, typer.Option(min=1, help="Only the first so many training seeds [all].")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes; each trains in one thread.")] = 2,
 ) -> None:
@@ -19,6 +21,7 @@ def study(
     from smp_bringup.bench.study import Evaluation, cells, load_study, train
 
     wanted = load_study(name)
+    wanted = replace(wanted, seeds=wanted.seeds[:seeds])
     all_cells = cells(wanted, bags, out)
     models = {cell.model for cell in all_cells}
     with progress() as bar:
