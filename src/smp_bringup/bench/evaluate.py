@@ -92,7 +92,7 @@ def _gate(episodes: Sequence[Episode], chunks: np.ndarray) -> dict[str, Any]:
         "flip_rate": round(sum(e.flips for e in episodes) / steps, 4),
         "total_variation": round(sum(e.variation for e in episodes) / steps, 4),
         "usage": usage.round(4).tolist(),
-        "usage_entropy": round(float(-np.sum(usage * np.log(np.maximum(usage, 1e-12)))), 4),
+        "usage_entropy": round(max(0.0, float(-np.sum(usage * np.log(np.maximum(usage, 1e-12))))), 4),
         "largest_entropy": round(float(np.log(len(usage))), 4),
     }
 

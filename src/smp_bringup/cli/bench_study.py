@@ -1,6 +1,8 @@
 """`smp bench study`: policies trained and judged against each other."""
 
+import os
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,7 +34,7 @@ def study(
         line = bar.add_task("evaluating", total=len(evaluation.missing), note="")
         for episode in evaluation.run(workers):
             bar.update(line, advance=1, note=f"{episode.task} {'succeeded' if episode.success else 'failed'}")
-    report = {"study": name, **evaluation.report()}
+    report = {"study": name, "date": date.today().isoformat(), "cores": os.cpu_count(), **evaluation.report()}
     _print(report)
     write_json(json, report)
 
