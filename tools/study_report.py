@@ -39,18 +39,21 @@ def markdown(rows: dict[str, dict[str, Any]]) -> str:
 
 
 def draw(name: str, report: dict[str, Any]) -> None:
-    """Draw success with its interval, each training seed as a dot, against the mean number of active experts."""
+    """Draw success with its interval, each training seed as a dot, and against the parameters that are run."""
     rows = report["rows"]
     figure, (bars, curve) = pyplot.subplots(1, 2, figsize=(12, 0.9 + 0.42 * max(6, len(rows))), layout="constrained")
     for y, (label, row) in enumerate(reversed(rows.items())):
         rate, (low, high) = row["all"]["rate"], row["all"]["interval"]
         bars.barh(y, rate, color="C0", alpha=0.5, xerr=[[rate - low], [high - rate]], capsize=3)
         bars.plot(list(row["training_seeds"].values()), [y] * len(row["training_seeds"]), "k.", markersize=5)
-        curve.errorbar(row["active_experts"]["mean"], rate, [[rate - low], [high - rate]], fmt="o", capsize=3)
-        curve.annotate(label, (row["active_experts"]["mean"], rate), (5, 5), textcoords="offset points", fontsize=8)
+        run, experts = row["parameters"]["active"] / 1e6, row["active_experts"]["mean"]
+        curve.errorbar(run, rate, [[rate - low], [high - rate]], fmt="o", capsize=3)
+        text = f"{label} ({experts:.1f})"
+        curve.annotate(text, (run, rate), (5, 5), textcoords="offset points", fontsize=8)
     bars.set_yticks(range(len(rows)), list(reversed(rows)))
     bars.set(xlabel="success, mean over tasks (dots: training seeds)", xlim=(0, 1), title=report["text"])
-    curve.set(xlabel="active experts, mean", ylabel="success", title="success against active experts")
+    curve.margins(x=0.2)
+    curve.set(xlabel="parameters run for a chunk [M]", ylabel="success", title="(mean number of active experts)")
     figure.savefig(IMAGES / f"{name}.png", dpi=90)
 
 
