@@ -83,4 +83,5 @@ def _told(expert: np.ndarray, phase: np.ndarray) -> float:
     inside = joint > 0
     share = joint.sum(0)[joint.sum(0) > 0]
     entropy = -float(np.sum(share * np.log(share)))
-    return float(np.sum(joint[inside] * np.log(joint[inside] / independent[inside]))) / max(entropy, 1e-12)
+    told = float(np.sum(joint[inside] * np.log(joint[inside] / independent[inside])))
+    return max(0.0, told) / max(entropy, 1e-12)
