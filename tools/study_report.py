@@ -49,7 +49,7 @@ def draw(name: str, report: dict[str, Any]) -> None:
         run, experts = row["parameters"]["active"] / 1e6, row["active_experts"]["mean"]
         curve.errorbar(run, rate, [[rate - low], [high - rate]], fmt="o", capsize=3)
         text = f"{label} ({experts:.1f})"
-        curve.annotate(text, (run, rate), (5, 5), textcoords="offset points", fontsize=8)
+        curve.annotate(text, (run, rate), (5, 5 if y % 2 else -12), textcoords="offset points", fontsize=8)
     bars.set_yticks(range(len(rows)), list(reversed(rows)))
     bars.set(xlabel="success, mean over tasks (dots: training seeds)", xlim=(0, 1), title=report["text"])
     curve.margins(x=0.2)
