@@ -1,5 +1,8 @@
 """A study trains and judges its rows once, shares what is equal, and says what it found."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 
@@ -104,3 +107,12 @@ def test_a_policy_looks_on_while_the_operator_works(demonstrations, tmp_path, ro
     assert one.basis.shape == (len(one.time_s), robot.dof, 3)
     assert (np.diff(one.phase, axis=0) >= 0).all()
     assert one.phase.max() > 0
+
+
+def test_bags_recorded_anew_are_trained_on_anew(tmp_path, demonstrations):
+    bags = shutil.copytree(demonstrations, tmp_path / "demos")
+    study = load_study(written(tmp_path, STUDY))
+    before = cells(study, bags, tmp_path)
+    assert cells(study, bags, tmp_path) == before
+    os.utime(next(bags.rglob("*.mcap")), (1, 1))
+    assert {cell.model for cell in cells(study, bags, tmp_path)}.isdisjoint(cell.model for cell in before)

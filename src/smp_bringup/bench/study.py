@@ -21,7 +21,8 @@ from smp_bringup.paths import named_config
 from smp_bringup.policy.checkpoint import METRICS
 from smp_bringup.processes import unordered
 from smp_bringup.tasks import TASKS
-from smp_bringup.training.job import Training, TrainingJob
+from smp_bringup.training.dataset import bag_signature
+from smp_bringup.training.job import Training, TrainingJob, demonstrations
 from smp_bringup.training.trainer import use_threads
 
 ROBOT = "aloha"
@@ -100,9 +101,9 @@ def cells(study: Study, bags: Path, out: Path) -> list[Cell]:
 
 
 def _key(job: TrainingJob) -> str:
-    """Return a folder name that tells trainings apart."""
+    """Return a folder name that tells trainings apart: the policy, the settings, and the bags as they are now."""
     content = named_config("policies", job.policy).read_text(encoding="utf-8")
-    text = json.dumps([content, str(replace(job, policy=""))])
+    text = json.dumps([content, str(replace(job, policy="")), [bag_signature(bag) for bag in demonstrations(job)]])
     return f"{Path(job.policy).stem}-{sha256(text.encode()).hexdigest()[:10]}"
 
 

@@ -1,7 +1,7 @@
 """Banks of denoisers: all experts in one call in training, one by one when deployed."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,9 @@ from torch.nn.functional import gelu, layer_norm
 
 from smp_bringup.policy.config import DenoiserConfig
 from smp_bringup.policy.unet import ConvUnet
+
+_Affine = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""bias + input @ weight."""
 
 
 class AbstractBank(nn.Module, ABC):
@@ -43,29 +46,29 @@ class MlpBank(AbstractBank):
 
     def forward(self, condition: Tensor, x: Tensor) -> Tensor:
         """See `AbstractBank`."""
-        h = torch.cat([condition, x.flatten(2)], dim=2)
-        layers = list(zip(self.weights, self.biases, strict=True))
-        h = torch.baddbmm(layers[0][1], h, layers[0][0])
-        for weight, bias in layers[1:-1]:
-            h = h + gelu(torch.baddbmm(bias, layer_norm(h, h.shape[-1:]), weight))
-        return torch.baddbmm(layers[-1][1], h, layers[-1][0]).view(*h.shape[:2], self.horizon, -1)
+        return self._run(torch.baddbmm, self.weights, self.biases, condition, x)
 
     def each(self, conditions: Sequence[Tensor], samples: Sequence[Tensor]) -> list[Tensor]:
         """See `AbstractBank`; the weights are unbound once, so that their gradients are gathered once."""
         weights = zip(*(w.unbind() for w in self.weights), strict=True)
         biases = zip(*(b.unbind() for b in self.biases), strict=True)
-        return [self._run(*parts) for parts in zip(weights, biases, conditions, samples, strict=True)]
+        return [self._run(torch.addmm, *parts) for parts in zip(weights, biases, conditions, samples, strict=True)]
 
     def one(self, expert: int, condition: Tensor, x: Tensor) -> Tensor:
         """See `AbstractBank`."""
-        return self._run([w[expert] for w in self.weights], [b[expert] for b in self.biases], condition, x)
+        weights, biases = [w[expert] for w in self.weights], [b[expert] for b in self.biases]
+        return self._run(torch.addmm, weights, biases, condition, x)
 
-    def _run(self, weights: Sequence[Tensor], biases: Sequence[Tensor], condition: Tensor, x: Tensor) -> Tensor:
-        h = torch.addmm(biases[0], torch.cat([condition, x.flatten(1)], dim=1), weights[0])
-        for weight, bias in zip(weights[1:-1], biases[1:-1], strict=True):
-            h = h + gelu(torch.addmm(bias, layer_norm(h, h.shape[-1:]), weight))
-        out = torch.addmm(biases[-1], h, weights[-1])
-        return out.view(len(h), self.horizon, out.shape[1] // self.horizon)
+    def _run(
+        self, affine: _Affine, weights: Iterable[Tensor], biases: Iterable[Tensor], condition: Tensor, x: Tensor
+    ) -> Tensor:
+        """Return (..., T, M) of one network by `addmm`, or of all with `baddbmm`."""
+        (first, first_bias), *hidden, (last, last_bias) = zip(weights, biases, strict=True)
+        h = affine(first_bias, torch.cat([condition, x.flatten(-2)], dim=-1), first)
+        for weight, bias in hidden:
+            h = h + gelu(affine(bias, layer_norm(h, h.shape[-1:]), weight))
+        out = affine(last_bias, h, last)
+        return out.view(*h.shape[:-1], self.horizon, out.shape[-1] // self.horizon)
 
 
 class UnetBank(AbstractBank):

@@ -142,7 +142,7 @@ def load_dataset(
         BagError: not one bag is usable.
     """
     seen = robot.fingerprint(tuple(c.name for c in robot.cameras))
-    parts = [[_signature(f) for f in folders], seen, policy.track, policy.horizon, policy.foresight_s]
+    parts = [[bag_signature(f) for f in folders], seen, policy.track, policy.horizon, policy.foresight_s]
     target = cache / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     if not (target / "index.json").exists():
         _build(folders, robot, policy, target, progress)
@@ -154,7 +154,7 @@ def load_dataset(
     )
 
 
-def _signature(folder: Path) -> list[str]:
+def bag_signature(folder: Path) -> list[str]:
     """Return what changes when a bag is recorded anew: its files, their sizes and times."""
     files = sorted(folder.iterdir()) if folder.is_dir() else [folder]
     return [f"{f} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files]
