@@ -82,7 +82,9 @@ def test_a_study_that_cannot_be_run_is_refused(line, message, tmp_path):
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["main", "selection", "ablations", "forms", "robustness", "transfer"])
+@pytest.mark.parametrize(
+    "name", ["main", "horizon", "selection", "ablations", "demonstrations", "sweeps", "forms", "robustness", "transfer"]
+)
 def test_the_studies_of_the_documentation_are_valid(name):
     assert load_study(name).rows
 
@@ -116,3 +118,16 @@ def test_bags_recorded_anew_are_trained_on_anew(tmp_path, demonstrations):
     assert cells(study, bags, tmp_path) == before
     os.utime(next(bags.rglob("*.mcap")), (1, 1))
     assert {cell.model for cell in cells(study, bags, tmp_path)}.isdisjoint(cell.model for cell in before)
+
+
+def test_what_is_decided_at_deployment_trains_nothing_anew(tmp_path, demonstrations):
+    study = load_study(written(tmp_path, STUDY.split("  one_expert")[0].replace("[4, 5]", "[4]")))
+    wanted = cells(study, demonstrations, tmp_path)
+    list(train(wanted, 1))
+    for top_k in (1, 2):
+        changed = POLICY.replace("track: state", f"track: state\n  gate: {{top_k: {top_k}}}")
+        (tmp_path / "policy.yaml").write_text(changed)
+        assert cells(study, demonstrations, tmp_path) == wanted
+        evaluation = Evaluation(study, wanted, tmp_path)
+        assert len(list(evaluation.run(1))) == 1
+        assert evaluation.report()["rows"]["all"]["active_experts"]["mean"] == top_k

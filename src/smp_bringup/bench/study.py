@@ -7,7 +7,7 @@ episode by its arguments, so that a study goes on where it was interrupted, and 
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from smp_bringup.bench.evaluate import Job, arguments, run, summary
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.paths import named_config
-from smp_bringup.policy.checkpoint import METRICS
+from smp_bringup.policy.checkpoint import METRICS, deployed_settings, trained_settings
 from smp_bringup.processes import unordered
 from smp_bringup.tasks import TASKS
+from smp_bringup.training.config import load_run
 from smp_bringup.training.dataset import bag_signature
 from smp_bringup.training.job import Training, TrainingJob, demonstrations
 from smp_bringup.training.trainer import use_threads
@@ -101,9 +102,11 @@ def cells(study: Study, bags: Path, out: Path) -> list[Cell]:
 
 
 def _key(job: TrainingJob) -> str:
-    """Return a folder name that tells trainings apart: the policy, the settings, and the bags as they are now."""
-    content = named_config("policies", job.policy).read_text(encoding="utf-8")
-    text = json.dumps([content, str(replace(job, policy="")), [bag_signature(bag) for bag in demonstrations(job)]])
+    """Return a folder name that tells trainings apart: all that shapes the weights, and the bags as they are now."""
+    run = load_run(job.policy, job.changes)
+    start = job.start and job.start.parent.name
+    parts = [trained_settings(run.policy), asdict(run.training), job.tasks, job.limit, job.seed, start, job.only_router]
+    text = json.dumps([parts, [bag_signature(bag) for bag in demonstrations(job)]], sort_keys=True)
     return f"{Path(job.policy).stem}-{sha256(text.encode()).hexdigest()[:10]}"
 
 
@@ -139,9 +142,10 @@ class Evaluation:
         self._jobs: dict[Cell, list[Job]] = {}
         for cell in wanted:
             row = study.rows[cell.row]
+            changes = (*deployed_settings(load_run(row.policy, row.set).policy), *row.deploy)
             first = Job(
                 "", ROBOT, cell.model, study.evaluation_seed, 0, variation=row.variation,
-                action_offset=row.action_offset, sensor_noise=row.sensor_noise, changes=row.deploy,
+                action_offset=row.action_offset, sensor_noise=row.sensor_noise, changes=changes,
             )  # fmt: skip
             file = EpisodeFile(out / "episodes", cell.model.parent.name, arguments(first), resume=True)
             names = row.tasks or tuple(TASKS)

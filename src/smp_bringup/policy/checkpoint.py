@@ -3,6 +3,8 @@
 import dataclasses
 import json
 from collections.abc import Sequence
+from functools import reduce
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,20 @@ def read_config(files: dict[str, bytes], changes: Sequence[str] = ()) -> PolicyC
             raise UnknownNameError("setting of a trained policy", name, DEPLOYED)
     settings = config.changed(config.parse_yaml(files[CONFIG].decode("utf-8"), CONFIG), changes)
     return config.build(PolicyConfig, settings, CONFIG)
+
+
+def deployed_settings(policy: PolicyConfig) -> tuple[str, ...]:
+    """Return the changes ("key=value") that make any checkpoint of this network run as `policy` says."""
+    return tuple(f"{name}={attrgetter(name)(policy)}" for name in DEPLOYED)
+
+
+def trained_settings(policy: PolicyConfig) -> dict[str, Any]:
+    """Return the policy's settings without those of `DEPLOYED`: what its weights depend on."""
+    settings: dict[str, Any] = _plain(dataclasses.asdict(policy))
+    for name in DEPLOYED:
+        *sections, key = name.split(".")
+        reduce(dict.__getitem__, sections, settings).pop(key)
+    return settings
 
 
 def trained_tasks(folder: Path) -> list[str]:
