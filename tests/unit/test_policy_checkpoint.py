@@ -84,7 +84,8 @@ def test_all_experts_active_equals_the_dense_computation(checkpoints, robot, obs
         rng = np.random.default_rng(7)
         noise = rng.normal(size=(config.horizon, config.experts)) * config.noise
         clean = sample(dense, noise, config, rng) * coded["scale"][0].numpy()
-        expected = coded["reference"][0].numpy() + clean @ coded["basis"][0].numpy().T
+        basis, mean, state = coded["basis"][0].numpy(), coded["reference"][0].numpy(), inputs["state"]
+        expected = state + clean @ basis.T + (mean - state) @ (np.eye(robot.dof) - basis @ basis.T)
     np.testing.assert_allclose(chunk.position, expected, atol=1e-5)
 
 

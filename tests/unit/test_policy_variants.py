@@ -32,6 +32,7 @@ STATE = PolicyConfig(
 VARIANTS = {
     "smp": {},
     "smp of the paper": {"reference": "none", "coefficients": "literal", "joint_experts": False},
+    "smp on its mean": {"reference": "mean"},
     "smp on the joint state": {"reference": "state"},
     "smp with a fixed basis": {"basis": "fixed"},
     "smp with a PCA basis": {"basis": "pca"},

@@ -62,7 +62,8 @@ class DeployedPolicy(AbstractPolicy):
     def encode(self, observation: Observation, prefix: FloatArray | None = None) -> dict[str, FloatArray]:
         """Return what is derived from an observation once, by name.
 
-        "feature" (F,); of a mixture "gate" (K,); of SMP "basis" (J, K), "reference" (T, J) and "scale" (K,).
+        "feature" (F,); of a mixture "gate" (K,); of SMP "basis" (J, K), "reference" (T, J),
+        the reference's own coefficients "offset" (T, K), and "scale" (K,).
         """
         return self._engine.encode(policy_inputs(observation, self.config, self._normalizer, prefix))
 

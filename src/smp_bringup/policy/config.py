@@ -99,8 +99,9 @@ class PolicyConfig:
     """Of each expert, or of the one denoiser of a diffusion policy."""
     mean: DenoiserConfig = DenoiserConfig()
     """SMP's mean head."""
-    reference: str = field(default="mean", metadata=spec(choices=("mean", "state", "none")))
-    """What SMP's experts add to: a mean head mu(s), the present joint state, or nothing (the paper)."""
+    reference: str = field(default="motion", metadata=spec(choices=("motion", "mean", "state", "none")))
+    """What SMP's experts add to. "motion": the present joint state, and a mean head mu(s) fills in what inactive experts
+    and the basis leave out; "mean": mu(s); "state": the present joint state alone; "none": nothing (the paper)."""
     basis: str = field(default="adaptive", metadata=spec(choices=("adaptive", "fixed", "pca")))
     """SMP's basis: of the state (the paper), one learned for all states, or principal components of the actions."""
     basis_width: int = field(default=0, metadata=spec(ge=0, le=8192))

@@ -29,10 +29,11 @@ class SmpPolicy(DeployedPolicy):
         held = inpainted(prefix, self.config)
         if held is not None:  # the committed actions as coefficients: what the experts would have predicted
             residual = self._normalizer.normalise(held) - coded["reference"][: len(held)]
-            known = residual @ coded["basis"] / np.maximum(gain, _LEAST_GAIN)
+            known = (residual @ coded["basis"] + coded["offset"][: len(held)]) / np.maximum(gain, _LEAST_GAIN)
         z, calls = self._denoise(coded, active, seed, known)
         watch.lap("denoise")
-        action = coded["reference"] + (z * gain) @ coded["basis"].T
+        change = (z * gain - coded["offset"])[:, list(active)]
+        action = coded["reference"] + change @ coded["basis"][:, list(active)].T
         position = self._normalizer.denormalise(action)
         watch.lap("decode")
         kept = float(share[list(active)].sum())

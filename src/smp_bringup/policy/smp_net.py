@@ -18,7 +18,7 @@ class SmpNet(AbstractNetwork):
         super().__init__(config, dof, objects)
         feature, k, chunk = config.encoder.feature, config.experts, config.horizon * dof
         self.denoisers = self.columns = k
-        if config.reference == "mean":
+        if self.has_mean:
             self.mean = build_bank(1, feature, config.horizon, (0, dof), config.mean)
         hidden = (config.basis_width or feature,) * config.basis_depth
         self.basis = Basis(config.basis, feature, hidden, dof, k)
@@ -38,21 +38,32 @@ class SmpNet(AbstractNetwork):
         """Whether experts and basis are being trained; their running scales stand still otherwise."""
         return self.training and any(p.requires_grad for p in self.experts.parameters())
 
+    @property
+    def has_mean(self) -> bool:
+        """Whether there is a mean head."""
+        return self.config.reference in ("motion", "mean")
+
     def reference(self, feature: Tensor, state: Tensor) -> Tensor:
-        """Return what the experts add to (B, T, J), by `config.reference`."""
+        """Return the action (B, T, J) where no expert is active, by `config.reference`."""
         horizon = self.config.horizon
-        if self.config.reference == "mean":
+        if self.has_mean:
             return self.mean.one(0, feature, feature.new_zeros(len(feature), horizon, 0))
         if self.config.reference == "state":
             return state[:, -1:, :].expand(-1, horizon, -1)
         return feature.new_zeros(len(feature), horizon, self.dof)
 
+    def origin(self, reference: Tensor, state: Tensor) -> Tensor:
+        """Return what coefficients are measured from (B, T or 1, J): the present joint state, or the reference."""
+        return state[:, -1:, :] if self.config.reference == "motion" else reference
+
     def heads(self, feature: Tensor, state: Tensor, orthonormaliser: Orthonormaliser) -> dict[str, Tensor]:
         """See `AbstractNetwork`."""
+        basis, reference = orthonormaliser(self.basis(feature)), self.reference(feature, state)
         return {
             "gate": mean_gate(self.router(feature)),
-            "basis": orthonormaliser(self.basis(feature)),
-            "reference": self.reference(feature, state),
+            "basis": basis,
+            "reference": reference,
+            "offset": (reference - self.origin(reference, state)) @ basis,
             "scale": self.scale.expand(len(feature), -1),
         }
 

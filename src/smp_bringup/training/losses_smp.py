@@ -22,7 +22,7 @@ def smp_losses(network: SmpNet, feature: Tensor, batch: Batch, noiser: Noiser) -
     """Return the weighted losses by name for features (2B, F)."""
     config, weight = network.config, network.config.loss
     reference = network.reference(feature, batch.inputs["state"])
-    residual = batch.action - reference.detach()
+    residual = batch.action - network.origin(reference.detach(), batch.inputs["state"])
     posterior = network.posterior(torch.cat([feature, batch.action.flatten(1)], dim=1))
     mean = mean_gate(posterior)
     sticky, usage = network.prior.losses(posterior, mean, batch.begins)
@@ -34,7 +34,7 @@ def smp_losses(network: SmpNet, feature: Tensor, batch: Batch, noiser: Noiser) -
     }
     if config.basis != "pca":
         out["recon"] = weight.reconstruction * _reconstruction(network, residual, basis, mean)
-    if config.reference == "mean":
+    if network.has_mean:
         out["mean"] = weight.mean * smooth_l1_loss(reference, batch.action, beta=PRECISE)
     return out
 
