@@ -38,22 +38,44 @@ def markdown(rows: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def curves(rows: dict[str, dict[str, Any]]) -> dict[str, list[tuple[float, str]]]:
+    """Return per name its numbers and rows, where all rows are called NAME_NUMBER with the same numbers."""
+    found: dict[str, list[tuple[float, str]]] = {}
+    for row in rows:
+        name, _, number = row.rpartition("_")
+        if not name or not number.replace(".", "", 1).isdigit():
+            return {}
+        found.setdefault(name, []).append((float(number), row))
+    alike = len({tuple(x for x, _ in points) for points in found.values()}) == 1
+    return found if alike and len(rows) > len(found) else {}
+
+
 def draw(name: str, report: dict[str, Any]) -> None:
-    """Draw success with its interval, each training seed as a dot, and against the parameters that are run."""
+    """Draw success with its interval, each training seed as a dot, and against what differs or what is run."""
     rows = report["rows"]
     figure, (bars, curve) = pyplot.subplots(1, 2, figsize=(12, 0.9 + 0.42 * max(6, len(rows))), layout="constrained")
     for y, (label, row) in enumerate(reversed(rows.items())):
         rate, (low, high) = row["all"]["rate"], row["all"]["interval"]
         bars.barh(y, rate, color="C0", alpha=0.5, xerr=[[rate - low], [high - rate]], capsize=3)
         bars.plot(list(row["training_seeds"].values()), [y] * len(row["training_seeds"]), "k.", markersize=5)
+        if curves(rows):
+            continue
         run, experts = row["parameters"]["active"] / 1e6, row["active_experts"]["mean"]
         curve.errorbar(run, rate, [[rate - low], [high - rate]], fmt="o", capsize=3)
         text = f"{label} ({experts:.1f})"
         curve.annotate(text, (run, rate), (5, 5 if y % 2 else -12), textcoords="offset points", fontsize=8)
     bars.set_yticks(range(len(rows)), list(reversed(rows)))
     bars.set(xlabel="success, mean over tasks (dots: training seeds)", xlim=(0, 1), title=report["text"])
-    curve.margins(x=0.2)
-    curve.set(xlabel="parameters run for a chunk [M]", ylabel="success", title="(mean number of active experts)")
+    for label, points in curves(rows).items():
+        every = [rows[row]["all"] for _, row in points]
+        low, high = zip(*((e["rate"] - e["interval"][0], e["interval"][1] - e["rate"]) for e in every), strict=True)
+        curve.errorbar([x for x, _ in points], [e["rate"] for e in every], [low, high], capsize=3, label=label)
+    if curves(rows):
+        curve.legend()
+        curve.set(xlabel=report["text"], ylabel="success", ylim=(0, 1))
+    else:
+        curve.margins(x=0.2)
+        curve.set(xlabel="parameters run for a chunk [M]", ylabel="success", title="(mean number of active experts)")
     figure.savefig(IMAGES / f"{name}.png", dpi=90)
 
 
