@@ -63,7 +63,7 @@ class DeployedPolicy(AbstractPolicy):
         """Return what is derived from an observation once, by name.
 
         "feature" (F,); of a mixture "gate" (K,); of SMP "basis" (J, K), "reference" (T, J),
-        the reference's own coefficients "offset" (T, K), and "scale" (K,).
+        "scale" (K,), and where coefficients are not measured from it, the reference's own coefficients "offset" (T, K).
         """
         return self._engine.encode(policy_inputs(observation, self.config, self._normalizer, prefix))
 

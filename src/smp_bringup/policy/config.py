@@ -100,8 +100,8 @@ class PolicyConfig:
     mean: DenoiserConfig = DenoiserConfig()
     """SMP's mean head."""
     reference: str = field(default="motion", metadata=spec(choices=("motion", "mean", "state", "none")))
-    """What SMP's experts add to. "motion": the present joint state, and a mean head mu(s) fills in what inactive experts
-    and the basis leave out; "mean": mu(s); "state": the present joint state alone; "none": nothing (the paper)."""
+    """What SMP's experts add to. "motion": the present joint state, and a mean head mu(s) fills in what inactive
+    experts and the basis leave out; "mean": mu(s); "state": the joint state alone; "none": nothing (the paper)."""
     basis: str = field(default="adaptive", metadata=spec(choices=("adaptive", "fixed", "pca")))
     """SMP's basis: of the state (the paper), one learned for all states, or principal components of the actions."""
     basis_width: int = field(default=0, metadata=spec(ge=0, le=8192))

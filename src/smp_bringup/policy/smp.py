@@ -25,14 +25,15 @@ class SmpPolicy(DeployedPolicy):
         active = select(share, self.config.gate)
         watch.lap("encode")
         gain = coded["scale"] * (weight if self.config.coefficients == "literal" else 1.0)
+        offset = coded.get("offset", np.zeros((self.config.horizon, self.config.experts)))
         known = None
         held = inpainted(prefix, self.config)
         if held is not None:  # the committed actions as coefficients: what the experts would have predicted
             residual = self._normalizer.normalise(held) - coded["reference"][: len(held)]
-            known = (residual @ coded["basis"] + coded["offset"][: len(held)]) / np.maximum(gain, _LEAST_GAIN)
+            known = (residual @ coded["basis"] + offset[: len(held)]) / np.maximum(gain, _LEAST_GAIN)
         z, calls = self._denoise(coded, active, seed, known)
         watch.lap("denoise")
-        change = (z * gain - coded["offset"])[:, list(active)]
+        change = (z * gain - offset)[:, list(active)]
         action = coded["reference"] + change @ coded["basis"][:, list(active)].T
         position = self._normalizer.denormalise(action)
         watch.lap("decode")

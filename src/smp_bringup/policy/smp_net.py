@@ -59,13 +59,10 @@ class SmpNet(AbstractNetwork):
     def heads(self, feature: Tensor, state: Tensor, orthonormaliser: Orthonormaliser) -> dict[str, Tensor]:
         """See `AbstractNetwork`."""
         basis, reference = orthonormaliser(self.basis(feature)), self.reference(feature, state)
-        return {
-            "gate": mean_gate(self.router(feature)),
-            "basis": basis,
-            "reference": reference,
-            "offset": (reference - self.origin(reference, state)) @ basis,
-            "scale": self.scale.expand(len(feature), -1),
-        }
+        out = {"gate": mean_gate(self.router(feature)), "basis": basis, "reference": reference}
+        if self.config.reference == "motion":
+            out["offset"] = (reference - self.origin(reference, state)) @ basis
+        return {**out, "scale": self.scale.expand(len(feature), -1)}
 
     def denoise_all(self, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
         """Return the experts' predictions (B, T, K) for noisy coefficients (B, T, K), zero where inactive.
