@@ -59,9 +59,10 @@ class SmpNet(AbstractNetwork):
     def heads(self, feature: Tensor, state: Tensor, orthonormaliser: Orthonormaliser) -> dict[str, Tensor]:
         """See `AbstractNetwork`."""
         basis, reference = orthonormaliser(self.basis(feature)), self.reference(feature, state)
+        origin = self.origin(reference, state)
         out = {"gate": mean_gate(self.router(feature)), "basis": basis, "reference": reference}
-        if self.config.reference == "motion":
-            out["offset"] = (reference - self.origin(reference, state)) @ basis
+        if origin is not reference:
+            out["offset"] = (reference - origin) @ basis
         return {**out, "scale": self.scale.expand(len(feature), -1)}
 
     def denoise_all(self, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:

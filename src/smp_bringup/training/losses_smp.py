@@ -59,10 +59,10 @@ def _coefficients(
     """L_coeff: the active experts predict their clean coefficient from noisy ones.
 
     "projected": c = sg[B]^T r in normalised units, which equals g_i times the paper's z_i up to eps and needs no
-    division by the gate, which differs between training and deployment. A residual is small almost everywhere and
-    as large as an action where demonstrations part ways, so dividing by its RMS would put what matters beyond
-    X0_LIMIT. "literal": the paper's z_sg = sg[B]^T a / (g + eps), with all experts active; only its scale is taken
-    out.
+    division by the gate, which differs between training and deployment. The residual r is measured from
+    `SmpNet.origin`. Where that is the mean head, r is small almost everywhere and as large as an action where
+    demonstrations part ways, so dividing by its RMS would put what matters beyond X0_LIMIT.
+    "literal": the paper's z_sg = sg[B]^T a / (g + eps), with all experts active; only its scale is taken out.
     """
     clean = residual @ basis  # (2B, T, K)
     if network.config.coefficients == "literal":
