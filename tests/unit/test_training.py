@@ -84,9 +84,20 @@ def test_shifting_an_image_moves_it_and_repeats_its_edges():
 
 def test_batches_hold_pairs_one_period_apart_within_an_episode(data, small_policies, rng):
     normalizer = Normalizer(np.zeros(14), np.ones(14))
-    batch = Batches(data, normalizer, small_policies["smp"], np.arange(3), augment=False).draw(16, rng)
+    batch = Batches(data, normalizer, small_policies["smp"], np.arange(3)).draw(16, rng)
     earlier, later = batch.action[:16], batch.action[16:]
     torch.testing.assert_close(earlier[:, 1], later[:, 0], atol=1e-3, rtol=0)
+
+
+def test_joints_are_told_wrong_by_the_noise_that_was_asked_for_and_actions_stay(data, robot, small_policies):
+    normalizer, noise = Normalizer(np.zeros(14), np.full(14, 2.0)), 0.03 * robot.turning
+    clean, told = (
+        Batches(data, normalizer, small_policies["smp"], np.arange(3), n).draw(512, np.random.default_rng(0))
+        for n in (None, noise)
+    )
+    off = (told.inputs["state"] - clean.inputs["state"]).numpy()[:, 0]
+    np.testing.assert_allclose(off.std(0), noise / 2.0, rtol=0.1)
+    torch.testing.assert_close(told.action, clean.action)
 
 
 def train(data, robot, policy, steps, out, resume=False):

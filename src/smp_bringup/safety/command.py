@@ -21,6 +21,7 @@ from smp_bringup.safety.modes import Mode, Reply
 from smp_bringup.safety.output import CommandOutput
 from smp_bringup.safety.states import States
 from smp_bringup.safety.takeover import far, outside
+from smp_bringup.safety.trim import Trim
 from smp_bringup.types import (
     PASS,
     ActionChunk,
@@ -44,7 +45,7 @@ class CommandCore:
         self._robot, self._config = robot, config
         self._limiter = Limiter(robot, config)
         self._checks = [CHECKS[name](robot, config) for name in config.checks]
-        self._states = States(robot, config)
+        self._states, self._trim = States(robot, config), Trim(robot, config)
         self._policy, self._teleop = PolicyInput(robot, config), TeleopInput(robot, config)
         self._inputs: dict[Mode, AbstractInput] = {Mode.POLICY: self._policy, Mode.TELEOP: self._teleop}
         self._estop = EmergencyStop()
@@ -79,7 +80,7 @@ class CommandCore:
         """Take a chunk of the policy, or return why it is refused (the chunk in execution goes on)."""
         if not self._policy.lease.hear(source, steady_ns):
             return self._count("chunk", "lease")
-        setpoint = self._limiter.position if self.mode.follows else None
+        setpoint = self._limiter.position + self._trim.offset if self.mode.follows else None
         return self._count("chunk", self._policy.take(chunk, setpoint, now_ns))
 
     def on_teleop(self, sample: JointSample, now_ns: int, steady_ns: int, source: str = "") -> str | None:
@@ -124,6 +125,7 @@ class CommandCore:
         if causes:
             return Reply(False, "; ".join(causes))
         self._limiter.seed(self._states.position())
+        self._trim.seed()
         self._live = True
         self._enter(Mode.HOLD)
         return Reply(True, "armed; this is no certified safety function: keep the hardware e-stop at hand")
@@ -144,7 +146,7 @@ class CommandCore:
             return Reply(True, f"following {source.value} already")
         if self._switched_cycle == self._cycle:
             return Reply(False, "busy: the source was changed in this cycle")
-        wanted = self._inputs[source].ahead(now_ns, steady_ns, _AHEAD_S)
+        wanted = self._wanted(source, now_ns, steady_ns)
         if wanted is None:
             return Reply(False, f"{source.value} gives no setpoint for now: start it first")
         bound = self._config.max_switch_step if self.mode.follows else self._config.max_step_refuse
@@ -217,15 +219,22 @@ class CommandCore:
         if not self.mode.armed:
             self._limiter.take(self._limiter.propose_stop())
             return (self._latched,) if self.mode.latched else ()
-        wanted = self._inputs[self.mode].ahead(now_ns, steady_ns, _AHEAD_S) if self.mode.follows else None
+        wanted = self._wanted(self.mode, now_ns, steady_ns) if self.mode.follows else None
         target = None if wanted is None else wanted[0][0]
         step = None if wanted is None else self._proposal(*wanted, steady_ns)
         reasons = judge(self._checks, self._context(steady_ns, late_s, target, step))
         self._speed = min((verdict.speed for verdict in reasons), default=1.0)
         latched = self._grace(strictest(reasons), steady_ns)
         stopped = step is None or strictest(reasons).severity >= Severity.HOLD
+        if not stopped:
+            self._trim.look(self._limiter.position, self._states.position())
         self._limiter.take(self._limiter.propose_stop() if step is None or stopped else step)
         return (latched,) if latched is not PASS else tuple(reasons)
+
+    def _wanted(self, source: Mode, now_ns: int, steady_ns: int) -> tuple[FloatArray, FloatArray] | None:
+        """Return setpoints and velocities (5, J) of a source for now and for `MEETING_S`, trimmed; None if it is mute."""
+        wanted = self._inputs[source].ahead(now_ns, steady_ns, _AHEAD_S)
+        return None if wanted is None else (wanted[0] - self._trim.offset, wanted[1])
 
     def _proposal(self, position: FloatArray, velocity: FloatArray, steady_ns: int) -> Proposal | None:
         """Return the step that a source wants, slower soon after a take-over and where a check wants it.

@@ -1,4 +1,4 @@
-"""Random batches of sample pairs with shifted images."""
+"""Random batches of sample pairs, augmented: shifted images, and joints told a little wrong."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from smp_bringup.policy.base import image_key
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.training.batch import Batch
 from smp_bringup.training.dataset import Dataset
-from smp_bringup.types import ImageArray
+from smp_bringup.types import FloatArray, ImageArray
 
 _SHIFT_PX = 4
 
@@ -20,9 +20,25 @@ class Batches:
     """Draws batches from some episodes of a dataset; equal generators give equal batches."""
 
     def __init__(
-        self, data: Dataset, normalizer: Normalizer, config: PolicyConfig, episodes: np.ndarray, augment: bool
+        self,
+        data: Dataset,
+        normalizer: Normalizer,
+        config: PolicyConfig,
+        episodes: np.ndarray,
+        state_noise: FloatArray | None = None,
     ) -> None:
-        self._data, self._config, self._augment = data, config, augment
+        """Draw from the episodes (E,).
+
+        Args:
+            data: all demonstrations.
+            normalizer: of joint positions.
+            config: what the policy sees and predicts.
+            episodes: their indices.
+            state_noise: (J,) standard deviation [rad] by which the joints are told wrong; None: no augmentation at all.
+        """
+        self._data, self._config, self._augment = data, config, state_noise is not None
+        self._state_noise = np.zeros(len(normalizer.center)) if state_noise is None else state_noise
+        self._state_noise = (self._state_noise / normalizer.half_range).astype(np.float32)
         self._windows = data.windows(config.observation_steps)
         spans = [np.arange(data.starts[e] + 1, data.starts[e + 1]) for e in episodes]
         self._frames = np.concatenate(spans)
@@ -36,7 +52,8 @@ class Batches:
         later = rng.choice(self._frames, pairs)
         frames = np.concatenate([later - 1, later])
         windows = self._windows[frames]  # (2B, To)
-        inputs, shifts = {"state": torch.from_numpy(self._state[windows])}, {}
+        off = self._state_noise * rng.standard_normal((2 * pairs, 1, len(self._state_noise)), dtype=np.float32)
+        inputs, shifts = {"state": torch.from_numpy(self._state[windows] + off)}, {}
         for name in self._config.cameras:
             inputs[image_key(name)], shifts[name] = self._images(self._data.images[name], windows, rng)
         if self._config.track == "state":

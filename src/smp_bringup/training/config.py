@@ -20,6 +20,9 @@ class TrainingConfig:
     weight_decay: float = field(default=1e-4, metadata=spec(ge=0, le=1))
     warmup_steps: int = field(default=200, metadata=spec(ge=0))
     clip: float = field(default=1.0, metadata=spec(gt=0))
+    state_noise: float = field(default=0.03, metadata=spec(ge=0, le=0.5, unit="rad"))
+    """The joints of the arms are told wrong by a normal error of this size, drawn for every sample, while its actions
+    stay: the policy learns to come back from poses that no demonstration shows."""
     ema: float = field(default=0.998, metadata=spec(ge=0, lt=1))
     held_out: float = field(default=0.02, metadata=spec(ge=0, lt=1))
     """Share of the episodes kept for the held-out loss."""
