@@ -53,7 +53,7 @@ def curves(rows: dict[str, dict[str, Any]]) -> dict[str, list[tuple[float, str]]
 def draw(name: str, report: dict[str, Any]) -> None:
     """Draw success with its interval, each training seed as a dot, and against what differs or what is run."""
     rows = report["rows"]
-    figure, (bars, curve) = pyplot.subplots(1, 2, figsize=(12, 0.9 + 0.42 * max(6, len(rows))), layout="constrained")
+    figure, (bars, curve) = pyplot.subplots(1, 2, figsize=(13, 0.9 + 0.42 * max(6, len(rows))), layout="constrained")
     for y, (label, row) in enumerate(reversed(rows.items())):
         rate, (low, high) = row["all"]["rate"], row["all"]["interval"]
         bars.barh(y, rate, color="C0", alpha=0.5, xerr=[[rate - low], [high - rate]], capsize=3)
@@ -61,9 +61,8 @@ def draw(name: str, report: dict[str, Any]) -> None:
         if curves(rows):
             continue
         run, experts = row["parameters"]["active"] / 1e6, row["active_experts"]["mean"]
-        curve.errorbar(run, rate, [[rate - low], [high - rate]], fmt="o", capsize=3)
         text = f"{label} ({experts:.1f})"
-        curve.annotate(text, (run, rate), (5, 5 if y % 2 else -12), textcoords="offset points", fontsize=8)
+        curve.errorbar(run, rate, [[rate - low], [high - rate]], fmt="osD^v"[y // 10 % 5], capsize=3, label=text)
     bars.set_yticks(range(len(rows)), list(reversed(rows)))
     bars.set(xlabel="success, mean over tasks (dots: training seeds)", xlim=(0, 1), title=report["text"])
     for label, points in curves(rows).items():
@@ -74,7 +73,8 @@ def draw(name: str, report: dict[str, Any]) -> None:
         curve.legend()
         curve.set(xlabel=report["text"], ylabel="success", ylim=(0, 1))
     else:
-        curve.margins(x=0.2)
+        handles, labels = curve.get_legend_handles_labels()  # drawn from the last row to the first
+        curve.legend(handles[::-1], labels[::-1], fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
         curve.set(xlabel="parameters run for a chunk [M]", ylabel="success", title="(mean number of active experts)")
     figure.savefig(IMAGES / f"{name}.png", dpi=90)
 
