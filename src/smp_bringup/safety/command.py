@@ -232,7 +232,7 @@ class CommandCore:
         return (latched,) if latched is not PASS else tuple(reasons)
 
     def _wanted(self, source: Mode, now_ns: int, steady_ns: int) -> tuple[FloatArray, FloatArray] | None:
-        """Return setpoints and velocities (5, J) of a source for now and for `MEETING_S`, trimmed; None if it is mute."""
+        """Return setpoints and velocities (5, J) of a source now and at `MEETING_S`, trimmed; None if it is mute."""
         wanted = self._inputs[source].ahead(now_ns, steady_ns, _AHEAD_S)
         return None if wanted is None else (wanted[0] - self._trim.offset, wanted[1])
 

@@ -87,7 +87,7 @@ class Trainer:
         self._objective, self._optimizer = self._fabric.setup(objective, optimizer)
         self._ema = Ema(self.network, settings.ema)  # now that the network is on its device
         train, held = _split(len(data.starts) - 1, run.training.held_out, seed)
-        noise = settings.state_noise * robot.turning
+        noise = np.asarray(settings.state_noise * robot.turning, dtype=np.float64)
         self._train = Batches(data, self.normalizer, run.policy, train, noise)
         self._held = Batches(data, self.normalizer, run.policy, held)
         self._step, self._seconds = 0, 0.0
