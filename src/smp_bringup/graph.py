@@ -102,6 +102,6 @@ def replay_graph(
     return (
         NodeSpec("sync", dict(sim)),
         NodeSpec("policy", {**sim, "model": model, "device": device, "seam": seam, "deadline_s": deadline_s}),
-        NodeSpec("command", {**sim, "safety": safety}, away),
+        NodeSpec("command", {**sim, "safety": safety, "replayed": True}, away),
         NodeSpec("replay", {"bag": bag, "robot": robot, "rate": rate}),
     )

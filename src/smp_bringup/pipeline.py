@@ -38,14 +38,14 @@ def build_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Seque
     return load_policy(folder, robot, device, changes)
 
 
-def build_command(robot: Robot, safety: str = "default", arms_unknown: bool = False) -> "CommandCore":
+def build_command(robot: Robot, safety: str = "default", replayed: bool = False) -> "CommandCore":
     """Return the command core with the safety settings `safety`.
 
     Args:
         robot: to command.
         safety: name or YAML path.
-        arms_unknown: leave out the checks that need the arms' geometry where the robot has none. Only where
-            nothing moves: a bag may hold a robot file from before there was any.
+        replayed: the arms are those of a bag. They do not go where they are told, so nothing is trimmed; and the robot
+            file in the bag may be from before there was any geometry: checks that need it are left out then.
     """
     from dataclasses import replace
 
@@ -54,8 +54,10 @@ def build_command(robot: Robot, safety: str = "default", arms_unknown: bool = Fa
     from smp_bringup.safety.config import load_safety
 
     config = load_safety(safety)
-    if arms_unknown and not all(arm.geometry for arm in robot.arms):
-        config = replace(config, checks=tuple(name for name in config.checks if not CHECKS[name].needs_geometry))
+    if replayed:
+        known = all(arm.geometry for arm in robot.arms)
+        checks = tuple(name for name in config.checks if known or not CHECKS[name].needs_geometry)
+        config = replace(config, checks=checks, trim_limit=0.0)
     return CommandCore(robot, config)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from smp_bringup.pipeline import build_command
 from smp_bringup.safety.config import load_safety
 from smp_bringup.safety.modes import Mode
 from smp_bringup.types import JointSample
@@ -80,8 +81,13 @@ def test_a_hold_keeps_the_trim_still_and_arming_forgets_it(rig):
     np.testing.assert_allclose(rig.measured, held + 0.02 * rig.robot.turning, atol=1e-9)  # where it was measured
 
 
-def test_a_limit_of_zero_is_no_trim(make_rig):
-    rig = make_rig(replace(load_safety("default"), trim_limit=0.0)).following(Mode.TELEOP)
+@pytest.mark.parametrize("way", ["limit of zero", "arms of a bag"])
+def test_arms_that_are_not_to_be_trimmed_are_not(robot, make_rig, way):
+    rig = make_rig(replace(load_safety("default"), trim_limit=0.0))
+    if way == "arms of a bag":
+        rig.core = build_command(robot, replayed=True)
+        rig.feed()
+    rig.following(Mode.TELEOP)
     goal = rig.measured.copy()
     stand_beside(rig, 0.02 * rig.robot.turning)
     follow(rig, lambda cycle: goal, 200)

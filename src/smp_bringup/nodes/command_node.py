@@ -40,7 +40,7 @@ class CommandNode(LeanNode):
         super().__init__("command")
         params = declare(self, CommandParams, read_only=True)
         self._robot, self._config = load_robot(params.robot), load_safety(params.safety)
-        self._core = build_command(self._robot, params.safety)
+        self._core = build_command(self._robot, params.safety, params.replayed)
         self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in self._robot.arms}
         self._watch, self._extra = GraphWatch(self), set[str]()
         self._publish()

@@ -82,6 +82,9 @@ class CommandParams:
         ),
     )
     cpus: str = field(default="", metadata=spec(help="CPUs to run on, comma-separated; empty leaves it to the system"))
+    replayed: bool = field(
+        default=False, metadata=spec(help="the arms are those of a bag and go where they went: nothing is trimmed")
+    )
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class CommandClock:
     def __init__(self, robot: Robot, safety: str, latency_s: float, seam: Seam) -> None:
         self._seam = seam
         self._robot, self._safety = robot, safety
-        self._core = build_command(robot, safety, arms_unknown=True)
+        self._core = build_command(robot, safety, replayed=True)
         self._states: dict[str, tuple[JointSample, int]] = {}
         self._period_ns, self._latency_ns = nanoseconds(robot.control_period_s), nanoseconds(latency_s)
         self._flight: deque[ActionChunk] = deque()
@@ -95,7 +95,7 @@ class CommandClock:
     def _arm(self, now_ns: int) -> None:
         """Arm, again if need be: a fault ends one motion, not the evaluation."""
         if self._core.mode.latched:  # a reset would want the arms to be where the setpoint is
-            self._core = build_command(self._robot, self._safety, arms_unknown=True)
+            self._core = build_command(self._robot, self._safety, replayed=True)
             self._seam.follows(None, now_ns)
             for arm, (sample, at_ns) in self._states.items():
                 self._core.on_state(arm, sample, at_ns)
