@@ -55,9 +55,9 @@ class SafetyConfig:
     """A measured joint farther from its setpoint holds both arms."""
     trim_limit: float = field(default=0.03, metadata=spec(ge=0, le=0.1, unit="rad"))
     """Arms that stand beside their setpoints are trimmed by at most so much; 0: not at all."""
-    trim_time_s: float = field(default=0.25, metadata=spec(gt=0, le=60, unit="s"))
+    trim_time_s: float = field(default=0.2, metadata=spec(gt=0, le=60, unit="s"))
     """Time constant of the trim."""
-    trim_speed: float = field(default=0.1, metadata=spec(gt=0, le=10, unit="rad/s"))
+    trim_speed: float = field(default=0.2, metadata=spec(gt=0, le=10, unit="rad/s"))
     """A joint whose setpoint moves faster tells nothing about the trim."""
     max_state_jump: float = field(default=0.2, metadata=spec(gt=0, le=10, unit="rad"))
     """A measured joint that moves farther from one sample to the next is a fault of its encoder."""
