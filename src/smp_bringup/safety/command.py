@@ -146,7 +146,7 @@ class CommandCore:
             return Reply(True, f"following {source.value} already")
         if self._switched_cycle == self._cycle:
             return Reply(False, "busy: the source was changed in this cycle")
-        wanted = self._wanted(source, now_ns, steady_ns)
+        wanted = self._trim.trimmed(self._inputs[source].ahead(now_ns, steady_ns, _AHEAD_S))
         if wanted is None:
             return Reply(False, f"{source.value} gives no setpoint for now: start it first")
         bound = self._config.max_switch_step if self.mode.follows else self._config.max_step_refuse
@@ -219,7 +219,8 @@ class CommandCore:
         if not self.mode.armed:
             self._limiter.take(self._limiter.propose_stop())
             return (self._latched,) if self.mode.latched else ()
-        wanted = self._wanted(self.mode, now_ns, steady_ns) if self.mode.follows else None
+        said = self._inputs[self.mode].ahead(now_ns, steady_ns, _AHEAD_S) if self.mode.follows else None
+        wanted = self._trim.trimmed(said)
         target = None if wanted is None else wanted[0][0]
         step = None if wanted is None else self._proposal(*wanted, steady_ns)
         reasons = judge(self._checks, self._context(steady_ns, late_s, target, step))
@@ -231,21 +232,13 @@ class CommandCore:
         self._limiter.take(self._limiter.propose_stop() if step is None or stopped else step)
         return (latched,) if latched is not PASS else tuple(reasons)
 
-    def _wanted(self, source: Mode, now_ns: int, steady_ns: int) -> tuple[FloatArray, FloatArray] | None:
-        """Return setpoints and velocities (5, J) of a source now and at `MEETING_S`, trimmed; None if it is mute."""
-        wanted = self._inputs[source].ahead(now_ns, steady_ns, _AHEAD_S)
-        return None if wanted is None else (wanted[0] - self._trim.offset, wanted[1])
-
     def _proposal(self, position: FloatArray, velocity: FloatArray, steady_ns: int) -> Proposal | None:
-        """Return the step that a source wants, slower soon after a take-over and where a check wants it.
-
-        Its positions and velocities (5, J) are for now and for `MEETING_S`; None where one is not finite.
-        """
+        """Return the step to positions and velocities (5, J) now and at `MEETING_S`; None where one is not finite."""
         if not (np.isfinite(position).all() and np.isfinite(velocity).all()):
             return None
         start = self._config.ramp_in_start
         elapsed = seconds(steady_ns - self._ramp_since_ns) / self._config.ramp_in_s
-        speed = min(self._speed, start + (1 - start) * min(1.0, elapsed))
+        speed = min(self._speed, start + (1 - start) * min(1.0, elapsed))  # slower soon after a take-over
         return self._limiter.propose(position[1:], velocity[1:], speed)
 
     def _context(

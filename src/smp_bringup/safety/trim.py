@@ -43,3 +43,7 @@ class Trim:
         still = np.ptp(np.array(self._recent), axis=0) <= self._still
         beside = np.clip(measured - setpoint, -self._limit, self._limit)
         self.offset = self.offset + self._share * still * (beside - self.offset)
+
+    def trimmed(self, wanted: tuple[FloatArray, FloatArray] | None) -> tuple[FloatArray, FloatArray] | None:
+        """Return positions and velocities (K, J) that bring the arms where a source wants them; None if it is mute."""
+        return None if wanted is None else (wanted[0] - self.offset, wanted[1])
