@@ -62,7 +62,8 @@ def draw(name: str, report: dict[str, Any]) -> None:
             continue
         run, experts = row["parameters"]["active"] / 1e6, row["active_experts"]["mean"]
         text = f"{label} ({experts:.1f})"
-        curve.errorbar(run, rate, [[rate - low], [high - rate]], fmt="osD^v"[y // 10 % 5], capsize=3, label=text)
+        mark = "osD^v"[y // 10 % 5]  # another one where the ten colours begin again
+        curve.errorbar(run, rate, [[rate - low], [high - rate]], fmt=mark, capsize=3, label=text)
     bars.set_yticks(range(len(rows)), list(reversed(rows)))
     bars.set(xlabel="success, mean over tasks (dots: training seeds)", xlim=(0, 1), title=report["text"])
     for label, points in curves(rows).items():

@@ -26,7 +26,8 @@ class Trim:
         self._limit = config.trim_limit * robot.turning
         self._still = config.trim_speed * _WINDOW_S
         self._share = min(1.0, robot.control_period_s / config.trim_time_s)
-        self._recent: deque[FloatArray] = deque(maxlen=round(_WINDOW_S / robot.control_period_s))
+        self._cycles = round(_WINDOW_S / robot.control_period_s)
+        self._recent: deque[FloatArray] = deque(maxlen=self._cycles)
         self.offset: FloatArray = np.zeros(robot.dof)
         """(J,) by how much the arms are taken to stand beside their setpoints [rad]."""
 
@@ -38,7 +39,7 @@ class Trim:
     def look(self, setpoint: FloatArray, measured: FloatArray) -> None:
         """Take the setpoint (J,) and the measured pose (J,) of a cycle in which a source is followed."""
         self._recent.append(setpoint)
-        if len(self._recent) < (self._recent.maxlen or 1):
+        if len(self._recent) < self._cycles:
             return
         still = np.ptp(np.array(self._recent), axis=0) <= self._still
         beside = np.clip(measured - setpoint, -self._limit, self._limit)

@@ -147,8 +147,10 @@ def load_dataset(
     if not (target / "index.json").exists():
         _build(folders, robot, policy, target, progress)
     index = json.loads((target / "index.json").read_text())
-    images = {c.name: np.load(target / f"{c.name}.npy", mmap_mode="r") for c in _cameras(robot, policy)}
-    arrays = {name: np.load(target / f"{name}.npy") for name in _ARRAYS}
+    images = {
+        c.name: np.load(target / f"{c.name}.npy", mmap_mode="r", allow_pickle=False) for c in _cameras(robot, policy)
+    }
+    arrays = {name: np.load(target / f"{name}.npy", allow_pickle=False) for name in _ARRAYS}
     return Dataset(
         images, **arrays, starts=np.array(index["starts"]), skipped=tuple(index["skipped"]), tasks=tuple(index["tasks"])
     )
