@@ -136,6 +136,14 @@ def test_the_sparse_mixture_weighs_its_best_experts_only():
     torch.testing.assert_close(weight.sum(1), torch.ones(10))
 
 
+def test_the_sparse_mixture_of_one_observation_is_that_of_the_batch():
+    network = SparseNet(replace(STATE, kind="sparse", experts=6, gate=GateConfig(top_k=3)), 14, OBJECTS)
+    feature, x, embedding = torch.randn(10, 24), torch.randn(10, STATE.horizon, 14), torch.randn(10, 32)
+    weight = network.route(feature)
+    each = [network.denoise(0, *(v[i : i + 1] for v in (feature, x, weight, embedding))) for i in range(10)]
+    torch.testing.assert_close(torch.cat(each), network.denoise(0, feature, x, weight, embedding))
+
+
 def test_the_partition_of_dibm_makes_responsibilities_of_the_data_set():
     """With Z summed over the data, p(o|e) sums to one over it, and p(e|o) follows by Bayes with equal p(e)."""
     network = build_network(replace(STATE, kind="dibm"), 14, OBJECTS)

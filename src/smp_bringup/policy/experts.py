@@ -114,8 +114,16 @@ class SparseMlp(nn.Module):
 
     def forward(self, condition: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """Return (B, T, N) for (B, C), (B, T, N) and the routing weights (B, E), zero where an expert is off."""
+        return self._run(condition, x, weight, list(self.layers))
+
+    def one(self, condition: Tensor, x: Tensor, weight: Tensor, active: int) -> Tensor:
+        """Return the same for a batch of one (B = 1), reading the `active` heaviest experts' weights only."""
+        heaviest = weight[0].topk(active).indices
+        return self._run(condition, x, weight[:, heaviest], [layer[heaviest] for layer in self.layers])
+
+    def _run(self, condition: Tensor, x: Tensor, weight: Tensor, layers: Iterable[Tensor]) -> Tensor:
         h = self.first(torch.cat([condition, x.flatten(1)], dim=1))
-        for layer in self.layers:
+        for layer in layers:
             each = gelu(torch.matmul(layer_norm(h, h.shape[-1:]), layer))  # (E, B, W)
             h = h + torch.einsum("be,ebw->bw", weight, each)
         out: Tensor = self.last(h)

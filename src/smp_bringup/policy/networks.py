@@ -101,13 +101,14 @@ class SparseNet(AbstractNetwork):
         self.denoisers, self.columns = 1, dof
         feature = config.encoder.feature
         self.router = nn.Linear(feature, config.experts)
+        self._active = min(config.gate.top_k or 2, config.experts)
         size = feature + EMBEDDING
         self.denoiser = SparseMlp(config.experts, size, config.horizon, dof, config.denoiser)
 
     def route(self, feature: Tensor) -> Tensor:
         """Return the weights (B, K) of the top-k experts, zero for the others."""
         weight = torch.softmax(self.router(feature), dim=1)
-        least = weight.topk(self.config.gate.top_k or 2, dim=1).values[:, -1:]
+        least = weight.topk(self._active, dim=1).values[:, -1:]
         kept = torch.where(weight >= least, weight, torch.zeros_like(weight))
         return kept / kept.sum(1, keepdim=True)
 
@@ -117,7 +118,10 @@ class SparseNet(AbstractNetwork):
 
     def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
         """See `AbstractNetwork`."""
-        out: Tensor = self.denoiser(torch.cat([feature, embedding], dim=1), x, mask)
+        condition = torch.cat([feature, embedding], dim=1)
+        if len(x) == 1:  # deployed
+            return self.denoiser.one(condition, x, mask, self._active)
+        out: Tensor = self.denoiser(condition, x, mask)
         return out
 
     def gated_parts(self) -> list[nn.Module]:
