@@ -39,45 +39,66 @@ def markdown(rows: dict[str, dict[str, Any]]) -> str:
 
 
 def curves(rows: dict[str, dict[str, Any]]) -> dict[str, list[tuple[float, str]]]:
-    """Return per name its numbers and rows, where all rows are called NAME_NUMBER with the same numbers."""
+    """Return per name its numbers and rows, where all rows are called NAME_NUMBER and a name has several."""
     found: dict[str, list[tuple[float, str]]] = {}
     for row in rows:
         name, _, number = row.rpartition("_")
         if not name or not number.replace(".", "", 1).isdigit():
             return {}
         found.setdefault(name, []).append((float(number), row))
-    alike = len({tuple(x for x, _ in points) for points in found.values()}) == 1
-    return found if alike and len(rows) > len(found) else {}
+    return found if len(rows) > len(found) else {}
 
 
 def draw(name: str, report: dict[str, Any]) -> None:
     """Draw success with its interval, each training seed as a dot, and against what differs or what is run."""
     rows = report["rows"]
-    figure, (bars, curve) = pyplot.subplots(1, 2, figsize=(13, 0.9 + 0.42 * max(6, len(rows))), layout="constrained")
-    for y, (label, row) in enumerate(reversed(rows.items())):
-        rate, (low, high) = row["all"]["rate"], row["all"]["interval"]
-        bars.barh(y, rate, color="C0", alpha=0.5, xerr=[[rate - low], [high - rate]], capsize=3)
-        bars.plot(list(row["training_seeds"].values()), [y] * len(row["training_seeds"]), "k.", markersize=5)
-        if curves(rows):
-            continue
-        run, experts = row["parameters"]["active"] / 1e6, row["active_experts"]["mean"]
-        text = f"{label} ({experts:.1f})"
-        mark = "osD^v"[y // 10 % 5]  # another one where the ten colours begin again
-        curve.errorbar(run, rate, [[rate - low], [high - rate]], fmt=mark, capsize=3, label=text)
-    bars.set_yticks(range(len(rows)), list(reversed(rows)))
-    bars.set(xlabel="success, mean over tasks (dots: training seeds)", xlim=(0, 1), title=report["text"])
-    for label, points in curves(rows).items():
-        every = [rows[row]["all"] for _, row in points]
-        low, high = zip(*((e["rate"] - e["interval"][0], e["interval"][1] - e["rate"]) for e in every), strict=True)
-        curve.errorbar([x for x, _ in points], [e["rate"] for e in every], [low, high], capsize=3, label=label)
-    if curves(rows):
-        curve.legend()
-        curve.set(xlabel=report["text"], ylabel="success", ylim=(0, 1))
+    found = curves(rows)
+    alike = len({tuple(x for x, _ in points) for points in found.values()}) <= 1
+    figure = pyplot.figure(figsize=(13, 0.9 + 0.42 * max(6, len(rows))), layout="constrained")
+    left, right = figure.subfigures(1, 2)
+    _bars(left.subplots(), rows, report["text"])
+    if found and alike:
+        axes = right.subplots()
+        for label, points in found.items():
+            _curve(axes, rows, [x for x, _ in points], points, label)
+        axes.legend()
+        axes.set(xlabel=report["text"])
+    elif found:
+        for axes, (label, points) in zip(right.subplots(len(found)), found.items(), strict=True):
+            _curve(axes, rows, [f"{x:g}" for x, _ in points], points, label)  # evenly apart, whatever the numbers
+            axes.set(xlabel=label)
     else:
-        handles, labels = curve.get_legend_handles_labels()  # drawn from the last row to the first
-        curve.legend(handles[::-1], labels[::-1], fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-        curve.set(xlabel="parameters run for a chunk [M]", ylabel="success", title="(mean number of active experts)")
+        _run(right.subplots(), rows)
     figure.savefig(IMAGES / f"{name}.png", dpi=90)
+
+
+def _bars(axes: Any, rows: dict[str, dict[str, Any]], title: str) -> None:
+    for y, row in enumerate(reversed(rows.values())):
+        rate, (low, high) = row["all"]["rate"], row["all"]["interval"]
+        axes.barh(y, rate, color="C0", alpha=0.5, xerr=[[rate - low], [high - rate]], capsize=3)
+        axes.plot(list(row["training_seeds"].values()), [y] * len(row["training_seeds"]), "k.", markersize=5)
+    axes.set_yticks(range(len(rows)), list(reversed(rows)))
+    axes.set(xlabel="success, mean over tasks (dots: training seeds)", xlim=(0, 1), title=title)
+
+
+def _curve(
+    axes: Any, rows: dict[str, dict[str, Any]], x: list[Any], points: list[tuple[float, str]], label: str
+) -> None:
+    every = [rows[row]["all"] for _, row in points]
+    low, high = zip(*((e["rate"] - e["interval"][0], e["interval"][1] - e["rate"]) for e in every), strict=True)
+    axes.errorbar(x, [e["rate"] for e in every], [low, high], capsize=3, label=label)
+    axes.set(ylabel="success", ylim=(0, 1))
+
+
+def _run(axes: Any, rows: dict[str, dict[str, Any]]) -> None:
+    for i, (label, row) in enumerate(rows.items()):
+        rate, (low, high) = row["all"]["rate"], row["all"]["interval"]
+        text = f"{label} ({row['active_experts']['mean']:.1f})"
+        mark = "osD^v"[i // 10 % 5]  # another one where the ten colours begin again
+        millions = row["parameters"]["active"] / 1e6
+        axes.errorbar(millions, rate, [[rate - low], [high - rate]], fmt=mark, capsize=3, label=text)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    axes.set(xlabel="parameters run for a chunk [M]", ylabel="success", title="(mean number of active experts)")
 
 
 if __name__ == "__main__":
