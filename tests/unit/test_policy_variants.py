@@ -23,6 +23,7 @@ from smp_bringup.training.batch import Batch
 from smp_bringup.training.config import load_run
 from smp_bringup.training.losses import Objective
 from smp_bringup.training.losses_dibm import log_partition
+from smp_bringup.training.losses_smp import random_active
 
 OBJECTS = 35
 STATE = PolicyConfig(
@@ -127,6 +128,15 @@ def test_the_sticky_prior_is_that_of_torch_distributions():
     later = [kl_divergence(Dirichlet(posterior[2 + i]), Dirichlet(20.0 * mean[i] + base)) for i in range(2)]
     first = kl_divergence(Dirichlet(posterior[0]), Dirichlet(base))
     assert float(sticky) == pytest.approx(float(sum(later) + first) / 2, rel=1e-5)
+
+
+def test_experts_without_mass_train_only_in_the_dense_share_of_the_samples():
+    gate = torch.tensor([[0.02, 0.9, 0.05, 0.03]]).expand(10, -1)
+    cover = torch.arange(10) / 10
+    assert random_active(gate, cover, 0.0)[:, 1].all()
+    assert random_active(gate, cover, 0.0)[:, [0, 2, 3]].sum() == 0
+    assert (random_active(gate, cover, 0.3).sum(1) == torch.tensor([4.0] * 3 + [1.0] * 7)).all()
+    assert random_active(gate, cover, 1.0).all()
 
 
 def test_the_sparse_mixture_weighs_its_best_experts_only():

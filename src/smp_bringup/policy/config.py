@@ -54,6 +54,9 @@ class GateConfig:
     """tau_m: the fewest experts that carry this share of the mass are denoised."""
     top_k: int = field(default=0, metadata=spec(ge=0))
     """If positive, exactly so many experts are denoised instead."""
+    dense: float = field(default=0.0, metadata=spec(ge=0, le=1))
+    """Share of the training samples in which all experts are active. Without any, an expert knows only what it has mass
+    in, and must not be run elsewhere; with 1, and `coverage` 1, this is the dense form."""
     beta: float = field(default=0.01, metadata=spec(ge=0))
     """Entropy weight of Di-BM's gate."""
 

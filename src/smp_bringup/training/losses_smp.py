@@ -73,21 +73,25 @@ def _coefficients(
         clean = clean / network.scale.clamp_min(1e-4)
         mask = torch.ones_like(mean)
     else:
-        mask = _random_active(mean, batch.cover)
+        mask = random_active(mean, batch.cover, network.config.gate.dense)
     noisy, embedding, target = noiser(clean, batch)
     predicted = network.denoise_all(feature, noisy * mask.unsqueeze(1), mask, embedding)
     error = (predicted - target).square().mean(1) * mask
     return (error.sum(1) / mask.sum(1)).mean()
 
 
-def _random_active(mean: Tensor, cover: Tensor) -> Tensor:
-    """Return active sets (2B, K): the prefix of the sorted masses that covers a random share of them."""
+def random_active(mean: Tensor, cover: Tensor, dense: float) -> Tensor:
+    """Return active sets (2B, K): the prefix of the sorted masses that covers a random share of them, or all experts.
+
+    `cover` (2B,) is uniform in [0, 1): below `dense` all experts are active, above it says how large the prefix is.
+    """
     share = mean.detach().square()
     share = share / share.sum(1, keepdim=True)
     order = share.argsort(1, descending=True)
     before = share.gather(1, order).cumsum(1) - share.gather(1, order)
     target = cover.unsqueeze(1) * (1 - _LEAST_COVER) + _LEAST_COVER
-    return torch.zeros_like(share).scatter(1, order, (before < target).float())
+    prefix = torch.zeros_like(share).scatter(1, order, (before < target).float())
+    return torch.where(cover.unsqueeze(1) < dense, torch.ones_like(prefix), prefix)
 
 
 def _over_processes(value: Tensor) -> Tensor:
