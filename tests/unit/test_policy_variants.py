@@ -34,6 +34,7 @@ VARIANTS = {
     "smp": {},
     "smp of the paper": {"reference": "none", "coefficients": "literal", "joint_experts": False},
     "smp on its mean": {"reference": "mean"},
+    "smp with a mixed mean head": {"mean_experts": 4},
     "smp on the joint state": {"reference": "state"},
     "smp with a fixed basis": {"basis": "fixed"},
     "smp with a PCA basis": {"basis": "pca"},
@@ -141,7 +142,7 @@ def test_experts_without_mass_train_only_in_the_dense_share_of_the_samples():
 
 def test_the_sparse_mixture_weighs_its_best_experts_only():
     network = SparseNet(replace(STATE, kind="sparse", experts=6, gate=GateConfig(top_k=3)), 14, OBJECTS)
-    weight = network.route(torch.randn(10, 24))
+    weight = network.router.weigh(torch.randn(10, 24))
     assert ((weight > 0).sum(1) == 3).all()
     torch.testing.assert_close(weight.sum(1), torch.ones(10))
 
@@ -149,7 +150,7 @@ def test_the_sparse_mixture_weighs_its_best_experts_only():
 def test_the_sparse_mixture_of_one_observation_is_that_of_the_batch():
     network = SparseNet(replace(STATE, kind="sparse", experts=6, gate=GateConfig(top_k=3)), 14, OBJECTS)
     feature, x, embedding = torch.randn(10, 24), torch.randn(10, STATE.horizon, 14), torch.randn(10, 32)
-    weight = network.route(feature)
+    weight = network.router.weigh(feature)
     each = [network.denoise(0, *(v[i : i + 1] for v in (feature, x, weight, embedding))) for i in range(10)]
     torch.testing.assert_close(torch.cat(each), network.denoise(0, feature, x, weight, embedding))
 

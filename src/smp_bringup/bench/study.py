@@ -169,13 +169,14 @@ class Evaluation:
         every = summary([episode for episodes in mine.values() for episode in episodes])
         metrics = [json.loads((cell.model / METRICS).read_text(encoding="utf-8")) for cell in mine]
         total, each = metrics[0]["parameters"], metrics[0]["parameters_per_expert"]
-        idle = len(every["gate"]["usage"]) - every["active_experts"]["mean"]
+        inactive = len(every["gate"]["usage"]) - every["active_experts"]["mean"]
+        read = round(total - each * inactive - metrics[0].get("parameters_idle", 0))
         return {
             **{key: list(v) if isinstance(v, tuple) else v for key, v in vars(row).items()},
             "evaluation": {"seed": self._study.evaluation_seed, "episodes": self._study.episodes},
             "training_seeds": {cell.seed: summary(episodes)["all"]["rate"] for cell, episodes in mine.items()},
             "training_minutes": [round(m["seconds"] / 60, 1) for m in metrics],
-            "parameters": {"total": total, "active": round(total - each * idle)},
+            "parameters": {"total": total, "active": read},
             **every,
         }  # fmt: skip
 

@@ -102,6 +102,8 @@ class PolicyConfig:
     """Of each expert, or of the one denoiser of a diffusion policy."""
     mean: DenoiserConfig = DenoiserConfig()
     """SMP's mean head."""
+    mean_experts: int = field(default=1, metadata=spec(ge=1, le=64))
+    """Feed-forward experts in each hidden layer of the mean head, two of which are weighed in; 1: a plain network."""
     reference: str = field(default="motion", metadata=spec(choices=("motion", "mean", "state", "none")))
     """What SMP's experts add to. "motion": the present joint state, and a mean head mu(s) fills in what inactive
     experts and the basis leave out; "mean": mu(s); "state": the joint state alone; "none": nothing (the paper)."""
@@ -133,5 +135,7 @@ class PolicyConfig:
             raise ConfigError(
                 f"denoise_steps {self.denoise_steps} must not exceed diffusion_steps {self.diffusion_steps}"
             )
+        if self.mean_experts > 1 and self.mean.kind != "mlp":
+            raise ConfigError(f"mean_experts {self.mean_experts} are layers of an mlp, not of a {self.mean.kind}")
         if self.denoiser.kind == "unet" and self.horizon % 2 ** (self.denoiser.depth - 1):
             raise ConfigError(f"a U-Net of depth {self.denoiser.depth} halves the horizon {self.horizon} to a fraction")

@@ -39,7 +39,7 @@ class MlpBank(AbstractBank):
         size, width = condition + horizon * columns[0], config.width
         self.horizon = horizon
         self.weights = nn.ParameterList(
-            _weight(experts, a, b)
+            grouped_weight(experts, a, b)
             for a, b in [(size, width), *[(width, width)] * config.depth, (width, horizon * columns[1])]
         )
         self.biases = nn.ParameterList(torch.zeros(experts, 1, w.shape[2]) for w in self.weights)
@@ -102,33 +102,6 @@ def build_bank(
     return MlpBank(experts, condition, horizon, columns, config)
 
 
-class SparseMlp(nn.Module):
-    """A residual MLP whose hidden layers are mixtures of feed-forward experts (Sparse-DP style baseline)."""
-
-    def __init__(self, experts: int, condition: int, horizon: int, columns: int, config: DenoiserConfig) -> None:
-        super().__init__()
-        size, width = condition + horizon * columns, config.width
-        self.horizon = horizon
-        self.first, self.last = nn.Linear(size, width), nn.Linear(width, horizon * columns)
-        self.layers = nn.ParameterList(_weight(experts, width, width) for _ in range(config.depth))
-
-    def forward(self, condition: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-        """Return (B, T, N) for (B, C), (B, T, N) and the routing weights (B, E), zero where an expert is off."""
-        return self._run(condition, x, weight, list(self.layers))
-
-    def one(self, condition: Tensor, x: Tensor, weight: Tensor, active: int) -> Tensor:
-        """Return the same for a batch of one (B = 1), reading the `active` heaviest experts' weights only."""
-        heaviest = weight[0].topk(active).indices
-        return self._run(condition, x, weight[:, heaviest], [layer[heaviest] for layer in self.layers])
-
-    def _run(self, condition: Tensor, x: Tensor, weight: Tensor, layers: Iterable[Tensor]) -> Tensor:
-        h = self.first(torch.cat([condition, x.flatten(1)], dim=1))
-        for layer in layers:
-            each = gelu(torch.matmul(layer_norm(h, h.shape[-1:]), layer))  # (E, B, W)
-            h = h + torch.einsum("be,ebw->bw", weight, each)
-        out: Tensor = self.last(h)
-        return out.view(len(out), self.horizon, -1)
-
-
-def _weight(experts: int, size: int, out: int) -> nn.Parameter:
+def grouped_weight(experts: int, size: int, out: int) -> nn.Parameter:
+    """Return the weights (E, I, O) of one linear layer of E experts, each drawn at the usual scale."""
     return nn.Parameter(torch.randn(experts, size, out) / size**0.5)

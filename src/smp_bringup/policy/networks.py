@@ -10,7 +10,8 @@ from smp_bringup.policy.basis import orthonormalise
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.denoise import EMBEDDING
 from smp_bringup.policy.encoder import Encoder
-from smp_bringup.policy.experts import SparseMlp, build_bank
+from smp_bringup.policy.experts import build_bank
+from smp_bringup.policy.mixture import SparseMlp, SparseRouter
 
 Orthonormaliser = Callable[[Tensor], Tensor]
 
@@ -57,6 +58,10 @@ class AbstractNetwork(nn.Module, ABC):
     def training_parts(self) -> list[nn.Module]:
         """Return the modules that deployment does without."""
 
+    def idle_parameters(self) -> int:
+        """Return how many of the deployed parameters, beside those of inactive experts, one inference does not read."""
+        return 0
+
     def parameter_counts(self) -> tuple[int, int]:
         """Return how many parameters are deployed, and how many of them belong to one expert."""
 
@@ -100,28 +105,17 @@ class SparseNet(AbstractNetwork):
         super().__init__(config, dof, objects)
         self.denoisers, self.columns = 1, dof
         feature = config.encoder.feature
-        self.router = nn.Linear(feature, config.experts)
-        self._active = min(config.gate.top_k or 2, config.experts)
+        self.router = SparseRouter(feature, config.experts, config.gate.top_k or 2)
         size = feature + EMBEDDING
-        self.denoiser = SparseMlp(config.experts, size, config.horizon, dof, config.denoiser)
-
-    def route(self, feature: Tensor) -> Tensor:
-        """Return the weights (B, K) of the top-k experts, zero for the others."""
-        weight = torch.softmax(self.router(feature), dim=1)
-        least = weight.topk(self._active, dim=1).values[:, -1:]
-        kept = torch.where(weight >= least, weight, torch.zeros_like(weight))
-        return kept / kept.sum(1, keepdim=True)
+        self.denoiser = SparseMlp(config.experts, size, config.horizon, (dof, dof), config.denoiser)
 
     def heads(self, feature: Tensor, state: Tensor, orthonormaliser: Orthonormaliser) -> dict[str, Tensor]:
         """See `AbstractNetwork`."""
-        return {"gate": self.route(feature)}
+        return {"gate": self.router.weigh(feature)}
 
     def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
         """See `AbstractNetwork`."""
-        condition = torch.cat([feature, embedding], dim=1)
-        if len(x) == 1:  # deployed
-            return self.denoiser.one(condition, x, mask, self._active)
-        out: Tensor = self.denoiser(condition, x, mask)
+        out: Tensor = self.denoiser(torch.cat([feature, embedding], dim=1), x, mask, self.router.active)
         return out
 
     def gated_parts(self) -> list[nn.Module]:

@@ -6,9 +6,13 @@ from torch import Tensor, nn
 from smp_bringup.policy.basis import Basis
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.denoise import EMBEDDING
-from smp_bringup.policy.experts import build_bank
+from smp_bringup.policy.experts import AbstractBank, build_bank
+from smp_bringup.policy.mixture import SparseHead
 from smp_bringup.policy.networks import AbstractNetwork, Orthonormaliser
 from smp_bringup.policy.router import Concentration, StickyPrior, mean_gate
+
+MEAN_ACTIVE = 2
+"""So many experts of a mixed mean head are weighed in."""
 
 
 class SmpNet(AbstractNetwork):
@@ -18,8 +22,7 @@ class SmpNet(AbstractNetwork):
         super().__init__(config, dof, objects)
         feature, k, chunk = config.encoder.feature, config.experts, config.horizon * dof
         self.denoisers = self.columns = k
-        if self.has_mean:
-            self.mean = build_bank(1, feature, config.horizon, (0, dof), config.mean)
+        self.mean = self._build_mean() if config.reference in ("motion", "mean") else None
         hidden = (config.basis_width or feature,) * config.basis_depth
         self.basis = Basis(config.basis, feature, hidden, dof, k)
         width = config.gate.width or feature
@@ -33,6 +36,12 @@ class SmpNet(AbstractNetwork):
         self.residual_rms: Tensor
         self.register_buffer("residual_rms", torch.ones(()))
 
+    def _build_mean(self) -> AbstractBank | SparseHead:
+        config, feature = self.config, self.config.encoder.feature
+        if config.mean_experts > 1:
+            return SparseHead(config.mean_experts, MEAN_ACTIVE, feature, config.horizon, self.dof, config.mean)
+        return build_bank(1, feature, config.horizon, (0, self.dof), config.mean)
+
     @property
     def learns_skills(self) -> bool:
         """Whether experts and basis are being trained; their running scales stand still otherwise."""
@@ -41,12 +50,15 @@ class SmpNet(AbstractNetwork):
     @property
     def has_mean(self) -> bool:
         """Whether there is a mean head."""
-        return self.config.reference in ("motion", "mean")
+        return self.mean is not None
 
     def reference(self, feature: Tensor, state: Tensor) -> Tensor:
         """Return the action (B, T, J) where no expert is active, by `config.reference`."""
         horizon = self.config.horizon
-        if self.has_mean:
+        if isinstance(self.mean, SparseHead):
+            mean: Tensor = self.mean(feature)
+            return mean
+        if self.mean is not None:
             return self.mean.one(0, feature, feature.new_zeros(len(feature), horizon, 0))
         if self.config.reference == "state":
             return state[:, -1:, :].expand(-1, horizon, -1)
@@ -93,3 +105,7 @@ class SmpNet(AbstractNetwork):
     def training_parts(self) -> list[nn.Module]:
         """See `AbstractNetwork`."""
         return [self.posterior, self.prior]
+
+    def idle_parameters(self) -> int:
+        """See `AbstractNetwork`: the experts of a mixed mean head that are not weighed in."""
+        return self.mean.idle_parameters() if isinstance(self.mean, SparseHead) else 0

@@ -11,10 +11,7 @@ from smp_bringup.policy.networks import AbstractNetwork, DiffusionNet, SparseNet
 from smp_bringup.policy.smp_net import SmpNet
 from smp_bringup.training.batch import Batch, Noiser
 from smp_bringup.training.losses_dibm import dibm_losses
-from smp_bringup.training.losses_smp import PRECISE, smp_losses
-
-_BALANCE = 0.01
-"""Weight of the load balance of the sparse mixture (arXiv 2101.03961)."""
+from smp_bringup.training.losses_smp import BALANCE, PRECISE, smp_losses
 
 
 class Objective(nn.Module):
@@ -48,11 +45,10 @@ def _diffusion(network: AbstractNetwork, feature: Tensor, batch: Batch, noiser: 
 
 def _sparse(network: SparseNet, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
     noisy, embedding, target = noiser(batch.action, batch)
-    weight = network.route(feature)
+    weight = network.router.weigh(feature)
     predicted = network.denoise(0, feature, noisy, weight, embedding)
-    chosen, wanted = (weight > 0).float().mean(0), torch.softmax(network.router(feature), dim=1).mean(0)
-    balance = network.config.experts * (chosen * wanted).sum() / (weight > 0).sum(1).float().mean()
-    return {"denoise": (predicted - target).square().mean(), "balance": _BALANCE * balance}
+    balance = BALANCE * network.router.imbalance(feature, weight)
+    return {"denoise": (predicted - target).square().mean(), "balance": balance}
 
 
 _LOSSES: dict[type, Callable[..., dict[str, Tensor]]] = {

@@ -5,6 +5,7 @@ from torch import Tensor, distributed
 from torch.nn.functional import smooth_l1_loss
 
 from smp_bringup.policy.basis import orthonormalise
+from smp_bringup.policy.mixture import SparseHead
 from smp_bringup.policy.router import align_loss, mean_gate
 from smp_bringup.policy.smp_net import SmpNet
 from smp_bringup.training.batch import Batch, Noiser
@@ -12,6 +13,8 @@ from smp_bringup.training.batch import Batch, Noiser
 _RUNNING = 0.01
 PRECISE = 0.1
 """Errors below it are squared, larger ones count by their size (normalised units)."""
+BALANCE = 0.01
+"""Weight of the load balance of a mixture's layers (arXiv 2101.03961)."""
 _RECON_SIGMA = 0.3
 """sigma_a of L_recon, in units of the residual's RMS."""
 _LEAST_COVER = 0.4
@@ -36,6 +39,8 @@ def smp_losses(network: SmpNet, feature: Tensor, batch: Batch, noiser: Noiser) -
         out["recon"] = weight.reconstruction * _reconstruction(network, residual, basis, mean)
     if network.has_mean:
         out["mean"] = weight.mean * smooth_l1_loss(reference, batch.action, beta=PRECISE)
+    if isinstance(network.mean, SparseHead):
+        out["balance"] = BALANCE * network.mean.imbalance(feature)
     return out
 
 

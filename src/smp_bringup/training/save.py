@@ -35,7 +35,8 @@ def save_checkpoint(trained: Trained, robot: Robot, folder: Path, card: str) -> 
     _write_json(partial / checkpoint.NORMALIZER, trained.normalizer.to_dict())
     _write_json(partial / checkpoint.ROBOT, robot.fingerprint(config.cameras))
     deployed, each = trained.network.parameter_counts()
-    counts = {"parameters": deployed, "parameters_per_expert": each}
+    idle = trained.network.idle_parameters()
+    counts = {"parameters": deployed, "parameters_per_expert": each, "parameters_idle": idle}
     _write_json(partial / checkpoint.METRICS, {**trained.metrics, **counts, "tasks": list(trained.tasks)})
     (partial / checkpoint.CARD).write_text(card, encoding="utf-8")
     write_manifest(partial)
