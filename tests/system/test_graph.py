@@ -107,7 +107,9 @@ def test_a_killed_policy_leaves_the_arms_held_and_comes_back(live):
     policy = graph.processes["policy"]
     os.kill(policy.pid, signal.SIGKILL)
     policy.wait()
-    client.wait(lambda: client.command_state["check"] == "source_fresh", 5, "the hold")
+    # "state_fresh": it died inside a lock of shared memory, and the simulator waits a second for it (docs/safety.md).
+    client.wait(lambda: client.command_state["check"] in ("source_fresh", "state_fresh"), 5, "the hold")
+    client.wait(lambda: client.latched, 5, "the fault")
     ear.wait_still(client)
     held, count = ear.setpoint(), len(ear.commands["left"])
     client.wait(lambda: len(ear.commands["left"]) > count + 50, 5, "more commands")
