@@ -17,6 +17,7 @@ from smp_bringup.policy.engine_onnx import OnnxEngine
 from smp_bringup.policy.engine_torch import TorchEngine
 from smp_bringup.policy.experts import build_bank
 from smp_bringup.policy.export import export
+from smp_bringup.policy.mixture import SparseHead, SparseRouter
 from smp_bringup.policy.networks import SparseNet
 from smp_bringup.policy.router import StickyPrior, mean_gate
 from smp_bringup.training.batch import Batch
@@ -153,6 +154,29 @@ def test_the_sparse_mixture_of_one_observation_is_that_of_the_batch():
     weight = network.router.weigh(feature)
     each = [network.denoise(0, *(v[i : i + 1] for v in (feature, x, weight, embedding))) for i in range(10)]
     torch.testing.assert_close(torch.cat(each), network.denoise(0, feature, x, weight, embedding))
+
+
+def test_a_mixed_mean_head_of_one_observation_is_that_of_the_batch_and_reads_a_share_of_its_weights():
+    head = SparseHead(8, 2, 24, 6, 14, DenoiserConfig(width=16, depth=3))
+    feature = torch.randn(10, 24)
+    whole = head(feature)
+    assert whole.shape == (10, 6, 14)
+    torch.testing.assert_close(torch.cat([head(row[None]) for row in feature]), whole)
+    assert head.idle_parameters() == 3 * 6 * 16 * 16
+    used = head.router.weigh(feature[:1])[0].nonzero().squeeze(1)
+    with torch.no_grad():
+        for layer in head.net.layers:
+            layer[[i for i in range(8) if i not in used]] = torch.nan  # never read
+    torch.testing.assert_close(head(feature[:1]), whole[:1])
+
+
+def test_a_router_that_uses_few_experts_pays_for_it():
+    router = SparseRouter(24, 8, 2)
+    feature = torch.randn(1000, 24)
+    with torch.no_grad():
+        assert float(router.imbalance(feature, router.weigh(feature))) < 1.5
+        router.bias[:2] += 20
+        assert float(router.imbalance(feature, router.weigh(feature))) == pytest.approx(4.0, rel=1e-3)
 
 
 def test_the_partition_of_dibm_makes_responsibilities_of_the_data_set():
