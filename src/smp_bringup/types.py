@@ -99,13 +99,18 @@ class GateReport:
     mass: FloatArray
     """(K,) share of each expert in the total mass."""
     active: tuple[int, ...]
-    """Experts that were denoised, heaviest first."""
+    """Experts that were denoised, heaviest first; none where the mean head acts alone."""
     kept_mass: float
     """Share of the total mass that the active experts carry."""
     denoiser_calls: NDArray[np.int64]
     """(K,) denoiser calls of this inference."""
     stage_ms: Mapping[str, float]
     """Wall time per stage [ms]: encode, denoise, decode."""
+
+    @property
+    def heaviest(self) -> int:
+        """Return the expert that carries most, whether or not it was denoised."""
+        return self.active[0] if self.active else int(np.argmax(self.mass))
 
 
 @dataclass(frozen=True)

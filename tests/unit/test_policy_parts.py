@@ -95,6 +95,10 @@ def test_permuting_experts_permutes_the_selection(gate, order):
     assert [order[i] for i in select(share[order], config)] == list(select(share, config))
 
 
+def test_no_coverage_selects_no_expert():
+    assert select(np.array([0.1, 0.9]), GateConfig(coverage=0.0)) == ()
+
+
 def test_top_k_takes_the_heaviest():
     assert select(np.array([0.1, 0.5, 0.15, 0.25]), GateConfig(top_k=2)) == (1, 3)
 

@@ -51,7 +51,7 @@ def condense(result: EpisodeResult, episode: int) -> Episode:
     """Return what is kept of an episode."""
     gates = result.gates
     weight = np.array([gate.weight for gate in gates]) if gates else np.zeros((0, 1))
-    first = np.array([gate.active[0] for gate in gates])
+    first = np.array([gate.heaviest for gate in gates])
     return Episode(
         result.task, episode, result.seed, result.success, round(result.time_s, 3), result.fault,
         result.arm_collisions, result.table_collisions, round(result.jerk, 3), len(gates),

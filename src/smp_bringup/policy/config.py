@@ -50,8 +50,8 @@ class GateConfig:
     epsilon: float = field(default=1.0, metadata=spec(gt=0))
     """Added to the gate where coefficients are divided by it; the larger, the sparser the gate."""
     mass: str = field(default="quadratic", metadata=spec(choices=("quadratic", "linear")))
-    coverage: float = field(default=0.95, metadata=spec(gt=0, le=1))
-    """tau_m: the fewest experts that carry this share of the mass are denoised."""
+    coverage: float = field(default=0.95, metadata=spec(ge=0, le=1))
+    """tau_m: the fewest experts that carry this share of the mass are denoised. 0: none, the mean head is left alone."""
     top_k: int = field(default=0, metadata=spec(ge=0))
     """If positive, exactly so many experts are denoised instead."""
     dense: float = field(default=0.0, metadata=spec(ge=0, le=1))
@@ -135,6 +135,8 @@ class PolicyConfig:
             raise ConfigError(
                 f"denoise_steps {self.denoise_steps} must not exceed diffusion_steps {self.diffusion_steps}"
             )
+        if self.gate.coverage == 0 and self.reference == "none":
+            raise ConfigError("gate.coverage must be above 0 where no mean head is left to act (reference: none)")
         if self.mean_experts > 1 and self.mean.kind != "mlp":
             raise ConfigError(f"mean_experts {self.mean_experts} are layers of an mlp, not of a {self.mean.kind}")
         if self.denoiser.kind == "unet" and self.horizon % 2 ** (self.denoiser.depth - 1):

@@ -17,6 +17,6 @@ def select(share: FloatArray, config: GateConfig) -> tuple[int, ...]:
     order = np.argsort(-share, kind="stable")
     if config.top_k:
         return tuple(int(i) for i in order[: config.top_k])
-    covered = np.cumsum(share[order])
-    count = int(np.searchsorted(covered, config.coverage - 1e-9)) + 1
+    covered = np.cumsum([0.0, *share[order]])
+    count = int(np.searchsorted(covered, config.coverage - 1e-9))
     return tuple(int(i) for i in order[: min(count, len(share))])

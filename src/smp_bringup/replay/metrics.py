@@ -142,7 +142,7 @@ def _motion(result: ReplayResult, robot: Robot) -> Samples:
 def _gate(result: ReplayResult, robot: Robot) -> Samples:
     """Active experts, flips, usage and kept mass, whole and by phase of the task."""
     out: Samples = {}
-    first = np.array([gate.active[0] for gate in result.gates])
+    first = np.array([gate.heaviest for gate in result.gates])
     values = {
         "active_experts": np.array([float(len(gate.active)) for gate in result.gates]),
         "kept_mass": np.array([gate.kept_mass for gate in result.gates]),
