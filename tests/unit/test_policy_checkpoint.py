@@ -56,7 +56,7 @@ def smp(network, robot, **gate):
     return SmpPolicy(config, TorchEngine(network), normalizer, robot.action_period_s)
 
 
-@pytest.mark.parametrize("coverage", [0.3, 0.6, 0.95, 1.0])
+@pytest.mark.parametrize("coverage", [0.0, 0.3, 0.6, 0.95, 1.0])
 def test_only_the_active_experts_are_denoised(coverage, checkpoints, robot, observation):
     network = checkpoints["smp"][1]
     _, report = smp(network, robot, coverage=coverage).infer(observation, 0)
@@ -64,6 +64,18 @@ def test_only_the_active_experts_are_denoised(coverage, checkpoints, robot, obse
     expected = [steps if i in report.active else 0 for i in range(network.config.experts)]
     assert report.denoiser_calls.tolist() == expected
     assert report.kept_mass >= coverage - 1e-6
+
+
+def test_without_experts_the_mean_head_acts_alone(checkpoints, robot, observation):
+    network = checkpoints["smp"][1].train(False)
+    chunk, report = smp(network, robot, coverage=0.0).infer(observation, 7)
+    normalizer = Normalizer(np.zeros(robot.dof), np.ones(robot.dof))
+    inputs = policy_inputs(observation, network.config, normalizer)
+    with torch.inference_mode():
+        coded = network.code({name: torch.from_numpy(value)[None] for name, value in inputs.items()})
+    np.testing.assert_allclose(chunk.position, coded["reference"][0].numpy(), atol=1e-5)
+    assert report.active == ()
+    assert report.heaviest == int(np.argmax(report.mass))
 
 
 def test_all_experts_active_equals_the_dense_computation(checkpoints, robot, observation):

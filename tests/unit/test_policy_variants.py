@@ -11,7 +11,7 @@ from torch.distributions import Dirichlet, kl_divergence
 
 from smp_bringup.policy.basis import orthonormalise, principal_components
 from smp_bringup.policy.build import build_network
-from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, GateConfig, PolicyConfig
+from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, GateConfig, LossConfig, PolicyConfig
 from smp_bringup.policy.denoise import X0_LIMIT, _fresh, alphas_cumprod, sample, step_embedding, visited_steps
 from smp_bringup.policy.engine_onnx import OnnxEngine
 from smp_bringup.policy.engine_torch import TorchEngine
@@ -36,6 +36,7 @@ VARIANTS = {
     "smp of the paper": {"reference": "none", "coefficients": "literal", "joint_experts": False},
     "smp on its mean": {"reference": "mean"},
     "smp with a mixed mean head": {"mean_experts": 4},
+    "smp of absolute errors": {"loss": LossConfig(coefficient_error="smooth_l1")},
     "smp on the joint state": {"reference": "state"},
     "smp with a fixed basis": {"basis": "fixed"},
     "smp with a PCA basis": {"basis": "pca"},

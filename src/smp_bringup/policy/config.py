@@ -24,6 +24,8 @@ class LossConfig:
     """Weights of the losses of SMP (paper, equation 6), of its mean head, of Di-BM's gate, and of foresight."""
 
     coefficient: float = field(default=10.0, metadata=spec(ge=0))
+    coefficient_error: str = field(default="squared", metadata=spec(choices=("squared", "smooth_l1")))
+    """How far a predicted coefficient is from the clean one: squared (the paper), or, beyond small errors, absolute."""
     reconstruction: float = field(default=0.1, metadata=spec(ge=0))
     gate: float = field(default=0.02, metadata=spec(ge=0))
     align: float = field(default=0.1, metadata=spec(ge=0))
@@ -51,7 +53,7 @@ class GateConfig:
     """Added to the gate where coefficients are divided by it; the larger, the sparser the gate."""
     mass: str = field(default="quadratic", metadata=spec(choices=("quadratic", "linear")))
     coverage: float = field(default=0.95, metadata=spec(ge=0, le=1))
-    """tau_m: the fewest experts that carry this share of the mass are denoised. 0: none, the mean head is left alone."""
+    """tau_m: the fewest experts that carry this share of the mass are denoised. 0: none, the mean head acts alone."""
     top_k: int = field(default=0, metadata=spec(ge=0))
     """If positive, exactly so many experts are denoised instead."""
     dense: float = field(default=0.0, metadata=spec(ge=0, le=1))
