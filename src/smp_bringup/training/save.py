@@ -53,6 +53,8 @@ def model_card(run: RunConfig, data: Dataset, trained: Trained, command: str) ->
     )
     skipped, settings = len(data.skipped), run.training
     steps, minutes = trained.metrics["steps"], trained.metrics["seconds"] / 60
+    idle = trained.network.idle_parameters()
+    unread = f"; a chunk reads all of them but {idle / 1e6:.3f} M and the inactive experts" if idle else ""
     rows = "\n".join(f"| {key.removeprefix('held_out/')} | {value:.5f} |" for key, value in held.items())
     return f"""# {run.policy.kind} policy
 
@@ -62,7 +64,7 @@ def model_card(run: RunConfig, data: Dataset, trained: Trained, command: str) ->
 | inputs | {seen}; joint positions; nothing else |
 | command | `{command}` |
 | training | {steps:.0f} steps of {2 * settings.pairs} samples, {minutes:.1f} minutes |
-| parameters | {deployed / 1e6:.3f} M deployed, of which {each / 1e6:.3f} M per expert |
+| parameters | {deployed / 1e6:.3f} M deployed, of which {each / 1e6:.3f} M per expert{unread} |
 
 | held-out loss | |
 |---|---|
