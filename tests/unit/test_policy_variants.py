@@ -36,7 +36,7 @@ VARIANTS = {
     "smp of the paper": {"reference": "none", "coefficients": "literal", "joint_experts": False},
     "smp on its mean": {"reference": "mean"},
     "smp with a mixed mean head": {"mean_experts": 4},
-    "smp of absolute errors": {"loss": LossConfig(coefficient_error="smooth_l1")},
+    "smp of absolute errors": {"loss": LossConfig(distance="absolute")},
     "smp on the joint state": {"reference": "state"},
     "smp with a fixed basis": {"basis": "fixed"},
     "smp with a PCA basis": {"basis": "pca"},
@@ -47,6 +47,9 @@ VARIANTS = {
     "diffusion": {"kind": "diffusion"},
     "diffusion with a U-Net": {"kind": "diffusion", "denoiser": DenoiserConfig("unet", 8, 2)},
     "sparse": {"kind": "sparse"},
+    "sparse of absolute errors": {"kind": "sparse", "loss": LossConfig(distance="absolute")},
+    "dibm of absolute errors": {"kind": "dibm", "loss": LossConfig(distance="absolute")},
+    "diffusion of absolute errors": {"kind": "diffusion", "loss": LossConfig(distance="absolute")},
 }
 
 

@@ -23,9 +23,9 @@ class EncoderConfig:
 class LossConfig:
     """Weights of the losses of SMP (paper, equation 6), of its mean head, of Di-BM's gate, and of foresight."""
 
+    distance: str = field(default="squared", metadata=spec(choices=("squared", "absolute")))
+    """Of a denoiser's prediction from what it should be: squared (the papers), or absolute beyond small errors."""
     coefficient: float = field(default=10.0, metadata=spec(ge=0))
-    coefficient_error: str = field(default="squared", metadata=spec(choices=("squared", "smooth_l1")))
-    """How far a predicted coefficient is from the clean one: squared (the paper), or, beyond small errors, absolute."""
     reconstruction: float = field(default=0.1, metadata=spec(ge=0))
     gate: float = field(default=0.02, metadata=spec(ge=0))
     align: float = field(default=0.1, metadata=spec(ge=0))

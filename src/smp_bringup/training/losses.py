@@ -10,8 +10,9 @@ from smp_bringup.policy.dibm_net import DibmNet
 from smp_bringup.policy.networks import AbstractNetwork, DiffusionNet, SparseNet
 from smp_bringup.policy.smp_net import SmpNet
 from smp_bringup.training.batch import Batch, Noiser
+from smp_bringup.training.distance import PRECISE, distance
 from smp_bringup.training.losses_dibm import dibm_losses
-from smp_bringup.training.losses_smp import BALANCE, PRECISE, smp_losses
+from smp_bringup.training.losses_smp import BALANCE, smp_losses
 
 
 class Objective(nn.Module):
@@ -40,7 +41,7 @@ class Objective(nn.Module):
 def _diffusion(network: AbstractNetwork, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
     noisy, embedding, target = noiser(batch.action, batch)
     predicted = network.denoise(0, feature, noisy, feature.new_ones(len(feature), 1), embedding)
-    return {"denoise": (predicted - target).square().mean()}
+    return {"denoise": distance(predicted, target, network.config.loss.distance).mean()}
 
 
 def _sparse(network: SparseNet, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
@@ -48,7 +49,7 @@ def _sparse(network: SparseNet, feature: Tensor, batch: Batch, noiser: Noiser) -
     weight = network.router.weigh(feature)
     predicted = network.denoise(0, feature, noisy, weight, embedding)
     balance = BALANCE * network.router.imbalance(feature, weight)
-    return {"denoise": (predicted - target).square().mean(), "balance": balance}
+    return {"denoise": distance(predicted, target, network.config.loss.distance).mean(), "balance": balance}
 
 
 _LOSSES: dict[type, Callable[..., dict[str, Tensor]]] = {

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from smp_bringup.policy.dibm_net import DibmNet
 from smp_bringup.training.batch import Batch, Noiser
+from smp_bringup.training.distance import distance
 
 
 def dibm_losses(network: DibmNet, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
@@ -17,15 +18,15 @@ def dibm_losses(network: DibmNet, feature: Tensor, batch: Batch, noiser: Noiser)
     noisy, embedding, target = noiser(batch.action, batch)
     condition = torch.cat([feature, embedding], dim=1)
     log_density = torch.log_softmax(network.logits(feature).T, dim=1)  # (E, 2B) log p(o|e)
-    experts = network.config.experts
+    experts, kind = network.config.experts, network.config.loss.distance
     with torch.no_grad():
         every = network.experts(condition.expand(experts, -1, -1), noisy.expand(experts, -1, -1, -1))
-        loss = (every - target).square().mean((2, 3))  # (E, 2B)
+        loss = distance(every, target.expand_as(every), kind).mean((2, 3))  # (E, 2B)
         count = max(1, round(len(feature) * network.config.loss.draw))
         drawn = torch.multinomial(log_density.exp(), count, replacement=True)  # (E, n)
     own = network.experts(condition[drawn], noisy[drawn])
     return {
-        "denoise": (own - target[drawn]).square().mean(),
+        "denoise": distance(own, target[drawn], kind).mean(),
         "energy": network.config.loss.energy * _gate_loss(log_density, loss, network.config.gate.beta),
     }
 

@@ -9,10 +9,9 @@ from smp_bringup.policy.mixture import SparseHead
 from smp_bringup.policy.router import align_loss, mean_gate
 from smp_bringup.policy.smp_net import SmpNet
 from smp_bringup.training.batch import Batch, Noiser
+from smp_bringup.training.distance import PRECISE, distance
 
 _RUNNING = 0.01
-PRECISE = 0.1
-"""Errors below it are squared, larger ones count by their size (normalised units)."""
 BALANCE = 0.01
 """Weight of the load balance of a mixture's layers (arXiv 2101.03961)."""
 _RECON_SIGMA = 0.3
@@ -81,18 +80,8 @@ def _coefficients(
         mask = random_active(mean, batch.cover, network.config.gate.dense)
     noisy, embedding, target = noiser(clean, batch)
     predicted = network.denoise_all(feature, noisy * mask.unsqueeze(1), mask, embedding)
-    error = _distance(predicted, target, network.config.loss.coefficient_error).mean(1) * mask
+    error = distance(predicted, target, network.config.loss.distance).mean(1) * mask
     return (error.sum(1) / mask.sum(1)).mean()
-
-
-def _distance(predicted: Tensor, target: Tensor, kind: str) -> Tensor:
-    """Return how far every predicted coefficient is from its target, the same for both kinds up to `PRECISE`.
-
-    Where demonstrations part ways the square asks for their mean, which nobody showed; the absolute error for one side.
-    """
-    if kind == "squared":
-        return (predicted - target).square()
-    return 2 * PRECISE * smooth_l1_loss(predicted, target, beta=PRECISE, reduction="none")
 
 
 def random_active(mean: Tensor, cover: Tensor, dense: float) -> Tensor:
