@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from smp_bringup.errors import ConfigError
 from smp_bringup.policy.basis import gram_schmidt, orthonormalise
-from smp_bringup.policy.config import GateConfig, PolicyConfig
+from smp_bringup.policy.config import DenoiserConfig, GateConfig, PolicyConfig
 from smp_bringup.policy.denoise import alphas_cumprod, sample, visited_steps
 from smp_bringup.policy.router import Concentration, StickyPrior, align_loss, mean_gate
 from smp_bringup.policy.select import mass, select
@@ -139,3 +139,7 @@ def test_impossible_settings_are_refused():
         PolicyConfig("smp", ("a",), denoise_steps=60)
     with pytest.raises(ConfigError, match="at least one camera"):
         PolicyConfig("smp", ())
+    with pytest.raises(ConfigError, match="no mean head is left to act"):
+        PolicyConfig("smp", ("a",), reference="none", gate=GateConfig(coverage=0.0))
+    with pytest.raises(ConfigError, match="mean_experts 8 are layers of an mlp"):
+        PolicyConfig("smp", ("a",), mean_experts=8, mean=DenoiserConfig("unet"))

@@ -170,6 +170,7 @@ class Evaluation:
         metrics = [json.loads((cell.model / METRICS).read_text(encoding="utf-8")) for cell in mine]
         total, each = metrics[0]["parameters"], metrics[0]["parameters_per_expert"]
         inactive = len(every["gate"]["usage"]) - every["active_experts"]["mean"]
+        # checkpoints without a mixed mean head may be older than the key
         read = round(total - each * inactive - metrics[0].get("parameters_idle", 0))
         return {
             **{key: list(v) if isinstance(v, tuple) else v for key, v in vars(row).items()},

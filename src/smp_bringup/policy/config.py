@@ -21,7 +21,7 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the losses of SMP (paper, equation 6), of its mean head, of Di-BM's gate, and of foresight."""
+    """The error of denoisers; weights of SMP's losses (paper, equation 6), mean head, Di-BM's gate and foresight."""
 
     distance: str = field(default="squared", metadata=spec(choices=("squared", "absolute")))
     """Of a denoiser's prediction from what it should be: squared (the papers), or absolute beyond small errors."""

@@ -7,6 +7,9 @@ from torch.nn.functional import gelu, layer_norm
 from smp_bringup.policy.config import DenoiserConfig
 from smp_bringup.policy.experts import grouped_weight
 
+BALANCE = 0.01
+"""Weight of a router's imbalance in the losses (arXiv 2101.03961)."""
+
 
 class SparseRouter(nn.Linear):
     """Chooses the experts that are weighed in for a feature; its own output is their logits."""

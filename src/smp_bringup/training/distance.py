@@ -8,7 +8,7 @@ PRECISE = 0.1
 
 
 def distance(predicted: Tensor, target: Tensor, kind: str) -> Tensor:
-    """Return the distance of every element, the same for both kinds up to `PRECISE`.
+    """Return the distance of every element, squared or absolute (smooth L1, arXiv 1504.08083); equal up to `PRECISE`.
 
     Where demonstrations part ways the square asks for their mean, which nobody showed; the absolute error for one side.
     """

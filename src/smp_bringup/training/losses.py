@@ -7,12 +7,13 @@ from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
 from smp_bringup.policy.dibm_net import DibmNet
+from smp_bringup.policy.mixture import BALANCE
 from smp_bringup.policy.networks import AbstractNetwork, DiffusionNet, SparseNet
 from smp_bringup.policy.smp_net import SmpNet
 from smp_bringup.training.batch import Batch, Noiser
 from smp_bringup.training.distance import PRECISE, distance
 from smp_bringup.training.losses_dibm import dibm_losses
-from smp_bringup.training.losses_smp import BALANCE, smp_losses
+from smp_bringup.training.losses_smp import smp_losses
 
 
 class Objective(nn.Module):

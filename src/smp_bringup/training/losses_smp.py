@@ -5,15 +5,13 @@ from torch import Tensor, distributed
 from torch.nn.functional import smooth_l1_loss
 
 from smp_bringup.policy.basis import orthonormalise
-from smp_bringup.policy.mixture import SparseHead
+from smp_bringup.policy.mixture import BALANCE, SparseHead
 from smp_bringup.policy.router import align_loss, mean_gate
 from smp_bringup.policy.smp_net import SmpNet
 from smp_bringup.training.batch import Batch, Noiser
 from smp_bringup.training.distance import PRECISE, distance
 
 _RUNNING = 0.01
-BALANCE = 0.01
-"""Weight of the load balance of a mixture's layers (arXiv 2101.03961)."""
 _RECON_SIGMA = 0.3
 """sigma_a of L_recon, in units of the residual's RMS."""
 _LEAST_COVER = 0.4
