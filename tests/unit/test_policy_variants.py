@@ -36,6 +36,13 @@ VARIANTS = {
     "smp of the paper": {"reference": "none", "coefficients": "literal", "joint_experts": False},
     "smp on its mean": {"reference": "mean"},
     "smp with a mixed mean head": {"mean_experts": 4},
+    "smp with a shared expert": {"reference": "shared"},
+    "smp with a shared expert of mixtures that predicts noise": {
+        "reference": "shared",
+        "mean_experts": 4,
+        "prediction": "eps",
+        "gate": GateConfig(train_by="posterior"),
+    },
     "smp of absolute errors": {"loss": LossConfig(distance="absolute")},
     "smp on the joint state": {"reference": "state"},
     "smp with a fixed basis": {"basis": "fixed"},
@@ -76,7 +83,7 @@ def test_every_variant_trains_exports_and_runs_the_same_in_both_engines(name, ro
     assert len(moved) > 5
     assert all(bool(torch.isfinite(p.grad).all()) for p in moved)
     encoder, denoisers = export(network, robot)  # raises where PyTorch and ONNX Runtime disagree
-    assert len(denoisers) == network.denoisers
+    assert len(denoisers) == network.config.denoisers
     inputs = {
         "state": rng.normal(size=(1, robot.dof)).astype(np.float32),
         "objects": rng.normal(size=(1, OBJECTS)).astype(np.float32),
@@ -139,10 +146,10 @@ def test_the_sticky_prior_is_that_of_torch_distributions():
 def test_experts_without_mass_train_only_in_the_dense_share_of_the_samples():
     gate = torch.tensor([[0.02, 0.9, 0.05, 0.03]]).expand(10, -1)
     cover = torch.arange(10) / 10
-    assert random_active(gate, cover, 0.0)[:, 1].all()
-    assert random_active(gate, cover, 0.0)[:, [0, 2, 3]].sum() == 0
-    assert (random_active(gate, cover, 0.3).sum(1) == torch.tensor([4.0] * 3 + [1.0] * 7)).all()
-    assert random_active(gate, cover, 1.0).all()
+    assert random_active(gate, cover, GateConfig())[:, 1].all()
+    assert random_active(gate, cover, GateConfig())[:, [0, 2, 3]].sum() == 0
+    assert (random_active(gate, cover, GateConfig(dense=0.3)).sum(1) == torch.tensor([4.0] * 3 + [1.0] * 7)).all()
+    assert random_active(gate, cover, GateConfig(dense=1.0)).all()
 
 
 def test_the_sparse_mixture_weighs_its_best_experts_only():
@@ -161,17 +168,18 @@ def test_the_sparse_mixture_of_one_observation_is_that_of_the_batch():
 
 
 def test_a_mixed_mean_head_of_one_observation_is_that_of_the_batch_and_reads_a_share_of_its_weights():
-    head = SparseHead(8, 2, 24, 6, 14, DenoiserConfig(width=16, depth=3))
-    feature = torch.randn(10, 24)
-    whole = head(feature)
+    head = SparseHead(8, 2, (24, 3), 6, (5, 14), DenoiserConfig(width=16, depth=3))
+    feature, told, x = torch.randn(10, 24), torch.randn(10, 3), torch.randn(10, 6, 5)
+    whole = head(feature, told, x)
     assert whole.shape == (10, 6, 14)
-    torch.testing.assert_close(torch.cat([head(row[None]) for row in feature]), whole)
+    each = [head(*(v[i : i + 1] for v in (feature, told, x))) for i in range(10)]
+    torch.testing.assert_close(torch.cat(each), whole)
     assert head.idle_parameters() == 3 * 6 * 16 * 16
     used = head.router.weigh(feature[:1])[0].nonzero().squeeze(1)
     with torch.no_grad():
         for layer in head.net.layers:
             layer[[i for i in range(8) if i not in used]] = torch.nan  # never read
-    torch.testing.assert_close(head(feature[:1]), whole[:1])
+    torch.testing.assert_close(head(feature[:1], told[:1], x[:1]), whole[:1])
 
 
 def test_a_router_that_uses_few_experts_pays_for_it():

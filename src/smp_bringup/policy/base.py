@@ -62,7 +62,7 @@ class DeployedPolicy(AbstractPolicy):
     def encode(self, observation: Observation, prefix: FloatArray | None = None) -> dict[str, FloatArray]:
         """Return what is derived from an observation once, by name.
 
-        "feature" (F,); of a mixture "gate" (K,); of SMP "basis" (J, K), "reference" (T, J),
+        "feature" (F,); of a mixture "gate" (K,); of SMP "basis" (J, K), and without a shared expert "reference" (T, J),
         "scale" (K,), and where coefficients are not measured from it, the reference's own coefficients "offset" (T, K).
         """
         return self._engine.encode(policy_inputs(observation, self.config, self._normalizer, prefix))

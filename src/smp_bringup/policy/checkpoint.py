@@ -98,8 +98,7 @@ def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequen
     policy = read_config(files, changes)
     _check_robot(files, policy, robot)
     normalizer = read_normalizer(files, robot.dof)
-    count = policy.experts if policy.kind in ("smp", "dibm") else 1
-    models = [ENCODER, *(f"denoiser_{i}.onnx" for i in range(count))]
+    models = [ENCODER, *(f"denoiser_{i}.onnx" for i in range(policy.denoisers))]
     for name in models:
         if name not in files:
             raise ModelError(f"'{folder}' lacks {name}")

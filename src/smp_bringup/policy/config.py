@@ -53,9 +53,13 @@ class GateConfig:
     """Added to the gate where coefficients are divided by it; the larger, the sparser the gate."""
     mass: str = field(default="quadratic", metadata=spec(choices=("quadratic", "linear")))
     coverage: float = field(default=0.95, metadata=spec(ge=0, le=1))
-    """tau_m: the fewest experts that carry this share of the mass are denoised. 0: none, the mean head acts alone."""
+    """tau_m: the fewest experts that carry this share of the mass are denoised. 0: none, beside a shared one or mean
+    head that acts alone."""
     top_k: int = field(default=0, metadata=spec(ge=0))
     """If positive, exactly so many experts are denoised instead."""
+    train_by: str = field(default="router", metadata=spec(choices=("router", "posterior")))
+    """The gate that draws the active sets in which experts are trained. The router is what they are run by; the
+    posterior has seen the action, so that being active tells an expert what deployment cannot know."""
     dense: float = field(default=0.0, metadata=spec(ge=0, le=1))
     """Share of the training samples in which all experts are active. Without any, an expert knows only what it has mass
     in, and must not be run elsewhere; with 1, and `coverage` 1, this is the dense form."""
@@ -103,12 +107,13 @@ class PolicyConfig:
     denoiser: DenoiserConfig = DenoiserConfig()
     """Of each expert, or of the one denoiser of a diffusion policy."""
     mean: DenoiserConfig = DenoiserConfig()
-    """SMP's mean head."""
+    """SMP's mean head, or its shared expert."""
     mean_experts: int = field(default=1, metadata=spec(ge=1, le=64))
-    """Feed-forward experts in each hidden layer of the mean head, two of which are weighed in; 1: a plain network."""
-    reference: str = field(default="motion", metadata=spec(choices=("motion", "mean", "state", "none")))
+    """Feed-forward experts in each hidden layer of `mean`, two of which are weighed in; 1: a plain network."""
+    reference: str = field(default="motion", metadata=spec(choices=("shared", "motion", "mean", "state", "none")))
     """What SMP's experts add to. "motion": the present joint state, and a mean head mu(s) fills in what inactive
-    experts and the basis leave out; "mean": mu(s); "state": the joint state alone; "none": nothing (the paper)."""
+    experts and the basis leave out; "shared": what an expert that always runs makes of the same noisy action;
+    "mean": mu(s); "state": the joint state alone; "none": nothing (the paper)."""
     basis: str = field(default="adaptive", metadata=spec(choices=("adaptive", "fixed", "pca")))
     """SMP's basis: of the state (the paper), one learned for all states, or principal components of the actions."""
     basis_width: int = field(default=0, metadata=spec(ge=0, le=8192))
@@ -126,6 +131,17 @@ class PolicyConfig:
     """In training the feature also predicts the demonstrator's pose so long ahead [s], which is where the eyes
     learn to locate what will be grasped; the bag is all that it takes, and deployment does without it."""
 
+    @property
+    def denoisers(self) -> int:
+        """How many networks denoise when deployed: the experts, then SMP's shared one, or the one of all."""
+        if self.kind not in ("smp", "dibm"):
+            return 1
+        return self.experts + (self.kind == "smp" and self.reference == "shared")
+
+    def columns(self, dof: int) -> int:
+        """Return N of the samples (T, N) that are denoised: actions of `dof` joints, or the coefficients of SMP."""
+        return self.experts if self.kind == "smp" and self.reference != "shared" else dof
+
     def __post_init__(self) -> None:
         if self.track == "camera" and not self.cameras:
             raise ConfigError("cameras must name at least one camera")
@@ -141,5 +157,10 @@ class PolicyConfig:
             raise ConfigError("gate.coverage must be above 0 where no mean head is left to act (reference: none)")
         if self.mean_experts > 1 and self.mean.kind != "mlp":
             raise ConfigError(f"mean_experts {self.mean_experts} are layers of an mlp, not of a {self.mean.kind}")
+        if self.reference == "shared" and (self.coefficients == "literal" or not self.joint_experts):
+            raise ConfigError(
+                "reference shared: all experts see the noisy action and add to what the shared one says; "
+                "set coefficients: projected and joint_experts: true, or another reference"
+            )
         if self.denoiser.kind == "unet" and self.horizon % 2 ** (self.denoiser.depth - 1):
             raise ConfigError(f"a U-Net of depth {self.denoiser.depth} halves the horizon {self.horizon} to a fraction")

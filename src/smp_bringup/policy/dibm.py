@@ -21,7 +21,11 @@ class DibmPolicy(DeployedPolicy):
         mask = np.zeros(config.experts)
         mask[expert] = 1.0
         watch.lap("encode")
-        action = denoise_action(self._engine, expert, coded, mask, config, self._normalizer, prefix, seed)
+
+        def predict(x: FloatArray, embedding: FloatArray) -> FloatArray:
+            return self._engine.denoise(expert, coded["feature"], x, mask, embedding)
+
+        action = denoise_action(predict, config, self._normalizer, prefix, seed)
         watch.lap("denoise")
         position = self._normalizer.denormalise(action)
         watch.lap("decode")

@@ -15,7 +15,6 @@ class DibmNet(AbstractNetwork):
     def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
         super().__init__(config, dof, objects)
         feature, k = config.encoder.feature, config.experts
-        self.denoisers, self.columns = k, dof
         self.energy = nn.Sequential(nn.Linear(feature, feature), nn.GELU(), nn.Linear(feature, k))
         self.experts = build_bank(k, feature + EMBEDDING, config.horizon, (dof, dof), config.denoiser)
         self.log_z: Tensor

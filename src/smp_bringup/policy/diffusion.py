@@ -18,7 +18,11 @@ class DiffusionPolicy(DeployedPolicy):
         coded = self.encode(observation, prefix)
         weight = coded.get("gate", np.ones(1))
         watch.lap("encode")
-        action = denoise_action(self._engine, 0, coded, weight, config, self._normalizer, prefix, seed)
+
+        def predict(x: FloatArray, embedding: FloatArray) -> FloatArray:
+            return self._engine.denoise(0, coded["feature"], x, weight, embedding)
+
+        action = denoise_action(predict, config, self._normalizer, prefix, seed)
         watch.lap("denoise")
         position = self._normalizer.denormalise(action)
         watch.lap("decode")

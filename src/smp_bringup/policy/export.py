@@ -69,12 +69,12 @@ def export(network: AbstractNetwork, robot: Robot) -> tuple[bytes, list[bytes]]:
     config = network.config
     sample = (
         torch.randn(1, config.encoder.feature),
-        torch.randn(1, config.horizon, network.columns),
+        torch.randn(1, config.horizon, config.columns(network.dof)),
         torch.ones(1, _mask_size(network)),
         torch.randn(1, EMBEDDING),
     )
     names = ["feature", "x", "mask", "embedding"]
-    denoisers = [_to_onnx(_Denoise(network, i), sample, names, ["clean"]) for i in range(network.denoisers)]
+    denoisers = [_to_onnx(_Denoise(network, i), sample, names, ["clean"]) for i in range(config.denoisers)]
     _check(network, encoder, denoisers, inputs, rng)
     return encoder, denoisers
 
@@ -139,7 +139,7 @@ def _check(
     ours, theirs = TorchEngine(network), OnnxEngine(encoder, denoisers, "cpu")
     a, b = ours.encode(inputs), theirs.encode(inputs)
     gaps = {name: float(np.abs(a[name] - b[name]).max()) for name in b}
-    x = rng.normal(size=(network.config.horizon, network.columns))
+    x = rng.normal(size=(network.config.horizon, network.config.columns(network.dof)))
     mask = np.linspace(1.0, 0.5, _mask_size(network))  # no two alike: a tie between the best experts has no one answer
     embedding = rng.normal(size=EMBEDDING)
     for i in range(len(denoisers)):

@@ -63,20 +63,21 @@ class SparseMlp(nn.Module):
 
 
 class SparseHead(nn.Module):
-    """A mixture with its own router that maps a feature (F,) to (T, M)."""
+    """A mixture with its own router that maps a feature (F,), and what else it is told, to (T, M)."""
 
     def __init__(
-        self, experts: int, active: int, feature: int, horizon: int, columns: int, config: DenoiserConfig
-    ) -> None:
-        """Build the head; `columns` is M, and `active` of `experts` are weighed in."""
+        self, experts: int, active: int, sizes: tuple[int, int], horizon: int, columns: tuple[int, int],
+        config: DenoiserConfig,
+    ) -> None:  # fmt: skip
+        """Build the head; `sizes` are F and C, `columns` N and M, and `active` of `experts` are weighed in."""
         super().__init__()
-        self.router = SparseRouter(feature, experts, active)
-        self.net = SparseMlp(experts, feature, horizon, (0, columns), config)
+        self.router = SparseRouter(sizes[0], experts, active)
+        self.net = SparseMlp(experts, sum(sizes), horizon, columns, config)
 
-    def forward(self, feature: Tensor) -> Tensor:
-        """Return (B, T, M) for features (B, F)."""
-        nothing = feature.new_zeros(len(feature), self.net.horizon, 0)
-        out: Tensor = self.net(feature, nothing, self.router.weigh(feature), self.router.active)
+    def forward(self, feature: Tensor, told: Tensor, x: Tensor) -> Tensor:
+        """Return (B, T, M) for features (B, F), conditions (B, C) and samples (B, T, N)."""
+        condition = torch.cat([feature, told], dim=1)
+        out: Tensor = self.net(condition, x, self.router.weigh(feature), self.router.active)
         return out
 
     def imbalance(self, feature: Tensor) -> Tensor:

@@ -23,10 +23,6 @@ class AbstractNetwork(nn.Module, ABC):
     dof: int
     encoder: Encoder
     foresight: nn.Module
-    denoisers: int
-    """How many networks denoise when deployed."""
-    columns: int
-    """N of the sample (T, N) that is denoised."""
 
     def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
         super().__init__()
@@ -77,7 +73,6 @@ class DiffusionNet(AbstractNetwork):
 
     def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
         super().__init__(config, dof, objects)
-        self.denoisers, self.columns = 1, dof
         size = config.encoder.feature + EMBEDDING
         self.denoiser = build_bank(1, size, config.horizon, (dof, dof), config.denoiser)
 
@@ -103,7 +98,6 @@ class SparseNet(AbstractNetwork):
 
     def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
         super().__init__(config, dof, objects)
-        self.denoisers, self.columns = 1, dof
         feature = config.encoder.feature
         self.router = SparseRouter(feature, config.experts, config.gate.top_k or 2)
         size = feature + EMBEDDING

@@ -26,8 +26,7 @@ def check_model(content: bytes, name: str, dof: int, policy: PolicyConfig) -> No
     for node in model.graph.node:
         if node.domain not in _DOMAINS:
             raise ModelError(f"{name}: operator domain '{node.domain}' is not allowed")
-    columns = policy.experts if policy.kind == "smp" else dof
-    wanted = {"state": [1, policy.observation_steps, dof], "x": [1, policy.horizon, columns]}
+    wanted = {"state": [1, policy.observation_steps, dof], "x": [1, policy.horizon, policy.columns(dof)]}
     for value in model.graph.input:
         shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
         if value.name in wanted and shape != wanted[value.name]:

@@ -12,7 +12,7 @@ from smp_bringup.policy.networks import AbstractNetwork, Orthonormaliser
 from smp_bringup.policy.router import Concentration, StickyPrior, mean_gate
 
 MEAN_ACTIVE = 2
-"""So many experts of a mixed mean head are weighed in."""
+"""So many experts of a mixed mean head or shared expert are weighed in."""
 
 
 class SmpNet(AbstractNetwork):
@@ -21,46 +21,42 @@ class SmpNet(AbstractNetwork):
     def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
         super().__init__(config, dof, objects)
         feature, k, chunk = config.encoder.feature, config.experts, config.horizon * dof
-        self.denoisers = self.columns = k
-        self.mean = self._build_mean() if config.reference in ("motion", "mean") else None
+        self.mean = self._build_mean((feature, 0), 0) if config.reference in ("motion", "mean") else None
+        self.shared = self._build_mean((feature, EMBEDDING), dof) if config.reference == "shared" else None
         hidden = (config.basis_width or feature,) * config.basis_depth
         self.basis = Basis(config.basis, feature, hidden, dof, k)
         width = config.gate.width or feature
         self.router = Concentration(feature, width, k, config.gate.floor)
         self.posterior = Concentration(feature + chunk, width, k, config.gate.floor)
         self.prior = StickyPrior(config.gate, k)
-        columns = k if config.joint_experts else 1
+        columns = config.columns(dof) if config.joint_experts else 1
         self.experts = build_bank(k, feature + k + EMBEDDING, config.horizon, (columns, 1), config.denoiser)
         self.scale: Tensor
         self.register_buffer("scale", torch.ones(k))
         self.residual_rms: Tensor
         self.register_buffer("residual_rms", torch.ones(()))
 
-    def _build_mean(self) -> AbstractBank | SparseHead:
-        config, feature = self.config, self.config.encoder.feature
+    def _build_mean(self, sizes: tuple[int, int], columns: int) -> AbstractBank | SparseHead:
+        config, both = self.config, (columns, self.dof)
         if config.mean_experts > 1:
-            return SparseHead(config.mean_experts, MEAN_ACTIVE, feature, config.horizon, self.dof, config.mean)
-        return build_bank(1, feature, config.horizon, (0, self.dof), config.mean)
+            return SparseHead(config.mean_experts, MEAN_ACTIVE, sizes, config.horizon, both, config.mean)
+        return build_bank(1, sum(sizes), config.horizon, both, config.mean)
 
     @property
     def learns_skills(self) -> bool:
         """Whether experts and basis are being trained; their running scales stand still otherwise."""
         return self.training and any(p.requires_grad for p in self.experts.parameters())
 
-    @property
-    def has_mean(self) -> bool:
-        """Whether there is a mean head."""
-        return self.mean is not None
-
     def reference(self, feature: Tensor, state: Tensor) -> Tensor:
-        """Return the action (B, T, J) where no expert is active, by `config.reference`."""
+        """Return the action (B, T, J) that experts add to, by `config.reference`.
+
+        Where that is a shared expert, it is the joint state: what the motion is measured from.
+        """
         horizon = self.config.horizon
-        if isinstance(self.mean, SparseHead):
-            mean: Tensor = self.mean(feature)
-            return mean
         if self.mean is not None:
-            return self.mean.one(0, feature, feature.new_zeros(len(feature), horizon, 0))
-        if self.config.reference == "state":
+            nothing = feature.new_zeros(len(feature), horizon, 0)
+            return _run(self.mean, feature, feature.new_zeros(len(feature), 0), nothing)
+        if self.config.reference in ("state", "shared"):
             return state[:, -1:, :].expand(-1, horizon, -1)
         return feature.new_zeros(len(feature), horizon, self.dof)
 
@@ -70,15 +66,19 @@ class SmpNet(AbstractNetwork):
 
     def heads(self, feature: Tensor, state: Tensor, orthonormaliser: Orthonormaliser) -> dict[str, Tensor]:
         """See `AbstractNetwork`."""
-        basis, reference = orthonormaliser(self.basis(feature)), self.reference(feature, state)
+        basis = orthonormaliser(self.basis(feature))
+        out = {"gate": mean_gate(self.router(feature)), "basis": basis}
+        if self.shared is not None:
+            return out
+        reference = self.reference(feature, state)
         origin = self.origin(reference, state)
-        out = {"gate": mean_gate(self.router(feature)), "basis": basis, "reference": reference}
+        out["reference"] = reference
         if origin is not reference:
             out["offset"] = (reference - origin) @ basis
         return {**out, "scale": self.scale.expand(len(feature), -1)}
 
     def denoise_all(self, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
-        """Return the experts' predictions (B, T, K) for noisy coefficients (B, T, K), zero where inactive.
+        """Return the experts' predictions (B, T, K) for noisy samples (B, T, N), zero where inactive.
 
         Each expert computes only the samples in which it is active.
         """
@@ -90,13 +90,20 @@ class SmpNet(AbstractNetwork):
         return torch.stack([x.new_zeros(x.shape[:2]).index_copy(0, row, out.squeeze(2)) for row, out in every], dim=2)
 
     def _seen(self, expert: int, x: Tensor) -> Tensor:
-        """Return what an expert sees of the noisy coefficients (B, T, K)."""
+        """Return what an expert sees of the noisy samples (B, T, N)."""
         return x if self.config.joint_experts else x[:, :, expert : expert + 1]
 
     def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
-        """See `AbstractNetwork`; returns (B, T)."""
+        """See `AbstractNetwork`; returns (B, T), or of the shared expert, the last, (B, T, J)."""
+        if expert == self.config.experts:
+            return self.denoise_shared(feature, x, embedding)
         condition = torch.cat([feature, mask, embedding], dim=1)
         return self.experts.one(expert, condition, self._seen(expert, x)).squeeze(2)
+
+    def denoise_shared(self, feature: Tensor, x: Tensor, embedding: Tensor) -> Tensor:
+        """Return the shared expert's prediction (B, T, J) for noisy actions (B, T, J)."""
+        assert self.shared is not None
+        return _run(self.shared, feature, embedding, x)
 
     def gated_parts(self) -> list[nn.Module]:
         """See `AbstractNetwork`."""
@@ -107,5 +114,12 @@ class SmpNet(AbstractNetwork):
         return [self.posterior, self.prior]
 
     def idle_parameters(self) -> int:
-        """See `AbstractNetwork`: the experts of a mixed mean head that are not weighed in."""
-        return self.mean.idle_parameters() if isinstance(self.mean, SparseHead) else 0
+        """See `AbstractNetwork`: those of mixtures that are not weighed in."""
+        return sum(head.idle_parameters() for head in (self.mean, self.shared) if isinstance(head, SparseHead))
+
+
+def _run(head: AbstractBank | SparseHead, feature: Tensor, told: Tensor, x: Tensor) -> Tensor:
+    if isinstance(head, SparseHead):
+        out: Tensor = head(feature, told, x)
+        return out
+    return head.one(0, torch.cat([feature, told], dim=1), x)

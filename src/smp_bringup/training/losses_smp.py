@@ -5,6 +5,7 @@ from torch import Tensor, distributed
 from torch.nn.functional import smooth_l1_loss
 
 from smp_bringup.policy.basis import orthonormalise
+from smp_bringup.policy.config import GateConfig
 from smp_bringup.policy.mixture import BALANCE, SparseHead
 from smp_bringup.policy.router import align_loss, mean_gate
 from smp_bringup.policy.smp_net import SmpNet
@@ -24,20 +25,23 @@ def smp_losses(network: SmpNet, feature: Tensor, batch: Batch, noiser: Noiser) -
     reference = network.reference(feature, batch.inputs["state"])
     residual = batch.action - network.origin(reference.detach(), batch.inputs["state"])
     posterior = network.posterior(torch.cat([feature, batch.action.flatten(1)], dim=1))
-    mean = mean_gate(posterior)
+    mean, router = mean_gate(posterior), network.router(feature)
     sticky, usage = network.prior.losses(posterior, mean, batch.begins)
     basis = orthonormalise(network.basis(feature))
-    out = {
-        "gate": weight.gate * (sticky + usage),
-        "align": weight.align * align_loss(posterior, network.router(feature)),
-        "coeff": weight.coefficient * _coefficients(network, feature, residual, basis.detach(), mean, batch, noiser),
-    }
+    mask = random_active(mean if config.gate.train_by == "posterior" else mean_gate(router), batch.cover, config.gate)
+    out = {"gate": weight.gate * (sticky + usage), "align": weight.align * align_loss(posterior, router)}
+    if network.shared is not None:
+        out["denoise"] = weight.coefficient * _beside_shared(network, feature, basis.detach(), mask, batch, noiser)
+    else:
+        coefficients = _coefficients(network, feature, residual, basis.detach(), mean, mask, batch, noiser)
+        out["coeff"] = weight.coefficient * coefficients
     if config.basis != "pca":
         out["recon"] = weight.reconstruction * _reconstruction(network, residual, basis, mean)
-    if network.has_mean:
+    if network.mean is not None:
         out["mean"] = weight.mean * smooth_l1_loss(reference, batch.action, beta=PRECISE)
-    if isinstance(network.mean, SparseHead):
-        out["balance"] = BALANCE * network.mean.imbalance(feature)
+    for head in (network.mean, network.shared):
+        if isinstance(head, SparseHead):
+            out["balance"] = BALANCE * head.imbalance(feature)
     return out
 
 
@@ -56,8 +60,9 @@ def _reconstruction(network: SmpNet, residual: Tensor, basis: Tensor, mean: Tens
 
 
 def _coefficients(
-    network: SmpNet, feature: Tensor, residual: Tensor, basis: Tensor, mean: Tensor, batch: Batch, noiser: Noiser
-) -> Tensor:
+    network: SmpNet, feature: Tensor, residual: Tensor, basis: Tensor, mean: Tensor, mask: Tensor, batch: Batch,
+    noiser: Noiser,
+) -> Tensor:  # fmt: skip
     """L_coeff: the active experts predict their clean coefficient from noisy ones.
 
     "projected": c = sg[B]^T r in normalised units, which equals g_i times the paper's z_i up to eps and needs no
@@ -74,18 +79,31 @@ def _coefficients(
             network.scale.lerp_(power.sqrt(), _RUNNING)
         clean = clean / network.scale.clamp_min(1e-4)
         mask = torch.ones_like(mean)
-    else:
-        mask = random_active(mean, batch.cover, network.config.gate.dense)
     noisy, embedding, target = noiser(clean, batch)
     predicted = network.denoise_all(feature, noisy * mask.unsqueeze(1), mask, embedding)
     error = distance(predicted, target, network.config.loss.distance).mean(1) * mask
     return (error.sum(1) / mask.sum(1)).mean()
 
 
-def random_active(mean: Tensor, cover: Tensor, dense: float) -> Tensor:
+def _beside_shared(
+    network: SmpNet, feature: Tensor, basis: Tensor, mask: Tensor, batch: Batch, noiser: Noiser
+) -> Tensor:
+    """L_coeff beside a shared expert: it and the active ones, each along its column, denoise the action together.
+
+    All see the same noisy action, so that they are of one mind where demonstrations part ways. Each is trained by the
+    error of the sum: trained on what the shared one leaves, the others only learn its errors by heart.
+    """
+    noisy, embedding, target = noiser(batch.action, batch)
+    coefficients = network.denoise_all(feature, noisy, mask, embedding)
+    predicted = network.denoise_shared(feature, noisy, embedding) + coefficients @ basis.transpose(1, 2)
+    return distance(predicted, target, network.config.loss.distance).mean()
+
+
+def random_active(mean: Tensor, cover: Tensor, gate: GateConfig) -> Tensor:
     """Return active sets (2B, K): the prefix of the sorted masses that covers a random share of them, or all experts.
 
-    `cover` (2B,) is uniform in [0, 1): below `dense` all experts are active, above it says how large the prefix is.
+    `cover` (2B,) is uniform in [0, 1): below `gate.dense` all experts are active, above it says how
+    large the prefix is.
     """
     share = mean.detach().square()
     share = share / share.sum(1, keepdim=True)
@@ -93,7 +111,7 @@ def random_active(mean: Tensor, cover: Tensor, dense: float) -> Tensor:
     before = share.gather(1, order).cumsum(1) - share.gather(1, order)
     target = cover.unsqueeze(1) * (1 - _LEAST_COVER) + _LEAST_COVER
     prefix = torch.zeros_like(share).scatter(1, order, (before < target).float())
-    return torch.where(cover.unsqueeze(1) < dense, torch.ones_like(prefix), prefix)
+    return torch.where(cover.unsqueeze(1) < gate.dense, torch.ones_like(prefix), prefix)
 
 
 def _over_processes(value: Tensor) -> Tensor:
