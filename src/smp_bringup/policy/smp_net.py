@@ -21,8 +21,8 @@ class SmpNet(AbstractNetwork):
     def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
         super().__init__(config, dof, objects)
         feature, k, chunk = config.encoder.feature, config.experts, config.horizon * dof
-        self.mean = self._build_mean((feature, 0), 0) if config.reference in ("motion", "mean") else None
-        self.shared = self._build_mean((feature, EMBEDDING), dof) if config.reference == "shared" else None
+        self.mean = self._build_head((feature, 0), 0) if config.reference in ("motion", "mean") else None
+        self.shared = self._build_head((feature, EMBEDDING), dof) if config.reference == "shared" else None
         hidden = (config.basis_width or feature,) * config.basis_depth
         self.basis = Basis(config.basis, feature, hidden, dof, k)
         width = config.gate.width or feature
@@ -36,7 +36,7 @@ class SmpNet(AbstractNetwork):
         self.residual_rms: Tensor
         self.register_buffer("residual_rms", torch.ones(()))
 
-    def _build_mean(self, sizes: tuple[int, int], columns: int) -> AbstractBank | SparseHead:
+    def _build_head(self, sizes: tuple[int, int], columns: int) -> AbstractBank | SparseHead:
         config, both = self.config, (columns, self.dof)
         if config.mean_experts > 1:
             return SparseHead(config.mean_experts, MEAN_ACTIVE, sizes, config.horizon, both, config.mean)
