@@ -34,6 +34,23 @@ def robot() -> Robot:
     return load_robot("aloha")
 
 
+@pytest.fixture
+def random_batch():
+    """Return what draws a batch for a policy of the state track that sees so many numbers of object poses."""
+    import torch
+
+    from smp_bringup.training.batch import Batch
+
+    def draw(config, objects, rows=8, dof=14):
+        return Batch(
+            {"state": torch.randn(rows, 1, dof), "objects": torch.randn(rows, 1, objects)}, {},
+            torch.randn(rows, config.horizon, dof), torch.zeros(rows, 0, dof), torch.arange(rows) % 3 == 0,
+            torch.randint(config.diffusion_steps, (rows,)), torch.randn(rows, config.horizon, dof), torch.rand(rows),
+        )  # fmt: skip
+
+    return draw
+
+
 @pytest.fixture(scope="session")
 def small_policies():
     """Settings of one small policy of each kind."""

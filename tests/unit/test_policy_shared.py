@@ -13,7 +13,6 @@ from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, GateConfig,
 from smp_bringup.policy.denoise import sample
 from smp_bringup.policy.engine_torch import TorchEngine
 from smp_bringup.policy.smp import SmpPolicy
-from smp_bringup.training.batch import Batch
 from smp_bringup.training.losses import Objective
 from smp_bringup.types import Observation
 
@@ -40,14 +39,6 @@ def deployed(network, robot, config=CONFIG, **gate):
     config = replace(config, gate=replace(config.gate, **gate))
     normalizer = Normalizer(np.zeros(robot.dof), np.ones(robot.dof))
     return SmpPolicy(config, TorchEngine(network), normalizer, robot.action_period_s)
-
-
-def batch(rows=16, dof=14):
-    return Batch(
-        {"state": torch.randn(rows, 1, dof), "objects": torch.randn(rows, 1, OBJECTS)}, {},
-        torch.randn(rows, CONFIG.horizon, dof), torch.zeros(rows, 0, dof), torch.arange(rows) % 3 == 0,
-        torch.randint(CONFIG.diffusion_steps, (rows,)), torch.randn(rows, CONFIG.horizon, dof), torch.rand(rows),
-    )  # fmt: skip
 
 
 def test_without_others_the_shared_expert_is_a_diffusion_policy(network, robot, observation):
@@ -81,8 +72,8 @@ def test_a_committed_prefix_is_kept(network, robot, observation, rng):
     np.testing.assert_allclose(chunk.position[:3], prefix, atol=1e-6)
 
 
-def test_the_error_of_the_sum_trains_all_experts_but_never_the_basis(network):
-    Objective(network)(batch())["denoise"].backward()
+def test_the_error_of_the_sum_trains_all_experts_but_never_the_basis(network, random_batch):
+    Objective(network)(random_batch(CONFIG, OBJECTS))["denoise"].backward()
 
     def moved(module):
         return any(p.grad is not None and p.grad.any() for p in module.parameters())
@@ -93,7 +84,9 @@ def test_the_error_of_the_sum_trains_all_experts_but_never_the_basis(network):
 
 
 @pytest.mark.parametrize(("train_by", "knows"), [("router", False), ("posterior", True)])
-def test_only_the_posterior_tells_experts_of_the_action_by_choosing_them(train_by, knows, network, monkeypatch):
+def test_only_the_posterior_tells_experts_of_the_action_by_choosing_them(
+    train_by, knows, network, random_batch, monkeypatch
+):
     network.config = replace(CONFIG, gate=GateConfig(train_by=train_by))
     seen, denoise_all = [], network.denoise_all
 
@@ -102,7 +95,7 @@ def test_only_the_posterior_tells_experts_of_the_action_by_choosing_them(train_b
         return denoise_all(feature, x, mask, embedding)
 
     monkeypatch.setattr(network, "denoise_all", watched)
-    one = batch()
+    one = random_batch(CONFIG, OBJECTS)
     for action in (one.action, 3 * torch.randn_like(one.action)):
         Objective(network)(replace(one, action=action))
     assert (not torch.equal(*seen)) == knows

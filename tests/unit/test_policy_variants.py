@@ -20,7 +20,6 @@ from smp_bringup.policy.export import export
 from smp_bringup.policy.mixture import SparseHead, SparseRouter
 from smp_bringup.policy.networks import SparseNet
 from smp_bringup.policy.router import StickyPrior, mean_gate
-from smp_bringup.training.batch import Batch
 from smp_bringup.training.config import load_run
 from smp_bringup.training.losses import Objective
 from smp_bringup.training.losses_dibm import log_partition
@@ -65,19 +64,11 @@ def _seeded():
     torch.manual_seed(0)
 
 
-def batch(config, rows=8, dof=14):
-    return Batch(
-        {"state": torch.randn(rows, 1, dof), "objects": torch.randn(rows, 1, OBJECTS)}, {},
-        torch.randn(rows, config.horizon, dof), torch.zeros(rows, 0, dof), torch.arange(rows) % 3 == 0,
-        torch.randint(config.diffusion_steps, (rows,)), torch.randn(rows, config.horizon, dof), torch.rand(rows),
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_variant_trains_exports_and_runs_the_same_in_both_engines(name, robot, rng):
+def test_every_variant_trains_exports_and_runs_the_same_in_both_engines(name, robot, rng, random_batch):
     config = replace(STATE, **VARIANTS[name])
     network = build_network(config, robot.dof, OBJECTS)
-    parts = Objective(network)(batch(config))
+    parts = Objective(network)(random_batch(config, OBJECTS))
     torch.stack(list(parts.values())).sum().backward()
     moved = [p for p in network.parameters() if p.grad is not None and bool(p.grad.abs().sum() > 0)]
     assert len(moved) > 5

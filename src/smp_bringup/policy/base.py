@@ -9,6 +9,7 @@ import numpy as np
 from smp_bringup.errors import ModelError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.denoise import Denoiser, sample
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 
@@ -66,6 +67,22 @@ class DeployedPolicy(AbstractPolicy):
         "scale" (K,), and where coefficients are not measured from it, the reference's own coefficients "offset" (T, K).
         """
         return self._engine.encode(policy_inputs(observation, self.config, self._normalizer, prefix))
+
+    def denoiser(self, expert: int, feature: FloatArray, mask: FloatArray) -> Denoiser:
+        """Return one denoiser of the engine for a feature (F,) and the weight of each expert (K,)."""
+
+        def predict(x: FloatArray, embedding: FloatArray) -> FloatArray:
+            return self._engine.denoise(expert, feature, x, mask, embedding)
+
+        return predict
+
+    def denoise_action(self, denoiser: Denoiser, prefix: FloatArray | None, seed: int) -> FloatArray:
+        """Return the normalised actions (T, J) that a denoiser gives, continuing the committed ones (d, J) if any."""
+        rng = np.random.default_rng(seed)
+        noise = rng.normal(size=(self.config.horizon, len(self._normalizer.center))) * self.config.noise
+        held = inpainted(prefix, self.config)
+        known = None if held is None else self._normalizer.normalise(held)
+        return sample(denoiser, noise, self.config, rng, known)
 
 
 def image_key(camera: str) -> str:

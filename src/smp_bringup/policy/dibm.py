@@ -3,7 +3,6 @@
 import numpy as np
 
 from smp_bringup.policy.base import DeployedPolicy, Stopwatch
-from smp_bringup.policy.whole_action import denoise_action
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 
@@ -21,11 +20,7 @@ class DibmPolicy(DeployedPolicy):
         mask = np.zeros(config.experts)
         mask[expert] = 1.0
         watch.lap("encode")
-
-        def predict(x: FloatArray, embedding: FloatArray) -> FloatArray:
-            return self._engine.denoise(expert, coded["feature"], x, mask, embedding)
-
-        action = denoise_action(predict, config, self._normalizer, prefix, seed)
+        action = self.denoise_action(self.denoiser(expert, coded["feature"], mask), prefix, seed)
         watch.lap("denoise")
         position = self._normalizer.denormalise(action)
         watch.lap("decode")

@@ -3,7 +3,6 @@
 import numpy as np
 
 from smp_bringup.policy.base import DeployedPolicy, Stopwatch
-from smp_bringup.policy.whole_action import denoise_action
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 
@@ -18,11 +17,7 @@ class DiffusionPolicy(DeployedPolicy):
         coded = self.encode(observation, prefix)
         weight = coded.get("gate", np.ones(1))
         watch.lap("encode")
-
-        def predict(x: FloatArray, embedding: FloatArray) -> FloatArray:
-            return self._engine.denoise(0, coded["feature"], x, weight, embedding)
-
-        action = denoise_action(predict, config, self._normalizer, prefix, seed)
+        action = self.denoise_action(self.denoiser(0, coded["feature"], weight), prefix, seed)
         watch.lap("denoise")
         position = self._normalizer.denormalise(action)
         watch.lap("decode")

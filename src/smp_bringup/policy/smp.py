@@ -5,7 +5,6 @@ import numpy as np
 from smp_bringup.policy.base import AbstractEngine, DeployedPolicy, Stopwatch, inpainted
 from smp_bringup.policy.denoise import sample
 from smp_bringup.policy.select import mass, select
-from smp_bringup.policy.whole_action import denoise_action
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 _LEAST_GAIN = 1e-4
@@ -58,13 +57,8 @@ class SmpPolicy(DeployedPolicy):
         self, coded: dict[str, FloatArray], experts: _Active, prefix: FloatArray | None, seed: int
     ) -> FloatArray:
         """Return the normalised actions (T, J): all experts denoise them, each active one along its column alone."""
-        config, basis = self.config, coded["basis"]
-
-        def predict(x: FloatArray, embedding: FloatArray) -> FloatArray:
-            shared = self._engine.denoise(config.experts, coded["feature"], x, experts.mask, embedding)
-            return shared + experts.predict(x, embedding) @ basis.T
-
-        return denoise_action(predict, config, self._normalizer, prefix, seed)
+        shared, basis = self.denoiser(self.config.experts, coded["feature"], experts.mask), coded["basis"]
+        return self.denoise_action(lambda x, e: shared(x, e) + experts.predict(x, e) @ basis.T, prefix, seed)
 
     def _act_by_coefficients(
         self, coded: dict[str, FloatArray], experts: _Active, prefix: FloatArray | None, seed: int

@@ -5,7 +5,7 @@ from torch import Tensor, distributed
 from torch.nn.functional import smooth_l1_loss
 
 from smp_bringup.policy.basis import orthonormalise
-from smp_bringup.policy.config import GateConfig
+from smp_bringup.policy.config import GateConfig, PolicyConfig
 from smp_bringup.policy.mixture import BALANCE, SparseHead
 from smp_bringup.policy.router import align_loss, mean_gate
 from smp_bringup.policy.smp_net import SmpNet
@@ -28,7 +28,7 @@ def smp_losses(network: SmpNet, feature: Tensor, batch: Batch, noiser: Noiser) -
     mean, router = mean_gate(posterior), network.router(feature)
     sticky, usage = network.prior.losses(posterior, mean, batch.begins)
     basis = orthonormalise(network.basis(feature))
-    mask = random_active(mean if config.gate.train_by == "posterior" else mean_gate(router), batch.cover, config.gate)
+    mask = _active_sets(config, mean, router, batch.cover)
     out = {"gate": weight.gate * (sticky + usage), "align": weight.align * align_loss(posterior, router)}
     if network.shared is not None:
         out["denoise"] = weight.coefficient * _beside_shared(network, feature, basis.detach(), mask, batch, noiser)
@@ -78,7 +78,6 @@ def _coefficients(
             power = _over_processes(clean.detach().square().mean((0, 1)))
             network.scale.lerp_(power.sqrt(), _RUNNING)
         clean = clean / network.scale.clamp_min(1e-4)
-        mask = torch.ones_like(mean)
     noisy, embedding, target = noiser(clean, batch)
     predicted = network.denoise_all(feature, noisy * mask.unsqueeze(1), mask, embedding)
     error = distance(predicted, target, network.config.loss.distance).mean(1) * mask
@@ -97,6 +96,13 @@ def _beside_shared(
     coefficients = network.denoise_all(feature, noisy, mask, embedding)
     predicted = network.denoise_shared(feature, noisy, embedding) + coefficients @ basis.transpose(1, 2)
     return distance(predicted, target, network.config.loss.distance).mean()
+
+
+def _active_sets(config: PolicyConfig, mean: Tensor, router: Tensor, cover: Tensor) -> Tensor:
+    """Return the experts (2B, K) that are active in each sample; in the paper's form all of them."""
+    if config.coefficients == "literal":
+        return torch.ones_like(mean)
+    return random_active(mean if config.gate.train_by == "posterior" else mean_gate(router), cover, config.gate)
 
 
 def random_active(mean: Tensor, cover: Tensor, gate: GateConfig) -> Tensor:
