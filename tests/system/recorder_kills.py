@@ -78,7 +78,7 @@ def kill_once(client, source, out, record_s):
     try:
         client.wait(lambda: client.service_ready("/recorder/start") and source.ready(), START_S, "the recorder",
                     graph.check)  # fmt: skip
-        client.trigger("/recorder/start")
+        client.trigger("/recorder/start", START_S)
         begun = time.time_ns()
         end = time.monotonic() + record_s
         while time.monotonic() < end:

@@ -53,7 +53,7 @@ def recording(client, robot, tmp_path):
         source = Robot(client, robot, cameras=True)
         heard = lambda: client.service_ready("/recorder/start") and source.ready()  # noqa: E731
         client.wait(heard, START_S, "the recorder", graph.check)
-        client.trigger("/recorder/start")
+        client.trigger("/recorder/start", START_S)
         return graph, source
 
     yield begin
