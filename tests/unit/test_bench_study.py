@@ -9,6 +9,7 @@ import pytest
 from smp_bringup.bench.phases import Walk, agreement, walk
 from smp_bringup.bench.study import Evaluation, cells, load_study, train
 from smp_bringup.errors import ConfigError
+from smp_bringup.paths import share
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.sim.state_demonstration import record_state_demonstration
 from smp_bringup.sim.world import World
@@ -82,9 +83,7 @@ def test_a_study_that_cannot_be_run_is_refused(line, message, tmp_path):
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "name", ["main", "horizon", "selection", "ablations", "demonstrations", "sweeps", "forms", "robustness", "transfer"]
-)
+@pytest.mark.parametrize("name", sorted(file.stem for file in share("config", "studies").glob("*.yaml")))
 def test_the_studies_of_the_documentation_are_valid(name):
     assert load_study(name).rows
 
