@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from smp_bringup.bag.reader import open_bag
 from smp_bringup.bench.report import Film, gate_picture
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.checkpoint import DEFAULT_MODEL, find_model
-from smp_bringup.replay.reader import open_bag
 from smp_bringup.replay.run import replay
 
 bag = open_bag(Path(sys.argv[1]))

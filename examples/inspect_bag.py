@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from smp_bringup.replay.aligned import aligned_sets
-from smp_bringup.replay.reader import open_bag
+from smp_bringup.bag.aligned import aligned_sets
+from smp_bringup.bag.reader import open_bag
 
 bag = open_bag(Path(sys.argv[1]))
 robot = bag.robot()

@@ -22,10 +22,16 @@ def _graph(context):
     read = argument(context)
     return nodes(
         build_graph(
-            robot=read("robot"), model=read("model"), device=read("device"), safety=read("safety"),
-            sim=boolean(read("sim")), task=read("task"), seed=int(read("seed")), teleop=boolean(read("teleop")),
+            robot=read("robot"),
+            model=read("model"),
+            device=read("device"),
+            safety=read("safety"),
+            sim=boolean(read("sim")),
+            task=read("task"),
+            seed=int(read("seed")),
+            teleop=boolean(read("teleop")),
         )
-    )  # fmt: skip
+    )
 
 
 def generate_launch_description():

@@ -21,10 +21,17 @@ def _graph(context):
     read = argument(context)
     return nodes(
         build_graph(
-            robot=read("robot"), model=None, safety=read("safety"), sim=boolean(read("sim")), task=read("task"),
-            teleop=True, record=read("out"), recording=read("recording"), noise=float(read("noise")),
+            robot=read("robot"),
+            model=None,
+            safety=read("safety"),
+            sim=boolean(read("sim")),
+            task=read("task"),
+            teleop=True,
+            record=read("out"),
+            recording=read("recording"),
+            noise=float(read("noise")),
         )
-    )  # fmt: skip
+    )
 
 
 def generate_launch_description():

@@ -14,10 +14,13 @@ from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfi
 from smp_bringup.robot import Robot, load_robot
 
 SMALL = PolicyConfig(
-    "smp", ("overview", "wrist_left"), experts=4,
-    denoiser=DenoiserConfig(width=16, depth=1), mean=DenoiserConfig(width=32, depth=1),
+    "smp",
+    ("overview", "wrist_left"),
+    experts=4,
+    denoiser=DenoiserConfig(width=16, depth=1),
+    mean=DenoiserConfig(width=32, depth=1),
     encoder=EncoderConfig(channels=(4, 8), keypoints=4, feature=32),
-)  # fmt: skip
+)
 """A policy that trains a step and runs in milliseconds."""
 KINDS = ("smp", "dibm", "diffusion", "sparse")
 
@@ -43,10 +46,15 @@ def random_batch():
 
     def draw(config, objects, rows=8, dof=14):
         return Batch(
-            {"state": torch.randn(rows, 1, dof), "objects": torch.randn(rows, 1, objects)}, {},
-            torch.randn(rows, config.horizon, dof), torch.zeros(rows, 0, dof), torch.arange(rows) % 3 == 0,
-            torch.randint(config.diffusion_steps, (rows,)), torch.randn(rows, config.horizon, dof), torch.rand(rows),
-        )  # fmt: skip
+            {"state": torch.randn(rows, 1, dof), "objects": torch.randn(rows, 1, objects)},
+            {},
+            torch.randn(rows, config.horizon, dof),
+            torch.zeros(rows, 0, dof),
+            torch.arange(rows) % 3 == 0,
+            torch.randint(config.diffusion_steps, (rows,)),
+            torch.randn(rows, config.horizon, dof),
+            torch.rand(rows),
+        )
 
     return draw
 

@@ -63,9 +63,21 @@ def test_without_ros_the_simulation_still_works_and_the_graph_says_what_is_missi
 def test_eval_writes_counts_and_intervals(tmp_path, checkpoints):
     out = tmp_path / "result.json"
     done = smp(
-        "eval", "--policy", checkpoints["smp"][0], "--tasks", "lift_tray,press_two_buttons", "--episodes", 2,
-        "--seed", 9, "--json", out, "--into-card", "--out", tmp_path,
-    )  # fmt: skip
+        "eval",
+        "--policy",
+        checkpoints["smp"][0],
+        "--tasks",
+        "lift_tray,press_two_buttons",
+        "--episodes",
+        2,
+        "--seed",
+        9,
+        "--json",
+        out,
+        "--into-card",
+        "--out",
+        tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     data = json.loads(out.read_text())
     assert set(data["tasks"]) == {"lift_tray", "press_two_buttons"}

@@ -11,9 +11,9 @@ from pathlib import Path
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-from smp_bringup.record.messages import IMAGE, image_cdr, typestore
-from smp_bringup.record.writer import BagWriter
-from smp_bringup.replay.reader import open_bag
+from smp_bringup.bag.messages import IMAGE, image_cdr, typestore
+from smp_bringup.bag.reader import open_bag
+from smp_bringup.bag.writer import BagWriter
 from smp_bringup.wire import frame
 
 IMAGES = Path("docs/images")

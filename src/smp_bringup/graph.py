@@ -19,10 +19,18 @@ class NodeSpec:
     respawn: bool = False
     """Whether it is started again when it dies (at most `MAX_RESPAWNS` times); the command node then holds."""
 
+    room: str = "nodes"
+    """Room of the package that holds its module."""
+
     @property
     def executable(self) -> str:
-        """Name of the executable, and of its module in smp_bringup.nodes."""
+        """Name of the executable, and of its module."""
         return f"{self.name}_node"
+
+    @property
+    def module(self) -> str:
+        """Return the module that is run."""
+        return f"smp_bringup.{self.room}.{self.executable}"
 
 
 MAX_RESPAWNS = 3

@@ -35,6 +35,11 @@ def _node(spec: NodeSpec) -> Node:
     if spec.respawn:
         again = {"respawn": True, "respawn_delay": RESPAWN_DELAY_S, "respawn_max_retries": MAX_RESPAWNS}
     return Node(
-        package="smp_bringup", executable=spec.executable, name=spec.name,
-        parameters=[spec.parameters], remappings=list(spec.remappings.items()), output="screen", **again,
-    )  # fmt: skip
+        package="smp_bringup",
+        executable=spec.executable,
+        name=spec.name,
+        parameters=[spec.parameters],
+        remappings=list(spec.remappings.items()),
+        output="screen",
+        **again,
+    )

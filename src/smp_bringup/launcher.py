@@ -94,7 +94,7 @@ class Graph:
             process.wait()
 
     def _start(self, spec: NodeSpec) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"smp_bringup.nodes.{spec.executable}", "--ros-args"]
+        command = [sys.executable, "-m", spec.module, "--ros-args"]
         for key, value in spec.parameters.items():
             command += ["-p", f"{key}:={_literal(value)}"]
         for name, other in spec.remappings.items():

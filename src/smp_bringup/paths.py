@@ -1,8 +1,8 @@
 """Where the installed files are: launch files, configuration and models.
 
-A colcon workspace registers the package with the ament index, `pip install .` puts
-the files under `sys.prefix/share`, and an editable install leaves them in the
-checkout; they are looked for in that order.
+Code that runs from a checkout takes the checkout's own files, whatever else is installed or sourced. Otherwise
+a colcon workspace registers the package with the ament index, and `pip install .` puts the files under
+`sys.prefix/share`; they are looked for in that order.
 """
 
 import os
@@ -23,7 +23,7 @@ def share_candidates() -> tuple[Path, ...]:
         if (prefix / "share/ament_index/resource_index/packages" / PACKAGE).exists()
     ]
     checkout = Path(__file__).resolve().parents[2]
-    return (*indexed, Path(sys.prefix) / "share" / PACKAGE, checkout)
+    return (checkout, *indexed, Path(sys.prefix) / "share" / PACKAGE)
 
 
 def share(*parts: str) -> Path:
@@ -48,7 +48,7 @@ _KINDS = {
     "studies": "study",
     "safety": "safety settings",
     "recording": "recording settings",
-    "gates": "gates",
+    "criteria": "criteria",
     "geometry": "geometry",
     "imports": "import mapping",
 }

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from smp_bringup.record.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
-from smp_bringup.record.writer import BagWriter
+from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
+from smp_bringup.bag.writer import BagWriter
 from smp_bringup.robot import load_robot
 
 T0 = 1_700_000_000_000_000_000

@@ -12,9 +12,9 @@ from mcap.writer import CompressionType
 from mcap.writer import Writer as McapWriter
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
+from smp_bringup.bag.messages import JOINT_STATE, definition, joint_state_cdr, typestore
+from smp_bringup.bag.reader import open_bag
 from smp_bringup.errors import BagError
-from smp_bringup.record.messages import JOINT_STATE, definition, joint_state_cdr, typestore
-from smp_bringup.replay.reader import open_bag
 from smp_bringup.robot import load_robot
 
 HERE = Path(__file__).parent
@@ -164,8 +164,8 @@ def test_a_database_that_is_no_bag_is_refused(tmp_path):
 
 
 def test_other_joints_and_empty_topics_are_named(tmp_path):
-    from smp_bringup.record.writer import BagWriter
-    from smp_bringup.replay.aligned import aligned_sets
+    from smp_bringup.bag.aligned import aligned_sets
+    from smp_bringup.bag.writer import BagWriter
 
     robot = load_robot(str(HERE / "robot.yaml"))
     text = (HERE / "robot.yaml").read_text().replace("left_waist", "left_hip")

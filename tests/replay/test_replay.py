@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smp_bringup.bag.aligned import aligned_sets, bag_folders, leader_trajectory
+from smp_bringup.bag.reader import open_bag
 from smp_bringup.errors import BagError
 from smp_bringup.policy.checkpoint import load_policy
-from smp_bringup.replay.aligned import aligned_sets, bag_folders, leader_trajectory
 from smp_bringup.replay.metrics import samples, summarise
-from smp_bringup.replay.reader import open_bag
 from smp_bringup.replay.run import replay
 from smp_bringup.robot import load_robot
 from smp_bringup.types import ActionChunk, GateReport

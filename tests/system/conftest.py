@@ -5,9 +5,9 @@ from contextlib import contextmanager
 import pytest
 import rclpy
 
+from smp_bringup.client.graph_client import GraphClient
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
-from smp_bringup.nodes.client import GraphClient
 
 
 @contextmanager

@@ -19,12 +19,12 @@ from diagnostic_msgs.msg import DiagnosticArray
 from mcap.reader import make_reader
 from sensor_msgs.msg import Image, JointState
 
+from smp_bringup.bag.repair import repair
+from smp_bringup.client.graph_client import GraphClient
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.client import GraphClient
 from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg
-from smp_bringup.record.repair import repair
 from smp_bringup.robot import load_robot
 
 START_S = 60
@@ -76,8 +76,9 @@ def kill_once(client, source, out, record_s):
     """Record, kill, repair; return the age at the kill of the oldest message that is missing, per topic [s]."""
     graph = Graph([NodeSpec("recorder", {"out": str(out), "task": "kill"})], out / "log")
     try:
-        client.wait(lambda: client.service_ready("/recorder/start") and source.ready(), START_S, "the recorder",
-                    graph.check)  # fmt: skip
+        client.wait(
+            lambda: client.service_ready("/recorder/start") and source.ready(), START_S, "the recorder", graph.check
+        )
         client.trigger("/recorder/start", START_S)
         begun = time.time_ns()
         end = time.monotonic() + record_s
@@ -100,7 +101,7 @@ def kill_once(client, source, out, record_s):
 
 def stamps(mcap):
     """Return the header stamps of every topic of a bag."""
-    from smp_bringup.record.messages import typestore
+    from smp_bringup.bag.messages import typestore
 
     found = {}
     with mcap.open("rb") as stream:

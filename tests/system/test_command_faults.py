@@ -21,8 +21,8 @@ GENEROUS_MS = 1000.0
 @pytest.fixture(scope="module")
 def rows(robot, tmp_path_factory):
     """Every fault once, the frequent ones some times; what a loaded machine disturbed is tried again."""
+    from smp_bringup.chaos.run import run_chaos
     from smp_bringup.environment import prepare_environment
-    from smp_bringup.nodes.live_chaos import run_chaos
 
     prepare_environment()
     rows, missing = {}, QUICK.split(",")

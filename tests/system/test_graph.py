@@ -13,8 +13,8 @@ import pytest
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from smp_bringup.client.graph_client import GraphError
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.client import GraphError
 from smp_bringup.nodes.messages import image_msg
 from smp_bringup.wire import stamp_ns
 

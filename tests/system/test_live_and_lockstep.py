@@ -10,10 +10,10 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.rosbag2 import Reader
 from sensor_msgs.msg import Image, JointState
 
-from smp_bringup.nodes.live_record import record_episode
+from smp_bringup.bag.aligned import aligned_sets
+from smp_bringup.bag.reader import open_bag
+from smp_bringup.client.record import record_episode
 from smp_bringup.observation.builder import to_observation_size
-from smp_bringup.replay.aligned import aligned_sets
-from smp_bringup.replay.reader import open_bag
 from smp_bringup.sim.demonstration import record_demonstration
 from smp_bringup.sim.seeds import demonstration_seed
 from smp_bringup.sim.world import World

@@ -12,8 +12,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from smp_bringup.client.graph_client import GraphClient
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.client import GraphClient
 from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_values
 from smp_bringup.types import nanoseconds
 
@@ -21,13 +21,13 @@ WAIT_S = 60.0
 HANGS = """
 import threading
 from smp_bringup.nodes import policy_node
-from smp_bringup.nodes.inference import Inference
+from smp_bringup.action.inference import Inference
 Inference.run = lambda *_: threading.Event().wait()
 policy_node.main()
 """
 LOSES = """
 from smp_bringup.nodes import policy_node
-from smp_bringup.nodes.inference import Inference
+from smp_bringup.action.inference import Inference
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.checkpoint import find_model
 run, replace, calls = Inference.run, Inference.replace, []

@@ -68,7 +68,7 @@ def test_the_command_process_runs_without_torch_images_or_inference(launch, tmp_
     monkeypatch.setenv("PYTHONPATH", f"{blocked}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     import rclpy
 
-    from smp_bringup.nodes.client import GraphClient
+    from smp_bringup.client.graph_client import GraphClient
 
     with Graph([NodeSpec("command", {"robot": "aloha"})], tmp_path / "log") as graph:
         rclpy.init()

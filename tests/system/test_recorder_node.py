@@ -11,15 +11,15 @@ import pytest
 import rclpy
 from sensor_msgs.msg import Joy
 
+from smp_bringup.bag.aligned import aligned_sets
+from smp_bringup.bag.reader import open_bag
+from smp_bringup.client.graph_client import GraphClient
+from smp_bringup.client.replay import replay_live
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.client import GraphClient
-from smp_bringup.nodes.live_replay import replay_live
 from smp_bringup.nodes.recorder_node import LOST
 from smp_bringup.observation.builder import to_observation_size
-from smp_bringup.replay.aligned import aligned_sets
-from smp_bringup.replay.reader import open_bag
 from smp_bringup.replay.run import chunks_at
 from smp_bringup.sim.demonstration import record_demonstration
 from smp_bringup.sim.seeds import demonstration_seed

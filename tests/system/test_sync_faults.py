@@ -11,11 +11,11 @@ from rosgraph_msgs.msg import Clock as ClockMsg
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from smp_bringup.client.graph_client import GraphClient
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
-from smp_bringup.nodes.client import GraphClient
 from smp_bringup.nodes.messages import chunk_msg, image_msg, joint_state_msg, status_values, time_msg
 from smp_bringup.types import ActionChunk, nanoseconds
 

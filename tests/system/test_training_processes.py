@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from smp_bringup.policy.checkpoint import WEIGHTS, load_policy
-from smp_bringup.sim.collect import Job, collect, jobs
+from smp_bringup.sim.collect import DemonstrationJob, collect, jobs
 
 STEPS = 40
 RUN = """
@@ -32,7 +32,9 @@ LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo"}
 @pytest.fixture(scope="module")
 def demos(tmp_path_factory):
     out = tmp_path_factory.mktemp("data") / "demos"
-    assert all(done.success for done in collect(jobs("press_two_buttons", 3, 0, out, Job("aloha", 0.01)), 2))
+    assert all(
+        done.success for done in collect(jobs("press_two_buttons", 3, 0, out, DemonstrationJob("aloha", 0.01)), 2)
+    )
     return out
 
 

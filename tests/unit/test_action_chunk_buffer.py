@@ -42,11 +42,11 @@ def test_the_last_action_lasts_a_period_with_the_velocity_that_led_to_it():
 def test_the_seam_is_what_a_new_chunk_moves_the_setpoint_by():
     buffer = ChunkBuffer(2)
     buffer.put(chunk(), 0)
-    assert buffer.seam is None
+    assert buffer.jump is None
     buffer.put(chunk(160), 200 * MS)
-    np.testing.assert_allclose(buffer.seam, 0.04)
+    np.testing.assert_allclose(buffer.jump, 0.04)
     buffer.put(chunk(2000), 2000 * MS)
-    assert buffer.seam is None
+    assert buffer.jump is None
 
 
 def test_velocity_is_continuous_at_the_knots(rng):

@@ -24,7 +24,7 @@ def jump(seam, delay_ms, first, second):
         sent = seam.join(chunk, seam.committed(chunk.stamp_ns))
         assert buffer.put(sent, now) is None
         seam.follows(sent.stamp_ns, now)
-    return float(buffer.seam.max()), sent
+    return float(buffer.jump.max()), sent
 
 
 @pytest.mark.parametrize("kind", ["inpaint", "prefix"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from smp_bringup.bench.episodes import EpisodeFile, condense
-from smp_bringup.bench.evaluate import Job, arguments, summary
+from smp_bringup.bench.evaluate import EpisodeJob, arguments, summary
 from smp_bringup.errors import ConfigError
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.config import PolicyConfig
@@ -35,9 +35,12 @@ def test_an_episode_is_condensed_to_what_the_summary_needs():
     failed = replace(episode, episode=5, success=False, arm_collisions=2)
     report = summary([episode, failed])
     assert report["gate"] == {
-        "flip_rate": 0.5, "total_variation": 0.5, "usage": [0.5, 0.5], "usage_entropy": 0.6931,
+        "flip_rate": 0.5,
+        "total_variation": 0.5,
+        "usage": [0.5, 0.5],
+        "usage_entropy": 0.6931,
         "largest_entropy": 0.6931,
-    }  # fmt: skip
+    }
     assert report["latency_ms"]["p50"] == 3.5
     assert report["tasks"]["lift_tray"]["rate"] == 0.5
     assert report["all"]["collisions"] == {"arms": 2, "table": 0, "episodes": 1}
@@ -72,12 +75,15 @@ def test_a_line_that_is_no_episode_is_named(tmp_path):
 
 
 def test_every_condition_is_another_evaluation(checkpoints):
-    job = Job("lift_tray", "aloha", checkpoints["smp"][0], 0, 0)
+    job = EpisodeJob("lift_tray", "aloha", checkpoints["smp"][0], 0, 0)
     others = [
-        replace(job, seed=1), replace(job, variation="wide"), replace(job, action_offset=0.02),
-        replace(job, sensor_noise=0.01), replace(job, swap_images=True),
+        replace(job, seed=1),
+        replace(job, variation="wide"),
+        replace(job, action_offset=0.02),
+        replace(job, sensor_noise=0.01),
+        replace(job, swap_images=True),
         replace(job, model=checkpoints["diffusion"][0]),
-    ]  # fmt: skip
+    ]
     assert all(arguments(other) != arguments(job) for other in others)
     assert arguments(replace(job, task="transfer_cube", episode=7)) == arguments(job)
 

@@ -71,8 +71,12 @@ def test_the_node_ends_with_code_2(name):
     command = [sys.executable, "-m", "smp_bringup.nodes.command_node", "--ros-args"]
     done = subprocess.run(
         [*command, "-p", f"{which}:={CORPUS / name}.yaml"],
-        capture_output=True, text=True, timeout=30, check=False, env=os.environ.copy(),
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=os.environ.copy(),
+    )
     assert done.returncode == 2, done.stderr
     assert [line for line in done.stderr.splitlines() if line.startswith("error: ") and MESSAGES[name] in line]
     assert "Traceback" not in done.stderr

@@ -10,16 +10,16 @@ import pytest
 import yaml
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from smp_bringup.bag.aligned import aligned_sets, leader_trajectory
+from smp_bringup.bag.images import jpeg
+from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, image_cdr, joint_state_cdr, typestore
+from smp_bringup.bag.reader import open_bag
+from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, ConfigError
 from smp_bringup.exchange.foreign import Importer, load_mapping
 from smp_bringup.exchange.from_lerobot import import_dataset
 from smp_bringup.exchange.to_lerobot import export
 from smp_bringup.paths import named_config
-from smp_bringup.record.images import jpeg
-from smp_bringup.record.messages import COMPRESSED, IMAGE, JOINT_STATE, image_cdr, joint_state_cdr, typestore
-from smp_bringup.record.writer import BagWriter
-from smp_bringup.replay.aligned import aligned_sets, leader_trajectory
-from smp_bringup.replay.reader import open_bag
 
 T0 = 1_700_000_000_123_456_789
 FRAMES = 12

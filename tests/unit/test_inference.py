@@ -1,12 +1,13 @@
 """What one inference may give: F20 and F30 at the policy's end, and what is counted."""
 
+from time import perf_counter
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from smp_bringup.action.inference import Inference
 from smp_bringup.action.seam import Seam
-from smp_bringup.nodes.inference import Inference
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.types import ActionChunk, GateReport, nanoseconds
 
@@ -34,9 +35,9 @@ class Doctored:
 def doctored(robot, checkpoints, monkeypatch):
     """An inference over a doctored policy, and the policy."""
     policy = Doctored(robot, checkpoints)
-    monkeypatch.setattr("smp_bringup.nodes.inference.fewer_steps", lambda policy: policy)
-    monkeypatch.setattr("smp_bringup.nodes.inference.fewer_experts", lambda policy: policy)
-    return Inference(policy, Seam("latest", robot.dof, 0.04, 0.01), 10.0, 0), policy
+    monkeypatch.setattr("smp_bringup.action.inference.fewer_steps", lambda policy: policy)
+    monkeypatch.setattr("smp_bringup.action.inference.fewer_experts", lambda policy: policy)
+    return Inference(policy, Seam("latest", robot.dof, 0.04, 0.01), 10.0, 0, perf_counter), policy
 
 
 def at(seconds):

@@ -45,37 +45,48 @@ def rogue(kind=JOINTS, mismatch=""):
     [
         (  # F17
             lambda g, arm: changed(g, arm.state_topic, publishers=(Endpoint("/driver", JOINTS), rogue())),
-            Severity.FAULT, "/follower_left/joint_states has 2 publishers: /driver, /rogue",
+            Severity.FAULT,
+            "/follower_left/joint_states has 2 publishers: /driver, /rogue",
         ),
         (  # F42: a recorder that listens is no driver
             lambda g, arm: changed(g, arm.command_topic, subscribers=(Endpoint("/recorder", JOINTS),)),
-            Severity.FAULT, "arm_left_gone: no driver listens to /follower_left/joint_commands",
+            Severity.FAULT,
+            "arm_left_gone: no driver listens to /follower_left/joint_commands",
         ),
         (  # F43
             lambda g, arm: changed(g, arm.command_topic, publishers=(rogue(),)),
-            Severity.FAULT, "/follower_left/joint_commands has a second publisher: /rogue",
+            Severity.FAULT,
+            "/follower_left/joint_commands has a second publisher: /rogue",
         ),
         (  # F74
             lambda g, arm: replace(g, nodes=(*g.nodes, "/command")),
-            Severity.FAULT, "another node '/command' is already running",
+            Severity.FAULT,
+            "another node '/command' is already running",
         ),
         (lambda g, arm: replace(g, nodes=(*g.nodes, "/sync", "/sync")), Severity.REFUSE, "'/sync' is used twice"),
         (  # F75
-            lambda g, arm: changed(g, "/policy/chunk", publishers=(
-                rogue("trajectory_msgs/msg/JointTrajectory", "QoS is incompatible: ERROR: Best effort publisher"),
-            )),
-            Severity.REFUSE, "waiting for /policy/chunk: /rogue is there, but QoS is incompatible: ERROR: Best effort",
+            lambda g, arm: changed(
+                g,
+                "/policy/chunk",
+                publishers=(
+                    rogue("trajectory_msgs/msg/JointTrajectory", "QoS is incompatible: ERROR: Best effort publisher"),
+                ),
+            ),
+            Severity.REFUSE,
+            "waiting for /policy/chunk: /rogue is there, but QoS is incompatible: ERROR: Best effort",
         ),
         (  # F76
             lambda g, arm: changed(g, "/policy/chunk", publishers=(rogue("sensor_msgs/msg/Image"),)),
-            Severity.REFUSE, "/rogue is there, but speaks sensor_msgs/msg/Image, not trajectory_msgs",
+            Severity.REFUSE,
+            "/rogue is there, but speaks sensor_msgs/msg/Image, not trajectory_msgs",
         ),
         (  # a driver that cannot hear us is no driver
             lambda g, arm: changed(g, arm.command_topic, subscribers=(rogue("std_msgs/msg/Float64MultiArray"),)),
-            Severity.FAULT, "arm_left_gone",
+            Severity.FAULT,
+            "arm_left_gone",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_found_and_named(healthy, robot, change, severity, reason):
     findings = look(change(healthy, robot.arms[0]), robot)
     assert any(finding.severity is severity and reason in finding.reason for finding in findings), findings

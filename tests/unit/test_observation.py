@@ -89,9 +89,14 @@ def test_normalising_and_back_is_the_identity(rng):
 
 @pytest.mark.parametrize(
     "bad",
-    [{}, {"center": [0], "half_range": [1]}, {"center": [0, float("nan")], "half_range": [1, 1]},
-     {"center": [0, 0], "half_range": [1, 0]}, {"center": "x", "half_range": [1, 1]}],
-)  # fmt: skip
+    [
+        {},
+        {"center": [0], "half_range": [1]},
+        {"center": [0, float("nan")], "half_range": [1, 1]},
+        {"center": [0, 0], "half_range": [1, 0]},
+        {"center": "x", "half_range": [1, 1]},
+    ],
+)
 def test_bad_normalisers_are_refused(bad):
     with pytest.raises(ModelError):
         Normalizer.from_dict(bad, 2)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from smp_bringup.bench.output_law import violations
+from smp_bringup.chaos.output_law import violations
 from smp_bringup.safety.config import load_safety
 from smp_bringup.safety.limits import MEETING_S, Limiter
 

@@ -18,9 +18,18 @@ from smp_bringup.types import Observation
 
 OBJECTS, SMALL = 9, DenoiserConfig(width=16, depth=1)
 CONFIG = PolicyConfig(
-    "smp", track="state", horizon=8, experts=5, reference="shared", denoiser=SMALL, mean=SMALL, mean_experts=4,
-    encoder=EncoderConfig(feature=24), foresight_s=(), denoise_steps=1,
-)  # fmt: skip
+    "smp",
+    track="state",
+    horizon=8,
+    experts=5,
+    reference="shared",
+    denoiser=SMALL,
+    mean=SMALL,
+    mean_experts=4,
+    encoder=EncoderConfig(feature=24),
+    foresight_s=(),
+    denoise_steps=1,
+)
 
 
 @pytest.fixture

@@ -27,9 +27,14 @@ from smp_bringup.training.losses_smp import random_active
 
 OBJECTS = 35
 STATE = PolicyConfig(
-    "smp", track="state", experts=4, encoder=EncoderConfig(feature=24),
-    denoiser=DenoiserConfig(width=16, depth=2), mean=DenoiserConfig(width=16, depth=1), foresight_s=(),
-)  # fmt: skip
+    "smp",
+    track="state",
+    experts=4,
+    encoder=EncoderConfig(feature=24),
+    denoiser=DenoiserConfig(width=16, depth=2),
+    mean=DenoiserConfig(width=16, depth=1),
+    foresight_s=(),
+)
 VARIANTS = {
     "smp": {},
     "smp of the paper": {"reference": "none", "coefficients": "literal", "joint_experts": False},

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.record.config import QualityConfig, load_recording
-from smp_bringup.record.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.record.quality import Level, judge
 from smp_bringup.record.tracks import Tracks
 

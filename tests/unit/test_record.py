@@ -6,11 +6,11 @@ import yaml
 from mcap.reader import make_reader
 from rosbags.rosbag2 import Reader
 
+from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr, typestore
+from smp_bringup.bag.reader import open_bag
+from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError
 from smp_bringup.paths import named_config
-from smp_bringup.record.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr, typestore
-from smp_bringup.record.writer import BagWriter
-from smp_bringup.replay.reader import open_bag
 
 T0 = 1_700_000_000_123_456_789
 

@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 from mcap.reader import make_reader
 
+from smp_bringup.bag.episode import slug
+from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
+from smp_bringup.bag.reader import open_bag
+from smp_bringup.bag.repair import repair
+from smp_bringup.bag.settings import StorageConfig
 from smp_bringup.errors import BagError, ConfigError, SmpError
 from smp_bringup.paths import named_config
-from smp_bringup.record.config import PedalConfig, RecordConfig, StorageConfig, load_recording
-from smp_bringup.record.episode import slug
+from smp_bringup.record.config import PedalConfig, RecordConfig, load_recording
 from smp_bringup.record.heard import Heard
-from smp_bringup.record.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.record.pedal import Pedal
 from smp_bringup.record.recorder import Recorder
-from smp_bringup.record.repair import repair
 from smp_bringup.record.tasks import TaskQueue
-from smp_bringup.replay.reader import open_bag
 from smp_bringup.types import nanoseconds
 
 T0 = 1_700_000_000_000_000_000
@@ -141,7 +142,7 @@ def test_an_input_output_error_leaves_a_bag_that_can_be_repaired(tmp_path, monke
 
     joints(recording, 1.0, count=50)
     with monkeypatch.context() as patch:
-        patch.setattr("smp_bringup.record.disk.os.write", fail)
+        patch.setattr("smp_bringup.bag.disk.os.write", fail)
         recording.pump(2 * S)
     assert not recording.recording
     assert recording.failed
@@ -174,7 +175,7 @@ def test_a_queue_moves_on_when_enough_episodes_are_kept(tmp_path):
 
 def test_messages_that_no_check_can_read_do_not_cost_the_bag(tmp_path, robot):
     """A driver that changes the number of its joints half-way."""
-    from smp_bringup.record.messages import typestore
+    from smp_bringup.bag.messages import typestore
 
     yaml = tmp_path / "robot.yaml"
     text = named_config("robots", "aloha").read_text()
@@ -243,7 +244,7 @@ def test_a_half_written_bag_is_neither_overwritten_nor_in_the_way(tmp_path):
 
 
 def test_images_are_recorded_as_jpeg_where_the_robot_file_says_so(tmp_path, robot):
-    from smp_bringup.replay.aligned import aligned_sets
+    from smp_bringup.bag.aligned import aligned_sets
 
     yaml = tmp_path / "robot.yaml"
     yaml.write_text(

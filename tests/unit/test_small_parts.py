@@ -5,15 +5,15 @@ import threading
 import numpy as np
 import pytest
 
+from smp_bringup.action.mailbox import Mailbox
 from smp_bringup.action.teleop import Leaders, Tremor
-from smp_bringup.bench.stats import percentiles, wilson
 from smp_bringup.errors import ConfigError
 from smp_bringup.kinematics import ArmKinematics
-from smp_bringup.nodes.mailbox import Mailbox
 from smp_bringup.sim.camera_delay import CameraDelay
 from smp_bringup.sim.live import COMMAND_TIMEOUT_S, LiveRobot
 from smp_bringup.sim.seeds import demonstration_seed, evaluation_seed
 from smp_bringup.sim.world import World
+from smp_bringup.stats import percentiles, wilson
 from smp_bringup.tasks import TASKS
 from smp_bringup.types import Frame, JointSample, nanoseconds
 

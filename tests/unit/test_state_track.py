@@ -5,9 +5,9 @@ from collections import deque
 import numpy as np
 import pytest
 
+from smp_bringup.bag.reader import open_bag
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.replay.reader import open_bag
 from smp_bringup.sim.demonstration import record_demonstration
 from smp_bringup.sim.lockstep import START_NS
 from smp_bringup.sim.state_demonstration import record_state_demonstration

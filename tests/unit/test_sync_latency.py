@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from smp_bringup.bag.reader import open_bag
 from smp_bringup.errors import BagError, ConfigError
 from smp_bringup.paths import named_config
 from smp_bringup.replay.latency import camera_latencies, with_latencies, write_robot
-from smp_bringup.replay.reader import open_bag
 from smp_bringup.robot import load_robot
 from smp_bringup.sim.wiggle import record_wiggle
 from smp_bringup.sim.world import World

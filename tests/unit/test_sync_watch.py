@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from smp_bringup.sync.watch import Health, StreamWatch
+from smp_bringup.sync.watch import StreamHealth, StreamWatch
 
 MS = 1_000_000
 BOUND_MS = 100 + 2 * 10
@@ -41,7 +41,7 @@ class Streams:
                             image[tuple(self.rng.integers(0, 4, 2))] ^= 1
                     self.watch.on_image(camera.name, image, self.ms * MS)
             report = self.watch.report(self.ms * MS)
-            if report.health is not Health.OK and first is None and self.ms >= 1000:
+            if report.health is not StreamHealth.OK and first is None and self.ms >= 1000:
                 first = report, self.ms
             self.ms += 10
         return first
@@ -52,7 +52,7 @@ def streams(robot, rng):
     """Streams that have run for a healthy second."""
     made = Streams(robot, rng)
     assert made.run(1000) is None
-    assert made.watch.report(990 * MS).health is Health.OK
+    assert made.watch.report(990 * MS).health is StreamHealth.OK
     return made
 
 
@@ -60,31 +60,31 @@ def streams(robot, rng):
 def test_a_stalled_camera_is_invalid_in_time_and_named(streams, camera):
     """F01: the first frame that is missing is that of 1000 ms."""
     report, at_ms = streams.run(2000, skip=(camera,), every_ms=0)
-    assert report.health is Health.INVALID
+    assert report.health is StreamHealth.INVALID
     assert report.reason.startswith(f"camera_stalled:{camera}")
     assert at_ms <= 1000 + BOUND_MS
     streams.run(2100)
-    assert streams.watch.report(2100 * MS).health < Health.INVALID
+    assert streams.watch.report(2100 * MS).health < StreamHealth.INVALID
 
 
 def test_a_frozen_camera_of_a_moving_robot_is_invalid_after_five_frames(streams):
     """F02: the sixth of six equal frames is the fifth that equals its predecessor."""
     report, at_ms = streams.run(3000, freeze=("wrist_left",))
-    assert (report.health, report.reason) == (Health.INVALID, "camera_frozen:wrist_left")
+    assert (report.health, report.reason) == (StreamHealth.INVALID, "camera_frozen:wrist_left")
     assert at_ms <= 1000 + 5 * 40 + 20
 
 
 def test_frozen_stays_invalid_when_the_robot_stops_until_the_pixels_change(streams):
     streams.run(1400, freeze=("overview",))
     streams.run(4000, freeze=("overview",), speed=0.0)
-    assert streams.watch.report(4000 * MS).health is Health.INVALID
+    assert streams.watch.report(4000 * MS).health is StreamHealth.INVALID
     streams.run(4050)
-    assert streams.watch.report(4050 * MS).health is Health.OK
+    assert streams.watch.report(4050 * MS).health is StreamHealth.OK
 
 
 def test_equal_frames_of_a_robot_at_rest_are_a_warning_only(streams):
     report, _ = streams.run(4000, freeze=("overview",), speed=0.0)
-    assert (report.health, report.cause) == (Health.WARN, "camera_still:overview")
+    assert (report.health, report.cause) == (StreamHealth.WARN, "camera_still:overview")
 
 
 def test_one_bit_of_sensor_noise_is_no_frozen_camera(streams):
@@ -94,23 +94,23 @@ def test_one_bit_of_sensor_noise_is_no_frozen_camera(streams):
 @pytest.mark.parametrize("delay_ms", [0, 60, 150])
 def test_a_late_camera_of_a_robot_that_starts_and_stops_is_not_frozen(streams, delay_ms):
     """Its frames are equal while the robot rests, and for a while after it has begun to move."""
-    worst = Health.OK
+    worst = StreamHealth.OK
     for k in range(400):
         streams.run(streams.ms + 10, skip=("overview",), every_ms=0, speed=0.5 if k // 50 % 2 else 0.0)
         if k % 4 == 0:
             streams.see("overview", delay_ms + 10)
             worst = max(worst, streams.watch.report(streams.ms * MS).health)
-    assert worst is Health.WARN  # at rest its frames are equal
+    assert worst is StreamHealth.WARN  # at rest its frames are equal
 
 
 @pytest.mark.parametrize("period_ms", [60, 80])
 def test_a_starving_camera_is_named_within_two_seconds(streams, period_ms):
     report, at_ms = streams.run(4000, skip=("wrist_right",), every_ms=period_ms)
     assert report.reason.startswith("camera_starving:wrist_right (")
-    assert report.health is Health.WARN
+    assert report.health is StreamHealth.WARN
     assert at_ms <= 3000
 
 
 def test_a_camera_never_heard_is_missing(robot):
     report = StreamWatch(robot).report(0)
-    assert (report.health, report.reason) == (Health.INVALID, "camera_missing:overview")
+    assert (report.health, report.reason) == (StreamHealth.INVALID, "camera_missing:overview")

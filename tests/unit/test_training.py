@@ -10,7 +10,7 @@ import torch
 from smp_bringup.errors import BagError, ModelError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.checkpoint import load_policy
-from smp_bringup.sim.collect import Job, collect, jobs
+from smp_bringup.sim.collect import DemonstrationJob, collect, jobs
 from smp_bringup.training.batches import Batches, _shift_into
 from smp_bringup.training.config import RunConfig, TrainingConfig, load_run
 from smp_bringup.training.dataset import load_dataset
@@ -22,7 +22,7 @@ from smp_bringup.training.trainer import Trainer
 def demos(tmp_path_factory):
     """Three short demonstrations in lockstep, and one bag that is none."""
     out = tmp_path_factory.mktemp("demos")
-    wanted = jobs("press_two_buttons", 3, 0, out, Job("aloha", 0.01))
+    wanted = jobs("press_two_buttons", 3, 0, out, DemonstrationJob("aloha", 0.01))
     assert all(done.success for done in collect(wanted, 2))
     (out / "broken").mkdir()
     (out / "broken" / "broken_0.mcap").write_bytes(b"")

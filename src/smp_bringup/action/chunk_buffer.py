@@ -16,7 +16,7 @@ class ChunkBuffer:
         self._dof = dof
         self._chunk: ActionChunk | None = None
         self._cubics: FloatArray = np.zeros((4, 0, dof))
-        self.seam: FloatArray | None = None
+        self.jump: FloatArray | None = None
         """(J,) by how much the last accepted chunk moved the setpoint of that instant; None if there was none."""
 
     @property
@@ -37,7 +37,7 @@ class ChunkBuffer:
         before = self.sample(now_ns)
         self._chunk, self._cubics = chunk, _cubics(chunk.position)
         after = self.sample(now_ns)
-        self.seam = None if before is None or after is None else np.abs(after[0] - before[0])
+        self.jump = None if before is None or after is None else np.abs(after[0] - before[0])
         return None
 
     def sample(self, at_ns: int) -> tuple[FloatArray, FloatArray] | None:

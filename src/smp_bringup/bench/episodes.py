@@ -53,15 +53,23 @@ def condense(result: EpisodeResult, episode: int) -> Episode:
     weight = np.array([gate.weight for gate in gates]) if gates else np.zeros((0, 1))
     first = np.array([gate.heaviest for gate in gates])
     return Episode(
-        result.task, episode, result.seed, result.success, round(result.time_s, 3), result.fault,
-        result.arm_collisions, result.table_collisions, round(result.jerk, 3), len(gates),
+        result.task,
+        episode,
+        result.seed,
+        result.success,
+        round(result.time_s, 3),
+        result.fault,
+        result.arm_collisions,
+        result.table_collisions,
+        round(result.jerk, 3),
+        len(gates),
         float(np.mean([len(gate.active) for gate in gates])) if gates else 0.0,
         float(np.mean([gate.kept_mass for gate in gates])) if gates else 0.0,
         int(np.count_nonzero(np.diff(first))),
         float(np.abs(np.diff(weight, axis=0)).sum() / 2),
         tuple(weight.mean(axis=0).round(5).tolist()) if gates else (),
         {name: tuple(round(gate.stage_ms[name], 3) for gate in gates) for name in STAGES},
-    )  # fmt: skip
+    )
 
 
 class EpisodeFile:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from smp_bringup.bench.episodes import STAGES, Episode, condense
-from smp_bringup.bench.stats import percentiles, wilson
 from smp_bringup.paths import named_config
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
@@ -22,6 +21,7 @@ from smp_bringup.sim.rollout import rollout
 from smp_bringup.sim.seeds import evaluation_seed
 from smp_bringup.sim.state_track import state_rollout
 from smp_bringup.sim.world import World
+from smp_bringup.stats import percentiles, wilson
 from smp_bringup.tasks import TASKS
 from smp_bringup.tasks.variation import DEFAULT
 
@@ -30,7 +30,7 @@ _OTHER = 50_000
 
 
 @dataclass(frozen=True)
-class Job:
+class EpisodeJob:
     """One episode to run."""
 
     task: str
@@ -48,20 +48,24 @@ class Job:
     """"key=value", made to the settings of the trained policy."""
 
 
-def arguments(job: Job) -> dict[str, Any]:
+def arguments(job: EpisodeJob) -> dict[str, Any]:
     """Return what decides how the episodes of an evaluation go; the same arguments give the same episodes."""
     files = [job.model / CONFIG, job.model / NORMALIZER, *sorted(job.model.glob("*.onnx"))]
     files += [named_config("variations", job.variation), named_config("robots", job.robot)]
     files += [named_config("tasks", name) for name in sorted(TASKS)]
     content = sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
     return {
-        "seed": job.seed, "swap_images": job.swap_images, "variation": job.variation,
-        "action_offset": job.action_offset, "sensor_noise": job.sensor_noise, "changes": job.changes,
+        "seed": job.seed,
+        "swap_images": job.swap_images,
+        "variation": job.variation,
+        "action_offset": job.action_offset,
+        "sensor_noise": job.sensor_noise,
+        "changes": job.changes,
         "sha256": content,
-    }  # fmt: skip
+    }
 
 
-def run(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Episode]]:
+def run(jobs: Sequence[EpisodeJob], workers: int) -> Iterator[tuple[EpisodeJob, Episode]]:
     """Yield the jobs with their episodes in the order they finish."""
     return unordered(_run, jobs, workers)
 
@@ -130,7 +134,7 @@ def _policy(model: Path, robot: str, changes: tuple[str, ...]) -> AbstractPolicy
     return build_policy(model, load_robot(robot), changes=changes)
 
 
-def _run(job: Job) -> tuple[Job, Episode]:
+def _run(job: EpisodeJob) -> tuple[EpisodeJob, Episode]:
     world = _world(job.task, job.robot, job.variation, "own")
     world.set_offset(job.action_offset)
     seed, policy = evaluation_seed(job.seed, job.episode), _policy(job.model, job.robot, job.changes)

@@ -12,21 +12,37 @@ from pathlib import Path
 
 import numpy as np
 
+from smp_bringup.bag.aligned import bag_folders
 from smp_bringup.bench import evaluate, spoil
-from smp_bringup.bench.stats import wilson
 from smp_bringup.policy.checkpoint import find_model
-from smp_bringup.replay.aligned import bag_folders
-from smp_bringup.replay.batch import Job, run
+from smp_bringup.replay.batch import ReplayJob, run
 from smp_bringup.replay.metrics import pooled, summarise
+from smp_bringup.stats import wilson
 from smp_bringup.tasks import TASKS
 from smp_bringup.types import FloatArray
 
 FIGURES = (
-    "joint_rmse", "joint_mean", "joint_p50", "joint_p99", "joint_rmse/step_00", "joint_rmse/step_15", "gripper_rmse",
-    "gripper_timing_s_mean", "gripper_missed", "gripper_spurious", "seam_rad_p50", "seam_rad_p99",
-    "velocity_ratio_p99", "acceleration_ratio_p99", "jerk_ratio_p99", "limited_rad_p99", "interventions",
-    "active_experts_mean", "gate_flip_mean", "kept_mass_mean",
-)  # fmt: skip
+    "joint_rmse",
+    "joint_mean",
+    "joint_p50",
+    "joint_p99",
+    "joint_rmse/step_00",
+    "joint_rmse/step_15",
+    "gripper_rmse",
+    "gripper_timing_s_mean",
+    "gripper_missed",
+    "gripper_spurious",
+    "seam_rad_p50",
+    "seam_rad_p99",
+    "velocity_ratio_p99",
+    "acceleration_ratio_p99",
+    "jerk_ratio_p99",
+    "limited_rad_p99",
+    "interventions",
+    "active_experts_mean",
+    "gate_flip_mean",
+    "kept_mass_mean",
+)
 _DRAWS = 2000
 
 
@@ -48,8 +64,8 @@ def spearman_interval(x: FloatArray, y: FloatArray) -> tuple[float, float]:
 
 def measure(model: Path, bags: Sequence[Path], episodes: int, workers: int) -> dict[str, object]:
     """Return figures of replay and success in closed loop of one checkpoint."""
-    figures = summarise(pooled(r.samples for r in run([Job(bag, model, seam="latest") for bag in bags], workers)))
-    jobs = [evaluate.Job(task, "aloha", model, 0, i) for task in TASKS for i in range(episodes)]
+    figures = summarise(pooled(r.samples for r in run([ReplayJob(bag, model, seam="latest") for bag in bags], workers)))
+    jobs = [evaluate.EpisodeJob(task, "aloha", model, 0, i) for task in TASKS for i in range(episodes)]
     successes = sum(episode.success for _, episode in evaluate.run(jobs, workers))
     return {
         "success": successes / len(jobs),

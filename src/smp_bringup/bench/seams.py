@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from smp_bringup.bench.stats import percentiles, wilson
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.processes import unordered
@@ -15,6 +14,7 @@ from smp_bringup.robot import load_robot
 from smp_bringup.sim.rollout import EpisodeResult, Timing, rollout
 from smp_bringup.sim.seeds import evaluation_seed
 from smp_bringup.sim.world import World
+from smp_bringup.stats import percentiles, wilson
 from smp_bringup.tasks import TASKS
 
 SYNCHRONOUS = "synchronous"
@@ -22,7 +22,7 @@ SYNCHRONOUS = "synchronous"
 
 
 @dataclass(frozen=True)
-class Job:
+class SeamJob:
     """One episode to run."""
 
     seam: str
@@ -35,7 +35,7 @@ class Job:
     episode: int
 
 
-def run(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, EpisodeResult]]:
+def run(jobs: Sequence[SeamJob], workers: int) -> Iterator[tuple[SeamJob, EpisodeResult]]:
     """Yield jobs with their results in the order they finish."""
     return unordered(_run, jobs, workers)
 
@@ -64,7 +64,7 @@ def _policy(model: Path, robot: str) -> AbstractPolicy:
     return build_policy(model, load_robot(robot))
 
 
-def _run(job: Job) -> tuple[Job, EpisodeResult]:
+def _run(job: SeamJob) -> tuple[SeamJob, EpisodeResult]:
     world, policy = _world(job.task, job.robot), _policy(job.model, job.robot)
     synchronous = job.seam == SYNCHRONOUS
     timing = Timing(job.delay_s, "latest" if synchronous else job.seam, synchronous)

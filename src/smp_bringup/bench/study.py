@@ -14,7 +14,7 @@ from typing import Any
 
 from smp_bringup import config
 from smp_bringup.bench.episodes import Episode, EpisodeFile
-from smp_bringup.bench.evaluate import Job, arguments, run, summary
+from smp_bringup.bench.evaluate import EpisodeJob, arguments, run, summary
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.paths import named_config
@@ -138,15 +138,22 @@ class Evaluation:
     def __init__(self, study: Study, wanted: Sequence[Cell], out: Path) -> None:
         """Find what was evaluated before."""
         self._study = study
-        self._files: dict[Job, EpisodeFile] = {}
-        self._jobs: dict[Cell, list[Job]] = {}
+        self._files: dict[EpisodeJob, EpisodeFile] = {}
+        self._jobs: dict[Cell, list[EpisodeJob]] = {}
         for cell in wanted:
             row = study.rows[cell.row]
             changes = (*deployed_settings(load_run(row.policy, row.set).policy), *row.deploy)
-            first = Job(
-                "", ROBOT, cell.model, study.evaluation_seed, 0, variation=row.variation,
-                action_offset=row.action_offset, sensor_noise=row.sensor_noise, changes=changes,
-            )  # fmt: skip
+            first = EpisodeJob(
+                "",
+                ROBOT,
+                cell.model,
+                study.evaluation_seed,
+                0,
+                variation=row.variation,
+                action_offset=row.action_offset,
+                sensor_noise=row.sensor_noise,
+                changes=changes,
+            )
             file = EpisodeFile(out / "episodes", cell.model.parent.name, arguments(first), resume=True)
             names = row.tasks or tuple(TASKS)
             self._jobs[cell] = [replace(first, task=t, episode=i) for t in names for i in range(study.episodes)]
@@ -179,7 +186,7 @@ class Evaluation:
             "training_minutes": [round(m["seconds"] / 60, 1) for m in metrics],
             "parameters": {"total": total, "active": read},
             **every,
-        }  # fmt: skip
+        }
 
-    def _episodes(self, jobs: Sequence[Job]) -> list[Episode]:
+    def _episodes(self, jobs: Sequence[EpisodeJob]) -> list[Episode]:
         return [self._files[job].done[job.task, job.episode] for job in jobs]

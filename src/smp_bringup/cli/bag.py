@@ -56,7 +56,7 @@ def repair(
     """Recover what is whole into a new bag, and say exactly what was lost."""
     from rich.table import Table
 
-    from smp_bringup.record.repair import repair as run
+    from smp_bringup.bag.repair import repair as run
 
     report = run(bag, out)
     table = Table("topic", "recovered", "known lost", "last message [s]", title=str(report.folder))
@@ -121,14 +121,14 @@ def import_(
 
 
 def _found(bags: list[Path]) -> list[Path]:
-    from smp_bringup.replay.aligned import bag_folders
+    from smp_bringup.bag.aligned import bag_folders
 
     return [folder for bag in bags for folder in ([bag] if bag.is_file() else bag_folders(bag))]
 
 
 def _judge(path: Path, bounds: object, robot: str | None) -> "Quality":
-    from smp_bringup.replay.check import judge_bag
-    from smp_bringup.replay.reader import open_bag
+    from smp_bringup.bag.reader import open_bag
+    from smp_bringup.record.check import judge_bag
     from smp_bringup.robot import load_robot
 
     opened = open_bag(path)

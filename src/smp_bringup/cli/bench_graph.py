@@ -16,11 +16,11 @@ def graph(
     log: Annotated[Path | None, typer.Option(help="Write what the nodes print here.")] = None,
 ) -> None:
     """Run sync, policy and command under load and print latencies, losses, CPU and memory."""
-    from smp_bringup.bench.load import LOADS, prepare
+    from smp_bringup.client.graph_bench import measure
+    from smp_bringup.client.load import LOADS, prepare
     from smp_bringup.environment import prepare_environment
     from smp_bringup.errors import UnknownNameError
     from smp_bringup.launcher import importable
-    from smp_bringup.nodes.graph_bench import measure
 
     if load not in LOADS:
         raise UnknownNameError("load", load, LOADS)

@@ -22,7 +22,7 @@ def recording(
     from smp_bringup.environment import prepare_environment
 
     prepare_environment()
-    from smp_bringup.nodes.record_cost import recording_cost
+    from smp_bringup.client.record_cost import recording_cost
 
     result = recording_cost(robot, task, seconds, out, settings)
     table = Table("recording", "rate [Hz]", "gap p99 [ms]", "gap max [ms]", "to disk [MB/s]")

@@ -25,7 +25,7 @@ def seams(
 ) -> None:
     """Compare seams: success, jump of the setpoint at a new chunk, jerk, and time at a standstill."""
     from smp_bringup.action.seam import SEAMS
-    from smp_bringup.bench.seams import SYNCHRONOUS, Job, run, summary
+    from smp_bringup.bench.seams import SYNCHRONOUS, SeamJob, run, summary
     from smp_bringup.errors import UnknownNameError
     from smp_bringup.policy.checkpoint import find_model
 
@@ -37,7 +37,7 @@ def seams(
     folder = find_model(policy)
     cells = [(kind, delay) for kind in wanted for delay in delays]
     jobs = [
-        Job(kind, delay, task, robot, folder, seed, i)
+        SeamJob(kind, delay, task, robot, folder, seed, i)
         for kind, delay in cells
         for task in task_names(tasks)
         for i in range(episodes)

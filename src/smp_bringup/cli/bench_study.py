@@ -48,7 +48,12 @@ def _print(report: dict[str, Any]) -> None:
         seeds = " ".join(f"{rate:.2f}" for rate in row["training_seeds"].values())
         active, total = row["parameters"]["active"] / 1e6, row["parameters"]["total"] / 1e6
         table.add_row(
-            name, f"{row['all']['rate']:.3f}", f"{low:.2f}-{high:.2f}", seeds, f"{row['active_experts']['mean']:.2f}",
-            f"{row['gate']['flip_rate']:.2f}", f"{active:.2f}/{total:.2f} M",
-        )  # fmt: skip
+            name,
+            f"{row['all']['rate']:.3f}",
+            f"{low:.2f}-{high:.2f}",
+            seeds,
+            f"{row['active_experts']['mean']:.2f}",
+            f"{row['gate']['flip_rate']:.2f}",
+            f"{active:.2f}/{total:.2f} M",
+        )
     console.print(table)

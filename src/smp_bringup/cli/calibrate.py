@@ -19,10 +19,10 @@ def latency(
     """Estimate each camera's delay against the joints, say how sure that is, and write the robot file."""
     from rich.table import Table
 
+    from smp_bringup.bag.reader import open_bag
     from smp_bringup.errors import BagError
     from smp_bringup.paths import named_config
     from smp_bringup.replay.latency import camera_latencies, write_robot
-    from smp_bringup.replay.reader import open_bag
     from smp_bringup.robot import load_robot
 
     loaded = load_robot(robot)
@@ -31,9 +31,13 @@ def latency(
     for camera in loaded.cameras:
         found = estimates[camera.name]
         table.add_row(
-            camera.name, f"{1e3 * found.latency_s:.0f}", f"+/- {1e3 * found.error_s:.1f}",
-            f"{100 * found.agreement:.0f} %", f"{1e3 * camera.latency_s:.0f}", found.doubt or "sure",
-        )  # fmt: skip
+            camera.name,
+            f"{1e3 * found.latency_s:.0f}",
+            f"+/- {1e3 * found.error_s:.1f}",
+            f"{100 * found.agreement:.0f} %",
+            f"{1e3 * camera.latency_s:.0f}",
+            found.doubt or "sure",
+        )
     console.print(table)
     doubts = [f"{name}: {found.doubt}" for name, found in estimates.items() if found.doubt]
     if doubts:

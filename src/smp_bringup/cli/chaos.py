@@ -27,8 +27,8 @@ def chaos(
 
     require_ros()
     prepare_environment()
-    from smp_bringup.nodes.chaos_faults import FAULTS
-    from smp_bringup.nodes.live_chaos import KILLS, NORMAL, busy, run_chaos
+    from smp_bringup.chaos.faults import FAULTS
+    from smp_bringup.chaos.run import KILLS, NORMAL, busy, run_chaos
 
     known = [*FAULTS, NORMAL, KILLS]
     names = known if faults == "all" else [name.strip() for name in faults.split(",")]

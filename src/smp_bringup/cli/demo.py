@@ -37,12 +37,17 @@ def demo(
     out.mkdir(parents=True, exist_ok=True)
     graph = build_graph(robot=robot, model=str(folder), sim=True, task=names[0], seed=seed)
     with Graph(graph, out / "graph.log") as running, Live(console=console, transient=True) as live:
-        from smp_bringup.nodes.live_demo import run_live
+        from smp_bringup.client.demo import run_live
 
         films, figures = run_live(
-            running, body, replan_s, names, episodes, seed,
+            running,
+            body,
+            replan_s,
+            names,
+            episodes,
+            seed,
             lambda film, client, monitor: live.update(_line(film, monitor.active, client.command_state)),
-        )  # fmt: skip
+        )
     tasks = _counts(films)
     tables = [
         (("task", "success", "95 % interval", "median time [s]"), _task_rows(tasks)),
@@ -67,7 +72,7 @@ def _line(film: "Film", active: Sequence[int], command: dict[str, str]) -> str:
 def _counts(films: "Sequence[Film]") -> dict[str, dict[str, Any]]:
     from statistics import median
 
-    from smp_bringup.bench.stats import wilson
+    from smp_bringup.stats import wilson
 
     out: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(film.task for film in films):

@@ -32,13 +32,13 @@ def evaluate(
 ) -> None:
     """Run a policy in the simulator and report its success with 95 % intervals."""
     from smp_bringup.bench.episodes import EpisodeFile
-    from smp_bringup.bench.evaluate import Job, arguments, run, summary
+    from smp_bringup.bench.evaluate import EpisodeJob, arguments, run, summary
     from smp_bringup.policy.checkpoint import find_model
 
     folder = find_model(policy)
     names, changes = task_names(tasks, folder), tuple(change or ())
     sees = _track(policy, folder, robot, variation, track, swap_images, changes)
-    first = Job(names[0], robot, folder, seed, 0, swap_images, variation, action_offset, sensor_noise, changes)
+    first = EpisodeJob(names[0], robot, folder, seed, 0, swap_images, variation, action_offset, sensor_noise, changes)
     jobs = [replace(first, task=name, episode=i) for name in names for i in range(episodes)]
     file = EpisodeFile(out, folder.resolve().name, arguments(first), resume)
     missing = [job for job in jobs if (job.task, job.episode) not in file.done]
@@ -47,9 +47,7 @@ def evaluate(
         for _, episode in run(missing, workers):
             file.append(episode)
             bar.update(line, advance=1, note=f"{episode.task} {'succeeded' if episode.success else 'failed'}")
-    conditions = {
-        "seed": seed, "track": sees, "variation": variation, "swap_images": swap_images, "set": list(changes)
-    }  # fmt: skip
+    conditions = {"seed": seed, "track": sees, "variation": variation, "swap_images": swap_images, "set": list(changes)}
     disturbances = {"action_offset": action_offset, "sensor_noise": sensor_noise}
     finished = [file.done[job.task, job.episode] for job in jobs]
     report = {"policy": policy, **conditions, **disturbances, **summary(finished)}
@@ -88,17 +86,26 @@ def _print(report: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table(
-        "task", "success", "95 % interval", "time [s]", "collisions", "jerk",
+        "task",
+        "success",
+        "95 % interval",
+        "time [s]",
+        "collisions",
+        "jerk",
         title=f"{report['policy']}, {report['track']} track, {report['variation']}, seed {report['seed']}",
         caption="time: median of the successes; collisions: arms / table; jerk: RMS [rad/s^3]",
-    )  # fmt: skip
+    )
     for name, row in {**report["tasks"], "all": report["all"]}.items():
         low, high = row["interval"]
         share, hits = f"{row['successes']}/{row['episodes']}", row["collisions"]
         table.add_row(
-            name, share, f"{low:.2f} - {high:.2f}", str(row["median_time_s"] or "-"),
-            f"{hits['arms']} / {hits['table']}", f"{row['jerk']:.0f}",
-        )  # fmt: skip
+            name,
+            share,
+            f"{low:.2f} - {high:.2f}",
+            str(row["median_time_s"] or "-"),
+            f"{hits['arms']} / {hits['table']}",
+            f"{row['jerk']:.0f}",
+        )
     console.print(table)
     gate, latency = report["gate"], report["latency_ms"]
     console.print(

@@ -12,9 +12,12 @@ from smp_bringup.cli import bag, bench, calibrate, chaos, demo, doctor, evaluate
 from smp_bringup.errors import EXIT_CODE, SmpError
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Learned two-arm manipulation: record, train, evaluate, replay, and run on ROS 2.",
-)  # fmt: skip
+)
 app.command("demo")(demo.demo)
 app.command("record")(record.record)
 app.command("train")(train.train)

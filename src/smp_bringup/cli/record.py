@@ -10,7 +10,7 @@ from smp_bringup.cli.show import Track, console, progress, show_quality, task_na
 from smp_bringup.errors import ConfigError
 
 if TYPE_CHECKING:
-    from smp_bringup.sim.collect import Job
+    from smp_bringup.sim.collect import DemonstrationJob
 
 
 def record(
@@ -34,16 +34,18 @@ def record(
         return
     tasks = task_names(task)
     if lockstep:
-        from smp_bringup.sim.collect import Job
+        from smp_bringup.sim.collect import DemonstrationJob
 
-        _lockstep(tasks, episodes, seed, out, Job(robot, noise, track=track.value, variation=variation), workers)
+        _lockstep(
+            tasks, episodes, seed, out, DemonstrationJob(robot, noise, track=track.value, variation=variation), workers
+        )
     elif track is Track.STATE or variation != "ordinary":
         raise ConfigError(f"--track {track.value} --variation {variation} is recorded in lockstep only: add --lockstep")
     else:
         _live(tasks, episodes, seed, out, noise, robot)
 
 
-def _lockstep(tasks: list[str], episodes: int, seed: int, out: Path, like: "Job", workers: int) -> None:
+def _lockstep(tasks: list[str], episodes: int, seed: int, out: Path, like: "DemonstrationJob", workers: int) -> None:
     from smp_bringup.sim.collect import collect, jobs
     from smp_bringup.tasks.variation import load_variation
 
@@ -69,7 +71,7 @@ def _live(tasks: list[str], episodes: int, seed: int, out: Path, noise: float, r
     graph = build_graph(robot=robot, model=None, sim=True, task=tasks[0], teleop=True, record=str(out), noise=noise)
     out.mkdir(parents=True, exist_ok=True)
     with Graph(graph, out / "graph.log") as running:
-        from smp_bringup.nodes.live_record import record_live
+        from smp_bringup.client.record import record_live
 
         with progress() as bar:
             line = bar.add_task("recording", total=len(tasks) * episodes, note="")
@@ -84,7 +86,7 @@ def _keys() -> None:
     from smp_bringup.environment import prepare_environment
 
     prepare_environment()
-    from smp_bringup.nodes.record_console import KEYS, run_console
+    from smp_bringup.client.record_console import KEYS, run_console
 
     help_line = "   ".join(f"[{'space' if key == ' ' else key}] {text}" for key, text in KEYS.items())
     judged = ""

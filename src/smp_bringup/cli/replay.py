@@ -12,15 +12,33 @@ from smp_bringup.cli.show import console, progress, write_json
 from smp_bringup.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from smp_bringup.replay.batch import Job, Replayed
-    from smp_bringup.replay.gates import Gate
+    from smp_bringup.replay.batch import Replayed, ReplayJob
+    from smp_bringup.replay.criteria import Criterion
 
 _PRINTED = (
-    "joint_rmse", "joint_p99", "gripper_rmse", "gripper_timing_s_p90", "gripper_missed", "gripper_spurious",
-    "seam_rad_p99", "velocity_ratio_p99", "acceleration_ratio_p99", "jerk_ratio_p99", "limited_rad_p99",
-    "interventions", "held_cycles", "refused_chunks", "deadline_misses", "skew_ms_p99", "active_experts_mean",
-    "gate_flip_mean", "kept_mass_mean", "inference_ms_p50", "log_anomalies", "sync_refused",
-)  # fmt: skip
+    "joint_rmse",
+    "joint_p99",
+    "gripper_rmse",
+    "gripper_timing_s_p90",
+    "gripper_missed",
+    "gripper_spurious",
+    "seam_rad_p99",
+    "velocity_ratio_p99",
+    "acceleration_ratio_p99",
+    "jerk_ratio_p99",
+    "limited_rad_p99",
+    "interventions",
+    "held_cycles",
+    "refused_chunks",
+    "deadline_misses",
+    "skew_ms_p99",
+    "active_experts_mean",
+    "gate_flip_mean",
+    "kept_mass_mean",
+    "inference_ms_p50",
+    "log_anomalies",
+    "sync_refused",
+)
 
 
 def replay(
@@ -31,25 +49,25 @@ def replay(
     robot: Annotated[str | None, typer.Option(help="Robot, where the bags carry none.")] = None,
     safety: Annotated[str, typer.Option(help="Settings in config/safety, or a path.")] = "default",
     seam: Annotated[str, typer.Option(help="How chunks are joined: latest, blend, inpaint or prefix.")] = DEFAULT_SEAM,
-    fail_if: Annotated[list[str] | None, typer.Option(help="Gate, e.g. 'joint_rmse>0.05': exit code 1.")] = None,
-    gates: Annotated[str | None, typer.Option(help="Gates in config/gates, or a path: exit code 1.")] = None,
+    fail_if: Annotated[list[str] | None, typer.Option(help="Criterion, e.g. 'joint_rmse>0.05': exit code 1.")] = None,
+    criteria: Annotated[str | None, typer.Option(help="Criteria in config/criteria, or a path: exit code 1.")] = None,
     report: Annotated[Path | None, typer.Option(help="Folder for a page to look at.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write every figure here.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     allow_missing: Annotated[bool, typer.Option(help="Score bags without leaders too, by all but the error.")] = False,
 ) -> None:
     """Show what the policy would have done at every instant of bags, against what the operator did."""
+    from smp_bringup.bag.aligned import bag_folders
     from smp_bringup.policy.checkpoint import find_model
-    from smp_bringup.replay.aligned import bag_folders
-    from smp_bringup.replay.batch import Job, check_bags
-    from smp_bringup.replay.gates import load_gates, parse_gate
+    from smp_bringup.replay.batch import ReplayJob, check_bags
+    from smp_bringup.replay.criteria import load_criteria, parse_criterion
 
     if seam not in SEAMS:
         raise UnknownNameError("seam", seam, SEAMS)
-    wanted = [parse_gate(text) for text in fail_if or ()] + (load_gates(gates) if gates else [])
+    wanted = [parse_criterion(text) for text in fail_if or ()] + (load_criteria(criteria) if criteria else [])
     found = [folder for bag in bags for folder in ([bag] if bag.is_file() else bag_folders(bag))]
     jobs = [
-        Job(
+        ReplayJob(
             bag, find_model(model), robot, seed, safety, seam=seam, film=report is not None, allow_missing=allow_missing
         )
         for bag in found
@@ -64,7 +82,7 @@ def replay(
         raise typer.Exit(1)
 
 
-def _run(jobs: "Sequence[Job]", workers: int, name: str) -> "list[Replayed]":
+def _run(jobs: "Sequence[ReplayJob]", workers: int, name: str) -> "list[Replayed]":
     from time import perf_counter
 
     from smp_bringup.replay.batch import run
@@ -83,12 +101,12 @@ def _run(jobs: "Sequence[Job]", workers: int, name: str) -> "list[Replayed]":
 
 
 def _judge(
-    replays: "Sequence[Replayed]", gates: "Sequence[Gate]", model: str, report: Path | None, json: Path | None
+    replays: "Sequence[Replayed]", criteria: "Sequence[Criterion]", model: str, report: Path | None, json: Path | None
 ) -> bool:
-    """Print, write and gate the figures over all bags; return whether a gate fails."""
+    """Print, write and criterion the figures over all bags; return whether a criterion fails."""
     from rich.table import Table
 
-    from smp_bringup.replay.gates import failing
+    from smp_bringup.replay.criteria import failing
     from smp_bringup.replay.metrics import pooled, summarise
 
     figures = summarise(pooled(r.samples for r in replays))
@@ -97,25 +115,34 @@ def _judge(
         if name in figures:
             table.add_row(name, f"{figures[name]:.5g}")
     console.print(table)
-    failed = dict(failing(gates, figures))
-    for gate in gates:
-        word = f"FAIL: {failed[gate]:.5g}" if gate in failed else "pass"
-        console.print(f"fails if {gate}: {word}", style="red" if gate in failed else "green")
+    failed = dict(failing(criteria, figures))
+    for criterion in criteria:
+        word = f"FAIL: {failed[criterion]:.5g}" if criterion in failed else "pass"
+        console.print(f"fails if {criterion}: {word}", style="red" if criterion in failed else "green")
     each = {str(r.job.bag): {"actions": r.result.digest, **summarise(r.samples)} for r in replays}
     write_json(json, {"model": model, "figures": figures, "failed": [str(g) for g in failed], "bags": each})
     if report is not None:
-        _page(replays, figures, [(gate, failed.get(gate)) for gate in gates], model, report / "report.html")
+        _page(
+            replays,
+            figures,
+            [(criterion, failed.get(criterion)) for criterion in criteria],
+            model,
+            report / "report.html",
+        )
     return bool(failed)
 
 
 def _page(
-    replays: "Sequence[Replayed]", figures: Mapping[str, float], verdicts: "Sequence[tuple[Gate, float | None]]",
-    model: str, path: Path,
-) -> None:  # fmt: skip
+    replays: "Sequence[Replayed]",
+    figures: Mapping[str, float],
+    verdicts: "Sequence[tuple[Criterion, float | None]]",
+    model: str,
+    path: Path,
+) -> None:
+    from smp_bringup.bag.reader import open_bag
     from smp_bringup.pipeline import build_policy
     from smp_bringup.policy.checkpoint import find_model
     from smp_bringup.replay.batch import robot_of
-    from smp_bringup.replay.reader import open_bag
     from smp_bringup.replay.report import write_report
 
     robots = [robot_of(open_bag(r.job.bag), r.job) for r in replays]
@@ -124,7 +151,7 @@ def _page(
     console.print(f"report: {path}")
 
 
-def _compare(jobs: "Sequence[Job]", first: str, second: str, workers: int, json: Path | None) -> None:
+def _compare(jobs: "Sequence[ReplayJob]", first: str, second: str, workers: int, json: Path | None) -> None:
     from dataclasses import replace
 
     from rich.table import Table

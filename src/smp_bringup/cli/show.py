@@ -30,9 +30,15 @@ console = Console(markup=False)  # units stand in square brackets
 def progress(show: bool = True) -> Progress:
     """Return a progress bar with counts and times, or one that is not shown."""
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console, disable=not show,
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        disable=not show,
+    )
 
 
 def task_names(wanted: str, model: Path | None = None) -> list[str]:

@@ -13,8 +13,8 @@ def top(
     """Show latencies, rates, skew, counters and warnings of the running nodes, twice a second."""
     from rich.live import Live
 
+    from smp_bringup.client.top import screens
     from smp_bringup.environment import prepare_environment
-    from smp_bringup.nodes.top import screens
 
     prepare_environment()
     with Live(console=console, auto_refresh=False) as live:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from smp_bringup import config
+from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
+from smp_bringup.bag.reader import open_bag
+from smp_bringup.bag.writer import BagWriter
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError, nearest
 from smp_bringup.paths import named_config
-from smp_bringup.record.messages import COMPRESSED, IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
-from smp_bringup.record.writer import BagWriter
-from smp_bringup.replay.reader import open_bag
 from smp_bringup.robot import load_robot
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.wire import frame, stamp_ns

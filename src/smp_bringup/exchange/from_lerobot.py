@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smp_bringup import config
+from smp_bringup.bag.episode import ROBOT_ATTACHMENT, slug
+from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
+from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, ConfigError, one_line
 from smp_bringup.exchange import layout
 from smp_bringup.exchange.video import read_video
 from smp_bringup.paths import named_config
-from smp_bringup.record.episode import ROBOT_ATTACHMENT, slug
-from smp_bringup.record.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
-from smp_bringup.record.writer import BagWriter
 from smp_bringup.robot import Robot
 from smp_bringup.types import NS_PER_S, FloatArray
 
@@ -26,9 +26,11 @@ _OUTCOME = {"success": True, "failure": False}
 
 
 def import_dataset(
-    dataset: Path, out: Path, robot_name: str | None = None,
+    dataset: Path,
+    out: Path,
+    robot_name: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Path]:  # fmt: skip
+) -> list[Path]:
     """Write every episode of a dataset as a bag below `out`/task; return the folders.
 
     Args:

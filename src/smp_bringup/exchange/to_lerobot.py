@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from smp_bringup.bag.aligned import aligned_sets, leader_trajectory
+from smp_bringup.bag.reader import Bag, open_bag
 from smp_bringup.errors import BagError
 from smp_bringup.exchange import layout
 from smp_bringup.exchange.video import CODECS, write_video
-from smp_bringup.replay.aligned import aligned_sets, leader_trajectory
-from smp_bringup.replay.reader import Bag, open_bag
 from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray
 
@@ -43,9 +43,12 @@ class _Dataset:
 
 
 def export(
-    bags: Sequence[Path], out: Path, kind: str = "lossless", failures: bool = False,
+    bags: Sequence[Path],
+    out: Path,
+    kind: str = "lossless",
+    failures: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[int, int]:  # fmt: skip
+) -> tuple[int, int]:
     """Write successful (or unlabelled) bags as a dataset; return its episodes and frames.
 
     Args:
@@ -149,20 +152,33 @@ def _finish(data: _Dataset) -> None:
             "shape": [camera.height, camera.width, 3],
             "names": ["height", "width", "channels"],
             "info": {
-                "video.height": camera.height, "video.width": camera.width, "video.codec": "h264",
-                "video.pix_fmt": CODECS[data.kind][1], "video.is_depth_map": False, "video.fps": data.rate_hz,
-                "video.channels": 3, "has_audio": False,
+                "video.height": camera.height,
+                "video.width": camera.width,
+                "video.codec": "h264",
+                "video.pix_fmt": CODECS[data.kind][1],
+                "video.is_depth_map": False,
+                "video.fps": data.rate_hz,
+                "video.channels": 3,
+                "has_audio": False,
             },
-        }  # fmt: skip
+        }
     for name, dtype in layout.INDEX_FEATURES.items():
         features[name] = {"dtype": dtype, "shape": [1], "names": None}
     info = {
-        "codebase_version": layout.VERSION, "robot_type": robot.name, "total_episodes": len(rows),
-        "total_frames": data.frames, "total_tasks": len(data.tasks), "chunks_size": layout.FILES_PER_CHUNK,
-        "data_files_size_in_mb": 100, "video_files_size_in_mb": 200, "fps": data.rate_hz,
-        "splits": {"train": f"0:{len(rows)}"}, "data_path": layout.DATA, "video_path": layout.VIDEO,
+        "codebase_version": layout.VERSION,
+        "robot_type": robot.name,
+        "total_episodes": len(rows),
+        "total_frames": data.frames,
+        "total_tasks": len(data.tasks),
+        "chunks_size": layout.FILES_PER_CHUNK,
+        "data_files_size_in_mb": 100,
+        "video_files_size_in_mb": 200,
+        "fps": data.rate_hz,
+        "splits": {"train": f"0:{len(rows)}"},
+        "data_path": layout.DATA,
+        "video_path": layout.VIDEO,
         "features": features,
-    }  # fmt: skip
+    }
     _write_json(out / layout.INFO, info)
     _write_json(out / layout.STATS, _total_stats(rows, list(features)))
     _write_json(out / layout.ORIGIN, data.attachments)
@@ -171,10 +187,12 @@ def _finish(data: _Dataset) -> None:
 def _stats(values: np.ndarray) -> dict[str, list[Any]]:
     """Return the statistics of rows (N, D)."""
     return {
-        "min": values.min(axis=0).tolist(), "max": values.max(axis=0).tolist(),
-        "mean": values.mean(axis=0, dtype=np.float64).tolist(), "std": values.std(axis=0, dtype=np.float64).tolist(),
+        "min": values.min(axis=0).tolist(),
+        "max": values.max(axis=0).tolist(),
+        "mean": values.mean(axis=0, dtype=np.float64).tolist(),
+        "std": values.std(axis=0, dtype=np.float64).tolist(),
         "count": [len(values)],
-    }  # fmt: skip
+    }
 
 
 def _image_stats(frames: Sequence[np.ndarray]) -> dict[str, list[Any]]:
@@ -189,15 +207,20 @@ def _total_stats(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[s
     """Return the statistics over all episodes from those of each."""
     out: dict[str, dict[str, Any]] = {}
     for name in names:
-        part = {word: np.array([row[f"stats/{name}/{word}"] for row in rows], dtype=np.float64)
-                for word in ("min", "max", "mean", "std", "count")}  # fmt: skip
+        part = {
+            word: np.array([row[f"stats/{name}/{word}"] for row in rows], dtype=np.float64)
+            for word in ("min", "max", "mean", "std", "count")
+        }
         weight: FloatArray = part["count"].reshape(len(rows), *[1] * (part["mean"].ndim - 1)) / part["count"].sum()
         mean = (part["mean"] * weight).sum(axis=0)
         variance = ((part["std"] ** 2 + (part["mean"] - mean) ** 2) * weight).sum(axis=0)
         out[name] = {
-            "min": part["min"].min(axis=0).tolist(), "max": part["max"].max(axis=0).tolist(), "mean": mean.tolist(),
-            "std": np.sqrt(variance).tolist(), "count": [int(part["count"].sum())],
-        }  # fmt: skip
+            "min": part["min"].min(axis=0).tolist(),
+            "max": part["max"].max(axis=0).tolist(),
+            "mean": mean.tolist(),
+            "std": np.sqrt(variance).tolist(),
+            "count": [int(part["count"].sum())],
+        }
     return out
 
 

@@ -97,7 +97,7 @@ def run_node(make: Callable[[], Node]) -> None:
     sys.exit(code or getattr(node, "exit_code", 0))
 
 
-class Health:
+class Diagnostics:
     """Publishes a node's counters on /diagnostics once a second."""
 
     def __init__(self, node: Node, values: Callable[[], Mapping[str, object]]) -> None:

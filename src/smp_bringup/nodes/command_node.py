@@ -14,7 +14,7 @@ from trajectory_msgs.msg import JointTrajectory
 from smp_bringup import wire
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos, realtime
-from smp_bringup.nodes.base import Health, LeanNode, now_ns, run_node, steady_ns
+from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.command_report import CommandReport
 from smp_bringup.nodes.graph_watch import GraphWatch
 from smp_bringup.nodes.messages import COMMAND_TYPES, chunk_from_msg, command_msg, type_name
@@ -50,7 +50,7 @@ class CommandNode(LeanNode):
         self._report = CommandReport(self, self._robot)
         grants = realtime.apply(params.realtime, params.cpus)
         realtime.freeze()
-        self._health = Health(self, lambda: self._report.values(self._core, grants))
+        self._diagnostics = Diagnostics(self, lambda: self._report.values(self._core, grants))
         self._born_ns = steady_ns()
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(self._robot.control_period_s, self._cycle, clock=clock)
@@ -150,8 +150,8 @@ class CommandNode(LeanNode):
             return
         cause = self._core.on_chunk(chunk, now_ns(self), steady_ns(), source)
         self._refuse(f"chunk of {source}", cause)
-        if cause is None and self._core.seam is not None:
-            self._report.seam(self._core.seam)
+        if cause is None and self._core.jump is not None:
+            self._report.jumped(self._core.jump)
 
     def _on_observation_state(self, message: DiagnosticArray) -> None:
         invalid = message.status[0].level >= DiagnosticStatus.ERROR

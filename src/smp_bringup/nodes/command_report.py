@@ -30,11 +30,11 @@ class CommandReport:
         self._skew_us: list[float] = []
         self._findings: tuple[Verdict, ...] = ()
         self._turning = robot.turning
-        self._seam_mrad = 0.0
+        self._jump_mrad = 0.0
 
-    def seam(self, jump: FloatArray) -> None:
+    def jumped(self, jump: FloatArray) -> None:
         """Take by how much a chunk that was just followed moved the setpoint (J,)."""
-        self._seam_mrad = max(self._seam_mrad, 1e3 * float(jump[self._turning].max()))
+        self._jump_mrad = max(self._jump_mrad, 1e3 * float(jump[self._turning].max()))
 
     def cycle(self, output: CommandOutput, steady: int, sent_ns: Sequence[int]) -> None:
         """Take one cycle, and when the message of each arm was sent (steady clock)."""
@@ -56,13 +56,13 @@ class CommandReport:
         """Return the counters since the start, and the timing since the last call."""
         late, self._late_ms = sorted(self._late_ms), []
         skew, self._skew_us = sorted(self._skew_us), []
-        seam, self._seam_mrad = self._seam_mrad, 0.0
+        jump, self._jump_mrad = self._jump_mrad, 0.0
         return {
             "mode": core.mode.value,
             "cycles": self._cycles,
             "late_ms": round(late[-1], 3) if late else 0.0,
             "late_p99_ms": round(late[int(0.99 * (len(late) - 1))], 3) if late else 0.0,
-            "seam_jump_mrad": round(seam, 3),
+            "seam_jump_mrad": round(jump, 3),
             "skew_us": round(skew[-1], 1) if skew else 0.0,
             **{f"realtime/{grant.option}": grant for grant in grants},
             **{f"refused/{cause}": count for cause, count in core.refused.items()},

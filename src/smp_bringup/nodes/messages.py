@@ -41,17 +41,23 @@ def image_msg(at_ns: int, frame_id: str, image: ImageArray) -> Image:
     data = array("B")
     data.frombytes(np.ascontiguousarray(image).tobytes())
     return Image(
-        header=Header(stamp=time_msg(at_ns), frame_id=frame_id), height=height, width=width,
-        encoding="rgb8", step=width * 3, data=data,
-    )  # fmt: skip
+        header=Header(stamp=time_msg(at_ns), frame_id=frame_id),
+        height=height,
+        width=width,
+        encoding="rgb8",
+        step=width * 3,
+        data=data,
+    )
 
 
 def joint_state_msg(at_ns: int, names: tuple[str, ...], position: FloatArray, velocity: FloatArray) -> JointState:
     """Return joint positions and velocities (len(names),)."""
     return JointState(
-        header=Header(stamp=time_msg(at_ns)), name=list(names),
-        position=position.tolist(), velocity=velocity.tolist(),
-    )  # fmt: skip
+        header=Header(stamp=time_msg(at_ns)),
+        name=list(names),
+        position=position.tolist(),
+        velocity=velocity.tolist(),
+    )
 
 
 def chunk_msg(chunk: ActionChunk, names: tuple[str, ...]) -> JointTrajectory:
@@ -94,9 +100,10 @@ def command_msg(arm: Arm, part: slice, command: Command, period_s: float) -> Arm
     if arm.command_interface == "forward_position":
         return Float64MultiArray(data=position.tolist())
     point = JointTrajectoryPoint(
-        positions=position.tolist(), velocities=velocity.tolist(),
+        positions=position.tolist(),
+        velocities=velocity.tolist(),
         time_from_start=Duration(sec=0, nanosec=nanoseconds(period_s)),
-    )  # fmt: skip
+    )
     return JointTrajectory(header=Header(stamp=time_msg(command.stamp_ns)), joint_names=list(names), points=[point])
 
 

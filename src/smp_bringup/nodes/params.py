@@ -55,10 +55,12 @@ class PolicyParams:
     deadline_s: float = field(
         default=0.0,
         metadata=spec(
-            ge=0, le=10, unit="s",
+            ge=0,
+            le=10,
+            unit="s",
             help="an inference that takes longer makes the next one cheaper; 0: the policy's replanning period",
         ),
-    )  # fmt: skip
+    )
     hung_s: float = field(
         default=5.0,
         metadata=spec(gt=0, le=600, unit="s", help="an inference that takes longer hangs: the process ends"),

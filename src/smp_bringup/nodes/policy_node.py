@@ -12,14 +12,13 @@ from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup import wire
+from smp_bringup.action.inference import Inference
+from smp_bringup.action.mailbox import Mailbox
 from smp_bringup.action.seam import Seam
-from smp_bringup.bench.stats import percentiles
 from smp_bringup.errors import ConfigError, InstallError, one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, LeanNode, now_ns, run_node, steady_ns
+from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.guard import Guard
-from smp_bringup.nodes.inference import Inference
-from smp_bringup.nodes.mailbox import Mailbox
 from smp_bringup.nodes.messages import chunk_msg, gate_msg, status_values
 from smp_bringup.nodes.params import PolicyParams, declare
 from smp_bringup.observation.assembler import Assembler
@@ -28,6 +27,7 @@ from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.robot import Robot, load_robot
+from smp_bringup.stats import percentiles
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import AlignedSet, Observation
 
@@ -49,7 +49,7 @@ class PolicyNode(LeanNode):
                 f"seam prefix needs a policy trained with prefix_steps, '{params.model}' was not; use seam inpaint"
             )
         seam = Seam(params.seam, self._robot.dof, self._robot.action_period_s, self._robot.control_period_s)
-        self._inference = Inference(policy, seam, params.deadline_s or config.replan_s, params.seed)
+        self._inference = Inference(policy, seam, params.deadline_s or config.replan_s, params.seed, time.perf_counter)
         self._assembler = Assembler(config.cameras)
         self._observer = Observer(self._robot, config.observation_steps, config.replan_s)
         self._mailbox: Mailbox[tuple[Observation, int]] = Mailbox()
@@ -66,7 +66,7 @@ class PolicyNode(LeanNode):
         self.create_subscription(JointState, "/observation/joint_states", on_joints, qos.OBSERVATION)
         on_state = self._guard("command_state", self._on_command_state)
         self.create_subscription(DiagnosticArray, "/command/state", on_state, qos.STATE)
-        self._health = Health(self, self._report)
+        self._diagnostics = Diagnostics(self, self._report)
         self.create_timer(0.1, self._watch_worker, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._worker = threading.Thread(target=self._work, name="inference", daemon=True)
         self._worker.start()

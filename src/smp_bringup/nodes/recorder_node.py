@@ -12,7 +12,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup.errors import SmpError, one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, LeanNode, now_ns, run_node, steady_ns
+from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.messages import COMMAND_TYPES, status_msg
 from smp_bringup.nodes.params import RecorderParams, current, declare
 from smp_bringup.record.config import load_recording
@@ -44,7 +44,7 @@ class RecorderNode(LeanNode):
         self.create_subscription(Joy, "/recorder/pedal", self._on_pedal, qos.OBSERVATION)
         self._state = self.create_publisher(DiagnosticArray, "/recorder/state", qos.STATE)
         self.create_timer(_STATE_S, self._say)
-        self._health = Health(self, self._recorder.report)
+        self._diagnostics = Diagnostics(self, self._recorder.report)
         self._closing = threading.Event()
         self._worker = threading.Thread(target=self._work, name="disk", daemon=True)
         self._worker.start()

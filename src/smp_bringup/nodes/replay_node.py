@@ -10,14 +10,14 @@ from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from smp_bringup.bag.aligned import camera_topics, leader_topics, observation_topics
+from smp_bringup.bag.messages import IMAGE, JOINT_STATE, typestore
+from smp_bringup.bag.reader import open_bag
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import LeanNode, run_node, steady_ns
 from smp_bringup.nodes.messages import COMMAND_TYPES, image_msg, status_msg, status_values, time_msg
 from smp_bringup.nodes.params import ReplayParams, declare
-from smp_bringup.record.messages import IMAGE, JOINT_STATE, typestore
-from smp_bringup.replay.aligned import camera_topics, leader_topics, observation_topics
-from smp_bringup.replay.reader import open_bag
 from smp_bringup.robot import load_robot
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import seconds

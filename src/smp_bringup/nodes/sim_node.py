@@ -10,7 +10,7 @@ from std_srvs.srv import Trigger
 
 from smp_bringup.errors import SmpError
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, LeanNode, run_node, steady_ns
+from smp_bringup.nodes.base import Diagnostics, LeanNode, run_node, steady_ns
 from smp_bringup.nodes.messages import (
     COMMAND_TYPES,
     ArmCommand,
@@ -55,7 +55,7 @@ class SimNode(LeanNode):
         self._advertise(params.publish_clock)
         self.create_service(Trigger, "/sim/reset", self._on_reset)
         self.create_service(Trigger, "/sim/operate", self._on_operate)
-        self._health = Health(self, lambda: {"ticks": self._tick, "skipped": self._skipped})
+        self._diagnostics = Diagnostics(self, lambda: {"ticks": self._tick, "skipped": self._skipped})
         self._anchor(0)
         self.create_timer(period, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 

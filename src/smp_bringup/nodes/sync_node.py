@@ -10,16 +10,16 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image, JointState
 
 from smp_bringup import wire
-from smp_bringup.bench.stats import percentiles
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, LeanNode, now_ns, run_node, steady_ns, waiting
+from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns, waiting
 from smp_bringup.nodes.guard import Guard
 from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg
 from smp_bringup.nodes.params import SyncParams, declare
 from smp_bringup.observation.builder import frame_to_observation_size
 from smp_bringup.pipeline import build_sync, build_watch
 from smp_bringup.robot import Arm, Camera, load_robot
+from smp_bringup.stats import percentiles
 from smp_bringup.sync import watch
 from smp_bringup.sync.base import AbstractAligner
 from smp_bringup.sync.checks import Refusal
@@ -28,9 +28,9 @@ from smp_bringup.types import AlignedSet
 _CHECK_PERIOD_S = 0.02
 """The streams are judged so often; their state is published when it changes, and every fifth time."""
 _LEVELS = {
-    watch.Health.OK: DiagnosticStatus.OK,
-    watch.Health.WARN: DiagnosticStatus.WARN,
-    watch.Health.INVALID: DiagnosticStatus.ERROR,
+    watch.StreamHealth.OK: DiagnosticStatus.OK,
+    watch.StreamHealth.WARN: DiagnosticStatus.WARN,
+    watch.StreamHealth.INVALID: DiagnosticStatus.ERROR,
 }
 
 
@@ -43,7 +43,7 @@ class SyncNode(LeanNode):
         self._robot = load_robot(params.robot)
         self._aligner = self._make_aligner(params.aligner)
         self._watch = build_watch(self._robot)
-        self._report = watch.StreamReport(watch.Health.OK)
+        self._report = watch.StreamReport(watch.StreamHealth.OK)
         self._checks, self._withheld = 0, 0
         self._received: Counter[str] = Counter()
         self._skew_ms: dict[str, float] = {}
@@ -61,7 +61,7 @@ class SyncNode(LeanNode):
             take = self._guard(arm.name, partial(self._on_joints, arm))
             callback = partial(self._take_all, arm.name, take)
             self._states[arm.name] = self.create_subscription(JointState, arm.state_topic, callback, qos.JOINTS)
-        self._health = Health(self, self._diagnose)
+        self._diagnostics = Diagnostics(self, self._diagnose)
         self.create_timer(_CHECK_PERIOD_S, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _make_aligner(self, kind: str) -> AbstractAligner:
@@ -109,7 +109,7 @@ class SyncNode(LeanNode):
 
     def _publish(self) -> None:
         for aligned in self._aligner.pop():
-            if self._report.health is watch.Health.INVALID:
+            if self._report.health is watch.StreamHealth.INVALID:
                 self._withheld += 1  # the policy does not run on what must not be acted on
                 continue
             self._send(aligned)
@@ -129,12 +129,12 @@ class SyncNode(LeanNode):
         report = self._watch.report(steady_ns())
         changed = (report.health, report.cause) != (self._report.health, self._report.cause)
         self._report, self._checks = report, self._checks + 1
-        if changed and report.health is watch.Health.INVALID:
+        if changed and report.health is watch.StreamHealth.INVALID:
             self.get_logger().error(report.reason, throttle_duration_sec=1.0)
         elif changed and report.reason:
             self.get_logger().warning(report.reason, throttle_duration_sec=1.0)
         if changed or self._checks % 5 == 0:
-            values = {"valid": int(report.health < watch.Health.INVALID), "reason": report.reason}
+            values = {"valid": int(report.health < watch.StreamHealth.INVALID), "reason": report.reason}
             level = _LEVELS[report.health]
             self._state.publish(status_msg(now_ns(self), "observation", values, level, report.reason))
 

@@ -8,7 +8,7 @@ from smp_bringup import wire
 from smp_bringup.action.teleop import Leaders, Tremor
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, LeanNode, run_node
+from smp_bringup.nodes.base import Diagnostics, LeanNode, run_node
 from smp_bringup.nodes.messages import joint_state_msg
 from smp_bringup.nodes.params import TeleopParams, declare
 from smp_bringup.robot import Arm, load_robot
@@ -28,7 +28,7 @@ class TeleopNode(LeanNode):
         self._publisher = self.create_publisher(JointState, "/teleop/command", qos.LATEST)
         for arm in self._robot.arms:
             self.create_subscription(JointState, arm.leader_topic, partial(self._on_leader, arm), qos.SENSOR)
-        self._health = Health(self, lambda: {"sent": self._sent, "refused": self._refused})
+        self._diagnostics = Diagnostics(self, lambda: {"sent": self._sent, "refused": self._refused})
 
     def _on_leader(self, arm: Arm, message: JointState) -> None:
         try:

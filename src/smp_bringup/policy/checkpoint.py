@@ -23,8 +23,12 @@ from smp_bringup.policy.onnx_check import check_model
 from smp_bringup.robot import Robot
 
 CONFIG, NORMALIZER, ROBOT, METRICS, CARD = (
-    "config.yaml", "normalizer.json", "robot.json", "metrics.json", "README.md",
-)  # fmt: skip
+    "config.yaml",
+    "normalizer.json",
+    "robot.json",
+    "metrics.json",
+    "README.md",
+)
 ENCODER = "encoder.onnx"
 WEIGHTS = "weights.safetensors"
 DEFAULT_MODEL = "smp_aloha"

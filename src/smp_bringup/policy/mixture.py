@@ -66,9 +66,14 @@ class SparseHead(nn.Module):
     """A mixture with its own router that maps a feature (F,), and what else it is told, to (T, M)."""
 
     def __init__(
-        self, experts: int, active: int, sizes: tuple[int, int], horizon: int, columns: tuple[int, int],
+        self,
+        experts: int,
+        active: int,
+        sizes: tuple[int, int],
+        horizon: int,
+        columns: tuple[int, int],
         config: DenoiserConfig,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Build the head; `sizes` are F and C, `columns` N and M, and `active` of `experts` are weighed in."""
         super().__init__()
         self.router = SparseRouter(sizes[0], experts, active)

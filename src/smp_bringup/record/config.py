@@ -3,32 +3,13 @@
 from dataclasses import dataclass, field
 
 from smp_bringup import config
+from smp_bringup.bag.settings import StorageConfig
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.paths import named_config
 
 Bounds = tuple[float, float]
 """Beyond the first an episode is kept with a warning, beyond the second it is rejected."""
-
-
-@dataclass(frozen=True)
-class StorageConfig:
-    """How an episode is kept safe on disk."""
-
-    chunk_kib: int = field(default=1024, metadata=spec(ge=4, le=1 << 16, unit="KiB"))
-    """A chunk is written when it is so large."""
-    flush_s: float = field(default=0.4, metadata=spec(gt=0, le=10, unit="s"))
-    """A chunk is written when it is so old: what a kill can cost."""
-    sync_s: float = field(default=4.0, metadata=spec(gt=0, le=60, unit="s"))
-    """Period of fsync: what a power cut can cost."""
-    min_free_gib: float = field(default=2.0, metadata=spec(ge=0, unit="GiB"))
-    """Below this no episode begins, and an open one is closed."""
-    min_free_s: float = field(default=60.0, metadata=spec(ge=0, unit="s"))
-    """The same, as time of writing at the present rate."""
-    queue_mib: float = field(default=256.0, metadata=spec(gt=0, unit="MiB"))
-    """Messages that may wait for the disk; what does not fit is dropped and counted."""
-    reserve_mib: float = field(default=8.0, metadata=spec(ge=0, unit="MiB"))
-    """Set aside on the disk, so that a full one can still be closed cleanly."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +75,7 @@ class QualityConfig:
 class RecordConfig:
     """All settings of recording."""
 
-    storage: StorageConfig = StorageConfig()
+    storage: StorageConfig = field(default_factory=StorageConfig)
     pedal: PedalConfig = PedalConfig()
     quality: QualityConfig = QualityConfig()
 

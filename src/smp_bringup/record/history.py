@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from smp_bringup import config
+from smp_bringup.bag.metadata import INFORMATION, METADATA
 from smp_bringup.errors import ConfigError
-from smp_bringup.record.metadata import INFORMATION, METADATA
 
 _LOOK_AT = 50
 """The newest so many episodes are enough."""

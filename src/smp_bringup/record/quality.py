@@ -210,8 +210,9 @@ def _idle(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
 def _clipped(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
     for arm in tracks.robot.arms:
         share, joint = motion.clipped_share(tracks.leaders[arm.name], tracks.commands[arm.name], arm)
-        yield from _above("clipped", f"{joint}: limits cut its leader off {share:.0%} of the time", share,
-                          bounds.clipped_share)  # fmt: skip
+        yield from _above(
+            "clipped", f"{joint}: limits cut its leader off {share:.0%} of the time", share, bounds.clipped_share
+        )
 
 
 def _length(duration_s: float, others_s: Sequence[float], bounds: QualityConfig) -> Iterator[Finding]:
@@ -223,6 +224,11 @@ def _length(duration_s: float, others_s: Sequence[float], bounds: QualityConfig)
 
 
 _TOPIC_CHECKS: tuple[Callable[[Track, Tracks, QualityConfig], Iterator[Finding]], ...] = (
-    _refused, _rate, _gap, _clock, _jump, _frames,
-)  # fmt: skip
+    _refused,
+    _rate,
+    _gap,
+    _clock,
+    _jump,
+    _frames,
+)
 _EPISODE_CHECKS: tuple[Callable[[Tracks, QualityConfig], Iterator[Finding]], ...] = (_skew, _leader, _idle, _clipped)

@@ -7,19 +7,19 @@ from threading import RLock
 
 import numpy as np
 
+from smp_bringup.bag.disk import free_bytes
+from smp_bringup.bag.episode import slug
+from smp_bringup.bag.images import Encoder
+from smp_bringup.bag.messages import IMAGE, JOINT_STATE, definition, image_cdr, joint_state_cdr
+from smp_bringup.bag.writer import PARTIAL, BagWriter
 from smp_bringup.errors import BagError, SmpError, one_line
 from smp_bringup.paths import named_config
 from smp_bringup.record.config import RecordConfig
-from smp_bringup.record.disk import free_bytes
-from smp_bringup.record.episode import slug
 from smp_bringup.record.history import lengths_s
-from smp_bringup.record.images import Encoder
-from smp_bringup.record.messages import IMAGE, JOINT_STATE, definition, image_cdr, joint_state_cdr
 from smp_bringup.record.quality import Finding, Level, Quality, judge
 from smp_bringup.record.sink import GIB, Sink, needed_bytes
 from smp_bringup.record.tasks import TaskQueue
 from smp_bringup.record.tracks import Tracks
-from smp_bringup.record.writer import PARTIAL, BagWriter
 from smp_bringup.robot import Robot, load_robot
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
-from smp_bringup.record.config import StorageConfig
-from smp_bringup.record.disk import MIB, free_bytes
-from smp_bringup.record.images import Encoder
+from smp_bringup.bag.disk import MIB, free_bytes
+from smp_bringup.bag.images import Encoder
+from smp_bringup.bag.settings import StorageConfig
+from smp_bringup.bag.writer import BagWriter
 from smp_bringup.record.tracks import Tracks
-from smp_bringup.record.writer import BagWriter
 from smp_bringup.types import nanoseconds, seconds
 
 GIB = 1 << 30

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from smp_bringup.record.messages import COMPRESSED, IMAGE, JOINT_STATE, typestore
+from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, typestore
 from smp_bringup.robot import Arm, Camera, Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import NS_PER_S, FloatArray

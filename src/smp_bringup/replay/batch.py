@@ -7,17 +7,17 @@ from functools import cache
 from pathlib import Path
 
 from smp_bringup.action.seam import DEFAULT_SEAM
+from smp_bringup.bag.reader import Bag, open_bag
 from smp_bringup.errors import SmpError
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.replay.metrics import Samples, samples
-from smp_bringup.replay.reader import Bag, open_bag
 from smp_bringup.replay.run import LATENCY_S, ReplayResult, replay
 from smp_bringup.robot import Robot, load_robot
 
 
 @dataclass(frozen=True)
-class Job:
+class ReplayJob:
     """One bag to replay with one model."""
 
     bag: Path
@@ -36,20 +36,20 @@ class Job:
 class Replayed:
     """What came of a job."""
 
-    job: Job
+    job: ReplayJob
     result: ReplayResult
     samples: Samples
     duration_s: float
     """Length of the bag [s]."""
 
 
-def check_bags(jobs: Sequence[Job]) -> None:
+def check_bags(jobs: Sequence[ReplayJob]) -> None:
     """Open every bag, so that one that cannot be scored is named before anything is; raises SmpError."""
     for job in jobs:
         robot_of(open_bag(job.bag), job)
 
 
-def run(jobs: Sequence[Job], workers: int) -> Iterator[Replayed]:
+def run(jobs: Sequence[ReplayJob], workers: int) -> Iterator[Replayed]:
     """Yield the results in order; the first SmpError ends it."""
     if workers == 1 or len(jobs) == 1:
         yield from map(run_one, jobs)
@@ -62,25 +62,32 @@ def run(jobs: Sequence[Job], workers: int) -> Iterator[Replayed]:
             yield outcome
 
 
-def run_one(job: Job) -> Replayed:
+def run_one(job: ReplayJob) -> Replayed:
     """Replay one bag."""
     bag = open_bag(job.bag)
     robot = robot_of(bag, job)
     policy = _policy(job.model, robot)
     result = replay(
-        bag, policy, robot, job.seed, safety=job.safety, latency_s=job.latency_s, seam=job.seam, film=job.film,
+        bag,
+        policy,
+        robot,
+        job.seed,
+        safety=job.safety,
+        latency_s=job.latency_s,
+        seam=job.seam,
+        film=job.film,
         allow_missing=job.allow_missing,
-    )  # fmt: skip
+    )
     span_s = (result.chunks[-1].stamp_ns - result.chunks[0].stamp_ns) / 1e9
     return Replayed(job, result, samples(result, robot, policy.config.replan_s), span_s)
 
 
-def robot_of(bag: Bag, job: Job) -> Robot:
+def robot_of(bag: Bag, job: ReplayJob) -> Robot:
     """Return the robot of a job: the one that was named, or the bag's own."""
     return load_robot(job.robot) if job.robot else bag.robot()
 
 
-def _guarded(job: Job) -> Replayed | str:
+def _guarded(job: ReplayJob) -> Replayed | str:
     try:
         return run_one(job)
     except SmpError as error:

@@ -32,7 +32,7 @@ class Setpoints:
     """(J,) wanted by the chunk."""
     command: list[FloatArray] = field(default_factory=list)
     """(J,) published."""
-    seam: list[tuple[int, FloatArray]] = field(default_factory=list)
+    jumps: list[tuple[int, FloatArray]] = field(default_factory=list)
     """At each change of chunk: its time, and new minus old setpoint (J,)."""
     events: list[Event] = field(default_factory=list)
     held: int = 0
@@ -120,4 +120,4 @@ class CommandClock:
         self._buffer.put(chunk, now_ns)
         after = self._buffer.sample(now_ns)
         if before is not None and after is not None:
-            self.out.seam.append((now_ns, np.asarray(after[0] - before[0])))
+            self.out.jumps.append((now_ns, np.asarray(after[0] - before[0])))

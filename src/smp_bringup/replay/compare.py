@@ -8,11 +8,25 @@ import numpy as np
 from smp_bringup.replay.metrics import Samples, summarise
 
 COMPARED = (
-    "joint_rmse", "joint_p99", "gripper_rmse", "gripper_timing_s_mean", "gripper_missed", "gripper_spurious",
-    "seam_rad_p99", "velocity_ratio_p99", "acceleration_ratio_p99", "jerk_ratio_p99", "limited_rad_p99",
-    "interventions", "held_cycles", "refused_chunks", "active_experts_mean", "gate_flip_mean", "kept_mass_mean",
+    "joint_rmse",
+    "joint_p99",
+    "gripper_rmse",
+    "gripper_timing_s_mean",
+    "gripper_missed",
+    "gripper_spurious",
+    "seam_rad_p99",
+    "velocity_ratio_p99",
+    "acceleration_ratio_p99",
+    "jerk_ratio_p99",
+    "limited_rad_p99",
+    "interventions",
+    "held_cycles",
+    "refused_chunks",
+    "active_experts_mean",
+    "gate_flip_mean",
+    "kept_mass_mean",
     "inference_ms_p50",
-)  # fmt: skip
+)
 _NEITHER = ("active_experts_mean", "gate_flip_mean", "kept_mass_mean")
 """Figures of which neither more nor less is better."""
 _DRAWS = 2000

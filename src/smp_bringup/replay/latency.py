@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from smp_bringup import config, wire
+from smp_bringup.bag.aligned import follower_trajectory
+from smp_bringup.bag.reader import Bag
 from smp_bringup.errors import BagError, ConfigError
-from smp_bringup.replay.aligned import follower_trajectory
-from smp_bringup.replay.reader import Bag
 from smp_bringup.robot import Camera, Robot
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.sync.latency import LatencyEstimate, estimate, image_motion

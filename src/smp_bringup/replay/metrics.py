@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from smp_bringup.replay.phases import gripper_events, match_events, phases
+from smp_bringup.replay.gripper_events import gripper_events, match_events, phases
 from smp_bringup.replay.run import ReplayResult
 from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray, nanoseconds
@@ -66,9 +66,16 @@ def summarise(parts: Mapping[str, FloatArray]) -> dict[str, float]:
 
 
 COUNTS = (
-    "chunks", "gripper_missed", "gripper_spurious", "interventions", "held_cycles", "refused_chunks",
-    "deadline_misses", "log_anomalies", "sync_refused",
-)  # fmt: skip
+    "chunks",
+    "gripper_missed",
+    "gripper_spurious",
+    "interventions",
+    "held_cycles",
+    "refused_chunks",
+    "deadline_misses",
+    "log_anomalies",
+    "sync_refused",
+)
 
 
 def _errors(result: ReplayResult, robot: Robot) -> Samples:
@@ -118,12 +125,12 @@ def _motion(result: ReplayResult, robot: Robot) -> Samples:
     """Seams, and velocity, acceleration and jerk of what the chunks ask for as a share of the limits."""
     out = result.setpoints
     grippers = np.array([joint.gripper for joint in robot.joints])
-    seam = np.abs(np.array([jump for _, jump in out.seam])).reshape(-1, robot.dof)
+    jumps = np.abs(np.array([jump for _, jump in out.jumps])).reshape(-1, robot.dof)
     target, command = (np.array(rows).reshape(-1, robot.dof) for rows in (out.target, out.command))
     cut = np.abs(target - command)
     samples: Samples = {
-        "seam_rad": seam[:, ~grippers].max(axis=1, initial=0.0),
-        "seam_m": seam[:, grippers].max(axis=1, initial=0.0),
+        "seam_rad": jumps[:, ~grippers].max(axis=1, initial=0.0),
+        "seam_m": jumps[:, grippers].max(axis=1, initial=0.0),
         "limited_rad": cut[:, ~grippers].max(axis=1, initial=0.0),
     }
     rows, period = target, robot.control_period_s

@@ -1,4 +1,4 @@
-"""One HTML page of a replay to look at: figures, gates, and every bag's timeline with its worst moments first."""
+"""One HTML page of a replay to look at: figures, criteria, and every bag's timeline with its worst moments first."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from PIL import Image
 
 from smp_bringup.page import figure_png, gate_axis, page, picture, strip, table
 from smp_bringup.replay.batch import Replayed
-from smp_bringup.replay.gates import Gate
+from smp_bringup.replay.criteria import Criterion
 from smp_bringup.replay.metrics import executed, summarise
 from smp_bringup.replay.run import ReplayResult
 from smp_bringup.robot import Robot
@@ -27,13 +27,32 @@ _APART_S = 0.4
 """Two moments of one bag closer than this are one."""
 _SPREADS = ("mean", "p50", "p90", "p99", "max")
 _SHOWN = (
-    "joint", "gripper", "gripper_timing_s", "seam_rad", "seam_m", "velocity_ratio", "acceleration_ratio",
-    "jerk_ratio", "limited_rad", "skew_ms", "active_experts", "kept_mass", "gate_flip", "inference_ms",
-)  # fmt: skip
+    "joint",
+    "gripper",
+    "gripper_timing_s",
+    "seam_rad",
+    "seam_m",
+    "velocity_ratio",
+    "acceleration_ratio",
+    "jerk_ratio",
+    "limited_rad",
+    "skew_ms",
+    "active_experts",
+    "kept_mass",
+    "gate_flip",
+    "inference_ms",
+)
 _COUNTED = (
-    "chunks", "gripper_missed", "gripper_spurious", "interventions", "held_cycles", "refused_chunks",
-    "deadline_misses", "log_anomalies", "sync_refused",
-)  # fmt: skip
+    "chunks",
+    "gripper_missed",
+    "gripper_spurious",
+    "interventions",
+    "held_cycles",
+    "refused_chunks",
+    "deadline_misses",
+    "log_anomalies",
+    "sync_refused",
+)
 
 
 @dataclass(frozen=True)
@@ -53,9 +72,14 @@ class Moment:
 
 
 def write_report(
-    path: Path, title: str, replays: Sequence[Replayed], robots: Sequence[Robot], figures: Mapping[str, float],
-    verdicts: Sequence[tuple[Gate, float | None]], replan_s: float,
-) -> None:  # fmt: skip
+    path: Path,
+    title: str,
+    replays: Sequence[Replayed],
+    robots: Sequence[Robot],
+    figures: Mapping[str, float],
+    verdicts: Sequence[tuple[Criterion, float | None]],
+    replan_s: float,
+) -> None:
     """Write the page.
 
     Args:
@@ -64,11 +88,11 @@ def write_report(
         replays: one per bag, with film.
         robots: of the bags.
         figures: over all bags.
-        verdicts: every gate, with its figure where it failed.
+        verdicts: every criterion, with its figure where it failed.
         replan_s: period of the policy [s].
     """
     results = [replayed.result for replayed in replays]
-    parts = [_gates(verdicts), "<h2>Worst moments</h2>", _worst(results, robots)]
+    parts = [_criteria(verdicts), "<h2>Worst moments</h2>", _worst(results, robots)]
     parts += ["<h2>Figures over all bags</h2>", spread_table(figures), _counts(figures)]
     parts += ["<h2>Gate by phase of the task</h2>", _phases(figures), "<h2>Bags</h2>"]
     order = sorted(range(len(replays)), key=lambda i: -summarise(replays[i].samples).get("joint_rmse", 0.0))
@@ -98,8 +122,16 @@ def worst_moments(results: Sequence[ReplayResult], robots: Sequence[Robot]) -> l
             if np.isfinite(error).any():
                 off = np.nanmax(np.abs(error), axis=0)
                 worst = int(off.argmax())
-                moments.append(Moment(i, k, _seconds(result, k), float(np.sqrt(np.nanmean(error**2))),
-                                      robot.joints[arms[worst]].name, float(off[worst])))  # fmt: skip
+                moments.append(
+                    Moment(
+                        i,
+                        k,
+                        _seconds(result, k),
+                        float(np.sqrt(np.nanmean(error**2))),
+                        robot.joints[arms[worst]].name,
+                        float(off[worst]),
+                    )
+                )
     chosen: list[Moment] = []
     for moment in sorted(moments, key=lambda m: -m.error):
         if all(m.bag != moment.bag or abs(m.time_s - moment.time_s) > _APART_S for m in chosen):
@@ -111,14 +143,14 @@ def _seconds(result: ReplayResult, chunk: int) -> float:
     return (result.chunks[chunk].stamp_ns - result.chunks[0].stamp_ns) / 1e9
 
 
-def _gates(verdicts: Sequence[tuple[Gate, float | None]]) -> str:
+def _criteria(verdicts: Sequence[tuple[Criterion, float | None]]) -> str:
     if not verdicts:
         return ""
     cells = []
-    for gate, value in verdicts:
+    for criterion, value in verdicts:
         word = "pass" if value is None else f"FAIL ({value:.4g})"
         style = "yes" if value is None else "no"
-        cells.append(f'<li>fails if {html.escape(str(gate))}: <span class="{style}">{word}</span></li>')
+        cells.append(f'<li>fails if {html.escape(str(criterion))}: <span class="{style}">{word}</span></li>')
     return f"<h2>Gates</h2><ul>{''.join(cells)}</ul>"
 
 
@@ -180,8 +212,9 @@ def _timeline(result: ReplayResult, robot: Robot, replan_s: float) -> bytes:
             mine = [j for j in joints if robot.joints[j].gripper is grip]
             _pair(axes[row], told_s, result.leader[:, mine], time_s, predicted[:, mine])
             axes[row].set_ylabel(f"{arm.name} {'gripper [m]' if grip else '[rad]'}")
-            axes[row].legend([robot.joints[j].name for j in mine], loc="center left", bbox_to_anchor=(1.01, 0.5),
-                             fontsize=7)  # fmt: skip
+            axes[row].legend(
+                [robot.joints[j].name for j in mine], loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=7
+            )
     chunks_s = [_seconds(result, k) for k in range(len(result.chunks))]
     axes[-2].plot(chunks_s, _chunk_errors(result, robot), color="black")
     axes[-2].set(ylabel="error [rad]")

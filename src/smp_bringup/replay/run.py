@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from smp_bringup.action.seam import DEFAULT_SEAM, Seam
+from smp_bringup.bag.aligned import Feed, Trajectory, leader_topics
+from smp_bringup.bag.reader import Bag
+from smp_bringup.bag.storage import Order
 from smp_bringup.errors import BagError
 from smp_bringup.observation.observer import Observer
 from smp_bringup.policy.base import AbstractPolicy
-from smp_bringup.replay.aligned import Feed, Trajectory, leader_topics
 from smp_bringup.replay.clock import CommandClock, Setpoints
-from smp_bringup.replay.reader import Bag
-from smp_bringup.replay.storage import Order
 from smp_bringup.robot import Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import (
@@ -113,10 +113,19 @@ def replay(
     _require_chunks(chunks, bag, feed)
     stamps, leader = told.positions() if told is not None else (np.zeros(0, np.int64), np.zeros((0, robot.dof)))
     return ReplayResult(
-        bag.path.name, bag.episode.get("task", ""), tuple(chunks), tuple(gates),
-        np.array([c.position - _wanted(c, stamps, leader) for c in chunks]), stamps, leader,
-        clock.out, skew, feed.aligner.counters, order, tuple(kept),
-    )  # fmt: skip
+        bag.path.name,
+        bag.episode.get("task", ""),
+        tuple(chunks),
+        tuple(gates),
+        np.array([c.position - _wanted(c, stamps, leader) for c in chunks]),
+        stamps,
+        leader,
+        clock.out,
+        skew,
+        feed.aligner.counters,
+        order,
+        tuple(kept),
+    )
 
 
 def chunks_at(

@@ -21,8 +21,21 @@ from smp_bringup.safety.checks.workspace import Workspace
 
 CHECKS: Registry[type[AbstractCheck]] = Registry("safety check")
 for _check in (
-    Finite, StateFinite, StateFresh, StateJump, StateNear, SourceFresh, SourceNear, SourceContract, ObservationValid,
-    ClockRuns, PositionLimits,
-    Workspace, ArmDistance, LoopOverrun, EstopLink, GraphGuard,
-):  # fmt: skip
+    Finite,
+    StateFinite,
+    StateFresh,
+    StateJump,
+    StateNear,
+    SourceFresh,
+    SourceNear,
+    SourceContract,
+    ObservationValid,
+    ClockRuns,
+    PositionLimits,
+    Workspace,
+    ArmDistance,
+    LoopOverrun,
+    EstopLink,
+    GraphGuard,
+):
     CHECKS.register(_check.name)(_check)

@@ -46,6 +46,9 @@ def bounds(robot: Robot, config: SafetyConfig) -> Bounds:
         if not limits["min"][index] < limits["max"][index]:
             raise ConfigError(f"limits: joint '{name}' has no room between its min and its max")
     return Bounds(
-        limits["min"], limits["max"], limits["velocity"] * config.velocity_scale,
-        limits["acceleration"] * config.acceleration_scale, limits["jerk"] * config.jerk_scale,
-    )  # fmt: skip
+        limits["min"],
+        limits["max"],
+        limits["velocity"] * config.velocity_scale,
+        limits["acceleration"] * config.acceleration_scale,
+        limits["jerk"] * config.jerk_scale,
+    )

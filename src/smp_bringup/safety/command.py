@@ -32,7 +32,7 @@ from smp_bringup.types import (
     Verdict,
     nanoseconds,
     seconds,
-)  # fmt: skip
+)
 
 _AHEAD_S = np.array([0.0, *MEETING_S])
 
@@ -68,9 +68,9 @@ class CommandCore:
         return self._latched
 
     @property
-    def seam(self) -> FloatArray | None:
+    def jump(self) -> FloatArray | None:
         """By how much (J,) the last chunk moved the setpoint of its first instant; None if nothing was followed."""
-        return self._policy.seam
+        return self._policy.jump
 
     def on_state(self, arm: str, sample: JointSample, steady_ns: int) -> str | None:
         """Take the measured state of one arm, or return why it is refused."""
@@ -246,11 +246,20 @@ class CommandCore:
     ) -> Context:
         trouble = self._inputs[self.mode].trouble if self.mode.follows else SourceTrouble()
         return Context(
-            steady_ns, self._limiter.position, self._states.arms, self.mode.follows, target,
-            None if step is None else step.path, trouble, self._states.nonfinite, late_s,
-            self._estop.silence_s(steady_ns), self._observation_fault if self.mode is Mode.POLICY else "",
-            self._clock.still_ns(steady_ns), self._findings,
-        )  # fmt: skip
+            steady_ns,
+            self._limiter.position,
+            self._states.arms,
+            self.mode.follows,
+            target,
+            None if step is None else step.path,
+            trouble,
+            self._states.nonfinite,
+            late_s,
+            self._estop.silence_s(steady_ns),
+            self._observation_fault if self.mode is Mode.POLICY else "",
+            self._clock.still_ns(steady_ns),
+            self._findings,
+        )
 
     def _grace(self, verdict: Verdict, steady_ns: int) -> Verdict:
         """Latch a fault, or a hold that outlasts its grace; return what is latched, or `PASS`."""
@@ -270,9 +279,13 @@ class CommandCore:
         if not self._live and len(self._states.arms) == len(self._robot.arms):
             at = self._states.position()  # where it would start
         context = Context(
-            steady_ns, at, self._states.arms, nonfinite_states=self._states.nonfinite,
-            estop_silence_s=self._estop.silence_s(steady_ns), findings=self._findings,
-        )  # fmt: skip
+            steady_ns,
+            at,
+            self._states.arms,
+            nonfinite_states=self._states.nonfinite,
+            estop_silence_s=self._estop.silence_s(steady_ns),
+            findings=self._findings,
+        )
         return [v.reason for v in judge(self._checks, context) if v.severity >= least]
 
     def _lateness(self, steady_ns: int) -> float:

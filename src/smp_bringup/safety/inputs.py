@@ -51,9 +51,9 @@ class PolicyInput(AbstractInput):
         return self._chunks.stamp_ns
 
     @property
-    def seam(self) -> FloatArray | None:
+    def jump(self) -> FloatArray | None:
         """By how much (J,) the last chunk moved the setpoint of that instant; None if there was none."""
-        return self._chunks.seam
+        return self._chunks.jump
 
     def take(self, chunk: ActionChunk, setpoint: FloatArray | None, now_ns: int) -> str | None:
         """Take a chunk, or return why it is refused; with a setpoint (J,), also if it would start far from it."""

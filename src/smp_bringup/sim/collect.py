@@ -18,7 +18,7 @@ from smp_bringup.tasks.variation import DEFAULT
 
 
 @dataclass(frozen=True)
-class Job:
+class DemonstrationJob:
     """One demonstration to record."""
 
     robot: str
@@ -35,24 +35,27 @@ class Job:
 class Recorded(NamedTuple):
     """How a job went."""
 
-    job: Job
+    job: DemonstrationJob
     success: bool
     reason: str = ""
     """Why there is no bag of it, if there is none."""
 
 
-def jobs(task: str, episodes: int, seed: int, out: Path, like: Job) -> list[Job]:
+def jobs(task: str, episodes: int, seed: int, out: Path, like: DemonstrationJob) -> list[DemonstrationJob]:
     """Return the demonstrations of one task; every second one is perturbed with the noise of `like`."""
     return [
         replace(
-            like, task=task, seed=demonstration_seed(seed, i), folder=out / task / f"episode_{seed}_{i:05d}",
+            like,
+            task=task,
+            seed=demonstration_seed(seed, i),
+            folder=out / task / f"episode_{seed}_{i:05d}",
             noise=like.noise * (i % 2),
         )
         for i in range(episodes)
-    ]  # fmt: skip
+    ]
 
 
-def collect(wanted: list[Job], workers: int) -> Iterator[Recorded]:
+def collect(wanted: list[DemonstrationJob], workers: int) -> Iterator[Recorded]:
     """Record what is missing, one after the other as they finish."""
     return unordered(_record, [job for job in wanted if not job.folder.exists()], workers, chunk=4)
 
@@ -62,7 +65,7 @@ def _world(task: str, robot: str, variation: str) -> World:
     return World(TASKS[task](variation), load_robot(robot))
 
 
-def _record(job: Job) -> Recorded:
+def _record(job: DemonstrationJob) -> Recorded:
     world = _world(job.task, job.robot, job.variation)
     record = record_state_demonstration if job.track == "state" else record_demonstration
     try:

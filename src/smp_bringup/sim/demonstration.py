@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from smp_bringup.action.teleop import Leaders, Tremor
+from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
+from smp_bringup.bag.writer import BagWriter
 from smp_bringup.paths import named_config
-from smp_bringup.record.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
-from smp_bringup.record.writer import BagWriter
 from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sim.lockstep import Lockstep
@@ -31,11 +31,12 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
     leaders, tremor = Leaders(robot), Tremor(robot, noise, seed)
     with episode_bag(world, robot, folder) as writer:
         loop = Lockstep(
-            world, robot,
+            world,
+            robot,
             on_state=lambda arm, sample: write_state(writer, robot, arm, sample),
             on_frame=lambda camera, frame: _write_frame(writer, robot, camera, frame),
             on_command=lambda command: _write_command(writer, robot, command),
-        )  # fmt: skip
+        )
         objects_every = round(robot.action_period_s / robot.control_period_s)
         loop.start(Mode.TELEOP)
         remaining_s = world.task.config.budget_s

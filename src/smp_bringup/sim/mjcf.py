@@ -155,9 +155,14 @@ def _add_scene(spec: mujoco.MjSpec) -> None:
         conaffinity=0,
     )
     spec.add_texture(
-        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
-        rgb1=[0.55, 0.65, 0.75], rgb2=[0.35, 0.4, 0.45], width=64, height=64,
-    )  # fmt: skip
+        name="sky",
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.55, 0.65, 0.75],
+        rgb2=[0.35, 0.4, 0.45],
+        width=64,
+        height=64,
+    )
     for name, direction in (("key", [0.3, 0.4, -1.0]), ("fill", [-0.6, -0.3, -0.8])):
         light = world.add_light(name=name, pos=[0, TABLE_Y, 1.5], dir=direction, castshadow=False)
         light.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL

@@ -135,7 +135,7 @@ class PolicyDriver:
         chunk = self._flight.popleft()[1]
         if self._loop.command.on_chunk(chunk, now, now) is None:
             self._seam.follows(chunk.stamp_ns, now)
-            jump = self._loop.command.seam
+            jump = self._loop.command.jump
             if jump is not None:
                 self.seam_jumps.append(float(jump[self._arms].max()))
 

@@ -13,8 +13,21 @@ _REACH_X = 0.35
 _HALF = (0.012, 0.028)
 _TILT = 0.25
 """Largest turn of a light's direction, per axis."""
-_DRAWN = ("light_diffuse", "light_dir", "cam_pos", "cam_quat", "geom_size", "geom_pos", "geom_rbound", "geom_aabb",
-          "geom_rgba", "body_ipos", "body_mass", "body_inertia", "bvh_aabb")  # fmt: skip
+_DRAWN = (
+    "light_diffuse",
+    "light_dir",
+    "cam_pos",
+    "cam_quat",
+    "geom_size",
+    "geom_pos",
+    "geom_rbound",
+    "geom_aabb",
+    "geom_rgba",
+    "body_ipos",
+    "body_mass",
+    "body_inertia",
+    "bvh_aabb",
+)
 """Fields of the model that a layout may change."""
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from smp_bringup.action.teleop import Tremor
-from smp_bringup.record.writer import BagWriter
+from smp_bringup.bag.writer import BagWriter
 from smp_bringup.robot import Robot
 from smp_bringup.sim.demonstration import TAIL_S, episode_bag, write_leaders, write_objects, write_state
 from smp_bringup.sim.lockstep import START_NS

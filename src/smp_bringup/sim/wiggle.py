@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
+from smp_bringup.bag.writer import BagWriter
 from smp_bringup.paths import named_config
-from smp_bringup.record.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
-from smp_bringup.record.writer import BagWriter
 from smp_bringup.robot import Robot
 from smp_bringup.sim.lockstep import START_NS
 from smp_bringup.sim.mjcf import PHYSICS_PERIOD_S

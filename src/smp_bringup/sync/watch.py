@@ -29,7 +29,7 @@ STARVING = 0.8
 _RATE_WINDOW_S = 1.0
 
 
-class Health(IntEnum):
+class StreamHealth(IntEnum):
     """How an observation stream is."""
 
     OK = 0
@@ -43,7 +43,7 @@ class Health(IntEnum):
 class StreamReport:
     """Whether observations may be acted on, and which stream is why."""
 
-    health: Health
+    health: StreamHealth
     cause: str = ""
     """What and which stream, e.g. "camera_stalled:overview"."""
     detail: str = ""
@@ -85,7 +85,7 @@ class StreamWatch:
             full = arrivals and steady_ns - arrivals[0] >= nanoseconds(0.9 * _RATE_WINDOW_S)
             if full and rates[sensor.name] < STARVING * sensor.rate_hz:
                 text = f"{rates[sensor.name]:.1f} of {sensor.rate_hz:g} Hz"
-                reports.append(StreamReport(Health.WARN, f"camera_starving:{sensor.name}", text))
+                reports.append(StreamReport(StreamHealth.WARN, f"camera_starving:{sensor.name}", text))
         return max(reports, key=lambda report: report.health)
 
     def rates_hz(self, steady_ns: int) -> dict[str, float]:
@@ -98,16 +98,16 @@ class StreamWatch:
     def _judge(self, camera: str, rate_hz: float, steady_ns: int) -> StreamReport:
         state = self._cameras[camera]
         if state.arrival_ns is None:
-            return StreamReport(Health.INVALID, f"camera_missing:{camera}")
+            return StreamReport(StreamHealth.INVALID, f"camera_missing:{camera}")
         late_s = seconds(steady_ns - state.arrival_ns) - 1 / rate_hz
         if not late_s <= STALL_S:
-            return StreamReport(Health.INVALID, f"camera_stalled:{camera}", f"frame {late_s * 1e3:.0f} ms late")
+            return StreamReport(StreamHealth.INVALID, f"camera_stalled:{camera}", f"frame {late_s * 1e3:.0f} ms late")
         if state.equal < FROZEN_FRAMES:
-            return StreamReport(Health.OK)
+            return StreamReport(StreamHealth.OK)
         frozen = state.live >= FROZEN_FRAMES and state.travel > LIVE_TRAVEL
         if frozen:
-            return StreamReport(Health.INVALID, f"camera_frozen:{camera}")
-        return StreamReport(Health.WARN, f"camera_still:{camera}", "equal frames of a robot at rest")
+            return StreamReport(StreamHealth.INVALID, f"camera_frozen:{camera}")
+        return StreamReport(StreamHealth.WARN, f"camera_still:{camera}", "equal frames of a robot at rest")
 
 
 class _Camera:

@@ -14,6 +14,13 @@ from smp_bringup.tasks.transfer_cube import TransferCube
 
 TASKS: Registry[type[AbstractTask]] = Registry("task")
 for _task in (
-    TransferCube, PressTwoButtons, LiftTray, HandoverToBin, PegInsertion, SqueezeLiftBox, OpenDrawerPlace, StackBlocks
-):  # fmt: skip
+    TransferCube,
+    PressTwoButtons,
+    LiftTray,
+    HandoverToBin,
+    PegInsertion,
+    SqueezeLiftBox,
+    OpenDrawerPlace,
+    StackBlocks,
+):
     TASKS.register(_task.name)(_task)

@@ -55,16 +55,27 @@ class AbstractTask(ABC):
 
 
 def add_free_box(
-    mjcf: mujoco.MjSpec, name: str, half: tuple[float, float, float], rgba: list[float], mass: float = 0.05,
+    mjcf: mujoco.MjSpec,
+    name: str,
+    half: tuple[float, float, float],
+    rgba: list[float],
+    mass: float = 0.05,
     friction: float = 1.0,
-) -> None:  # fmt: skip
+) -> None:
     """Add a box (half sizes [m], mass [kg]) that moves freely and can be grasped (fingers bring their own friction)."""
     body = mjcf.worldbody.add_body(name=name, pos=[0, 0.5, half[2]])
     body.add_freejoint(name=name)
     body.add_geom(
-        name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=half, rgba=rgba, mass=mass, condim=6,
-        friction=[friction, 0.02, 0.001], solref=[0.004, 1], solimp=[0.95, 0.99, 0.001, 0.5, 2],
-    )  # fmt: skip
+        name=name,
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=half,
+        rgba=rgba,
+        mass=mass,
+        condim=6,
+        friction=[friction, 0.02, 0.001],
+        solref=[0.004, 1],
+        solimp=[0.95, 0.99, 0.001, 0.5, 2],
+    )
 
 
 def set_free_pose(model: mujoco.MjModel, data: mujoco.MjData, name: str, position: FloatArray, yaw: float) -> None:

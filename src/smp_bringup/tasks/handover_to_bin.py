@@ -28,9 +28,13 @@ class HandoverToBin(AbstractTask):
             sides.append(((0.0, sign * _BIN, _WALL), (_BIN, 0.004, _WALL)))
         for i, (position, half) in enumerate(sides):
             body.add_geom(
-                name=f"bin{i}", type=mujoco.mjtGeom.mjGEOM_BOX, pos=position, size=half,
-                rgba=[0.2, 0.3, 0.75, 1], conaffinity=1,
-            )  # fmt: skip
+                name=f"bin{i}",
+                type=mujoco.mjtGeom.mjGEOM_BOX,
+                pos=position,
+                size=half,
+                rgba=[0.2, 0.3, 0.75, 1],
+                conaffinity=1,
+            )
 
     def place(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
         """Draw the poses of block and bin, and a greenish block."""

@@ -40,14 +40,26 @@ class OpenDrawerPlace(AbstractTask):
         for axis, vector in (("x", [1, 0, 0]), ("y", [0, 1, 0])):
             drawer.add_joint(name=f"drawer_{axis}", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=vector, armature=1000)
         drawer.add_joint(
-            name="drawer", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=[0, -1, 0], range=[0, _TRAVEL], limited=True,
-            stiffness=25, damping=3,
-        )  # fmt: skip
+            name="drawer",
+            type=mujoco.mjtJoint.mjJNT_SLIDE,
+            axis=[0, -1, 0],
+            range=[0, _TRAVEL],
+            limited=True,
+            stiffness=25,
+            damping=3,
+        )
         for i, (position, half) in enumerate(_boards()):
             drawer.add_geom(
-                name=f"drawer{i}", type=mujoco.mjtGeom.mjGEOM_BOX, pos=position, size=half, mass=0.03, condim=6,
-                friction=[1.0, 0.02, 0.001], solref=[0.004, 1], solimp=[0.95, 0.99, 0.001, 0.5, 2],
-            )  # fmt: skip
+                name=f"drawer{i}",
+                type=mujoco.mjtGeom.mjGEOM_BOX,
+                pos=position,
+                size=half,
+                mass=0.03,
+                condim=6,
+                friction=[1.0, 0.02, 0.001],
+                solref=[0.004, 1],
+                solimp=[0.95, 0.99, 0.001, 0.5, 2],
+            )
 
     def place(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
         """Draw where the cabinet stands and where the block lies, and colours."""

@@ -40,9 +40,16 @@ class PegInsertion(AbstractTask):
         walls += [((0.0, 0.0, s * middle), (_SOCKET_LENGTH, _HOLE, _WALL)) for s in (-1, 1)]
         for i, (position, half) in enumerate(walls):
             socket.add_geom(
-                name=f"socket{i}", type=mujoco.mjtGeom.mjGEOM_BOX, pos=position, size=half, mass=0.0125, condim=6,
-                friction=[_SLIP, 0.02, 0.001], solref=[0.004, 1], solimp=[0.95, 0.99, 0.001, 0.5, 2],
-            )  # fmt: skip
+                name=f"socket{i}",
+                type=mujoco.mjtGeom.mjGEOM_BOX,
+                pos=position,
+                size=half,
+                mass=0.0125,
+                condim=6,
+                friction=[_SLIP, 0.02, 0.001],
+                solref=[0.004, 1],
+                solimp=[0.95, 0.99, 0.001, 0.5, 2],
+            )
 
     def place(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
         """Draw the pose of each on its side, and their colours."""

@@ -25,21 +25,35 @@ class PressTwoButtons(AbstractTask):
         for side in ("left", "right"):
             base = mjcf.worldbody.add_body(name=f"base_{side}", mocap=True)
             base.add_geom(
-                type=mujoco.mjtGeom.mjGEOM_CYLINDER, pos=[0, 0, 0.012], size=[0.045, 0.012, 0],
-                rgba=[0.1, 0.1, 0.1, 1], contype=0, conaffinity=0,
-            )  # fmt: skip
+                type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+                pos=[0, 0, 0.012],
+                size=[0.045, 0.012, 0],
+                rgba=[0.1, 0.1, 0.1, 1],
+                contype=0,
+                conaffinity=0,
+            )
             cap = mjcf.worldbody.add_body(name=f"button_{side}", pos=[0, 0.5, 0], gravcomp=1)
             for axis, vector in (("x", [1, 0, 0]), ("y", [0, 1, 0])):
                 slide = cap.add_joint(name=f"button_{side}_{axis}", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=vector)
                 slide.armature = 1000
             cap.add_joint(
-                name=f"button_{side}", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=[0, 0, 1], stiffness=300, damping=6,
-                springref=0.0, range=[-_TRAVEL, 0], limited=True,
-            )  # fmt: skip
+                name=f"button_{side}",
+                type=mujoco.mjtJoint.mjJNT_SLIDE,
+                axis=[0, 0, 1],
+                stiffness=300,
+                damping=6,
+                springref=0.0,
+                range=[-_TRAVEL, 0],
+                limited=True,
+            )
             cap.add_geom(
-                name=f"button_{side}", type=mujoco.mjtGeom.mjGEOM_CYLINDER, pos=[0, 0, _TOP - 0.012],
-                size=[_RADIUS, 0.012, 0], rgba=[0.8, 0.2, 0.2, 1], mass=0.05,
-            )  # fmt: skip
+                name=f"button_{side}",
+                type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+                pos=[0, 0, _TOP - 0.012],
+                size=[_RADIUS, 0.012, 0],
+                rgba=[0.8, 0.2, 0.2, 1],
+                mass=0.05,
+            )
 
     def place(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
         """Draw where each button stands, and its colour."""

@@ -48,9 +48,12 @@ class Hand:
         return self._segments[-1] if self._segments else self._start
 
     def move(
-        self, duration_s: float, position: FloatArray | list[float] | None = None,
-        rotation: FloatArray | None = None, grip: float | None = None,
-    ) -> "Hand":  # fmt: skip
+        self,
+        duration_s: float,
+        position: FloatArray | list[float] | None = None,
+        rotation: FloatArray | None = None,
+        grip: float | None = None,
+    ) -> "Hand":
         """Go to a pose [m] and a finger travel [m] in `duration_s`; what is left out stays."""
         last = self.last
         self._segments.append(

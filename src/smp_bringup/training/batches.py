@@ -64,12 +64,15 @@ class Batches:
         columns = max(self._action.shape[2], self._config.experts)
         noise = rng.standard_normal((2 * pairs, self._config.horizon, columns), dtype=np.float32)
         return Batch(
-            inputs, shifts,
-            torch.from_numpy(self._action[frames]), torch.from_numpy(self._foresight[frames]),
+            inputs,
+            shifts,
+            torch.from_numpy(self._action[frames]),
+            torch.from_numpy(self._foresight[frames]),
             torch.from_numpy(self._begins[frames]),
             torch.from_numpy(rng.integers(0, self._config.diffusion_steps, 2 * pairs)),
-            torch.from_numpy(noise), torch.from_numpy(rng.random(2 * pairs, dtype=np.float32)),
-        )  # fmt: skip
+            torch.from_numpy(noise),
+            torch.from_numpy(rng.random(2 * pairs, dtype=np.float32)),
+        )
 
     def all_inputs(self, batch: int) -> Iterator[dict[str, Tensor]]:
         """Yield the encoder's inputs of every frame, `batch` at a time, images unshifted."""

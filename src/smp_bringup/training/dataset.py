@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from smp_bringup.bag.aligned import aligned_sets, follower_trajectory, leader_trajectory, object_trajectory
+from smp_bringup.bag.reader import Bag, open_bag
 from smp_bringup.errors import BagError, SmpError
 from smp_bringup.observation.builder import to_observation_size
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.replay.aligned import aligned_sets, follower_trajectory, leader_trajectory, object_trajectory
-from smp_bringup.replay.reader import Bag, open_bag
 from smp_bringup.robot import Camera, Robot
 from smp_bringup.types import FloatArray, ImageArray, nanoseconds
 

@@ -60,9 +60,15 @@ def _reconstruction(network: SmpNet, residual: Tensor, basis: Tensor, mean: Tens
 
 
 def _coefficients(
-    network: SmpNet, feature: Tensor, residual: Tensor, basis: Tensor, mean: Tensor, mask: Tensor, batch: Batch,
+    network: SmpNet,
+    feature: Tensor,
+    residual: Tensor,
+    basis: Tensor,
+    mean: Tensor,
+    mask: Tensor,
+    batch: Batch,
     noiser: Noiser,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """L_coeff: the active experts predict their clean coefficient from noisy ones.
 
     "projected": c = sg[B]^T r in normalised units, which equals g_i times the paper's z_i up to eps and needs no

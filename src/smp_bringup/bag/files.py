@@ -12,10 +12,10 @@ from typing import Any
 import zstandard
 
 from smp_bringup import config
+from smp_bringup.bag.metadata import INFORMATION, METADATA
+from smp_bringup.bag.salvage import readable
+from smp_bringup.bag.storage import MCAP_MAGIC, SQLITE_MAGIC, ZSTD_MAGIC
 from smp_bringup.errors import BagError, ConfigError, one_line
-from smp_bringup.record.metadata import INFORMATION, METADATA
-from smp_bringup.record.salvage import readable
-from smp_bringup.replay.storage import MCAP_MAGIC, SQLITE_MAGIC, ZSTD_MAGIC
 
 _STORAGES = {"mcap": MCAP_MAGIC, "sqlite3": SQLITE_MAGIC}
 _SUFFIXES = (".mcap", ".db3", ".zstd")

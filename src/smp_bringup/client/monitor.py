@@ -6,11 +6,11 @@ from sensor_msgs.msg import Image, JointState
 
 from smp_bringup import wire
 from smp_bringup.bench.report import Film
-from smp_bringup.bench.stats import percentiles
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
 from smp_bringup.nodes.messages import status_values
 from smp_bringup.robot import Robot
+from smp_bringup.stats import percentiles
 from smp_bringup.types import nanoseconds
 
 _FRAME_PERIOD_NS = nanoseconds(0.2)

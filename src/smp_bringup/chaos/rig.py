@@ -15,12 +15,12 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
+from smp_bringup.chaos.ear import Ear
+from smp_bringup.client.graph_client import GraphClient, GraphError
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
-from smp_bringup.nodes.chaos_ear import Ear
-from smp_bringup.nodes.client import GraphClient, GraphError
 from smp_bringup.nodes.messages import chunk_msg, joint_state_msg
 from smp_bringup.robot import Robot
 from smp_bringup.types import ActionChunk, FloatArray
@@ -201,9 +201,11 @@ class Stranger:
         """Start it and wait until it is there."""
         self._rig = rig
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "smp_bringup.nodes.chaos_stranger", name],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "smp_bringup.chaos.stranger", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         self._answer("a stranger's start")
 
     def __enter__(self) -> "Stranger":

@@ -32,9 +32,14 @@ def image_cdr(stamp_ns: int, frame_id: str, image: ImageArray) -> bytes:
     types = typestore().types
     height, width, _ = image.shape
     message = types[IMAGE](
-        header=_header(stamp_ns, frame_id), height=height, width=width, encoding="rgb8", is_bigendian=0,
-        step=width * 3, data=np.ascontiguousarray(image).reshape(-1),
-    )  # fmt: skip
+        header=_header(stamp_ns, frame_id),
+        height=height,
+        width=width,
+        encoding="rgb8",
+        is_bigendian=0,
+        step=width * 3,
+        data=np.ascontiguousarray(image).reshape(-1),
+    )
     return bytes(typestore().serialize_cdr(message, IMAGE))
 
 
@@ -43,9 +48,12 @@ def joint_state_cdr(
 ) -> bytes:
     """Return a serialised sensor_msgs/JointState; positions and velocities are (len(names),)."""
     message = typestore().types[JOINT_STATE](
-        header=_header(stamp_ns, ""), name=list(names), position=np.ascontiguousarray(position, dtype=np.float64),
-        velocity=np.ascontiguousarray(() if velocity is None else velocity, dtype=np.float64), effort=np.zeros(0),
-    )  # fmt: skip
+        header=_header(stamp_ns, ""),
+        name=list(names),
+        position=np.ascontiguousarray(position, dtype=np.float64),
+        velocity=np.ascontiguousarray(() if velocity is None else velocity, dtype=np.float64),
+        effort=np.zeros(0),
+    )
     return bytes(typestore().serialize_cdr(message, JOINT_STATE))
 
 

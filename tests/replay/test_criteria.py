@@ -11,9 +11,9 @@ from smp_bringup.bench import spoil
 from smp_bringup.bench.predict import spearman
 from smp_bringup.errors import ConfigError
 from smp_bringup.paths import share
-from smp_bringup.replay.batch import Job, run_one
+from smp_bringup.replay.batch import ReplayJob, run_one
 from smp_bringup.replay.compare import differences
-from smp_bringup.replay.gates import Gate, failing, load_gates, parse_gate
+from smp_bringup.replay.criteria import Criterion, failing, load_criteria, parse_criterion
 from smp_bringup.replay.metrics import summarise
 from smp_bringup.sim.demonstration import record_demonstration
 from smp_bringup.sim.seeds import demonstration_seed
@@ -32,12 +32,12 @@ def bag(robot, tmp_path_factory):
 
 
 def figures(bag, model):
-    return summarise(run_one(Job(bag, model)).samples)
+    return summarise(run_one(ReplayJob(bag, model)).samples)
 
 
 @pytest.mark.parametrize("model", ["smp_aloha", "diffusion_aloha"])
-def test_a_shipped_model_passes_its_gates(bag, model):
-    assert failing(load_gates("default"), figures(bag, share("models", model))) == []
+def test_a_shipped_model_passes_the_criteria(bag, model):
+    assert failing(load_criteria("default"), figures(bag, share("models", model))) == []
 
 
 def test_spoiled_checkpoints_fail_them(bag, robot, tmp_path):
@@ -48,13 +48,13 @@ def test_spoiled_checkpoints_fail_them(bag, robot, tmp_path):
         spoil.wrong_normalizer(good, tmp_path / "normalizer", 0.1),
     ]
     for model in spoiled:
-        assert failing(load_gates("default"), figures(bag, model)), model.name
+        assert failing(load_criteria("default"), figures(bag, model)), model.name
 
 
 def test_a_comparison_says_which_is_worse(bag, tmp_path):
     good = share("models", "smp_aloha")
     bad = spoil.noisy(good, tmp_path / "bad", 0.2, seed=1)
-    one, two = run_one(Job(bag, good)).samples, run_one(Job(bag, bad)).samples
+    one, two = run_one(ReplayJob(bag, good)).samples, run_one(ReplayJob(bag, bad)).samples
     rows = {row.name: row for row in differences([one] * 3, [two] * 3)}
     assert rows["joint_rmse"].word == "worse"
     assert rows["joint_rmse"].change == pytest.approx(rows["joint_rmse"].second - rows["joint_rmse"].first)
@@ -63,22 +63,22 @@ def test_a_comparison_says_which_is_worse(bag, tmp_path):
 
 def test_two_runs_are_equal_to_the_bit_and_another_seed_is_told(bag):
     model = share("models", "diffusion_aloha")
-    digests = [run_one(Job(bag, model, seed=seed)).result.digest for seed in (0, 0)]
+    digests = [run_one(ReplayJob(bag, model, seed=seed)).result.digest for seed in (0, 0)]
     assert digests[0] == digests[1]
 
 
 @pytest.mark.parametrize("text", ["joint_rmse", "joint_rmse=1", "joint_rmse>x", "__import__('os')>1"])
 def test_a_gate_is_a_figure_a_sign_and_a_number(text):
     with pytest.raises(ConfigError, match="must be a figure"):
-        parse_gate(text)
+        parse_criterion(text)
 
 
 def test_a_figure_that_is_no_number_fails_and_an_unknown_one_is_named():
-    gate = Gate("joint_rmse", ">", 0.1)
-    assert failing([gate], {"joint_rmse": float("nan")})
-    assert failing([gate], {"joint_rmse": 0.05}) == []
+    criterion = Criterion("joint_rmse", ">", 0.1)
+    assert failing([criterion], {"joint_rmse": float("nan")})
+    assert failing([criterion], {"joint_rmse": 0.05}) == []
     with pytest.raises(ConfigError, match=r"no figure 'joint_rmse' \(did you mean 'joint_rms'\?\)"):
-        failing([gate], {"joint_rms": 1.0})
+        failing([criterion], {"joint_rms": 1.0})
 
 
 def test_ranks_correlate_as_they_should():

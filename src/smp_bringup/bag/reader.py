@@ -9,11 +9,10 @@ from typing import Any
 import zstandard
 
 from smp_bringup import config
-from smp_bringup.errors import BagError, one_line
-from smp_bringup.record.episode import ROBOT_ATTACHMENT
-from smp_bringup.record.messages import typestore
-from smp_bringup.replay.files import BagFiles, find_files
-from smp_bringup.replay.storage import (
+from smp_bringup.bag.episode import ROBOT_ATTACHMENT
+from smp_bringup.bag.files import BagFiles, find_files
+from smp_bringup.bag.messages import typestore
+from smp_bringup.bag.storage import (
     Contents,
     Order,
     mcap_contents,
@@ -23,6 +22,7 @@ from smp_bringup.replay.storage import (
     verify_mcap,
     verify_sqlite,
 )
+from smp_bringup.errors import BagError, one_line
 from smp_bringup.robot import Robot
 
 _MAX_MESSAGE = 1 << 28

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import rclpy
 
 from smp_bringup.bench.report import Film
+from smp_bringup.client.graph_client import GraphClient
+from smp_bringup.client.monitor import Monitor
 from smp_bringup.launcher import Graph
-from smp_bringup.nodes.client import GraphClient
-from smp_bringup.nodes.monitor import Monitor
 from smp_bringup.robot import Robot
 from smp_bringup.sim.seeds import evaluation_seed
 

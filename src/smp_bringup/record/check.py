@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from smp_bringup.bag.metadata import METADATA
+from smp_bringup.bag.reader import Bag
 from smp_bringup.record.config import QualityConfig
 from smp_bringup.record.history import lengths_s
-from smp_bringup.record.metadata import METADATA
 from smp_bringup.record.quality import Quality, judge
 from smp_bringup.record.tracks import Tracks
-from smp_bringup.replay.reader import Bag
 from smp_bringup.robot import Robot
 
 DROPPED = "dropped"

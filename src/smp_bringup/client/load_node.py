@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Health, LeanNode, now_ns, run_node
+from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node
 from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, command_position, joint_state_msg, time_msg
 from smp_bringup.nodes.params import declare, robot_parameter
 from smp_bringup.robot import Arm, Camera, load_robot
@@ -53,7 +53,7 @@ class LoadNode(LeanNode):
         for arm in self._robot.arms:
             self._serve(arm, steady)
         self.create_service(SetBool, "/load/run", self._on_run)
-        self._health = Health(self, lambda: {f"published/{name}": n for name, n in self.published.items()})
+        self._diagnostics = Diagnostics(self, lambda: {f"published/{name}": n for name, n in self.published.items()})
 
     def _camera_sender(self, camera: Camera, publisher: Publisher, frames: list[array]) -> Callable[[], None]:
         def send() -> None:
@@ -63,10 +63,14 @@ class LoadNode(LeanNode):
             header = Header(stamp=time_msg(now_ns(self)), frame_id=camera.name)
             publisher.publish(
                 Image(
-                    header=header, height=camera.height, width=camera.width, encoding="rgb8",
-                    step=camera.width * 3, data=frames[count % _FRAMES],
+                    header=header,
+                    height=camera.height,
+                    width=camera.width,
+                    encoding="rgb8",
+                    step=camera.width * 3,
+                    data=frames[count % _FRAMES],
                 )
-            )  # fmt: skip
+            )
             self.published[camera.name] = count + 1
 
         return send

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smp_bringup.nodes.chaos_rig import ChaosRig, Stranger
-from smp_bringup.nodes.client import GraphError
+from smp_bringup.chaos.rig import ChaosRig, Stranger
+from smp_bringup.client.graph_client import GraphError
 from smp_bringup.nodes.messages import chunk_msg
 from smp_bringup.registry import Registry
 from smp_bringup.types import ActionChunk

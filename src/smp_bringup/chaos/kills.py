@@ -7,11 +7,11 @@ from pathlib import Path
 
 import rclpy
 
-from smp_bringup.bench.output_law import Violation
+from smp_bringup.chaos.ear import Ear
+from smp_bringup.chaos.output_law import Violation
+from smp_bringup.client.graph_client import GraphClient, GraphError
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
-from smp_bringup.nodes.chaos_ear import Ear
-from smp_bringup.nodes.client import GraphClient, GraphError
 from smp_bringup.robot import Robot
 
 _START_S, _QUIET_S = 60.0, 0.3

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from smp_bringup.record.messages import COMPRESSED, IMAGE, typestore
+from smp_bringup.bag.messages import COMPRESSED, IMAGE, typestore
 from smp_bringup.robot import Robot
 from smp_bringup.sync.checks import Refusal, decode_image
 

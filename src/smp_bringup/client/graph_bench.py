@@ -10,15 +10,15 @@ from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import JointState
 
 from smp_bringup import wire
-from smp_bringup.bench.load import Load
-from smp_bringup.bench.stats import percentiles
+from smp_bringup.client.graph_client import GraphClient, GraphError
+from smp_bringup.client.load import Load
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
-from smp_bringup.nodes.client import GraphClient, GraphError
 from smp_bringup.nodes.messages import status_values
 from smp_bringup.robot import Robot, load_robot
+from smp_bringup.stats import percentiles
 
 _START_S = 60.0
 _WARM_S = 3.0
@@ -34,7 +34,7 @@ def measure(load: Load, seconds: float, aligner: str, log: Path) -> dict[str, ob
     """Start the graph, run it for `seconds` and return the figures; raises GraphError when it does not come up."""
     robot = str(load.robot)
     graph = (
-        NodeSpec("load", {"robot": robot}),
+        NodeSpec("load", {"robot": robot}, room="client"),
         NodeSpec("sync", {"robot": robot, "aligner": aligner}),
         NodeSpec("command", {"robot": robot}),
         NodeSpec("policy", {"robot": robot, "model": str(load.model)}),

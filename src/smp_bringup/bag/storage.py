@@ -18,8 +18,8 @@ from mcap.stream_reader import get_chunk_data_stream
 from mcap.summary import Summary
 from rosbags.rosbag2 import Reader
 
+from smp_bringup.bag.episode import EPISODE_METADATA
 from smp_bringup.errors import BagError, one_line
-from smp_bringup.record.episode import EPISODE_METADATA
 
 MCAP_MAGIC = b"\x89MCAP0\r\n"
 SQLITE_MAGIC = b"SQLite format 3\x00"

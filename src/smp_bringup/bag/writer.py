@@ -11,12 +11,12 @@ from pathlib import Path
 
 from mcap.writer import CompressionType, Writer
 
+from smp_bringup.bag.disk import MIB, ReservedFile, sync_folder
+from smp_bringup.bag.episode import EPISODE_METADATA, OUTCOMES, attachments, instruction
+from smp_bringup.bag.messages import definition
+from smp_bringup.bag.metadata import TopicCount, write_metadata
+from smp_bringup.bag.settings import StorageConfig
 from smp_bringup.errors import BagError
-from smp_bringup.record.config import StorageConfig
-from smp_bringup.record.disk import MIB, ReservedFile, sync_folder
-from smp_bringup.record.episode import EPISODE_METADATA, OUTCOMES, attachments, instruction
-from smp_bringup.record.messages import definition
-from smp_bringup.record.metadata import TopicCount, write_metadata
 
 PARTIAL = ".partial"
 

@@ -9,7 +9,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 
 from smp_bringup import wire
-from smp_bringup.bench.output_law import Violation, violations
+from smp_bringup.chaos.output_law import Violation, violations
 from smp_bringup.nodes.messages import status_values
 from smp_bringup.robot import Arm, Robot
 from smp_bringup.types import FloatArray

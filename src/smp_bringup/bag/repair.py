@@ -8,11 +8,11 @@ from pathlib import Path
 from mcap.records import Message
 from mcap.writer import CompressionType, Writer
 
+from smp_bringup.bag.episode import EPISODE_METADATA
+from smp_bringup.bag.metadata import TopicCount, write_metadata
+from smp_bringup.bag.salvage import Salvage, salvage
+from smp_bringup.bag.writer import PARTIAL
 from smp_bringup.errors import BagError, one_line
-from smp_bringup.record.episode import EPISODE_METADATA
-from smp_bringup.record.metadata import TopicCount, write_metadata
-from smp_bringup.record.salvage import Salvage, salvage
-from smp_bringup.record.writer import PARTIAL
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from smp_bringup import wire
+from smp_bringup.bag.images import SUFFIX
+from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE
+from smp_bringup.bag.reader import Bag
 from smp_bringup.errors import BagError, one_line
 from smp_bringup.pipeline import build_sync
-from smp_bringup.record.images import SUFFIX
-from smp_bringup.record.messages import COMPRESSED, IMAGE, JOINT_STATE
-from smp_bringup.replay.reader import Bag
 from smp_bringup.robot import Arm, Camera, Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import AlignedSet, FloatArray

@@ -13,10 +13,10 @@ from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup import wire
+from smp_bringup.client.graph_client import GraphClient
 from smp_bringup.graph import replay_graph
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.client import GraphClient
 from smp_bringup.nodes.messages import chunk_from_msg, status_values
 from smp_bringup.robot import Robot
 from smp_bringup.types import ActionChunk

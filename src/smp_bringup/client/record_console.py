@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 
+from smp_bringup.client.graph_client import GraphClient, GraphError
 from smp_bringup.errors import SmpError
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.client import GraphClient, GraphError
 from smp_bringup.nodes.messages import status_values
 
 KEYS = {

@@ -9,9 +9,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from smp_bringup.client.graph_client import GraphClient
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.client import GraphClient
 
 _SILENT_S = 2.5
 """A node that says nothing for so long is marked."""

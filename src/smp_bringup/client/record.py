@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import rclpy
 
+from smp_bringup.client.graph_client import GraphClient
 from smp_bringup.launcher import Graph
-from smp_bringup.nodes.client import GraphClient
 from smp_bringup.sim.demonstration import TAIL_S
 from smp_bringup.sim.seeds import demonstration_seed
 

@@ -1,16 +1,16 @@
 """One inference after the other beside the executor: deadline, fallback, seam, and everything that is counted."""
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
 
 import numpy as np
 
 from smp_bringup.action.deadline import Deadline
 from smp_bringup.action.seam import Seam
-from smp_bringup.bench.stats import percentiles
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.reduced import fewer_experts, fewer_steps
+from smp_bringup.stats import percentiles
 from smp_bringup.types import ActionChunk, GateReport, Observation
 
 _COLLAPSED = 0.99
@@ -31,7 +31,11 @@ class Result:
 class Inference:
     """Runs a policy; used by one thread, its counters read by another."""
 
-    def __init__(self, policy: AbstractPolicy, seam: Seam, deadline_s: float, seed: int) -> None:
+    def __init__(
+        self, policy: AbstractPolicy, seam: Seam, deadline_s: float, seed: int, clock: Callable[[], float]
+    ) -> None:
+        """Run `policy`; `clock` tells how long an inference took [s]."""
+        self._clock = clock
         self._seam, self._seed = seam, seed
         self._deadline = Deadline(deadline_s)
         self.counters: Counter[str] = Counter(chunks=0)
@@ -51,12 +55,12 @@ class Inference:
     def run(self, observation: Observation) -> Result:
         """Infer one chunk; whatever the policy raises is the caller's to judge."""
         policy = self._policies[self._deadline.level]
-        start = perf_counter()
+        start = self._clock()
         while self.followed:
             self._seam.follows(*self.followed.popleft())
         committed = self._seam.committed(observation.stamp_ns)
         chunk, gate = policy.infer(observation, self._seed, committed)
-        took_s = perf_counter() - start
+        took_s = self._clock() - start
         self._took_ms.append(took_s * 1e3)
         in_time = self._deadline.took(took_s)
         if not (np.isfinite(chunk.position).all() and np.isfinite(gate.weight).all()):

@@ -9,10 +9,10 @@ import rclpy
 from sensor_msgs.msg import JointState
 
 from smp_bringup import wire
+from smp_bringup.client.graph_client import GraphClient, GraphError
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.client import GraphClient, GraphError
 from smp_bringup.robot import load_robot
 
 _START_S = 60.0
@@ -40,9 +40,14 @@ def _measure(
     with TemporaryDirectory() as own:
         out = folder or Path(own)
         graph = build_graph(
-            robot=robot, model=None, sim=True, task=task, teleop=True, record=str(out) if recording else None,
+            robot=robot,
+            model=None,
+            sim=True,
+            task=task,
+            teleop=True,
+            record=str(out) if recording else None,
             recording=settings,
-        )  # fmt: skip
+        )
         with Graph(graph, Path(own) / "graph.log") as running:
             stamps = _commands(running, robot, task, seconds, recording)
         size = sum(file.stat().st_size for file in out.rglob("*.mcap"))

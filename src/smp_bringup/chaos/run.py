@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from smp_bringup.bench.stats import percentiles
+from smp_bringup.chaos.faults import ALLOWANCE_MS, FAULTS
+from smp_bringup.chaos.kills import kill_policies
+from smp_bringup.chaos.rig import HEARTBEAT_S, ChaosRig
+from smp_bringup.client.graph_client import GraphError
 from smp_bringup.nodes import realtime
-from smp_bringup.nodes.chaos_faults import ALLOWANCE_MS, FAULTS
-from smp_bringup.nodes.chaos_kills import kill_policies
-from smp_bringup.nodes.chaos_rig import HEARTBEAT_S, ChaosRig
-from smp_bringup.nodes.client import GraphError
 from smp_bringup.paths import named_config
 from smp_bringup.robot import Robot
+from smp_bringup.stats import percentiles
 
 KILLS, NORMAL = "F29", "normal"
 NORMAL_S = 120.0
@@ -66,9 +66,14 @@ Progress = Callable[[str, int, int], None]
 
 
 def run_chaos(
-    robot: Robot, names: Sequence[str], seed: int, scale: float, out: Path, fifo: bool = False,
+    robot: Robot,
+    names: Sequence[str],
+    seed: int,
+    scale: float,
+    out: Path,
+    fifo: bool = False,
     progress: Progress = lambda *_: None,
-) -> Iterator[Row]:  # fmt: skip
+) -> Iterator[Row]:
     """Inject faults, `scale` times as often as usual; yield a row for each, and at last those of the whole run.
 
     Args:
@@ -103,9 +108,15 @@ def run_chaos(
         stats, bound = percentiles(took), _KILL_BOUND_MS + ALLOWANCE_MS
         what = "the policy is killed at speed: until rest"
         yield Row(
-            KILLS, what, bound, stats["p50"], stats["max"], len(took), stats["max"] <= bound and not bad,
+            KILLS,
+            what,
+            bound,
+            stats["p50"],
+            stats["max"],
+            len(took),
+            stats["max"] <= bound and not bad,
             f"{law[:3]}, {ear.moved} moved" if bad else "",
-        )  # fmt: skip
+        )
 
 
 def _normal(rig: ChaosRig, duration_s: float, progress: Progress) -> Iterator[Row]:
@@ -127,11 +138,26 @@ def _normal(rig: ChaosRig, duration_s: float, progress: Progress) -> Iterator[Ro
     late = percentiles(list(np.maximum(0.0, gaps - rig.robot.control_period_s * 1e3)))
     rate, n = 1e3 / float(gaps.mean()), len(gaps)
     yield Row("late", "lateness of a cycle, p99", _LATE_MS, late["p50"], late["p99"], n, late["p99"] <= _LATE_MS)
-    yield Row("gap", "longest gap between commands", _GAP_MS, float(np.median(gaps)), float(gaps.max()), n,
-              bool(gaps.max() <= _GAP_MS))  # fmt: skip
+    yield Row(
+        "gap",
+        "longest gap between commands",
+        _GAP_MS,
+        float(np.median(gaps)),
+        float(gaps.max()),
+        n,
+        bool(gaps.max() <= _GAP_MS),
+    )
     yield Row("rate", f"commands a second: {rate:.2f}", 0, 0, 0, n, abs(rate - 1 / rig.robot.control_period_s) < 1)
-    yield Row("trips", f"holds and faults in {duration_s:.0f} s of normal running", 0, 0, len(trips), n, not trips,
-              "; ".join(trips))  # fmt: skip
+    yield Row(
+        "trips",
+        f"holds and faults in {duration_s:.0f} s of normal running",
+        0,
+        0,
+        len(trips),
+        n,
+        not trips,
+        "; ".join(trips),
+    )
 
 
 def _one(rig: ChaosRig, name: str, rng: np.random.Generator, scale: float, progress: Progress) -> Row:

@@ -1,0 +1,1 @@
+"""Drives and hears a running graph from outside: demos, recording, benchmarks."""

@@ -1,0 +1,69 @@
+"""Acceptance criteria: conditions on the figures of a replay under which a checkpoint is not let near an arm."""
+
+import operator
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from smp_bringup import config
+from smp_bringup.errors import ConfigError, nearest
+from smp_bringup.paths import named_config
+
+_CONDITION = re.compile(r"^\s*(?P<name>[\w/ ]+?)\s*(?P<op><=|>=|<|>)\s*(?P<limit>[-+.\deE]+)\s*$")
+_OPERATORS = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """Fails where `name op limit` holds; a figure that is not a number fails too."""
+
+    name: str
+    op: str
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.name}{self.op}{self.limit:g}"
+
+
+@dataclass(frozen=True)
+class CriteriaFile:
+    """Acceptance criteria as data (config/criteria/*.yaml)."""
+
+    fail_if: tuple[str, ...]
+
+
+def parse_criterion(text: str) -> Criterion:
+    """Return the criterion in e.g. "joint_rmse>0.05"; raises ConfigError for anything else."""
+    match = _CONDITION.match(text)
+    try:
+        if match is None:
+            raise ValueError
+        return Criterion(match["name"].strip(), match["op"], float(match["limit"]))
+    except ValueError:
+        raise ConfigError(
+            f"criterion '{text}' must be a figure, one of < > <= >=, and a number: joint_rmse>0.05"
+        ) from None
+
+
+def load_criteria(name: str) -> list[Criterion]:
+    """Return the criteria `name` (in config/criteria, or a path to a YAML file)."""
+    return [parse_criterion(text) for text in config.load(CriteriaFile, named_config("criteria", name)).fail_if]
+
+
+def failing(criteria: Sequence[Criterion], figures: Mapping[str, float]) -> list[tuple[Criterion, float]]:
+    """Return the criteria that fail, each with its figure.
+
+    Raises:
+        ConfigError: a criterion names a figure that the replay does not have.
+    """
+    out = []
+    for criterion in criteria:
+        if criterion.name not in figures:
+            raise ConfigError(
+                f"criterion '{criterion}': no figure '{criterion.name}'{nearest(criterion.name, figures)}; "
+                "see --json for all"
+            )
+        value = figures[criterion.name]
+        if value != value or _OPERATORS[criterion.op](value, criterion.limit):
+            out.append((criterion, value))
+    return out
