@@ -42,7 +42,7 @@ def random_batch():
     """Return what draws a batch for a policy of the state track that sees so many numbers of object poses."""
     import torch
 
-    from smp_bringup.training.batch import Batch
+    from smp_bringup.policy.batch import Batch
 
     def draw(config, objects, rows=8, dof=14):
         return Batch(

@@ -13,7 +13,7 @@ from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, GateConfig,
 from smp_bringup.policy.denoise import sample
 from smp_bringup.policy.engine_torch import TorchEngine
 from smp_bringup.policy.smp import SmpPolicy
-from smp_bringup.training.losses import Objective
+from smp_bringup.training.objective import Objective
 from smp_bringup.types import Observation
 
 OBJECTS, SMALL = 9, DenoiserConfig(width=16, depth=1)

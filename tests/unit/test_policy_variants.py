@@ -21,7 +21,7 @@ from smp_bringup.policy.mixture import SparseHead, SparseRouter
 from smp_bringup.policy.networks import SparseNet
 from smp_bringup.policy.router import StickyPrior, mean_gate
 from smp_bringup.training.config import load_run
-from smp_bringup.training.losses import Objective
+from smp_bringup.training.objective import Objective
 from smp_bringup.training.losses_dibm import log_partition
 from smp_bringup.training.losses_smp import random_active
 
