@@ -1,4 +1,7 @@
-"""Brings checkpoints of format 1 (settings of every kind in one list) to format 2: python tools/migrate_checkpoint.py FOLDER ..."""
+"""Brings checkpoints of format 1 (settings of every kind in one list) to format 2.
+
+python tools/migrate_checkpoint.py FOLDER ...
+"""
 
 import json
 import sys
@@ -13,8 +16,21 @@ from smp_bringup.policy.checkpoint import CONFIG, WEIGHTS, config_yaml
 from smp_bringup.policy.manifest import FORMAT, MANIFEST, write_manifest
 
 SHARED = (
-    "kind", "cameras", "track", "observation_steps", "horizon", "replan_s", "prefix_steps", "diffusion_steps",
-    "denoise_steps", "sampler", "prediction", "noise", "denoiser", "encoder", "foresight_s",
+    "kind",
+    "cameras",
+    "track",
+    "observation_steps",
+    "horizon",
+    "replan_s",
+    "prefix_steps",
+    "diffusion_steps",
+    "denoise_steps",
+    "sampler",
+    "prediction",
+    "noise",
+    "denoiser",
+    "encoder",
+    "foresight_s",
 )
 LOSSES = ("coefficient", "reconstruction", "gate", "align", "mean")
 
