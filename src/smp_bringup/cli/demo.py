@@ -73,7 +73,7 @@ def _remark(folder: Path) -> str:
     from smp_bringup.policy.manifest import read_checked
 
     card = read_checked(folder).get(CARD, b"").decode("utf-8")
-    return card.partition(_REMARK)[2].partition("\n## ")[0].strip()
+    return " ".join(card.partition(_REMARK)[2].partition("\n## ")[0].split())
 
 
 def _line(film: "Film", active: Sequence[int], command: dict[str, str]) -> str:
