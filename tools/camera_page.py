@@ -34,7 +34,7 @@ EVALUATIONS = {
     "camera_smp_offset": Judged("SMP, arms 0.02 rad beside", "smp", "2026-11-27"),
     "camera_smp_held_out": Judged("SMP, held-out layouts", "smp", "2026-11-27"),
     "camera_smp_swapped": Judged("SMP, images swapped", "smp", "2026-11-27"),
-    "camera_dibm_beta_0.01": Judged("Di-BM, beta 0.01", "dibm", "2026-11-28", "policy.gate.beta=0.01"),
+    "camera_dibm_beta_0.01": Judged("Di-BM, beta 0.01", "dibm", "2026-11-28", "policy.dibm.beta=0.01"),
 }
 COMPARED = list(EVALUATIONS)[:8]
 """Rows of the summary: the methods, on the same layouts."""
