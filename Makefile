@@ -50,6 +50,7 @@ mutants: setup
 
 docs: setup
 	$(BIN)/python -m smp_bringup.nodes.params > docs/parameters.md
+	$(BIN)/python tools/study_pages.py
 
 clean:
 	rm -rf $(VENV) build dist out *.egg-info src/*.egg-info
