@@ -166,18 +166,3 @@ def _read(bag: Bag, trajectory: Trajectory) -> tuple[np.ndarray, FloatArray]:
     for topic, _, message in bag.messages(set(trajectory.topics)):
         trajectory.push(topic, message)
     return trajectory.positions()
-
-
-def bag_folders(root: Path) -> list[Path]:
-    """Return all bag folders below `root` (itself included), sorted.
-
-    Raises:
-        BagError: there is none.
-    """
-    if not root.exists():
-        raise BagError(f"'{root}' does not exist")
-    found = sorted({p.parent for p in root.rglob("*.mcap")} | {p.parent for p in root.rglob("*.db3")})
-    folders = [folder for folder in found if not folder.name.endswith(".partial")]
-    if not folders:
-        raise BagError(f"no bags below '{root}': record some with smp record")
-    return folders

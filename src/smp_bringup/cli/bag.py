@@ -50,19 +50,21 @@ def check(
 
 @app.command()
 def repair(
-    bag: Annotated[Path, typer.Argument(help="Broken bag: a folder (also NAME.partial) or an MCAP file.")],
+    bag: Annotated[Path, typer.Argument(help="Broken bag: a folder (also NAME.partial) or a file.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the repaired bag [beside the broken one].")] = None,
+    replace: Annotated[bool, typer.Option(help="Give it the name of the broken one, which becomes NAME.broken.")] = False,
 ) -> None:
-    """Recover what is whole into a new bag, and say exactly what was lost."""
+    """Recover what is whole into a new bag, and say exactly what was lost; no file of the broken one is changed."""
     from rich.table import Table
 
     from smp_bringup.bag.repair import repair as run
 
-    report = run(bag, out)
+    report = run(bag, out, replace)
     table = Table("topic", "recovered", "known lost", "last message [s]", title=str(report.folder))
     end = max(topic.last_ns for topic in report.topics)
     for topic in report.topics:
-        table.add_row(topic.topic, str(topic.recovered), str(topic.missing), f"{(topic.last_ns - end) / 1e9:+.3f}")
+        last = f"{(topic.last_ns - end) / 1e9:+.3f}" if topic.recovered else ""
+        table.add_row(topic.topic, str(topic.recovered), str(topic.missing), last)
     console.print(table)
     for text in report.damage:
         console.print(f"damage: {text}", soft_wrap=True)
@@ -121,7 +123,7 @@ def import_(
 
 
 def _found(bags: list[Path]) -> list[Path]:
-    from smp_bringup.bag.aligned import bag_folders
+    from smp_bringup.bag.tree import bag_folders
 
     return [folder for bag in bags for folder in ([bag] if bag.is_file() else bag_folders(bag))]
 

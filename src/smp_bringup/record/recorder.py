@@ -9,9 +9,10 @@ import numpy as np
 
 from smp_bringup.bag.disk import free_bytes
 from smp_bringup.bag.episode import slug
+from smp_bringup.bag.files import PARTIAL
 from smp_bringup.bag.images import Encoder
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, definition, image_cdr, joint_state_cdr
-from smp_bringup.bag.writer import PARTIAL, BagWriter
+from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, SmpError, one_line
 from smp_bringup.paths import named_config
 from smp_bringup.record.config import RecordConfig
