@@ -24,6 +24,7 @@ PARTIAL, BROKEN, REPAIRING = ".partial", ".broken", ".repairing"
 """Ends of the names of folders that are no bags yet, or no longer."""
 SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 _STORAGES = {"mcap": MAGIC, "sqlite3": sqlite_file.MAGIC}
+_BLOCK = 1 << 14
 _MAX_UNPACKED = 1 << 36
 _MAX_RATIO = 1000
 """A file that unpacks to more than this many times its size is a bomb."""
@@ -209,7 +210,7 @@ def unpack_file(file: Path, folder: Path, partly: bool) -> tuple[Path, list[str]
     try:
         with file.open("rb") as packed, target.open("wb") as out:
             reader = zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
-            while block := reader.read(1 << 20):
+            while block := reader.read(_BLOCK):
                 if out.tell() + len(block) > limit:
                     raise BagError(f"bag '{file}' unpacks to more than {limit} bytes: refusing to read it")
                 out.write(block)

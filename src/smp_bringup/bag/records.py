@@ -34,6 +34,8 @@ HEAD = Struct("<BQ")
 CHUNK_HEAD = Struct("<QQQII")
 """First and last log time, size and checksum of what is in a chunk, length of its compression's name."""
 MESSAGE_HEAD = Struct("<HIQQ")
+_LATEST_NS = (1 << 63) - 1
+"""Log times are kept in as many bits by rosbag2 and numpy."""
 _LENGTH, _CRC = Struct("<Q"), Struct("<I")
 _BLOCK = 1 << 14
 _KINDS = {
@@ -152,7 +154,10 @@ def read_message(body: bytes) -> Message:
     """Return a message."""
     if len(body) < MESSAGE_HEAD.size:
         raise Damaged(f"a message of {len(body)} bytes")
-    return Message(*MESSAGE_HEAD.unpack_from(body), body[MESSAGE_HEAD.size :])
+    message = Message(*MESSAGE_HEAD.unpack_from(body), body[MESSAGE_HEAD.size :])
+    if message.log_ns > _LATEST_NS:
+        raise Damaged(f"a message was logged at {message.log_ns} ns")
+    return message
 
 
 def read_chunk(body: bytes) -> Chunk:

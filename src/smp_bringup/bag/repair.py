@@ -81,6 +81,8 @@ def repair(path: Path, out: Path | None = None, replace: bool = False) -> Repair
         sync_folder(target.parent)
     except OSError as error:
         raise BagError(f"'{target}' cannot be written: {error.strerror}") from error
+    except BagError as error:
+        raise BagError(f"bag '{path}': {error}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return report
@@ -114,6 +116,8 @@ def _target(path: Path, out: Path | None, replace: bool) -> Path:
 
 
 def _recovered(file: Path, scratch: Scratch) -> Recovered:
+    """Return what can be had of a file, which may be nothing: another file of the bag may be whole."""
+    said: list[str] = []
     try:
         usable, said = scratch.ready(file, partly=True)
         with usable.open("rb") as stream:
@@ -121,6 +125,8 @@ def _recovered(file: Path, scratch: Scratch) -> Recovered:
         found = salvage_sqlite(usable) if sqlite else salvage_mcap(usable)
     except OSError as error:
         raise BagError(f"'{file}' cannot be read: {error.strerror}") from error
+    except Damaged as error:
+        found = Recovered({}, lambda: iter(()), (f"{file.name} {error}",), closed=False)
     return dataclasses.replace(found, damage=(*said, *found.damage))
 
 
@@ -161,7 +167,7 @@ class _Copy:
                     writer.add_attachment(a.create_time, a.log_time, a.name, a.media_type, a.data)
             self._messages(writer)
             if not self._accounts:
-                raise BagError(f"'{self._target.name}': not one message can be recovered")
+                raise BagError(f"not one message can be recovered: {'; '.join(self._damage) or 'there is none'}")
             report = RepairReport(
                 self._target, self._rows(), tuple(self._damage), all(source.closed for source in self._sources)
             )

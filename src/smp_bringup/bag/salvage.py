@@ -11,6 +11,7 @@ from zlib import crc32
 from mcap.opcode import Opcode
 from mcap.records import Attachment
 
+from smp_bringup.bag.formats import file_format
 from smp_bringup.bag.messages import decodes
 from smp_bringup.bag.records import (
     CHUNK_HEAD,
@@ -30,7 +31,6 @@ from smp_bringup.bag.records import (
 )
 from smp_bringup.bag.recovered import Recovered, Topic
 from smp_bringup.bag.shapes import DAY_NS, Data, follows, next_record, record_end
-from smp_bringup.errors import BagError
 
 _OURS = "smp_bringup"
 _DEFINITIONS = (Opcode.SCHEMA, Opcode.CHANNEL)
@@ -62,10 +62,10 @@ class _Scan:
         """Yield every readable message in the order of the file; fills the rest of this object."""
         at = len(MAGIC)
         while at < len(self.data) and not self._over(at):
-            end = record_end(self.data, at)
-            if end is None:
+            end, chunk = record_end(self.data, at), self.data[at] == Opcode.CHUNK
+            if end is None or (chunk and not self._ends_at(at, end)):
                 at = yield from self._broken(at)
-            elif self.data[at] == Opcode.CHUNK:
+            elif chunk:
                 yield from self._chunk(read_chunk(self.data[at + HEAD.size : end]), at)
                 at = end
             elif follows(self.data, end):
@@ -73,6 +73,10 @@ class _Scan:
                 at = end
             else:
                 at = yield from self._beside(at, end)
+
+    def _ends_at(self, at: int, end: int) -> bool:
+        """Return whether a chunk fills its record, or another record stands behind that."""
+        return record_end(self.data, at, exact=True) == end or follows(self.data, end)
 
     def _over(self, at: int) -> bool:
         return len(self.data) - at == len(MAGIC) and self.data[at:] == MAGIC
@@ -84,12 +88,14 @@ class _Scan:
     def _broken(self, at: int) -> Iterator[Message]:
         """Yield what can be had of a record whose head or end is lost; return where to go on."""
         resumed, (chunk, end) = at + 1, self._headless(at)
-        if chunk is not None and end > len(self.data):
-            resumed = yield from self._cut_chunk(chunk, at)
-        elif chunk is not None and (follows(self.data, end) or _sound(chunk)):
+        if chunk is not None and (follows(self.data, end) or _sound(chunk)):
             self.damage.append(f"the head of the chunk at byte {at} is damaged")
             yield from self._chunk(chunk, at)
-            return end
+            if follows(self.data, end):
+                return end
+            resumed = at + 1 if chunk.compression else end
+        elif chunk is not None and end > len(self.data):
+            resumed = yield from self._cut_chunk(chunk, at)
         found = next_record(self.data, resumed, self._days)
         end = len(self.data) if found is None else found
         self.damage.append(f"{end - at} bytes from byte {at} on are unreadable")
@@ -227,20 +233,15 @@ def _sound(chunk: Chunk) -> bool:
 
 
 def salvage_mcap(path: Path) -> Recovered:
-    """Return everything readable in a damaged file.
-
-    Raises:
-        BagError: it is no MCAP file at all.
-    """
+    """Return everything readable in a damaged file; raises Damaged for one that is no MCAP file at all."""
     if not path.stat().st_size:
-        raise BagError(f"bag '{path}' is empty (0 bytes): nothing was flushed before the recorder stopped")
+        raise Damaged("is empty (0 bytes): nothing was flushed before the recorder stopped")
     with path.open("rb") as stream:
         data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    first = record_end(data, len(MAGIC))
-    scan = _Scan(data)
+    scan, begins = _Scan(data), record_end(data, len(MAGIC)) is not None and data[len(MAGIC)] == Opcode.HEADER
     if data[: len(MAGIC)] != MAGIC:
-        if first is None or data[len(MAGIC)] != Opcode.HEADER:
-            raise BagError(f"bag '{path}' is not an MCAP bag (starts with {data[:8].hex()}): nothing to repair")
+        if not begins:
+            raise Damaged(f"is {file_format(path) or f'neither MCAP nor SQLite3 (starts with {data[:8].hex()})'}")
         scan.damage.append("its first bytes are damaged")
     for _ in scan.messages():
         pass  # the second time, all topics are known

@@ -7,26 +7,23 @@ from contextlib import closing
 from pathlib import Path
 
 from smp_bringup.bag.messages import definition, known
-from smp_bringup.bag.records import MAX_BYTES, Message
+from smp_bringup.bag.records import MAX_BYTES, Damaged, Message
 from smp_bringup.bag.recovered import Recovered, Topic
-from smp_bringup.errors import BagError, one_line
+from smp_bringup.bag.sqlite_file import connect
+from smp_bringup.errors import one_line
 
 _ROWS = "SELECT id, topic_id, timestamp, data FROM messages WHERE id >= ? ORDER BY id"
 _LAST_ID = 1 << 62
 
 
 def salvage_sqlite(file: Path) -> Recovered:
-    """Return everything readable in a damaged file.
-
-    Raises:
-        BagError: its topics are lost.
-    """
+    """Return everything readable in a damaged file; raises Damaged where its topics are lost."""
     damage: list[str] = []
     try:
         with closing(_opened(file)) as connection:
             rows = connection.execute("SELECT id, name, type FROM topics").fetchall()
     except sqlite3.Error as error:
-        raise BagError(f"bag '{file}': not one message can be recovered ({one_line(error)})") from error
+        raise Damaged(f"has lost its topics ({one_line(error)})") from error
     topics = {number: _topic(str(name), str(kind)) for number, name, kind in rows}
     for _ in _messages(file, damage):
         pass
@@ -39,7 +36,7 @@ def _topic(name: str, kind: str) -> Topic:
 
 
 def _opened(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    connection = connect(file)
     connection.execute("PRAGMA writable_schema = ON")  # opens a file that is shorter than it says
     return connection
 
@@ -47,15 +44,17 @@ def _opened(file: Path) -> sqlite3.Connection:
 def _messages(file: Path, damage: list[str]) -> Iterator[Message]:
     """Yield the readable rows in their order; names the stretches between them."""
     after = 0
-    with closing(_opened(file)) as connection:
-        while after < _LAST_ID:
+    while after < _LAST_ID:
+        with closing(_opened(file)) as connection:
             try:
                 for number, topic, log_ns, data in connection.execute(_ROWS, (after,)):
+                    if number < after:
+                        raise sqlite3.DatabaseError("its rows are out of order")
+                    after = number + 1
                     if isinstance(log_ns, int) and isinstance(data, bytes) and 0 <= log_ns and len(data) <= MAX_BYTES:
                         yield Message(topic, 0, log_ns, log_ns, data)
                     else:
                         damage.append(f"row {number} of {file.name} is no message")
-                    after = number + 1
                 return
             except sqlite3.Error as error:
                 broken, after = after, _readable_from(connection, after)
@@ -84,9 +83,11 @@ def _readable_from(connection: sqlite3.Connection, after: int) -> int:
 
 
 def _row(connection: sqlite3.Connection, least: int) -> int | None:
-    """Return the number of the first row from `least` on; None where it cannot be read."""
+    """Return the number of the first row from `least` on, `_LAST_ID` behind the last; None where it is unreadable."""
     try:
         row = connection.execute(_ROWS, (least,)).fetchone()
     except sqlite3.Error:
         return None
-    return _LAST_ID if row is None else int(row[0])
+    if row is None:
+        return _LAST_ID
+    return int(row[0]) if row[0] >= least else None

@@ -90,7 +90,7 @@ def next_record(data: Data, at: int, days: set[int]) -> int | None:
 def follows(data: Data, at: int, records: int = 1) -> bool:
     """Return whether a place is where a record may have ended: the end, or the beginning of others."""
     for _ in range(records):
-        if len(data) - at <= len(MAGIC):
+        if 0 <= len(data) - at <= len(MAGIC):
             return True
         end = record_end(data, at)
         if end is None:

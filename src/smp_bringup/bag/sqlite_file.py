@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from struct import unpack_from
 from typing import Any
@@ -13,8 +13,10 @@ from smp_bringup.bag.records import MAX_BYTES, Damaged
 from smp_bringup.errors import BagError, one_line
 
 MAGIC = b"SQLite format 3\x00"
+_STEP, _STEPS_A_BYTE = 1_000_000, 100
+"""Instructions of sqlite3: reading and sorting a sound file takes fewer than one for each of its bytes."""
 _WAL_HEAD, _FRAME_HEAD = 32, 24
-_TOPICS = "SELECT t.id, t.name, t.type, (SELECT count(*) FROM messages m WHERE m.topic_id = t.id) FROM topics t"
+_COUNTS = "SELECT topic_id, count(*) FROM messages GROUP BY topic_id"
 _MESSAGES = "SELECT topic_id, timestamp, data FROM messages ORDER BY timestamp, id"
 
 
@@ -22,16 +24,17 @@ def sqlite_contents(file: Path) -> Contents:
     """Return the topics of a file; raises Damaged, or BagError where it is no bag."""
     found = Contents()
     with _opened(file) as connection:
-        for _, topic, kind, messages in _topics(connection):
+        counts = dict(connection.execute(_COUNTS))
+        for number, topic, kind in _topics(connection):
             found.types[topic] = kind
-            found.counts[topic] += messages
+            found.counts[topic] += counts.get(number, 0)
     return found
 
 
 def sqlite_messages(file: Path, topics: set[str]) -> Iterator[tuple[str, int, bytes]]:
     """Yield topic, log time and serialised message in the order of log time; raises Damaged."""
     with _opened(file) as connection:
-        wanted = {number: topic for number, topic, _, _ in _topics(connection) if topic in topics}
+        wanted = {number: topic for number, topic, _ in _topics(connection) if topic in topics}
         for number, log_ns, data in connection.execute(_MESSAGES):
             if number not in wanted:
                 continue
@@ -62,13 +65,10 @@ def with_its_log(file: Path, folder: Path) -> tuple[Path, str]:
     copy = Path(shutil.copyfile(file, folder / file.name))
     said = f"bag '{file}': read with its {', '.join(log.name.removeprefix(file.name) for log in logs(file))}"
     try:
-        connection = sqlite3.connect(copy)
-        try:
+        with closing(sqlite3.connect(copy)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # undoes what a -journal says
             _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             connection.execute("PRAGMA journal_mode=DELETE").fetchone()
-        finally:
-            connection.close()
     except sqlite3.Error as error:
         return copy, f"bag '{file}': its -wal or -journal cannot be read ({one_line(error)})"
     lost = _written_frames(file.with_name(f"{file.name}-wal")) - max(0, frames)
@@ -96,25 +96,30 @@ def _written_frames(wal: Path) -> int:
     return frames
 
 
-def _topics(connection: sqlite3.Connection) -> list[tuple[int, str, str, int]]:
-    rows: list[Any] = connection.execute(_TOPICS).fetchall()
-    for _, topic, kind, _ in rows:
+def _topics(connection: sqlite3.Connection) -> list[tuple[int, str, str]]:
+    rows: list[Any] = connection.execute("SELECT id, name, type FROM topics").fetchall()
+    for _, topic, kind in rows:
         if not (isinstance(topic, str) and isinstance(kind, str)):
             raise Damaged(f"topic {one_line(topic)} has the type {one_line(kind)}")
     return rows
+
+
+def connect(file: Path) -> sqlite3.Connection:
+    """Open a file for reading; a damaged one, whose pages may lead to each other without end, is given up some time."""
+    connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    steps = iter(range(1 + _STEPS_A_BYTE * file.stat().st_size // _STEP))
+    connection.set_progress_handler(lambda: int(next(steps, None) is None), _STEP)
+    return connection
 
 
 @contextmanager
 def _opened(file: Path) -> Iterator[sqlite3.Connection]:
     """Open a file for reading; whatever sqlite3 says of it becomes Damaged."""
     try:
-        connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
-        try:
+        with closing(connect(file)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not {"topics", "messages"} <= tables:
                 raise BagError(f"bag '{file}' cannot be read: a database without the tables of rosbag2")
             yield connection
-        finally:
-            connection.close()
     except sqlite3.Error as error:
         raise Damaged(one_line(error)) from error
