@@ -18,9 +18,10 @@ from smp_bringup.types import AlignedSet, FloatArray
 
 
 def camera_topics(bag: Bag, robot: Robot) -> dict[str, Camera]:
-    """Return the topic of each camera's images in a bag, which may be raw or compressed."""
-    packed = {c.topic + SUFFIX for c in robot.cameras if c.topic not in bag.types} & bag.types.keys()
-    return {c.topic + SUFFIX if c.topic + SUFFIX in packed else c.topic: c for c in robot.cameras}
+    """Return the topic of each camera's images in a bag, raw or compressed: a recorder that packs them leaves raw
+    what it could not read.
+    """
+    return {max((c.topic, c.topic + SUFFIX), key=lambda topic: bag.counts.get(topic, 0)): c for c in robot.cameras}
 
 
 def observation_topics(bag: Bag, robot: Robot) -> dict[str, str]:

@@ -19,6 +19,7 @@ from smp_bringup.bag.metadata import TopicCount, write_metadata
 from smp_bringup.bag.settings import StorageConfig
 from smp_bringup.errors import BagError
 
+
 class BagWriter:
     """Writes serialised messages; `close` names the outcome, `discard` removes everything."""
 
@@ -53,9 +54,7 @@ class BagWriter:
         except OSError as error:
             shutil.rmtree(self._partial, ignore_errors=True)
             raise BagError(f"bag '{folder}' cannot be made: {error.strerror}") from error
-        self._writer = Writer(
-            self._file, chunk_size=chunk, compression=CompressionType.ZSTD, enable_data_crcs=True
-        )
+        self._writer = Writer(self._file, chunk_size=chunk, compression=CompressionType.ZSTD, enable_data_crcs=True)
         self._writer.start(profile="ros2", library="smp_bringup")
         self._channels: dict[str, tuple[int, str]] = {}
         self._counts: Counter[str] = Counter()

@@ -9,6 +9,7 @@ from smp_bringup.cli.show import console, progress, show_quality, write_json
 from smp_bringup.errors import EXIT_CODE, SmpError, UnknownNameError
 
 if TYPE_CHECKING:
+    from smp_bringup.record.config import QualityConfig
     from smp_bringup.record.quality import Quality
 
 app = typer.Typer(no_args_is_help=True, help="Check, repair, import and export bags.")
@@ -29,9 +30,11 @@ def check(
     bounds = load_recording(settings).quality
     verdicts: dict[str, dict[str, str]] = {}
     broken, worst = 0, Level.KEEP
+    for text in _left_out(bags):
+        console.print(f"left out: {text}", style="yellow", soft_wrap=True)
     for path in _found(bags):
         try:
-            quality = _judge(path, bounds, robot)
+            quality, warnings = _judge(path, bounds, robot)
         except SmpError as error:
             broken += 1
             verdicts[str(path)] = {"error": str(error)}
@@ -41,6 +44,8 @@ def check(
         verdicts[str(path)] = quality.notes()
         if quality.findings or not quiet:
             show_quality(str(path), quality.notes())
+        for text in warnings:
+            console.print(f"        {text}", style="yellow", soft_wrap=True)
     words = [v.get("quality", "unreadable") for v in verdicts.values()]
     console.print(", ".join(f"{words.count(w)} {w}" for w in ("keep", "warn", "reject", "unreadable") if w in words))
     write_json(json, verdicts)
@@ -52,7 +57,9 @@ def check(
 def repair(
     bag: Annotated[Path, typer.Argument(help="Broken bag: a folder (also NAME.partial) or a file.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the repaired bag [beside the broken one].")] = None,
-    replace: Annotated[bool, typer.Option(help="Give it the name of the broken one, which becomes NAME.broken.")] = False,
+    replace: Annotated[
+        bool, typer.Option(help="Give it the name of the broken one, which becomes NAME.broken.")
+    ] = False,
 ) -> None:
     """Recover what is whole into a new bag, and say exactly what was lost; no file of the broken one is changed."""
     from rich.table import Table
@@ -119,7 +126,11 @@ def import_(
     from smp_bringup.exchange.foreign import Importer, load_mapping
 
     importer = Importer(bag, load_mapping(mapping))
-    console.print(f"wrote {importer.write(out)}; {importer.refused} messages refused")
+    folder, reasons = importer.write(out), importer.reasons()
+    for reason in reasons:
+        console.print(reason, style="yellow", soft_wrap=True)
+    refused = sum(causes.total() for causes in importer.refused.values())
+    console.print(f"wrote {folder}; {refused} messages refused")
 
 
 def _found(bags: list[Path]) -> list[Path]:
@@ -128,11 +139,17 @@ def _found(bags: list[Path]) -> list[Path]:
     return [folder for bag in bags for folder in ([bag] if bag.is_file() else bag_folders(bag))]
 
 
-def _judge(path: Path, bounds: object, robot: str | None) -> "Quality":
+def _left_out(bags: list[Path]) -> list[str]:
+    from smp_bringup.bag.tree import left_out
+
+    return [text for bag in bags if bag.is_dir() for text in left_out(bag)]
+
+
+def _judge(path: Path, bounds: "QualityConfig", robot: str | None) -> tuple["Quality", tuple[str, ...]]:
     from smp_bringup.bag.reader import open_bag
     from smp_bringup.record.check import judge_bag
     from smp_bringup.robot import load_robot
 
     opened = open_bag(path)
     opened.verify()
-    return judge_bag(opened, load_robot(robot) if robot else opened.robot(), bounds)  # type: ignore[arg-type]
+    return judge_bag(opened, load_robot(robot) if robot else opened.robot(), bounds), opened.warnings

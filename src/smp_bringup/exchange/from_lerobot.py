@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smp_bringup import config
-from smp_bringup.bag.episode import ROBOT_ATTACHMENT, slug
+from smp_bringup.bag.episode import IMPORTED, ROBOT_ATTACHMENT, slug
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, ConfigError, one_line
@@ -61,7 +61,8 @@ def import_dataset(
         writer = BagWriter(folder, yaml, task)
         try:
             _write_episode(writer, dataset, info, robot, row, order)
-            folders.append(writer.close(_OUTCOME.get(told.get("outcome", "unlabelled"))))
+            outcome = _OUTCOME.get(told.get("outcome", "unlabelled"))
+            folders.append(writer.close(outcome, {IMPORTED: dataset.name}))
         except BaseException:
             if not folder.exists():
                 writer.discard()
