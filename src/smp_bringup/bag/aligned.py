@@ -1,7 +1,6 @@
 """What a bag says, through the same aligner that runs on the robot."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np

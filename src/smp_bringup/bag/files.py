@@ -165,7 +165,7 @@ class Scratch:
             Damaged: it cannot be unpacked, and `partly` is false.
             BagError: it unpacks to more than is ever read.
         """
-        said = []
+        said: list[str] = []
         if _head(file).startswith(ZSTD_MAGIC):
             file, said = unpack_file(file, self._folder(), partly)
         if _head(file).startswith(sqlite_file.MAGIC) and sqlite_file.logs(file):

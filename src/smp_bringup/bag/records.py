@@ -1,4 +1,4 @@
-"""The records of an MCAP file: heads, chunks, messages. Nothing in them is trusted; what does not fit raises Damaged."""
+"""The records of an MCAP file: heads, chunks, messages; nothing in them is trusted, and what is wrong is Damaged."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -140,7 +140,7 @@ def read_record(opcode: int, body: bytes) -> Any:
     return record
 
 
-class _Whole(ReadDataStream):
+class _Whole(ReadDataStream):  # type: ignore[misc]  # the library has no types
     """Gives as many bytes as asked for, or none."""
 
     def read(self, length: int) -> bytes:
@@ -154,10 +154,10 @@ def read_message(body: bytes) -> Message:
     """Return a message."""
     if len(body) < MESSAGE_HEAD.size:
         raise Damaged(f"a message of {len(body)} bytes")
-    message = Message(*MESSAGE_HEAD.unpack_from(body), body[MESSAGE_HEAD.size :])
-    if message.log_ns > _LATEST_NS:
-        raise Damaged(f"a message was logged at {message.log_ns} ns")
-    return message
+    channel, sequence, log_ns, publish_ns = MESSAGE_HEAD.unpack_from(body)
+    if log_ns > _LATEST_NS:
+        raise Damaged(f"a message was logged at {log_ns} ns")
+    return Message(channel, sequence, log_ns, publish_ns, body[MESSAGE_HEAD.size :])
 
 
 def read_chunk(body: bytes) -> Chunk:

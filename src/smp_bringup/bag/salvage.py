@@ -2,7 +2,7 @@
 
 import mmap
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ class _Scan:
         """Return a schema or channel, rather from where a checksum stands for it; None where there is none."""
         return self.tested.get((opcode, number)) or self.untested.get((opcode, number))
 
-    def _broken(self, at: int) -> Iterator[Message]:
+    def _broken(self, at: int) -> Generator[Message, None, int]:
         """Yield what can be had of a record whose head or end is lost; return where to go on."""
         resumed, (chunk, end) = at + 1, self._headless(at)
         if chunk is not None and (follows(self.data, end) or _sound(chunk)):
@@ -101,7 +101,7 @@ class _Scan:
         self.damage.append(f"{end - at} bytes from byte {at} on are unreadable")
         return end
 
-    def _beside(self, at: int, end: int) -> Iterator[Message]:
+    def _beside(self, at: int, end: int) -> Generator[Message, None, int]:
         """Take a record behind which none begins, unless it swallowed the next one; return where to go on."""
         found = next_record(self.data, at + 1, self._days)
         if found is not None and found < end:
@@ -136,7 +136,7 @@ class _Scan:
         for opcode, body in records:
             yield from self._take(opcode, body, at, tested=chunk.crc != 0)
 
-    def _cut_chunk(self, chunk: Chunk, at: int) -> Iterator[Message]:
+    def _cut_chunk(self, chunk: Chunk, at: int) -> Generator[Message, None, int]:
         """Yield what a chunk without its end still holds, untested; return where to look for what is behind it."""
         data, count, taken = bytearray(), 0, at + HEAD.size + CHUNK_HEAD.size
         try:

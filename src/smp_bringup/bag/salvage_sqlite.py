@@ -51,7 +51,7 @@ def _messages(file: Path, damage: list[str]) -> Iterator[Message]:
                     if number < after:
                         raise sqlite3.DatabaseError("its rows are out of order")
                     after = number + 1
-                    if isinstance(log_ns, int) and isinstance(data, bytes) and 0 <= log_ns and len(data) <= MAX_BYTES:
+                    if isinstance(log_ns, int) and isinstance(data, bytes) and log_ns >= 0 and len(data) <= MAX_BYTES:
                         yield Message(topic, 0, log_ns, log_ns, data)
                     else:
                         damage.append(f"row {number} of {file.name} is no message")

@@ -44,7 +44,7 @@ def record_end(data: Data, at: int, exact: bool = False) -> int | None:
     if at + HEAD.size > len(data):
         return None
     opcode, length = HEAD.unpack_from(data, at)
-    end = at + HEAD.size + length
+    end: int = at + HEAD.size + length
     if not opcode or length > MAX_BYTES or end > len(data):
         return None
     if opcode == Opcode.MESSAGE:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smp_bringup.cli.show import console, progress, show_quality, write_json
-from smp_bringup.errors import EXIT_CODE, SmpError, UnknownNameError
+from smp_bringup.errors import EXIT_CODE, SmpError, UnknownNameError, one_line
 
 if TYPE_CHECKING:
     from smp_bringup.record.config import QualityConfig
@@ -38,12 +38,12 @@ def check(
         except SmpError as error:
             broken += 1
             verdicts[str(path)] = {"error": str(error)}
-            console.print(f"error: {error}", style="red", soft_wrap=True)
+            console.print(f"error: {one_line(error)}", style="red", soft_wrap=True)
             continue
         worst = max(worst, quality.level)
         verdicts[str(path)] = quality.notes()
         if quality.findings or not quiet:
-            show_quality(str(path), quality.notes())
+            show_quality(one_line(path), quality.notes())
         for text in warnings:
             console.print(f"        {text}", style="yellow", soft_wrap=True)
     words = [v.get("quality", "unreadable") for v in verdicts.values()]

@@ -9,7 +9,7 @@ import typer
 
 from smp_bringup import __version__
 from smp_bringup.cli import bag, bench, calibrate, chaos, demo, doctor, evaluate, record, replay, top, train, up
-from smp_bringup.errors import EXIT_CODE, SmpError
+from smp_bringup.errors import EXIT_CODE, SmpError, one_line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,7 +61,7 @@ def main() -> None:
     except SmpError as error:
         if _debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(EXIT_CODE)
     except KeyboardInterrupt:
         sys.exit(130)

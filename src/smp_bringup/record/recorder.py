@@ -17,7 +17,7 @@ from smp_bringup.errors import BagError, SmpError, one_line
 from smp_bringup.paths import named_config
 from smp_bringup.record.config import RecordConfig
 from smp_bringup.record.history import lengths_s
-from smp_bringup.record.quality import Finding, Level, Quality, judge
+from smp_bringup.record.quality import Level, Quality, judge
 from smp_bringup.record.sink import GIB, Sink, needed_bytes
 from smp_bringup.record.tasks import TaskQueue
 from smp_bringup.record.tracks import Tracks

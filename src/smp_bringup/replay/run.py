@@ -9,8 +9,8 @@ import numpy as np
 
 from smp_bringup.action.seam import DEFAULT_SEAM, Seam
 from smp_bringup.bag.aligned import Feed, Trajectory, leader_topics
-from smp_bringup.bag.reader import Bag
 from smp_bringup.bag.contents import Order
+from smp_bringup.bag.reader import Bag
 from smp_bringup.errors import BagError
 from smp_bringup.observation.observer import Observer
 from smp_bringup.policy.base import AbstractPolicy
