@@ -1,30 +1,56 @@
 """Recording demonstrations through the running graph: the scripted operator teleoperates in real time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 
 from smp_bringup.client.graph_client import GraphClient
 from smp_bringup.launcher import Graph
+from smp_bringup.nodes import qos
+from smp_bringup.nodes.messages import status_values
 from smp_bringup.sim.demonstration import TAIL_S
 from smp_bringup.sim.seeds import demonstration_seed
 
-_START_S = 30.0
+_START_S, _STATE_S = 30.0, 10.0
 
 
-def record_live(graph: Graph, tasks: Sequence[str], episodes: int, seed: int) -> Iterator[tuple[str, str, bool]]:
-    """Record episodes one after the other; yield task, what the recorder said, and success."""
+class LiveEpisode(NamedTuple):
+    """One episode, recorded and judged."""
+
+    task: str
+    success: bool
+    said: str
+    """By the recorder when it closed the bag."""
+    state: Mapping[str, str]
+    """Of the recorder then: the verdict and the queue."""
+
+
+def record_live(graph: Graph, tasks: Sequence[str], episodes: int, seed: int) -> Iterator[LiveEpisode]:
+    """Record episodes one after the other; each task is a queue of so many."""
     rclpy.init()
     client = GraphClient()
+    state: dict[str, str] = {}
+    client.create_subscription(
+        DiagnosticArray, "/recorder/state", lambda message: state.update(status_values(message)), qos.STATE
+    )
     try:
         client.wait(lambda: bool(client.sim_state and client.command_state), _START_S, "the graph", graph.check)
         for task in tasks:
-            client.set_parameters("recorder", task=task)
+            client.set_parameters("recorder", task=f"{task}*{episodes}")
             for episode in range(episodes):
-                yield task, *record_episode(client, graph, task, demonstration_seed(seed, episode))
+                said, success = record_episode(client, graph, task, demonstration_seed(seed, episode))
+                _wait_said(client, graph, state, said)
+                yield LiveEpisode(task, success, said, dict(state))
     finally:
         client.destroy_node()
         rclpy.try_shutdown()
+
+
+def _wait_said(client: GraphClient, graph: Graph, state: Mapping[str, str], said: str) -> None:
+    """Wait until the recorder's state is the one that follows what it said."""
+    client.wait(lambda: state.get("said") == said, _STATE_S, "the verdict", graph.check)
 
 
 def record_episode(client: GraphClient, graph: Graph, task: str, seed: int) -> tuple[str, bool]:

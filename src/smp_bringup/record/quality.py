@@ -15,6 +15,8 @@ from smp_bringup.record.tracks import Track, Tracks
 _AHEAD_S = 0.005
 """No clock is so far ahead that a message arrives before it is sent."""
 _JUMP_PERIOD_S = 0.01
+_SCATTERS = 2.0
+"""A clock that drifts moves its arrivals by more than so many times their scatter; by four times, where it is alone."""
 _CAUSES = 5
 """So many causes of refusal are named for a topic."""
 _MIN_OTHERS = 4
@@ -163,9 +165,13 @@ def _clock(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Find
         yield Finding(Level.REJECT, "clock", f"{track.topic}: stamped {-middle * 1e3:.0f} ms in the future")
     elapsed = (track.log_ns[-1] - track.log_ns[0]) / 1e9
     if elapsed > 2.0:
-        half = len(lateness) // 2
-        drift = float(np.median(lateness[half:]) - np.median(lateness[:half])) / (elapsed / 2)
-        yield from _above("clock", f"{track.topic}: its clock drifts {drift * 1e3:+.1f} ms/s", abs(drift), bounds.drift)
+        halves = np.array_split(lateness, 2)
+        first, second = (float(np.median(half)) for half in halves)
+        scatter = max(float(np.median(np.abs(half - np.median(half)))) for half in halves)
+        if abs(second - first) > _SCATTERS * scatter:  # what the transport takes differs from message to message
+            drift = (second - first) / (elapsed / 2)
+            text = f"{track.topic}: its clock drifts {drift * 1e3:+.1f} ms/s"
+            yield from _above("clock", text, abs(drift), bounds.drift)
 
 
 def _jump(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:

@@ -96,7 +96,7 @@ class Sink:
             self._look(steady_ns)
 
     def _guarded(self, act: Callable[[], None]) -> None:
-        """Do something to the file; after an error of the disk, or of ours, nothing more is written, and that is said."""
+        """Do something to the file; after an error of the disk or of ours nothing more is written, and that is said."""
         try:
             act()
         except Exception as error:
