@@ -12,7 +12,7 @@ from smp_bringup.bag.reader import open_bag
 from smp_bringup.errors import BagError
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.replay.metrics import samples, summarise
-from smp_bringup.replay.run import replay
+from smp_bringup.replay.run import ReplaySettings, replay
 from smp_bringup.robot import load_robot
 from smp_bringup.types import ActionChunk, GateReport
 
@@ -96,7 +96,7 @@ class _Oracle:
 
 
 def test_the_error_of_each_arm_is_the_one_that_was_made(robot):
-    result = replay(open_bag(BAG), _Oracle(robot, 0.01), robot, seam="latest")
+    result = replay(open_bag(BAG), _Oracle(robot, 0.01), robot, ReplaySettings(seam="latest"))
     assert len(result.chunks) == 12
     figures = summarise(samples(result, robot, 0.16))
     assert figures["joint_rmse/left"] == pytest.approx(0, abs=1e-9)
@@ -108,7 +108,9 @@ def test_the_error_of_each_arm_is_the_one_that_was_made(robot):
 
 @pytest.mark.parametrize("kind", ["smp", "diffusion"])
 def test_replay_of_a_model_is_the_same_bit_for_bit(kind, checkpoints, robot):
-    runs = [replay(open_bag(BAG), load_policy(checkpoints[kind][0], robot), robot, seed=4) for _ in range(2)]
+    runs = [
+        replay(open_bag(BAG), load_policy(checkpoints[kind][0], robot), robot, ReplaySettings(seed=4)) for _ in range(2)
+    ]
     assert len(runs[0].chunks) >= 10
     np.testing.assert_array_equal(runs[0].error, runs[1].error)
 

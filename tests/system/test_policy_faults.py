@@ -21,26 +21,26 @@ WAIT_S = 60.0
 HANGS = """
 import threading
 from smp_bringup.nodes import policy_node
-from smp_bringup.action.inference import Inference
-Inference.run = lambda *_: threading.Event().wait()
+from smp_bringup.action.planner import Planner
+Planner.infer = lambda *_: threading.Event().wait()
 policy_node.main()
 """
 LOSES = """
 from smp_bringup.nodes import policy_node
-from smp_bringup.action.inference import Inference
+from smp_bringup.action.planner import Planner
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.checkpoint import find_model
-run, replace, calls = Inference.run, Inference.replace, []
+infer, replace, calls = Planner.infer, Planner.replace, []
 def fail(self, observation):
     calls.append(observation)
     if len(calls) > 3:
         raise RuntimeError("CUDA error: out of memory")
-    return run(self, observation)
+    return infer(self, observation)
 def recover(self, policy):
     if calls:
-        Inference.run = run
+        Planner.infer = infer
     replace(self, policy)
-Inference.run, Inference.replace = fail, recover
+Planner.infer, Planner.replace = fail, recover
 policy_node.PolicyNode._load = lambda self, device: build_policy(find_model(self._params.model), self._robot)
 policy_node.main()
 """
