@@ -152,9 +152,11 @@ def test_the_policy_is_told_what_will_have_been_executed_and_its_chunk_continues
     np.testing.assert_array_equal(sent.position[:5], told)
     np.testing.assert_allclose(sent.position[10:], ramp(1160 * MS)[10:] + 0.1, atol=1e-12)
     assert planner.values()["seam_delay_ms"] == 75.0
+    plan(planner, 1240)
+    np.testing.assert_allclose(policy.asked[2][3], sent.position[2:7], atol=1e-12)  # what was sent, not what was said
     planner.follows(None, 1200 * MS)
     plan(planner, 1320)
-    assert policy.asked[2][3] is None
+    assert policy.asked[3][3] is None
 
 
 def test_another_policy_goes_on_at_the_level_of_the_first(policy):
