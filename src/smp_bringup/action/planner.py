@@ -46,7 +46,7 @@ class Plan:
 
 
 class Planner:
-    """Runs a policy and joins its chunks; used by one thread, while another may tell what is followed and count."""
+    """Runs a policy and joins its chunks. One thread calls `infer` and `join`; any may call `follows` and `values`."""
 
     def __init__(self, policy: AbstractPolicy, seam: Seam, seed: int, deadline_s: float = inf) -> None:
         """Begin with nothing committed.
@@ -74,7 +74,7 @@ class Planner:
         self._policies = {"full": policy, "fewer_steps": lean, "fewer_experts": least, "hold": least}
 
     def follows(self, stamp_ns: int | None, at_ns: int) -> None:
-        """Hear which chunk the command core follows since `at_ns`; None when it follows none. From any thread."""
+        """Hear which chunk the command core follows since `at_ns`; None when it follows none."""
         self._followed.append((stamp_ns, at_ns))
 
     def infer(self, observation: Observation) -> Inference:
@@ -86,7 +86,7 @@ class Planner:
         return Inference(chunk, gate, committed)
 
     def join(self, inference: Inference, took_s: float) -> Plan:
-        """Return what is sent of an inference that took `took_s` [s]; call it for each before the next `infer`."""
+        """Return what is sent of an inference that took `took_s` [s]; to be called before the next `infer`."""
         chunk, gate = inference.chunk, inference.gate
         self._took_ms.append(took_s * 1e3)
         in_time = self._deadline.took(took_s)

@@ -76,7 +76,7 @@ class Timing:
     """An inference that takes longer makes the next one cheaper, see `action.deadline`; by default none is late."""
 
     def took_s(self, gate: GateReport) -> float:
-        """Return how long the inference behind `gate` took [s]; a subclass may tell it from what was computed."""
+        """Return how long the inference behind `gate` took [s]; a subclass may let it depend on what was computed."""
         return self.delay_s
 
 
