@@ -13,13 +13,10 @@ import pytest
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from smp_bringup.client.graph_client import GraphError
+from smp_bringup.client.graph_client import START_S, GraphError
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import image_msg
 from smp_bringup.wire import stamp_ns
-
-START_S = 60.0
-"""A loaded machine may take long to start five interpreters; waits end as soon as their condition holds."""
 
 
 class Ear:
@@ -60,19 +57,13 @@ class Ear:
         return np.concatenate([np.array(self.commands[arm.name][-1].position) for arm in self.robot.arms])
 
 
-def wait_up(client, graph):
-    client.wait(lambda: bool(client.sim_state and client.command_state), START_S, "the graph", graph.check)
-    client.wait(lambda: client.count_publishers("/policy/chunk") > 0, START_S, "the policy", graph.check)
-
-
 @pytest.fixture
 def live(launch, checkpoints, robot, tmp_path):
     """The simulated graph with a small policy, armed and following it."""
     log = tmp_path / "graph.log"
     with launch(log, model=str(checkpoints["smp"][0]), sim=True, task="lift_tray") as (graph, client):
         ear = Ear(client, robot)
-        wait_up(client, graph)
-        client.start_episode("lift_tray", 2, "policy")
+        client.start_episode("lift_tray", 2, "policy", graph.check)
         client.wait(lambda: len(ear.chunks) > 3 and all(ear.commands.values()), 20, "chunks", graph.check)
         yield graph, client, ear
     assert "Traceback" not in log.read_text(), log.read_text()

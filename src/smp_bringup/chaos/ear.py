@@ -52,10 +52,12 @@ class Ear:
     def __init__(self, node: Node, robot: Robot) -> None:
         self._period_s = robot.control_period_s
         self.arms = {arm.name: ArmEar(arm) for arm in robot.arms}
-        self.moved = 0
-        """Commands that differed although the arms should have been still."""
+        self.at_rest = self.moved = 0
+        """Commands heard while the arms should have been still, and those of them that differed."""
         self.skew_ms: list[float] = []
-        """Longest time between sending the messages of both arms, of each second, as the command node says."""
+        """Longest time between sending the messages of all arms, of each second, as the command node says."""
+        self._reported = 0
+        """Commands heard before the last report."""
         self._frozen: dict[str, FloatArray] | None = None
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         for arm in robot.arms:
@@ -109,9 +111,10 @@ class Ear:
         return max(0, odd - sum(ear.lost for ear in self.arms.values()) - 1)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        values = status_values(message)
         if message.status[0].name.endswith(": command"):
-            self.skew_ms.append(float(values["skew_us"]) / 1e3)
+            if self.heard > self._reported:  # a second without commands has no skew
+                self.skew_ms.append(float(status_values(message)["skew_us"]) / 1e3)
+            self._reported = self.heard
 
     def _hear(self, ear: ArmEar, message: JointState, info: dict) -> None:
         position, velocity = np.array(message.position), np.array(message.velocity)
@@ -121,6 +124,7 @@ class Ear:
             ear.segments.append(len(ear.rows))
         ear.sequence = sequence
         if self._frozen is not None:
+            self.at_rest += 1
             self.moved += not np.array_equal(position, self._frozen[ear.arm.name])
         ear.rows.append((position, velocity))
         ear.stamps.append(wire.stamp_ns(message.header.stamp))
