@@ -10,6 +10,7 @@ from sensor_msgs.msg import JointState
 
 from smp_bringup import wire
 from smp_bringup.chaos.output_law import Violation, violations
+from smp_bringup.errors import ConfigError
 from smp_bringup.nodes.messages import status_values
 from smp_bringup.robot import Arm, Robot
 from smp_bringup.types import FloatArray
@@ -50,6 +51,13 @@ class Ear:
     """Hears every command of every arm."""
 
     def __init__(self, node: Node, robot: Robot) -> None:
+        """Subscribe; raises ConfigError where commands come in a form that lacks what is judged."""
+        for arm in robot.arms:
+            if arm.command_interface != "joint_state":
+                raise ConfigError(
+                    f"smp chaos judges position, velocity and stamp of every command: arm '{arm.name}' of robot "
+                    f"'{robot.name}' has command_interface {arm.command_interface}; set joint_state in a copy of it"
+                )
         self._period_s = robot.control_period_s
         self.arms = {arm.name: ArmEar(arm) for arm in robot.arms}
         self.at_rest = self.moved = 0

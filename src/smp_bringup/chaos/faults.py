@@ -198,9 +198,9 @@ def _switch(rig: ChaosRig, rng: np.random.Generator) -> float:
 @_fault("F52", "the command node is stopped for 7.5 cycles or 500 ms", 50)
 def _overrun(rig: ChaosRig, rng: np.random.Generator) -> float:
     rig.follow()
-    rig.signal(signal.SIGSTOP)
+    rig.send(signal.SIGSTOP)
     rig.client.spin_for(float(rng.choice([7.5 * rig.robot.control_period_s, 0.5])))
-    rig.signal(signal.SIGCONT)
+    rig.send(signal.SIGCONT)
     took = rig.until(lambda: rig.mode == "fault", _WAIT_S, "the fault")
     rig.rest()
     return took
@@ -209,7 +209,7 @@ def _overrun(rig: ChaosRig, rng: np.random.Generator) -> float:
 @_fault("F54", "the command node is killed and started again: commands before it is armed", 0, 3)
 def _respawn(rig: ChaosRig, rng: np.random.Generator) -> float:
     rig.follow()
-    rig.signal(signal.SIGKILL)
+    rig.send(signal.SIGKILL)
     rig.client.spin_for(0.3)
     rig.start()
     heard = rig.ear.heard

@@ -37,14 +37,8 @@ def swings(robot: Robot) -> FloatArray:
     """Return by how much each joint swings around home (J,) [rad]: one of each arm, well inside its limits.
 
     Raises:
-        ConfigError: no joint can, or commands come in a form that says no velocity or no stamp.
+        ConfigError: no joint can.
     """
-    for arm in robot.arms:
-        if arm.command_interface != "joint_state":
-            raise ConfigError(
-                f"smp chaos judges position, velocity and stamp of every command: arm '{arm.name}' of robot "
-                f"'{robot.name}' has command_interface {arm.command_interface}; set joint_state in a copy of the file"
-            )
     home = robot.joint_array("home")
     room = np.minimum(robot.joint_array("max") - home, home - robot.joint_array("min"))
     limits = [robot.joint_array(key) / _RATE**k for k, key in enumerate(("velocity", "acceleration", "jerk"), 1)]
@@ -114,7 +108,7 @@ class ChaosRig:
         if self.graph is not None:
             self.graph.stop()
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """Send the command node a signal; one that is killed has ended when this returns."""
         assert self.graph is not None
         process = self.graph.processes["command"]

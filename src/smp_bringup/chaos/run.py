@@ -15,7 +15,7 @@ import yaml
 from smp_bringup.chaos.ear import Ear
 from smp_bringup.chaos.faults import ALLOWANCE_MS, FAULTS
 from smp_bringup.chaos.kills import KILLS, kill_policies, require_simulated
-from smp_bringup.chaos.rig import HEARTBEAT_S, ChaosRig, chaos_rig, swings
+from smp_bringup.chaos.rig import HEARTBEAT_S, ChaosRig, chaos_rig
 from smp_bringup.chaos.row import Row, counted, timed
 from smp_bringup.client.graph_client import GraphError
 from smp_bringup.config import read_yaml
@@ -77,10 +77,8 @@ def run_chaos(plan: Plan, progress: Progress = lambda *_: None) -> Iterator[Row]
     Raises:
         ConfigError: the robot cannot be played, or not be simulated where that is asked for.
     """
-    robot = load_robot(plan.robot)
-    swings(robot)
     if KILLS in plan.names:
-        require_simulated(robot)
+        require_simulated(load_robot(plan.robot))
     if NORMAL in plan.names:
         with _rig(plan) as rig:
             yield from _normal(rig, NORMAL_S * plan.scale, progress)

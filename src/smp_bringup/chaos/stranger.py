@@ -19,6 +19,8 @@ from smp_bringup.nodes.messages import joint_state_msg
 from smp_bringup.types import FloatArray
 
 KINDS = {"joint_state": JointState, "image": Image}
+Until = Callable[[Callable[[], bool], float, str], object]
+"""Called with a condition, for how long to wait for it [s], and what it is."""
 _PERIOD_S = 0.01
 _ANSWER_S = 30.0
 
@@ -26,13 +28,13 @@ _ANSWER_S = 30.0
 class Stranger:
     """A process beside the graph that publishes what it should not; leaving the `with` block ends it."""
 
-    def __init__(self, name: str, names: tuple[str, ...], until: Callable[[Callable[[], bool], float, str], object]):
+    def __init__(self, name: str, names: tuple[str, ...], until: Until) -> None:
         """Start it and wait until it is there.
 
         Args:
             name: of its node.
             names: of the joints that it speaks of.
-            until: waits for a condition, for so long [s], and says for what; everything else goes on meanwhile.
+            until: waits, and lets everything else go on meanwhile.
         """
         self._names, self._until = names, until
         self._process = subprocess.Popen(

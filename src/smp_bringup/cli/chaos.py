@@ -27,7 +27,7 @@ def chaos(
     from smp_bringup.chaos.run import Plan, busy, run_chaos
 
     out.mkdir(parents=True, exist_ok=True)
-    plan = Plan(robot, _names(faults, robot), out, safety, seed, scale, fifo=True)
+    plan = Plan(robot, _names(faults, robot), out, safety=safety, seed=seed, scale=scale, fifo=True)
     table = Table("id", "fault", "bound [ms]", "p50 [ms]", "max [ms]", "n", "pass")
     rows = []
     try:

@@ -43,21 +43,19 @@ def graph_client(name: str = "smp_client") -> Iterator["GraphClient"]:
         KeyboardInterrupt: a signal ended rclpy's context, wherever in rclpy that was noticed.
     """
     prepare_environment()
-    client = None
+    rclpy.init()
     try:
-        rclpy.init()
         client = GraphClient(name)
-        yield client
+        try:
+            yield client
+        finally:
+            client.destroy_node()
     except (ExternalShutdownException, RuntimeError):
         if rclpy.ok():
             raise
         raise KeyboardInterrupt from None
     finally:
-        try:
-            if client is not None:
-                client.destroy_node()
-        finally:
-            rclpy.try_shutdown()
+        rclpy.try_shutdown()
 
 
 class GraphClient(LeanNode):
@@ -84,7 +82,7 @@ class GraphClient(LeanNode):
         """Let time pass, calling `check` on the way."""
         end = time.monotonic() + duration_s
         while (left_s := end - time.monotonic()) > 0:
-            self.spin(min(left_s, 0.01))
+            self.spin(min(left_s, 0.05))
             check()
 
     def wait(
@@ -165,7 +163,7 @@ class GraphClient(LeanNode):
         Args:
             source: to follow.
             check: called while waiting.
-            before: called with each request ("reset", "arm", "use_...") before it is sent.
+            before: called with each request ("reset", "arm", "use_...") before it may be sent.
             once: what must hold besides, while the source is followed.
 
         Raises:

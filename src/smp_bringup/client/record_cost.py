@@ -56,8 +56,9 @@ def _measure(
 
 def _teleoperate(graph: Graph, robot: str, task: str, seconds: float, recording: bool) -> Listener:
     """Run one teleoperated episode; return what was heard of the first arm's commands; raises GraphError if nothing."""
+    body = load_robot(robot)
     with graph_client("smp_bench") as client:
-        listener = Listener(client, load_robot(robot))
+        listener = Listener(client, body)
         client.start_episode(task, 1, "teleop", graph.check)
         if recording:
             client.trigger("/recorder/start")
@@ -70,5 +71,5 @@ def _teleoperate(graph: Graph, robot: str, task: str, seconds: float, recording:
             with suppress(GraphError):  # a full disk has ended the episode already
                 client.trigger("/recorder/stop")
         if not listener.gaps_ms:
-            raise GraphError(f"no command with a stamp was heard on {load_robot(robot).arms[0].command_topic}")
+            raise GraphError(f"no command with a stamp was heard on {body.arms[0].command_topic}")
         return listener
