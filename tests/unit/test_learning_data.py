@@ -9,7 +9,6 @@ from safetensors.torch import load_file
 
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
-from smp_bringup.policy.encoder import Encoder
 from smp_bringup.training.batches import Batches
 from smp_bringup.training.config import RunConfig, TrainingConfig
 from smp_bringup.training.dataset import Dataset
@@ -70,22 +69,6 @@ def test_an_image_and_what_it_was_moved_by_go_together(rng):
     assert np.abs(moved).max() > 0.1
     seen = np.stack([centre(picture) for picture in batch.inputs["image_eye"][:, 0].numpy()])
     np.testing.assert_allclose(seen - moved, np.tile(centre(image[0]), (len(seen), 1)), atol=1e-6)
-
-
-def test_the_encoder_takes_the_shift_off_again():
-    torch.manual_seed(0)
-    config = PolicyConfig("diffusion", ("eye",), encoder=EncoderConfig(channels=(8, 8), keypoints=8, feature=16))
-    encoder = Encoder(config, DOF, 0)
-    size, px = 64, 8  # a multiple of the strides: the convolutions move along exactly, away from the edges
-    image = torch.zeros(1, 1, size, size, 3, dtype=torch.uint8)
-    image[:, :, 24:36, 20:30] = torch.randint(0, 255, (12, 10, 3), dtype=torch.uint8)
-    there = torch.roll(image, (px, px), (2, 3))
-    state = torch.zeros(1, 1, DOF)
-    unit = torch.full((1, 2), px * 2 / (size - 1))
-    plain = encoder({"state": state, "image_eye": image})
-    back = encoder({"state": state, "image_eye": there}, {"eye": unit})
-    wrong = encoder({"state": state, "image_eye": there}, {"eye": -unit})
-    assert (back - plain).abs().max() < 0.2 * (wrong - plain).abs().max()
 
 
 def test_episodes_held_out_are_never_trained_on(data, robot, tmp_path):
