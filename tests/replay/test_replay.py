@@ -84,7 +84,7 @@ class _Oracle:
         from smp_bringup.policy.config import PolicyConfig
 
         self.robot, self.error = robot, error
-        self.config = PolicyConfig("smp", ("overview",))
+        self.config = PolicyConfig("diffusion", ("overview",))
 
     def infer(self, observation, seed, prefix=None):
         start = (observation.stamp_ns - make.T0) / MS + make.LEAD_MS

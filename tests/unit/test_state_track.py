@@ -24,7 +24,7 @@ class Oracle(AbstractPolicy):
     """Answers with the scripted operator's motion, and keeps what it was shown."""
 
     def __init__(self, world, robot, seed):
-        self.config = PolicyConfig("smp", track="state", observation_steps=2)
+        self.config = PolicyConfig("diffusion", track="state", observation_steps=2)
         world.reset(seed)
         self.operator = ScriptedOperator(world.task, world.model, world.data, robot, seed)
         self.seen = deque()

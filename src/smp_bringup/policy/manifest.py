@@ -7,6 +7,8 @@ from pathlib import Path
 from smp_bringup.errors import ModelError, one_line
 
 MANIFEST = "manifest.json"
+FORMAT = 2
+"""Of the files of a checkpoint; format 1 had the settings of every kind of policy in one list."""
 _MAX_FILE = 1 << 30
 _REFUSED = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npy", ".npz"}
 _REFUSED_MAGIC = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -16,7 +18,7 @@ _REFUSED_MAGIC = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x
 def write_manifest(folder: Path) -> None:
     """Write the manifest of every other file in `folder`."""
     files = {p.name: _digest(p.read_bytes()) for p in sorted(folder.iterdir()) if p.name != MANIFEST}
-    (folder / MANIFEST).write_text(json.dumps({"files": files}, indent=1) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps({"format": FORMAT, "files": files}, indent=1) + "\n", encoding="utf-8")
 
 
 def read_checked(folder: Path) -> dict[str, bytes]:
@@ -35,10 +37,16 @@ def read_checked(folder: Path) -> dict[str, bytes]:
     if not path.is_file():
         raise ModelError(f"'{folder}' has no {MANIFEST}: it is not a checkpoint, or was copied in part")
     try:
-        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found, files = content.get("format", 1), content["files"]
         wanted = {str(name): str(digest) for name, digest in files.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"'{path}' is not a manifest: {one_line(error)}") from None
+    if found != FORMAT:
+        raise ModelError(
+            f"'{folder}' is a checkpoint of format {one_line(found)}, this version reads format {FORMAT}: "
+            "train it anew, or convert format 1 with tools/migrate_checkpoint.py"
+        )
     return {name: _read(folder, name, digest) for name, digest in wanted.items()}
 
 
