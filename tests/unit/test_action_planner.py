@@ -9,7 +9,7 @@ from smp_bringup.action.planner import Planner
 from smp_bringup.action.seam import Seam
 from smp_bringup.errors import ConfigError
 from smp_bringup.pipeline import build_planner
-from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.smp_config import SmpConfig, SmpPolicyConfig
 from smp_bringup.types import ActionChunk, GateReport, Observation
 
 MS = 1_000_000
@@ -19,12 +19,12 @@ class Doctored:
     """A policy whose gate and chunk are what a test says, and which keeps what it was asked."""
 
     def __init__(self):
-        self.config = PolicyConfig("smp", ("overview",), experts=4)
+        self.config = SmpPolicyConfig("smp", ("overview",), smp=SmpConfig("motion"))
         self.say = {"weight": np.array([0.4, 0.3, 0.2, 0.1]), "position": lambda stamp_ns: np.zeros((16, 2))}
         self.asked = []
 
     def infer(self, observation, seed, prefix=None):
-        self.asked.append((self.config.denoise_steps, self.config.gate.top_k, seed, prefix))
+        self.asked.append((self.config.denoise_steps, self.config.smp.gate.top_k, seed, prefix))
         weight = self.say["weight"]
         gate = GateReport(observation.stamp_ns, weight, weight, (0,), 1.0, np.ones(len(weight), np.int64), {})
         return ActionChunk(observation.stamp_ns, 0.04, self.say["position"](observation.stamp_ns)), gate

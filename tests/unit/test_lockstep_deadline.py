@@ -26,13 +26,12 @@ FULL, FEWER_STEPS, FEWER_EXPERTS = 16, 8, 2
 def policy(robot, small_policies, tmp_path_factory):
     """A policy of the state track with random weights, of which all four experts are always active."""
     config = replace(small_policies["smp"], cameras=(), track="state", denoise_steps=4, replan_s=0.04)
-    config = replace(config, gate=replace(config.gate, coverage=1.0))
     torch.manual_seed(3)
     network = build_network(config, robot.dof, STATE_SIZE)
     near_home = Normalizer(np.array(robot.joint_array("home")), np.full(robot.dof, 0.02))
     folder = tmp_path_factory.mktemp("state") / "model"
     save_checkpoint(Trained(network, near_home, {"steps": 0.0}), robot, folder, "# random weights\n")
-    return load_policy(folder, robot)
+    return load_policy(folder, robot, changes=["gate.coverage=1.0"])
 
 
 @pytest.fixture(scope="module")
