@@ -114,7 +114,8 @@ class ReplayNode(LeanNode):
         """Return whether sync hears every driver topic and the policy hears sync."""
         needed = [p for t, p in self._publishers_by_topic.items() if t in self._cameras or p.topic_name in self._needed]
         matched = all(publisher.get_subscription_count() > 0 for publisher in needed)
-        return matched and self.count_subscribers("/observation/joint_states") > 0
+        listeners = self.get_subscriptions_info_by_topic("/observation/joint_states")
+        return matched and any(info.node_name == "policy" for info in listeners)  # others may look on, too
 
     def _set_clocks(self, log_ns: int) -> None:
         """Tell every node the time before the first message, which would be one from the future otherwise."""
