@@ -19,10 +19,10 @@ from smp_bringup.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
-def demos(tmp_path_factory):
+def demos(tmp_path_factory, robot):
     """Three short demonstrations in lockstep, and one bag that is none."""
     out = tmp_path_factory.mktemp("demos")
-    wanted = jobs("press_two_buttons", 3, 0, out, DemonstrationJob("aloha", 0.01))
+    wanted = jobs("press_two_buttons", 3, 0, out, DemonstrationJob(robot, 0.01))
     assert all(done.success for done in collect(wanted, 2))
     (out / "broken").mkdir()
     (out / "broken" / "broken_0.mcap").write_bytes(b"")

@@ -20,6 +20,7 @@ from smp_bringup.errors import ConfigError
 from smp_bringup.paths import named_config
 from smp_bringup.policy.checkpoint import METRICS, deployed_settings, trained_settings
 from smp_bringup.processes import unordered
+from smp_bringup.robot import load_robot
 from smp_bringup.tasks import TASKS
 from smp_bringup.training.config import load_run
 from smp_bringup.training.dataset import bag_signature
@@ -137,7 +138,7 @@ class Evaluation:
 
     def __init__(self, study: Study, wanted: Sequence[Cell], out: Path) -> None:
         """Find what was evaluated before."""
-        self._study = study
+        self._study, robot = study, load_robot(ROBOT)
         self._files: dict[EpisodeJob, EpisodeFile] = {}
         self._jobs: dict[Cell, list[EpisodeJob]] = {}
         for cell in wanted:
@@ -145,7 +146,7 @@ class Evaluation:
             changes = (*deployed_settings(load_run(row.policy, row.set).policy), *row.deploy)
             first = EpisodeJob(
                 "",
-                ROBOT,
+                robot,
                 cell.model,
                 study.evaluation_seed,
                 0,

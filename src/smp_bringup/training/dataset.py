@@ -6,9 +6,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from smp_bringup.bag.reader import Bag, open_bag
 from smp_bringup.errors import BagError, SmpError
 from smp_bringup.observation.builder import to_observation_size
 from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.processes import ordered
 from smp_bringup.robot import Camera, Robot
 from smp_bringup.types import FloatArray, ImageArray, nanoseconds
 
@@ -174,19 +173,18 @@ def _build(
     files = {c.name: (target / f"{c.name}.raw").open("wb") for c in _cameras(robot, policy)}
     arrays: dict[str, list[np.ndarray]] = {name: [] for name in _ARRAYS}
     starts, skipped, tasks = [0], [], set()
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        jobs = pool.map(_read, [(folder, robot, policy) for folder in folders], chunksize=4)
-        for done, result in enumerate(jobs, 1):
-            progress(done, len(folders))
-            if isinstance(result, str):
-                skipped.append(result)
-                continue
-            for name, file in files.items():
-                file.write(result.images[name].tobytes())
-            for name, parts in arrays.items():
-                parts.append(getattr(result, name).astype(np.float32))
-            starts.append(starts[-1] + len(result.state))
-            tasks.add(result.task)
+    jobs = [(folder, robot, policy) for folder in folders]
+    for done, result in enumerate(ordered(_read, jobs, 2), 1):
+        progress(done, len(folders))
+        if isinstance(result, str):
+            skipped.append(result)
+            continue
+        for name, file in files.items():
+            file.write(result.images[name].tobytes())
+        for name, parts in arrays.items():
+            parts.append(getattr(result, name).astype(np.float32))
+        starts.append(starts[-1] + len(result.state))
+        tasks.add(result.task)
     for file in files.values():
         file.close()
     if len(starts) == 1:
