@@ -199,7 +199,8 @@ def test_whatever_moves_a_robot_is_part_of_what_an_evaluation_is_found_again_by(
     model = checkpoints["smp"][0]
     command = [sys.executable, "-c", KEYS, str(model), COMMENT, *MOVING]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "src"), *sys.path])}
-    first, remarked, *moved = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout.split()
+    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+    first, remarked, *moved = done.stdout.split()
     assert remarked == first
     assert len({first, *moved}) == 1 + len(MOVING)
     job = EpisodeJob("lift_tray", robot, model, 0, 0)
