@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def import_dataset(
             f"dataset '{dataset}' has version {found}, only {layout.VERSION} is read: convert it with LeRobot"
         )
     origin = _json(dataset / layout.ORIGIN) if (dataset / layout.ORIGIN).exists() else {}
-    robot = robot or _own_robot(dataset, origin)
+    robot = _without_latencies(robot or _own_robot(dataset, origin))
     order = _fit(dataset, info, robot)
     rows = [row for path in sorted((dataset / "meta/episodes").rglob("*.parquet")) for row in _table(path).to_pylist()]
     folders = []
@@ -74,6 +75,12 @@ def _own_robot(dataset: Path, origin: dict[str, Any]) -> Robot:
     if known is None:
         raise BagError(f"dataset '{dataset}' carries no robot file: name the robot with --robot")
     return config.build(Robot, config.parse_yaml(str(known), ROBOT_ATTACHMENT), ROBOT_ATTACHMENT)
+
+
+def _without_latencies(robot: Robot) -> Robot:
+    """Return the robot as its data are in a dataset, where what belongs together stands in one row."""
+    arms = tuple(replace(arm, latency_s=0.0) for arm in robot.arms)
+    return replace(robot, arms=arms, cameras=tuple(replace(camera, latency_s=0.0) for camera in robot.cameras))
 
 
 def _fit(dataset: Path, info: dict[str, Any], robot: Robot) -> list[int]:
