@@ -1,22 +1,66 @@
-"""The list of a checkpoint's files with their hashes; nothing is parsed before its hash is right."""
+"""The list of a checkpoint's files with their hashes; nothing is parsed before its hash is right.
+
+The manifest also says which checkpoint a folder holds while another one takes its place: the new files wait in the
+folder `NEW` inside it, the new manifest replaces the old one in one step, then the files take their places. So whoever
+reads finds the whole old checkpoint or the whole new one, also where the process that writes dies in between.
+"""
 
 import hashlib
 import json
+import os
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from smp_bringup.errors import ModelError, one_line
 
 MANIFEST = "manifest.json"
+NEW = ".new"
 _MAX_FILE = 1 << 30
 _REFUSED = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npy", ".npz"}
 _REFUSED_MAGIC = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 """Zip archives (torch's format) and pickles of protocol 2 to 5, under whatever name."""
 
 
-def write_manifest(folder: Path) -> None:
-    """Write the manifest of every other file in `folder`."""
-    files = {p.name: _digest(p.read_bytes()) for p in sorted(folder.iterdir()) if p.name != MANIFEST}
-    (folder / MANIFEST).write_text(json.dumps({"files": files}, indent=1) + "\n", encoding="utf-8")
+def write_checked(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make `files` the checkpoint in `folder`, instead of the one that may be there.
+
+    A kill at any instant leaves the old checkpoint (or no folder, where there was none) or the new one, whole. One
+    process writes at a time; others may read.
+    """
+    if not folder.exists():
+        beside = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(beside, ignore_errors=True)
+        _write(beside, files)
+        beside.rename(folder)
+        return
+    old = _settle(folder)  # where the last writer died
+    _write(folder / NEW, files)
+    (folder / NEW / MANIFEST).replace(folder / MANIFEST)
+    for name in old.keys() - _settle(folder).keys():
+        (folder / name).unlink(missing_ok=True)
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    digests = {name: _digest(content) for name, content in sorted(files.items())}
+    (folder / MANIFEST).write_text(json.dumps({"files": digests}, indent=1) + "\n", encoding="utf-8")
+
+
+def _settle(folder: Path) -> dict[str, str]:
+    """Let the files that wait take their places; return what the manifest lists, or nothing where it is none."""
+    try:
+        listed = _listed(folder)
+    except ModelError:
+        listed = {}
+    for name, digest in listed.items():
+        waiting = folder / NEW / name
+        if waiting.is_file() and _digest(waiting.read_bytes()) == digest:
+            waiting.replace(folder / name)
+    shutil.rmtree(folder / NEW, ignore_errors=True)
+    return listed
 
 
 def read_checked(folder: Path) -> dict[str, bytes]:
@@ -34,28 +78,58 @@ def read_checked(folder: Path) -> dict[str, bytes]:
     path = folder / MANIFEST
     if not path.is_file():
         raise ModelError(f"'{folder}' has no {MANIFEST}: it is not a checkpoint, or was copied in part")
+    while True:
+        before = _version(path)
+        try:
+            return {name: _read(folder, name, digest) for name, digest in _listed(folder).items()}
+        except ModelError:
+            if _version(path) == before:  # else another checkpoint took the place of this one meanwhile
+                raise
+
+
+def _version(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    """Return the files of the manifest and their hashes."""
+    path = folder / MANIFEST
     try:
         files = json.loads(path.read_text(encoding="utf-8"))["files"]
-        wanted = {str(name): str(digest) for name, digest in files.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return {str(name): str(digest) for name, digest in files.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"'{path}' is not a manifest: {one_line(error)}") from None
-    return {name: _read(folder, name, digest) for name, digest in wanted.items()}
 
 
 def _read(folder: Path, name: str, wanted: str) -> bytes:
-    path = folder / name
-    if Path(name).name != name or path.is_symlink():
+    if Path(name).name != name or (folder / NEW).is_symlink():
         raise ModelError(f"'{folder}': file '{one_line(name)}' leaves the model folder")
-    if not path.is_file():
+    found = ""
+    for place in (folder, folder / NEW, folder):  # it may take its place between the first look and the second
+        content = _content(place / name)
+        digest = "" if content is None else _digest(content)
+        if content is not None and digest == wanted:
+            return content
+        found = found or digest
+    if not found:
         raise ModelError(f"'{folder}' lacks {name}, which its manifest lists")
-    if path.stat().st_size > _MAX_FILE:
-        raise ModelError(f"'{path}' is larger than {_MAX_FILE >> 20} MiB")
-    content = path.read_bytes()
+    raise ModelError(f"{name} sha256 is {found[:8]}.., manifest says {wanted[:8]}..: refusing to load '{folder}'")
+
+
+def _content(path: Path) -> bytes | None:
+    """Return what a file holds, if it is there; raises ModelError for a link, a pickle, or one that is too large."""
+    if path.is_symlink():
+        raise ModelError(f"'{path.parent}': file '{one_line(path.name)}' leaves the model folder")
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > _MAX_FILE:
+                raise ModelError(f"'{path}' is larger than {_MAX_FILE >> 20} MiB")
+            content = file.read()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
     if content.startswith(_REFUSED_MAGIC):
         raise ModelError(f"'{path}': pickle-based model files are refused; export to ONNX or safetensors")
-    found = _digest(content)
-    if found != wanted:
-        raise ModelError(f"{name} sha256 is {found[:8]}.., manifest says {wanted[:8]}..: refusing to load '{folder}'")
     return content
 
 

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -193,8 +193,18 @@ def _build(
 
     The cache appears whole or not at all, whichever of several training processes is first.
     """
-    whole, target = target, target.with_name(f"{target.name}.{os.getpid()}")
-    target.mkdir(parents=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target.parent) as beside:
+        whole = Path(beside) / "whole"
+        whole.mkdir()
+        _fill(folders, robot, policy, whole, progress)
+        with suppress(OSError):  # another process was first
+            whole.rename(target)
+
+
+def _fill(
+    folders: Sequence[Path], robot: Robot, policy: PolicyConfig, target: Path, progress: Callable[[int, int], None]
+) -> None:
     files = {c.name: (target / f"{c.name}.raw").open("wb") for c in _cameras(robot, policy)}
     arrays: dict[str, list[np.ndarray]] = {name: [] for name in _ARRAYS}
     starts, skipped, tasks = [0], [], set()
@@ -222,10 +232,6 @@ def _build(
     for name, parts in arrays.items():
         np.save(target / f"{name}.npy", np.concatenate(parts))
     (target / "index.json").write_text(json.dumps({"starts": starts, "skipped": skipped, "tasks": sorted(tasks)}))
-    try:
-        target.rename(whole)
-    except OSError:  # another process was first
-        shutil.rmtree(target)
 
 
 def _cameras(robot: Robot, policy: PolicyConfig) -> tuple[Camera, ...]:
