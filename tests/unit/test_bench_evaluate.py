@@ -68,6 +68,9 @@ def test_a_stopped_evaluation_goes_on(tmp_path):
     assert again.done == {("lift_tray", 0): condense(RESULT, 0)}
     again.append(condense(RESULT, 1))
     assert first.path.read_text() == text
+    first.path.write_text('{"se')  # killed while it wrote the first line
+    EpisodeFile(tmp_path, "smp", words, resume=True).append(condense(RESULT, 1))
+    assert EpisodeFile(tmp_path, "smp", words, resume=True).done == {("lift_tray", 1): condense(RESULT, 1)}
     assert EpisodeFile(tmp_path, "smp", {"seed": 2}, resume=True).done == {}
     assert EpisodeFile(tmp_path, "smp", words, resume=False).done == {}
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+from hashlib import sha256
 from multiprocessing import get_context
 
 import numpy as np
@@ -123,6 +124,21 @@ def test_whoever_reads_meanwhile_and_after_a_kill_sees_one_whole_checkpoint(chec
         writer.kill()
         writer.join()
         assert read_checked(folder) in both
+
+
+@pytest.mark.parametrize("name", ["../mine", "..", "MINE"])
+def test_writing_over_a_forged_checkpoint_touches_nothing_outside_its_folder(name, checkpoints, tmp_path):
+    wanted, folder = read_checked(checkpoints["smp"][0]), tmp_path / "model"
+    (folder / NEW).mkdir(parents=True)
+    (tmp_path / "mine").write_text("mine")
+    (folder / NEW / "mine").write_text("theirs")
+    forged = name.replace("MINE", str(tmp_path / "mine"))
+    (folder / "manifest.json").write_text(json.dumps({"files": {forged: sha256(b"theirs").hexdigest()}}))
+    with pytest.raises(ModelError, match="leaves the model folder"):
+        read_checked(folder)
+    write_checked(folder, wanted)
+    assert read_checked(folder) == wanted
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_what_is_no_checkpoint_is_written_over_and_what_is_damaged_still_refused(checkpoints, tmp_path):

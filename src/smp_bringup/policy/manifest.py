@@ -93,18 +93,22 @@ def _version(path: Path) -> tuple[int, int]:
 
 
 def _listed(folder: Path) -> dict[str, str]:
-    """Return the files of the manifest and their hashes."""
+    """Return the files of the manifest and their hashes; no name leads out of the folder."""
     path = folder / MANIFEST
     try:
         files = json.loads(path.read_text(encoding="utf-8"))["files"]
-        return {str(name): str(digest) for name, digest in files.items()}
+        listed = {str(name): str(digest) for name, digest in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"'{path}' is not a manifest: {one_line(error)}") from None
+    for name in listed:
+        if Path(name).name != name or name == "..":
+            raise _leaves(folder, name)
+    return listed
 
 
 def _read(folder: Path, name: str, wanted: str) -> bytes:
-    if Path(name).name != name or (folder / NEW).is_symlink():
-        raise ModelError(f"'{folder}': file '{one_line(name)}' leaves the model folder")
+    if (folder / NEW).is_symlink():
+        raise _leaves(folder, NEW)
     found = ""
     for place in (folder, folder / NEW, folder):  # it may take its place between the first look and the second
         content = _content(place / name)
@@ -120,7 +124,7 @@ def _read(folder: Path, name: str, wanted: str) -> bytes:
 def _content(path: Path) -> bytes | None:
     """Return what a file holds, if it is there; raises ModelError for a link, a pickle, or one that is too large."""
     if path.is_symlink():
-        raise ModelError(f"'{path.parent}': file '{one_line(path.name)}' leaves the model folder")
+        raise _leaves(path.parent, path.name)
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size > _MAX_FILE:
@@ -131,6 +135,10 @@ def _content(path: Path) -> bytes | None:
     if content.startswith(_REFUSED_MAGIC):
         raise ModelError(f"'{path}': pickle-based model files are refused; export to ONNX or safetensors")
     return content
+
+
+def _leaves(folder: Path, name: str) -> ModelError:
+    return ModelError(f"'{folder}': file '{one_line(name)}' leaves the model folder")
 
 
 def _digest(content: bytes) -> str:
