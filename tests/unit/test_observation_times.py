@@ -164,7 +164,7 @@ def test_a_clock_that_creeps_fills_no_memory():
     assert history.unseen == 10_000
 
 
-def test_an_instant_that_was_not_seen_is_refused_and_counted(robot):
+def test_an_instant_that_was_not_seen_is_refused_and_counted():
     history = History(2, 0.04)
     seen = [history.push(T0 + ms * MS, ms) for ms in (0, 40, 160, 200, 221, 260)]
     assert seen == [None, [0, 40], None, [160, 200], [200, 221], [221, 260]]

@@ -205,6 +205,7 @@ def _build(
 def _fill(
     folders: Sequence[Path], robot: Robot, policy: PolicyConfig, target: Path, progress: Callable[[int, int], None]
 ) -> None:
+    """Write what every bag shows into the folder `target`."""
     files = {c.name: (target / f"{c.name}.raw").open("wb") for c in _cameras(robot, policy)}
     arrays: dict[str, list[np.ndarray]] = {name: [] for name in _ARRAYS}
     starts, skipped, tasks = [0], [], set()
