@@ -5,24 +5,29 @@ import os
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
+from smp_bringup.policy.dibm import DibmConfig, DibmPolicyConfig
+from smp_bringup.policy.smp import SmpConfig, SmpPolicyConfig
+from smp_bringup.policy.sparse import SparseConfig, SparsePolicyConfig
 from smp_bringup.robot import Robot, load_robot
 
-SMALL = PolicyConfig(
-    "smp",
-    ("overview", "wrist_left"),
-    experts=4,
-    denoiser=DenoiserConfig(width=16, depth=1),
-    mean=DenoiserConfig(width=32, depth=1),
-    encoder=EncoderConfig(channels=(4, 8), keypoints=4, feature=32),
-)
-"""A policy that trains a step and runs in milliseconds."""
-KINDS = ("smp", "dibm", "diffusion", "sparse")
+CAMERAS = ("overview", "wrist_left")
+PARTS = {
+    "denoiser": DenoiserConfig(width=16, depth=1),
+    "encoder": EncoderConfig(channels=(4, 8), keypoints=4, feature=32),
+}
+SMALL = {
+    "smp": SmpPolicyConfig(
+        "smp", CAMERAS, **PARTS, smp=SmpConfig("motion", experts=4, mean=DenoiserConfig(width=32, depth=1))
+    ),
+    "dibm": DibmPolicyConfig("dibm", CAMERAS, **PARTS, dibm=DibmConfig(experts=4)),
+    "diffusion": PolicyConfig("diffusion", CAMERAS, **PARTS),
+    "sparse": SparsePolicyConfig("sparse", CAMERAS, **PARTS, sparse=SparseConfig(experts=4)),
+}
+"""Policies that train a step and run in milliseconds."""
 
 
 @pytest.fixture
@@ -42,7 +47,7 @@ def random_batch():
     """Return what draws a batch for a policy of the state track that sees so many numbers of object poses."""
     import torch
 
-    from smp_bringup.training.batch import Batch
+    from smp_bringup.policy.batch import Batch
 
     def draw(config, objects, rows=8, dof=14):
         return Batch(
@@ -62,7 +67,7 @@ def random_batch():
 @pytest.fixture(scope="session")
 def small_policies():
     """Settings of one small policy of each kind."""
-    return {kind: replace(SMALL, kind=kind) for kind in KINDS}
+    return SMALL
 
 
 @pytest.fixture(scope="session")

@@ -151,6 +151,8 @@ def _convert(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) -> Any:
         inner = [a for a in typing.get_args(hint) if a is not type(None)]
         return None if value is None else _convert(inner[0], value, where, meta)
     if dataclasses.is_dataclass(hint):
+        if isinstance(value, typing.cast(type, hint)):
+            return value
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where} must be a mapping, got {_kind(value)}")
         return build(typing.cast(type, hint), value, where)

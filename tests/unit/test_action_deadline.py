@@ -1,7 +1,5 @@
 """The deadline on given durations: what is given up, what comes back, and what is counted (F25)."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -41,6 +39,25 @@ def test_twenty_with_time_to_spare_bring_a_level_back():
     assert deadline.level == "full"
 
 
+def test_the_deadline_itself_is_in_time_and_half_of_it_has_time_to_spare():
+    deadline = Deadline(0.1)
+    assert deadline.took(0.1)
+    assert deadline.level == "full"
+    deadline.took(0.101)
+    for _ in range(20):
+        assert deadline.level == "fewer_steps"
+        deadline.took(0.05)
+    assert deadline.level == "full"
+    assert (deadline.counters["misses"], deadline.counters["fewer_steps"]) == (1, 20)
+
+
+def test_only_what_was_quick_since_the_last_miss_brings_a_level_back():
+    deadline = Deadline(0.1)
+    for took_s in [0.01] * 30 + [0.2] + [0.01] * 19:
+        deadline.took(took_s)
+    assert deadline.level == "fewer_steps"
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_duration_that_is_no_number_is_a_miss(bad):
     deadline = Deadline(0.1)
@@ -51,7 +68,8 @@ def test_a_duration_that_is_no_number_is_a_miss(bad):
 @pytest.mark.parametrize("kind", ["smp", "dibm", "diffusion", "sparse"])
 def test_reduced_policies_call_fewer_denoisers_and_leave_the_full_one_alone(kind, checkpoints, robot, rng):
     policy = load_policy(checkpoints[kind][0], robot)
-    policy.config = replace(policy.config, gate=replace(policy.config.gate, coverage=1.0))
+    if kind == "smp":
+        policy = load_policy(checkpoints[kind][0], robot, changes=["gate.coverage=1.0"])
     images = {
         c.name: rng.integers(0, 256, (1, c.observation_height, c.observation_width, 3), dtype=np.uint8)
         for c in robot.cameras

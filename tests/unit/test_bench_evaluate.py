@@ -141,7 +141,7 @@ def test_an_offset_moves_the_arms_beside_their_setpoint_and_spares_the_grippers(
 class Seen(AbstractPolicy):
     """Keeps what it is told."""
 
-    config = PolicyConfig("smp", track="state")
+    config = PolicyConfig("diffusion", track="state")
 
     def infer(self, observation, seed, prefix=None):
         self.observation = observation

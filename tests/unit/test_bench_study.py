@@ -19,10 +19,9 @@ POLICY = """
 policy:
   kind: smp
   track: state
-  experts: 3
   encoder: {feature: 16}
   denoiser: {width: 16, depth: 1}
-  mean: {width: 16, depth: 1}
+  smp: {form: motion, experts: 3, mean: {width: 16, depth: 1}, gate: {top_k: 0}}
 training: {steps: 3, pairs: 4}
 """
 STUDY = """
@@ -124,7 +123,7 @@ def test_what_is_decided_at_deployment_trains_nothing_anew(tmp_path, demonstrati
     wanted = cells(study, demonstrations, tmp_path)
     list(train(wanted, 1))
     for top_k in (1, 2):
-        changed = POLICY.replace("track: state", f"track: state\n  gate: {{top_k: {top_k}}}")
+        changed = POLICY.replace("top_k: 0", f"top_k: {top_k}")
         (tmp_path / "policy.yaml").write_text(changed)
         assert cells(study, demonstrations, tmp_path) == wanted
         evaluation = Evaluation(study, wanted, tmp_path)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from smp_bringup.errors import ModelError
+from smp_bringup.manifest import NEW, read_checked, write_checked
 from smp_bringup.policy.checkpoint import CARD, METRICS, load_policy
-from smp_bringup.policy.manifest import NEW, read_checked, write_checked
 from smp_bringup.training.save import add_evaluation
 
 FORK = get_context("fork")

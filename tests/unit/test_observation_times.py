@@ -70,7 +70,7 @@ def positions(folder):
 
 
 def policy(robot, steps):
-    return PolicyConfig("smp", tuple(c.name for c in robot.cameras), observation_steps=steps, experts=4)
+    return PolicyConfig("diffusion", tuple(c.name for c in robot.cameras), observation_steps=steps)
 
 
 def batches(data, config, robot):
@@ -233,11 +233,9 @@ def test_bags_of_other_robots_are_skipped_with_the_reason(mixed, robot, tmp_path
 
 POLICY = """
 policy:
-  kind: smp
+  kind: diffusion
   cameras: [overview]
-  experts: 2
   denoiser: {width: 16, depth: 1}
-  mean: {width: 16, depth: 1}
   encoder: {channels: [4, 8], keypoints: 4, feature: 16}
 training: {steps: 1, pairs: 2, held_out: 0.5}
 """

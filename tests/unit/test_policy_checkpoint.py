@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from smp_bringup import config as yaml_config
+from smp_bringup.config import parse_yaml
 from smp_bringup.errors import InstallError, ModelError, UnknownNameError
+from smp_bringup.manifest import MANIFEST, read_checked, write_checked
 from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.policy import policy_config
 from smp_bringup.policy.base import policy_inputs
 from smp_bringup.policy.checkpoint import CONFIG, config_yaml, load_policy
-from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.denoise import EMBEDDING, sample
 from smp_bringup.policy.engine_torch import TorchEngine
-from smp_bringup.policy.manifest import MANIFEST, read_checked, write_checked
-from smp_bringup.policy.smp import SmpPolicy
+from smp_bringup.policy.smp import deploy_smp
 from smp_bringup.types import Observation
 
 
@@ -51,9 +51,10 @@ def test_a_checkpoint_gives_a_chunk_for_both_arms_and_the_same_one_again(kind, c
 
 
 def smp(network, robot, **gate):
-    config = replace(network.config, gate=replace(network.config.gate, **gate))
+    settings = network.config.smp
+    config = replace(network.config, smp=replace(settings, gate=replace(settings.gate, **gate)))
     normalizer = Normalizer(np.zeros(robot.dof), np.ones(robot.dof))
-    return SmpPolicy(config, TorchEngine(network), normalizer, robot.action_period_s)
+    return deploy_smp(config, TorchEngine(network), normalizer, robot.action_period_s)
 
 
 @pytest.mark.parametrize("coverage", [0.0, 0.3, 0.6, 0.95, 1.0])
@@ -91,11 +92,11 @@ def test_all_experts_active_equals_the_dense_computation(checkpoints, robot, obs
         def dense(x, embedding):
             mask = torch.ones(1, config.experts)
             noisy, step = (torch.tensor(v, dtype=torch.float32)[None] for v in (x, embedding))
-            return network.denoise_all(coded["feature"], noisy, mask, step)[0].double().numpy()
+            return network.denoise_active(coded["feature"], noisy, mask, step)[0].double().numpy()
 
         rng = np.random.default_rng(7)
         noise = rng.normal(size=(config.horizon, config.experts)) * config.noise
-        clean = sample(dense, noise, config, rng) * coded["scale"][0].numpy()
+        clean = sample(dense, noise, config, rng)
         basis, mean, state = coded["basis"][0].numpy(), coded["reference"][0].numpy(), inputs["state"]
         expected = state + clean @ basis.T + (mean - state) @ (np.eye(robot.dof) - basis @ basis.T)
     np.testing.assert_allclose(chunk.position, expected, atol=1e-5)
@@ -117,13 +118,13 @@ def test_experts_trained_only_where_they_are_active_give_the_masked_dense_result
     mask[:, 0] = 0.0  # an expert without a single sample
     x = torch.randn(6, config.horizon, config.experts) * mask.unsqueeze(1)
     with torch.inference_mode():
-        sparse = network.denoise_all(feature, x, mask, embedding)
+        sparse = network.denoise_active(feature, x, mask, embedding)
         dense = [network.denoise(i, feature, x, mask, embedding) for i in range(config.experts)]
     np.testing.assert_allclose(sparse, torch.stack(dense, 2) * mask.unsqueeze(1), atol=1e-5)
 
 
 def test_only_settings_of_deployment_can_be_changed_afterwards(copy, robot):
-    assert load_policy(copy, robot, changes=["gate.coverage=0.5"]).config.gate.coverage == 0.5
+    assert load_policy(copy, robot, changes=["gate.coverage=0.5"]).config.smp.gate.coverage == 0.5
     with pytest.raises(UnknownNameError, match="setting of a trained policy 'horizon'"):
         load_policy(copy, robot, changes=["horizon=8"])
 
@@ -159,7 +160,7 @@ def test_a_pickle_is_refused_under_whatever_name_and_never_run(copy, robot, tmp_
 def test_a_manifest_cannot_reach_outside_its_folder(copy, robot):
     manifest = json.loads((copy / MANIFEST).read_text())
     for name in ("../secret", "/etc/passwd", "sub/file"):
-        (copy / MANIFEST).write_text(json.dumps({"files": manifest["files"] | {name: "0"}}))
+        (copy / MANIFEST).write_text(json.dumps(manifest | {"files": manifest["files"] | {name: "0"}}))
         with pytest.raises(ModelError, match="leaves the model folder"):
             load_policy(copy, robot)
 
@@ -197,5 +198,15 @@ def test_a_gpu_that_is_not_there_is_named(checkpoints, robot):
 
 def test_settings_survive_the_checkpoint(small_policies):
     for policy in small_policies.values():
-        again = yaml_config.build(PolicyConfig, yaml_config.parse_yaml(config_yaml(policy), "x"), "x")
-        assert again == policy
+        assert policy_config(parse_yaml(config_yaml(policy), "x"), "x") == policy
+
+
+def test_a_checkpoint_of_another_format_says_how_to_go_on(copy, robot):
+    manifest = json.loads((copy / MANIFEST).read_text())
+    assert manifest.pop("format") == 2
+    (copy / MANIFEST).write_text(json.dumps(manifest))  # as format 1 was
+    with pytest.raises(ModelError, match=r"is a checkpoint of format 1, this version reads format 2: .*migrate"):
+        load_policy(copy, robot)
+    (copy / MANIFEST).write_text(json.dumps({"format": "new\nline", **manifest}))
+    with pytest.raises(ModelError, match=r"of format new.*line, this version"):
+        load_policy(copy, robot)

@@ -6,29 +6,26 @@ import numpy as np
 import pytest
 import torch
 
-from smp_bringup.errors import ConfigError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.build import build_network
-from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, GateConfig, PolicyConfig
+from smp_bringup.policy.config import DenoiserConfig, EncoderConfig
 from smp_bringup.policy.denoise import sample
 from smp_bringup.policy.engine_torch import TorchEngine
-from smp_bringup.policy.smp import SmpPolicy
-from smp_bringup.training.losses import Objective
+from smp_bringup.policy.smp import SmpConfig, SmpPolicyConfig, deploy_smp
+from smp_bringup.policy.smp_config import GateConfig, SharedConfig
+from smp_bringup.training.objective import Objective
 from smp_bringup.types import Observation
 
 OBJECTS, SMALL = 9, DenoiserConfig(width=16, depth=1)
-CONFIG = PolicyConfig(
+CONFIG = SmpPolicyConfig(
     "smp",
     track="state",
     horizon=8,
-    experts=5,
-    reference="shared",
     denoiser=SMALL,
-    mean=SMALL,
-    mean_experts=4,
     encoder=EncoderConfig(feature=24),
     foresight_s=(),
     denoise_steps=1,
+    smp=SmpConfig("shared", experts=5, shared=SharedConfig(SMALL, experts=4)),
 )
 
 
@@ -45,9 +42,9 @@ def observation(robot, rng):
 
 
 def deployed(network, robot, config=CONFIG, **gate):
-    config = replace(config, gate=replace(config.gate, **gate))
+    config = replace(config, smp=replace(config.smp, gate=replace(config.smp.gate, **gate)))
     normalizer = Normalizer(np.zeros(robot.dof), np.ones(robot.dof))
-    return SmpPolicy(config, TorchEngine(network), normalizer, robot.action_period_s)
+    return deploy_smp(config, TorchEngine(network), normalizer, robot.action_period_s)
 
 
 def test_without_others_the_shared_expert_is_a_diffusion_policy(network, robot, observation):
@@ -57,8 +54,8 @@ def test_without_others_the_shared_expert_is_a_diffusion_policy(network, robot, 
     feature = policy.encode(observation)["feature"]
     engine, rng = TorchEngine(network), np.random.default_rng(7)
     noise = rng.normal(size=(CONFIG.horizon, robot.dof))
-    none = np.zeros(CONFIG.experts)
-    alone = sample(lambda x, e: engine.denoise(CONFIG.experts, feature, x, none, e), noise, config, rng)
+    none = np.zeros(CONFIG.smp.experts)
+    alone = sample(lambda x, e: engine.denoise(CONFIG.smp.experts, feature, x, none, e), noise, config, rng)
     np.testing.assert_allclose(chunk.position, alone, atol=1e-6)
     assert report.active == ()
     assert report.denoiser_calls.sum() == 0
@@ -72,7 +69,7 @@ def test_an_active_expert_changes_the_action_along_its_column_alone(network, rob
     change = chunk.position - alone.position
     assert np.abs(change).max() > 1e-3
     np.testing.assert_allclose(change @ column @ column.T, change, atol=1e-5)
-    assert report.denoiser_calls.tolist() == [int(i in report.active) for i in range(CONFIG.experts)]
+    assert report.denoiser_calls.tolist() == [int(i in report.active) for i in range(CONFIG.smp.experts)]
 
 
 def test_a_committed_prefix_is_kept(network, robot, observation, rng):
@@ -96,21 +93,15 @@ def test_the_error_of_the_sum_trains_all_experts_but_never_the_basis(network, ra
 def test_only_the_posterior_tells_experts_of_the_action_by_choosing_them(
     train_by, knows, network, random_batch, monkeypatch
 ):
-    network.config = replace(CONFIG, gate=GateConfig(train_by=train_by))
-    seen, denoise_all = [], network.denoise_all
+    network.config = replace(CONFIG, smp=replace(CONFIG.smp, gate=GateConfig(train_by=train_by)))
+    seen, denoise_active = [], network.denoise_active
 
     def watched(feature, x, mask, embedding):
         seen.append(mask)
-        return denoise_all(feature, x, mask, embedding)
+        return denoise_active(feature, x, mask, embedding)
 
-    monkeypatch.setattr(network, "denoise_all", watched)
+    monkeypatch.setattr(network, "denoise_active", watched)
     one = random_batch(CONFIG, OBJECTS)
     for action in (one.action, 3 * torch.randn_like(one.action)):
         Objective(network)(replace(one, action=action))
     assert (not torch.equal(*seen)) == knows
-
-
-@pytest.mark.parametrize("wrong", [{"coefficients": "literal"}, {"joint_experts": False}])
-def test_what_a_shared_expert_does_not_go_with_is_refused(wrong):
-    with pytest.raises(ConfigError, match="reference shared: all experts see the noisy action"):
-        replace(CONFIG, **wrong)

@@ -1,7 +1,5 @@
 """Every variant of every policy: laws of banks, samplers against diffusers, Di-BM's partition, the paper's sizes."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -11,56 +9,72 @@ from torch.distributions import Dirichlet, kl_divergence
 
 from smp_bringup.policy.basis import orthonormalise, principal_components
 from smp_bringup.policy.build import build_network
-from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, GateConfig, LossConfig, PolicyConfig
+from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
 from smp_bringup.policy.denoise import X0_LIMIT, _fresh, alphas_cumprod, sample, step_embedding, visited_steps
+from smp_bringup.policy.dibm import DibmConfig, DibmPolicyConfig
 from smp_bringup.policy.engine_onnx import OnnxEngine
 from smp_bringup.policy.engine_torch import TorchEngine
 from smp_bringup.policy.experts import build_bank
 from smp_bringup.policy.export import export
 from smp_bringup.policy.mixture import SparseHead, SparseRouter
-from smp_bringup.policy.networks import SparseNet
 from smp_bringup.policy.router import StickyPrior, mean_gate
+from smp_bringup.policy.smp import SmpConfig, SmpPolicyConfig
+from smp_bringup.policy.smp_config import GateConfig, SharedConfig
+from smp_bringup.policy.smp_net import random_active
+from smp_bringup.policy.sparse import SparseConfig, SparsePolicyConfig
+from smp_bringup.policy.sparse_net import SparseNet
 from smp_bringup.training.config import load_run
-from smp_bringup.training.losses import Objective
-from smp_bringup.training.losses_dibm import log_partition
-from smp_bringup.training.losses_smp import random_active
+from smp_bringup.training.objective import Objective
 
 OBJECTS = 35
-STATE = PolicyConfig(
-    "smp",
-    track="state",
-    experts=4,
-    encoder=EncoderConfig(feature=24),
-    denoiser=DenoiserConfig(width=16, depth=2),
-    mean=DenoiserConfig(width=16, depth=1),
-    foresight_s=(),
-)
+COMMON = {
+    "track": "state",
+    "encoder": EncoderConfig(feature=24),
+    "denoiser": DenoiserConfig(width=16, depth=2),
+    "foresight_s": (),
+}
+SMALL = DenoiserConfig(width=16, depth=1)
+
+
+def smp(form="motion", common=None, **settings):
+    settings |= {"motion": {"mean": SMALL}, "shared": {"shared": SharedConfig(SMALL)}, "paper": {}}[form] | settings
+    return SmpPolicyConfig("smp", **COMMON | (common or {}), smp=SmpConfig(form, experts=4, **settings))
+
+
+def dibm(**common):
+    return DibmPolicyConfig("dibm", **COMMON | common, dibm=DibmConfig(experts=4))
+
+
+def diffusion(**common):
+    return PolicyConfig("diffusion", **COMMON | common)
+
+
+def sparse(experts=4, active=2, **common):
+    return SparsePolicyConfig("sparse", **COMMON | common, sparse=SparseConfig(experts, active))
+
+
 VARIANTS = {
-    "smp": {},
-    "smp of the paper": {"reference": "none", "coefficients": "literal", "joint_experts": False},
-    "smp on its mean": {"reference": "mean"},
-    "smp with a mixed mean head": {"mean_experts": 4},
-    "smp with a shared expert": {"reference": "shared"},
-    "smp with a shared expert of mixtures that predicts noise": {
-        "reference": "shared",
-        "mean_experts": 4,
-        "prediction": "eps",
-        "gate": GateConfig(train_by="posterior"),
-    },
-    "smp of absolute errors": {"loss": LossConfig(distance="absolute")},
-    "smp on the joint state": {"reference": "state"},
-    "smp with a fixed basis": {"basis": "fixed"},
-    "smp with a PCA basis": {"basis": "pca"},
-    "smp of U-Nets": {"denoiser": DenoiserConfig("unet", 8, 3)},
-    "smp that predicts noise": {"prediction": "eps", "sampler": "ddpm"},
-    "dibm": {"kind": "dibm"},
-    "dibm of U-Nets": {"kind": "dibm", "denoiser": DenoiserConfig("unet", 8, 2)},
-    "diffusion": {"kind": "diffusion"},
-    "diffusion with a U-Net": {"kind": "diffusion", "denoiser": DenoiserConfig("unet", 8, 2)},
-    "sparse": {"kind": "sparse"},
-    "sparse of absolute errors": {"kind": "sparse", "loss": LossConfig(distance="absolute")},
-    "dibm of absolute errors": {"kind": "dibm", "loss": LossConfig(distance="absolute")},
-    "diffusion of absolute errors": {"kind": "diffusion", "loss": LossConfig(distance="absolute")},
+    "smp of the paper": smp("paper"),
+    "smp of the paper of U-Nets": smp("paper", {"denoiser": DenoiserConfig("unet", 8, 3)}),
+    "smp on the motion": smp(),
+    "smp on the motion with all experts trained": smp(gate=GateConfig(dense=1.0)),
+    "smp with a shared expert": smp("shared"),
+    "smp with a shared expert of mixtures that predicts noise": smp(
+        "shared", {"prediction": "eps"}, shared=SharedConfig(SMALL, 4), gate=GateConfig(train_by="posterior")
+    ),
+    "smp of absolute errors": smp(common={"distance": "absolute"}),
+    "smp with a fixed basis": smp(basis="fixed"),
+    "smp with a PCA basis": smp(basis="pca"),
+    "smp of U-Nets": smp(common={"denoiser": DenoiserConfig("unet", 8, 3)}),
+    "smp that predicts noise": smp(common={"prediction": "eps", "sampler": "ddpm"}),
+    "dibm": dibm(),
+    "dibm of U-Nets": dibm(denoiser=DenoiserConfig("unet", 8, 2)),
+    "diffusion": diffusion(),
+    "diffusion with a U-Net": diffusion(denoiser=DenoiserConfig("unet", 8, 2)),
+    "sparse": sparse(),
+    "sparse of absolute errors": sparse(distance="absolute"),
+    "dibm of absolute errors": dibm(distance="absolute"),
+    "diffusion of absolute errors": diffusion(distance="absolute"),
 }
 
 
@@ -71,7 +85,7 @@ def _seeded():
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_trains_exports_and_runs_the_same_in_both_engines(name, robot, rng, random_batch):
-    config = replace(STATE, **VARIANTS[name])
+    config = VARIANTS[name]
     network = build_network(config, robot.dof, OBJECTS)
     parts = Objective(network)(random_batch(config, OBJECTS))
     torch.stack(list(parts.values())).sum().backward()
@@ -149,21 +163,21 @@ def test_experts_without_mass_train_only_in_the_dense_share_of_the_samples():
 
 
 def test_the_sparse_mixture_weighs_its_best_experts_only():
-    network = SparseNet(replace(STATE, kind="sparse", experts=6, gate=GateConfig(top_k=3)), 14, OBJECTS)
+    network = SparseNet(sparse(6, 3), 14, OBJECTS)
     weight = network.router.weigh(torch.randn(10, 24))
     assert ((weight > 0).sum(1) == 3).all()
     torch.testing.assert_close(weight.sum(1), torch.ones(10))
 
 
 def test_the_sparse_mixture_of_one_observation_is_that_of_the_batch():
-    network = SparseNet(replace(STATE, kind="sparse", experts=6, gate=GateConfig(top_k=3)), 14, OBJECTS)
-    feature, x, embedding = torch.randn(10, 24), torch.randn(10, STATE.horizon, 14), torch.randn(10, 32)
+    network = SparseNet(sparse(6, 3), 14, OBJECTS)
+    feature, x, embedding = torch.randn(10, 24), torch.randn(10, network.config.horizon, 14), torch.randn(10, 32)
     weight = network.router.weigh(feature)
     each = [network.denoise(0, *(v[i : i + 1] for v in (feature, x, weight, embedding))) for i in range(10)]
     torch.testing.assert_close(torch.cat(each), network.denoise(0, feature, x, weight, embedding))
 
 
-def test_a_mixed_mean_head_of_one_observation_is_that_of_the_batch_and_reads_a_share_of_its_weights():
+def test_a_mixed_shared_expert_of_one_observation_is_that_of_the_batch_and_reads_a_share_of_its_weights():
     head = SparseHead(8, 2, (24, 3), 6, (5, 14), DenoiserConfig(width=16, depth=3))
     feature, told, x = torch.randn(10, 24), torch.randn(10, 3), torch.randn(10, 6, 5)
     whole = head(feature, told, x)
@@ -189,10 +203,10 @@ def test_a_router_that_uses_few_experts_pays_for_it():
 
 def test_the_partition_of_dibm_makes_responsibilities_of_the_data_set():
     """With Z summed over the data, p(o|e) sums to one over it, and p(e|o) follows by Bayes with equal p(e)."""
-    network = build_network(replace(STATE, kind="dibm"), 14, OBJECTS)
+    network = build_network(dibm(), 14, OBJECTS)
     feature = torch.randn(100, 24)
     with torch.no_grad():
-        network.log_z.copy_(log_partition(network, feature))
+        network.conclude(lambda: feature)
         density = (network.logits(feature) - network.log_z).exp()
         torch.testing.assert_close(density.sum(0), torch.ones(4))
         gate = network.heads(feature, torch.zeros(100, 1, 14), orthonormalise)["gate"]
@@ -209,7 +223,7 @@ def noisy(x, embedding):
 @pytest.mark.parametrize("prediction", KINDS)
 @pytest.mark.parametrize(("steps", "stride"), [(50, 1), (8, 7)])
 def test_ddim_equals_the_scheduler_of_diffusers(prediction, steps, stride, rng):
-    config = PolicyConfig("smp", ("a",), denoise_steps=steps, prediction=prediction)
+    config = PolicyConfig("diffusion", ("a",), denoise_steps=steps, prediction=prediction)
     oracle = DDIMScheduler(
         50, beta_schedule="squaredcos_cap_v2", prediction_type=KINDS[prediction], clip_sample_range=X0_LIMIT
     )
@@ -227,7 +241,7 @@ def test_ddim_equals_the_scheduler_of_diffusers(prediction, steps, stride, rng):
 
 @pytest.mark.parametrize("prediction", KINDS)
 def test_ddpm_has_mean_and_variance_of_the_scheduler_of_diffusers(prediction, rng, monkeypatch):
-    config = PolicyConfig("smp", ("a",), denoise_steps=50, prediction=prediction, sampler="ddpm", noise=0.0)
+    config = PolicyConfig("diffusion", ("a",), denoise_steps=50, prediction=prediction, sampler="ddpm", noise=0.0)
     oracle = DDPMScheduler(
         50, beta_schedule="squaredcos_cap_v2", prediction_type=KINDS[prediction], clip_sample_range=X0_LIMIT
     )

@@ -169,7 +169,8 @@ def test_resuming_needs_a_state_of_the_same_policy(data, robot, small_policies, 
     with pytest.raises(ModelError, match="nothing to resume"):
         Trainer(run_config(small_policies["smp"], 5), data, robot, 0, tmp_path).resume()
     train(data, robot, small_policies["smp"], 2, tmp_path)
-    other = replace(small_policies["smp"], experts=5)
+    smp = small_policies["smp"]
+    other = replace(smp, smp=replace(smp.smp, experts=5))
     with pytest.raises(ModelError, match="belongs to another policy"):
         Trainer(run_config(other, 5), data, robot, 0, tmp_path).resume()
 

@@ -12,10 +12,10 @@ import numpy as np
 from smp_bringup.bench.episodes import STAGES, Episode, condense
 from smp_bringup.config import dump
 from smp_bringup.geometry import load_geometry
+from smp_bringup.manifest import read_checked
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import CONFIG, NORMALIZER
-from smp_bringup.policy.manifest import read_checked
 from smp_bringup.processes import unordered
 from smp_bringup.robot import Robot
 from smp_bringup.safety.config import load_safety

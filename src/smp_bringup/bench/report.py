@@ -37,9 +37,11 @@ def write_report(
     title: str,
     tables: Sequence[tuple[Sequence[str], Sequence[Sequence[object]]]],
     films: Sequence[Film],
+    note: str = "",
 ) -> None:
-    """Write the page; every picture is inside it."""
-    parts = [table(header, rows) for header, rows in tables]
+    """Write the page, with a note above its tables; every picture is inside it."""
+    parts = [f"<p>{html.escape(note)}</p>"] if note else []
+    parts += [table(header, rows) for header, rows in tables]
     for film in films:
         word = '<span class="yes">success</span>' if film.success else '<span class="no">failure</span>'
         parts.append(f"<h3>{html.escape(film.task)}, seed {film.seed}: {word} after {film.time_s:.1f} s</h3>")

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from smp_bringup.manifest import read_checked, write_checked
 from smp_bringup.policy.checkpoint import ENCODER, NORMALIZER
-from smp_bringup.policy.manifest import read_checked, write_checked
 from smp_bringup.robot import Robot
 
 _MIN_WEIGHTS = 64

@@ -17,9 +17,9 @@ from smp_bringup.bench.episodes import Episode, EpisodeFile
 from smp_bringup.bench.evaluate import EpisodeJob, arguments, run, summary
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
+from smp_bringup.manifest import read_checked
 from smp_bringup.paths import named_config
 from smp_bringup.policy.checkpoint import METRICS, deployed_settings, trained_settings
-from smp_bringup.policy.manifest import read_checked
 from smp_bringup.processes import unordered
 from smp_bringup.robot import load_robot
 from smp_bringup.tasks import TASKS

@@ -11,6 +11,9 @@ from smp_bringup.cli.show import console, task_names, write_json
 if TYPE_CHECKING:
     from smp_bringup.bench.report import Film
 
+_REMARK = "\n## What solves the tasks\n"
+"""Section of a model card that a reader of the demo has to know."""
+
 
 def demo(
     task: Annotated[str, typer.Option(help="Comma-separated tasks, or all that the model was trained to do.")] = "all",
@@ -56,9 +59,21 @@ def demo(
     ]
     for header, rows in tables:
         _print(header, rows)
-    write_report(out / "report.html", f"smp demo: {model}", tables, films)
+    remark = _remark(folder)
+    if remark:
+        console.print(remark, markup=False, highlight=False)
+    write_report(out / "report.html", f"smp demo: {model}", tables, films, remark)
     write_json(json, {"model": model, "seed": seed, "tasks": tasks, **figures})
     console.print(f"report: {out / 'report.html'}")
+
+
+def _remark(folder: Path) -> str:
+    """Return what the model card says of where the policy's success comes from; nothing if it has no such section."""
+    from smp_bringup.manifest import read_checked
+    from smp_bringup.policy.checkpoint import CARD
+
+    card = read_checked(folder).get(CARD, b"").decode("utf-8")
+    return " ".join(card.partition(_REMARK)[2].partition("\n## ")[0].split())
 
 
 def _line(film: "Film", active: Sequence[int], command: dict[str, str]) -> str:

@@ -83,9 +83,6 @@ def _keys() -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from smp_bringup.environment import prepare_environment
-
-    prepare_environment()
     from smp_bringup.client.record_console import KEYS, run_console
 
     help_line = "   ".join(f"[{'space' if key == ' ' else key}] {text}" for key, text in KEYS.items())

@@ -11,7 +11,7 @@ from smp_bringup.config import read_yaml
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.paths import named_config
 from smp_bringup.policy.build import build_network
-from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.smp import SmpConfig, SmpPolicyConfig
 from smp_bringup.robot import load_robot
 from smp_bringup.training.save import save_checkpoint
 from smp_bringup.training.trainer import Trained
@@ -40,7 +40,8 @@ def prepare(kind: str, folder: Path, base: str = "aloha") -> Load:
     path = folder / f"{base}.yaml"
     path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     robot = load_robot(str(path))
-    config = PolicyConfig("smp", tuple(c.name for c in robot.cameras), replan_s=0.1, noise=0.0)
+    seen = tuple(c.name for c in robot.cameras)
+    config = SmpPolicyConfig("smp", seen, replan_s=0.1, noise=0.0, smp=SmpConfig("motion"))
     network = build_network(config, robot.dof)
     normalizer = Normalizer(np.array(robot.joint_array("home")), np.full(robot.dof, _REACH))
     save_checkpoint(Trained(network, normalizer, {"steps": 0.0}), robot, folder / "model", "# random weights\n")

@@ -2,34 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 
-import rclpy
-
-from smp_bringup.client.graph_client import GraphClient
+from smp_bringup.client.graph_client import GraphClient, graph_client
 from smp_bringup.launcher import Graph
 from smp_bringup.sim.demonstration import TAIL_S
 from smp_bringup.sim.seeds import demonstration_seed
 
-_START_S = 30.0
-
 
 def record_live(graph: Graph, tasks: Sequence[str], episodes: int, seed: int) -> Iterator[tuple[str, str, bool]]:
     """Record episodes one after the other; yield task, what the recorder said, and success."""
-    rclpy.init()
-    client = GraphClient()
-    try:
-        client.wait(lambda: bool(client.sim_state and client.command_state), _START_S, "the graph", graph.check)
+    with graph_client() as client:
         for task in tasks:
-            client.set_parameters("recorder", task=task)
             for episode in range(episodes):
                 yield task, *record_episode(client, graph, task, demonstration_seed(seed, episode))
-    finally:
-        client.destroy_node()
-        rclpy.try_shutdown()
 
 
 def record_episode(client: GraphClient, graph: Graph, task: str, seed: int) -> tuple[str, bool]:
     """Record one episode of the operator; return what the recorder said, and success."""
-    client.start_episode(task, seed, "teleop")
+    client.start_episode(task, seed, "teleop", graph.check)
+    client.set_parameters("recorder", task=task)
     client.trigger("/recorder/start")
     client.trigger("/sim/operate")
     budget_s = float(client.sim_state["budget_s"])

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smp_bringup.errors import ModelError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.denoise import Denoiser, sample
+from smp_bringup.policy.select import Selection
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 
@@ -63,8 +65,9 @@ class DeployedPolicy(AbstractPolicy):
     def encode(self, observation: Observation, prefix: FloatArray | None = None) -> dict[str, FloatArray]:
         """Return what is derived from an observation once, by name.
 
-        "feature" (F,); of a mixture "gate" (K,); of SMP "basis" (J, K), and without a shared expert "reference" (T, J),
-        "scale" (K,), and where coefficients are not measured from it, the reference's own coefficients "offset" (T, K).
+        "feature" (F,); of a mixture "gate" (K,); of SMP "basis" (J, K), and by its form: "scale" (K,) of the
+        coefficients (paper), or the mean head's action "reference" (T, J) and its own coefficients "offset" (T, K)
+        (motion).
         """
         return self._engine.encode(policy_inputs(observation, self.config, self._normalizer, prefix))
 
@@ -80,9 +83,40 @@ class DeployedPolicy(AbstractPolicy):
         """Return the normalised actions (T, J) that a denoiser gives, continuing the committed ones (d, J) if any."""
         rng = np.random.default_rng(seed)
         noise = rng.normal(size=(self.config.horizon, len(self._normalizer.center))) * self.config.noise
-        held = inpainted(prefix, self.config)
-        known = None if held is None else self._normalizer.normalise(held)
-        return sample(denoiser, noise, self.config, rng, known)
+        return sample(denoiser, noise, self.config, rng, self.inpainted(prefix))
+
+    def inpainted(self, prefix: FloatArray | None) -> FloatArray | None:
+        """Return the committed actions (d, J), normalised, that the sampler must be held to.
+
+        None where nothing is committed, or where the encoder sees what is.
+        """
+        if prefix is None or self.config.prefix_steps:
+            return None
+        return self._normalizer.normalise(prefix[: self.config.horizon])
+
+    def answer(
+        self,
+        observation: Observation,
+        action: FloatArray,
+        gate: FloatArray,
+        chosen: Selection,
+        calls: NDArray[np.int64],
+        watch: "Stopwatch",
+    ) -> tuple[ActionChunk, GateReport]:
+        """Return the chunk of normalised actions (T, J) and the report of the gate (K,); ends the stage "decode".
+
+        Args:
+            observation: that is answered.
+            action: (T, J).
+            gate: (K,) weight of each expert.
+            chosen: the experts that were run.
+            calls: (K,) of each expert's denoiser.
+            watch: of this inference.
+        """
+        position = self._normalizer.denormalise(action)
+        watch.lap("decode")
+        report = GateReport(observation.stamp_ns, gate, chosen.share, chosen.active, chosen.kept, calls, watch.stage_ms)
+        return ActionChunk(observation.stamp_ns, self._period_s, position), report
 
 
 def image_key(camera: str) -> str:
@@ -114,11 +148,6 @@ def policy_inputs(
             told[: len(rows), :-1], told[: len(rows), -1] = rows, 1.0
         inputs["prefix"] = told
     return inputs
-
-
-def inpainted(prefix: FloatArray | None, config: PolicyConfig) -> FloatArray | None:
-    """Return the committed actions (d, J) that the sampler must be held to: none where the encoder sees them."""
-    return None if prefix is None or config.prefix_steps else prefix[: config.horizon]
 
 
 class Stopwatch:

@@ -12,13 +12,13 @@ import yaml
 
 from smp_bringup import config
 from smp_bringup.errors import ModelError, UnknownNameError, one_line
+from smp_bringup.manifest import MANIFEST, read_checked
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.paths import share
-from smp_bringup.policy import POLICIES
+from smp_bringup.policy import POLICIES, policy_config
 from smp_bringup.policy.base import DeployedPolicy
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.engine_onnx import OnnxEngine
-from smp_bringup.policy.manifest import MANIFEST, read_checked
 from smp_bringup.policy.onnx_check import check_model
 from smp_bringup.robot import Robot
 
@@ -32,8 +32,6 @@ CONFIG, NORMALIZER, ROBOT, METRICS, CARD = (
 ENCODER = "encoder.onnx"
 WEIGHTS = "weights.safetensors"
 DEFAULT_MODEL = "smp_aloha"
-DEPLOYED = ("noise", "denoise_steps", "sampler", "replan_s", "gate.coverage", "gate.top_k", "gate.mass")
-"""Settings that a trained policy can be run with otherwise."""
 
 
 def find_model(name: str) -> Path:
@@ -51,27 +49,34 @@ def find_model(name: str) -> Path:
 
 
 def read_config(files: dict[str, bytes], changes: Sequence[str] = ()) -> PolicyConfig:
-    """Return the policy settings of a checkpoint's files, with `changes` ("key=value") of `DEPLOYED` made to them."""
+    """Return the policy settings of a checkpoint's files, with `changes` made to them.
+
+    Args:
+        files: of the checkpoint.
+        changes: "name=value", of the names in `PolicyConfig.DEPLOYED` of the policy's kind.
+    """
     if CONFIG not in files:
         raise ModelError(f"the checkpoint lacks {CONFIG}")
+    settings = config.parse_yaml(files[CONFIG].decode("utf-8"), CONFIG)
+    known, places = policy_config(settings, CONFIG).DEPLOYED, []
     for change in changes:
-        name = change.partition("=")[0].strip()
-        if name not in DEPLOYED:
-            raise UnknownNameError("setting of a trained policy", name, DEPLOYED)
-    settings = config.changed(config.parse_yaml(files[CONFIG].decode("utf-8"), CONFIG), changes)
-    return config.build(PolicyConfig, settings, CONFIG)
+        name, sign, value = change.partition("=")
+        if name.strip() not in known:
+            raise UnknownNameError("setting of a trained policy", name.strip(), known)
+        places.append(f"{known[name.strip()]}{sign}{value}")
+    return policy_config(config.changed(settings, places), CONFIG)
 
 
 def deployed_settings(policy: PolicyConfig) -> tuple[str, ...]:
     """Return the changes ("key=value") that make any checkpoint of this network run as `policy` says."""
-    return tuple(f"{name}={attrgetter(name)(policy)}" for name in DEPLOYED)
+    return tuple(f"{name}={attrgetter(place)(policy)}" for name, place in policy.DEPLOYED.items())
 
 
 def trained_settings(policy: PolicyConfig) -> dict[str, Any]:
-    """Return the policy's settings without those of `DEPLOYED`: what its weights depend on."""
+    """Return the policy's settings without those that deployment may change: what its weights depend on."""
     settings: dict[str, Any] = _plain(dataclasses.asdict(policy))
-    for name in DEPLOYED:
-        *sections, key = name.split(".")
+    for place in policy.DEPLOYED.values():
+        *sections, key = place.split(".")
         reduce(dict.__getitem__, sections, settings).pop(key)
     return settings
 
@@ -108,7 +113,7 @@ def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequen
             raise ModelError(f"'{folder}' lacks {name}")
         check_model(files[name], name, robot.dof, policy)
     engine = OnnxEngine(files[ENCODER], [files[name] for name in models[1:]], device)
-    return POLICIES[policy.kind](policy, engine, normalizer, robot.action_period_s)
+    return POLICIES[policy.kind].deploy(policy, engine, normalizer, robot.action_period_s)
 
 
 def _check_robot(files: dict[str, bytes], policy: PolicyConfig, robot: Robot) -> None:

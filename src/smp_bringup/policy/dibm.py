@@ -1,9 +1,45 @@
 """Di-BM deployed: encode, take the most responsible expert, denoise with it alone."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 
+from smp_bringup.config import spec
 from smp_bringup.policy.base import DeployedPolicy, Stopwatch
+from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.select import Selection
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
+
+
+@dataclass(frozen=True)
+class DibmConfig:
+    """Experts and their gate (arXiv 2601.12397)."""
+
+    experts: int = field(default=5, metadata=spec(ge=1, le=64))
+    """K."""
+    beta: float = field(default=0.01, metadata=spec(ge=0))
+    """Entropy weight of the gate."""
+    energy: float = field(default=100.0, metadata=spec(ge=0))
+    """gamma: weight of the gate's loss."""
+    draw: float = field(default=0.125, metadata=spec(gt=0, le=1))
+    """Share of a batch that each expert draws to train on (the paper: 4 of 32)."""
+
+
+@dataclass(frozen=True)
+class DibmPolicyConfig(PolicyConfig):
+    """A Di-BM policy."""
+
+    dibm: DibmConfig = DibmConfig()
+
+    @property
+    def experts(self) -> int:
+        """K."""
+        return self.dibm.experts
+
+    @property
+    def denoisers(self) -> int:
+        """One an expert."""
+        return self.experts
 
 
 class DibmPolicy(DeployedPolicy):
@@ -22,10 +58,5 @@ class DibmPolicy(DeployedPolicy):
         watch.lap("encode")
         action = self.denoise_action(self.denoiser(expert, coded["feature"], mask), prefix, seed)
         watch.lap("denoise")
-        position = self._normalizer.denormalise(action)
-        watch.lap("decode")
         calls = (mask * config.denoise_steps).astype(np.int64)
-        report = GateReport(
-            observation.stamp_ns, weight, weight, (expert,), float(weight[expert]), calls, watch.stage_ms
-        )
-        return ActionChunk(observation.stamp_ns, self._period_s, position), report
+        return self.answer(observation, action, weight, Selection(weight, (expert,)), calls, watch)

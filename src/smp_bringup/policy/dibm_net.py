@@ -1,10 +1,14 @@
-"""Di-BM's trainable network: one energy and one denoiser per expert (arXiv 2601.12397)."""
+"""Di-BM's trainable network: one energy and one denoiser per expert, and their losses (arXiv 2601.12397)."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.batch import Batch, Noiser
 from smp_bringup.policy.denoise import EMBEDDING
+from smp_bringup.policy.dibm import DibmPolicyConfig
+from smp_bringup.policy.distance import distance
 from smp_bringup.policy.experts import build_bank
 from smp_bringup.policy.networks import AbstractNetwork, Orthonormaliser
 
@@ -12,7 +16,9 @@ from smp_bringup.policy.networks import AbstractNetwork, Orthonormaliser
 class DibmNet(AbstractNetwork):
     """A gate gives each expert the log of an unnormalised density of observations, log p(o|e) + log Z_e."""
 
-    def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
+    config: DibmPolicyConfig
+
+    def __init__(self, config: DibmPolicyConfig, dof: int, objects: int) -> None:
         super().__init__(config, dof, objects)
         feature, k = config.encoder.feature, config.experts
         self.energy = nn.Sequential(nn.Linear(feature, feature), nn.GELU(), nn.Linear(feature, k))
@@ -33,10 +39,46 @@ class DibmNet(AbstractNetwork):
         """See `AbstractNetwork`."""
         return self.experts.one(expert, torch.cat([feature, embedding], dim=1), x)
 
+    def losses(self, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
+        """Return the expert and gate losses for features (2B, F).
+
+        p(o|e) is a softmax over the batch, from which each expert draws the samples that train it.
+        All experts are measured at the same diffusion step and noise, so that the gate compares
+        experts and not luck.
+        """
+        noisy, embedding, target = noiser(batch.action, batch)
+        condition = torch.cat([feature, embedding], dim=1)
+        log_density = torch.log_softmax(self.logits(feature).T, dim=1)  # (K, 2B) log p(o|e)
+        dibm, kind = self.config.dibm, self.config.distance
+        with torch.no_grad():
+            every = self.experts(condition.expand(dibm.experts, -1, -1), noisy.expand(dibm.experts, -1, -1, -1))
+            error = distance(every, target.expand_as(every), kind).mean((2, 3))  # (K, 2B)
+            count = max(1, round(len(feature) * dibm.draw))
+            drawn = torch.multinomial(log_density.exp(), count, replacement=True)  # (K, n)
+        own = self.experts(condition[drawn], noisy[drawn])
+        return {
+            "denoise": distance(own, target[drawn], kind).mean(),
+            "energy": dibm.energy * gate_loss(log_density, error, dibm.beta),
+        }
+
+    @torch.no_grad()
+    def conclude(self, features: Callable[[], Tensor]) -> None:
+        """Sum Z_e over the whole data set: p(e|o) is ready when the checkpoint is loaded."""
+        self.log_z.copy_(torch.logsumexp(self.logits(features()), dim=0))
+
     def gated_parts(self) -> list[nn.Module]:
         """See `AbstractNetwork`."""
         return [self.experts]
 
-    def training_parts(self) -> list[nn.Module]:
-        """See `AbstractNetwork`."""
-        return []
+
+def gate_loss(log_density: Tensor, error: Tensor, beta: float) -> Tensor:
+    """Return sum over samples and mean over experts of E_{p(o|e)}[l_e - beta log p(e|o) + beta log p(o|e)].
+
+    Args:
+        log_density: (K, B) log p(o|e) over the batch.
+        error: (K, B) denoising error l_e of every expert, held fixed.
+        beta: entropy weight; log p(e|o) (equal p(e)) is held fixed too.
+    """
+    responsibility = torch.log_softmax(log_density.detach(), dim=0)
+    inside = error - beta * responsibility + beta * log_density
+    return (log_density.exp() * inside).sum(1).mean()

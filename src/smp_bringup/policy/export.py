@@ -70,17 +70,13 @@ def export(network: AbstractNetwork, robot: Robot) -> tuple[bytes, list[bytes]]:
     sample = (
         torch.randn(1, config.encoder.feature),
         torch.randn(1, config.horizon, config.columns(network.dof)),
-        torch.ones(1, _mask_size(network)),
+        torch.ones(1, config.experts),
         torch.randn(1, EMBEDDING),
     )
     names = ["feature", "x", "mask", "embedding"]
     denoisers = [_to_onnx(_Denoise(network, i), sample, names, ["clean"]) for i in range(config.denoisers)]
     _check(network, encoder, denoisers, inputs, rng)
     return encoder, denoisers
-
-
-def _mask_size(network: AbstractNetwork) -> int:
-    return 1 if network.config.kind == "diffusion" else network.config.experts
 
 
 def _random_inputs(network: AbstractNetwork, robot: Robot, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -140,7 +136,9 @@ def _check(
     a, b = ours.encode(inputs), theirs.encode(inputs)
     gaps = {name: float(np.abs(a[name] - b[name]).max()) for name in b}
     x = rng.normal(size=(network.config.horizon, network.config.columns(network.dof)))
-    mask = np.linspace(1.0, 0.5, _mask_size(network))  # no two alike: a tie between the best experts has no one answer
+    mask = np.linspace(
+        1.0, 0.5, network.config.experts
+    )  # no two alike: a tie between the best experts has no one answer
     embedding = rng.normal(size=EMBEDDING)
     for i in range(len(denoisers)):
         pair = [engine.denoise(i, a["feature"], x, mask, embedding) for engine in (ours, theirs)]

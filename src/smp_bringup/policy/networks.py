@@ -1,23 +1,20 @@
-"""What every trainable network offers to training, to the engines and to the export; and the plain ones."""
+"""What every trainable network offers to training, to the engines and to the export."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
-import torch
 from torch import Tensor, nn
 
 from smp_bringup.policy.basis import orthonormalise
+from smp_bringup.policy.batch import Batch, Noiser
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.policy.denoise import EMBEDDING
 from smp_bringup.policy.encoder import Encoder
-from smp_bringup.policy.experts import build_bank
-from smp_bringup.policy.mixture import SparseMlp, SparseRouter
 
 Orthonormaliser = Callable[[Tensor], Tensor]
 
 
 class AbstractNetwork(nn.Module, ABC):
-    """An encoder, and denoisers that can be called one by one."""
+    """An encoder, denoisers that can be called one by one, and the losses that train them."""
 
     config: PolicyConfig
     dof: int
@@ -47,12 +44,26 @@ class AbstractNetwork(nn.Module, ABC):
         """Return one denoiser's prediction for samples (B, T, N), gate weights (B, K) and step embeddings (B, 32)."""
 
     @abstractmethod
+    def losses(self, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
+        """Return the weighted losses by name, whose sum is minimised, for features (2B, F) of a batch."""
+
+    def prepare(self, actions: Tensor) -> None:
+        """Hear the normalised actions (N, J) of all demonstrations before the first step."""
+
+    def conclude(self, features: Callable[[], Tensor]) -> None:
+        """Take what the averaged weights must know of the features (N, F) of all frames after the last step."""
+
     def gated_parts(self) -> list[nn.Module]:
         """Return the modules of which only the active experts' share is run."""
+        return []
 
-    @abstractmethod
     def training_parts(self) -> list[nn.Module]:
         """Return the modules that deployment does without."""
+        return []
+
+    def router_parts(self) -> list[nn.Module]:
+        """Return the modules that composition trains alone; none where there is nothing to route."""
+        return []
 
     def idle_parameters(self) -> int:
         """Return how many of the deployed parameters, beside those of inactive experts, one inference does not read."""
@@ -66,56 +77,3 @@ class AbstractNetwork(nn.Module, ABC):
 
         deployed = sum(p.numel() for p in self.parameters()) - size([self.foresight, *self.training_parts()])
         return deployed, size(self.gated_parts()) // self.config.experts
-
-
-class DiffusionNet(AbstractNetwork):
-    """Encoder and one denoiser of the whole chunk."""
-
-    def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
-        super().__init__(config, dof, objects)
-        size = config.encoder.feature + EMBEDDING
-        self.denoiser = build_bank(1, size, config.horizon, (dof, dof), config.denoiser)
-
-    def heads(self, feature: Tensor, state: Tensor, orthonormaliser: Orthonormaliser) -> dict[str, Tensor]:
-        """See `AbstractNetwork`."""
-        return {}
-
-    def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
-        """See `AbstractNetwork`."""
-        return self.denoiser.one(0, torch.cat([feature, embedding], dim=1), x)
-
-    def gated_parts(self) -> list[nn.Module]:
-        """See `AbstractNetwork`."""
-        return []
-
-    def training_parts(self) -> list[nn.Module]:
-        """See `AbstractNetwork`."""
-        return []
-
-
-class SparseNet(AbstractNetwork):
-    """Encoder and one denoiser whose hidden layers are mixtures, top-k of which are weighed in per observation."""
-
-    def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
-        super().__init__(config, dof, objects)
-        feature = config.encoder.feature
-        self.router = SparseRouter(feature, config.experts, config.gate.top_k or 2)
-        size = feature + EMBEDDING
-        self.denoiser = SparseMlp(config.experts, size, config.horizon, (dof, dof), config.denoiser)
-
-    def heads(self, feature: Tensor, state: Tensor, orthonormaliser: Orthonormaliser) -> dict[str, Tensor]:
-        """See `AbstractNetwork`."""
-        return {"gate": self.router.weigh(feature)}
-
-    def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
-        """See `AbstractNetwork`."""
-        out: Tensor = self.denoiser(torch.cat([feature, embedding], dim=1), x, mask, self.router.active)
-        return out
-
-    def gated_parts(self) -> list[nn.Module]:
-        """See `AbstractNetwork`."""
-        return [self.denoiser.layers]
-
-    def training_parts(self) -> list[nn.Module]:
-        """See `AbstractNetwork`."""
-        return []

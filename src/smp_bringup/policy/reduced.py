@@ -4,20 +4,21 @@ import copy
 from dataclasses import replace
 
 from smp_bringup.policy.base import AbstractPolicy
+from smp_bringup.policy.config import PolicyConfig
 
 
 def fewer_steps(policy: AbstractPolicy) -> AbstractPolicy:
     """Return the policy with half the sampler's steps (at least two, where it has so many), on the same engine."""
     steps = policy.config.denoise_steps
-    return _with(policy, denoise_steps=max(min(2, steps), steps // 2))
+    return _with(policy, replace(policy.config, denoise_steps=max(min(2, steps), steps // 2)))
 
 
 def fewer_experts(policy: AbstractPolicy) -> AbstractPolicy:
     """Return the policy with only its heaviest expert, on the same engine."""
-    return _with(policy, gate=replace(policy.config.gate, top_k=1))
+    return _with(policy, policy.config.fewer_experts())
 
 
-def _with(policy: AbstractPolicy, **changes: object) -> AbstractPolicy:
+def _with(policy: AbstractPolicy, config: PolicyConfig) -> AbstractPolicy:
     reduced = copy.copy(policy)
-    reduced.config = replace(policy.config, **changes)  # type: ignore[arg-type]
+    reduced.config = config
     return reduced

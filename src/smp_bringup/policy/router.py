@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.distributions import Dirichlet, kl_divergence
 from torch.nn.functional import softplus
 
-from smp_bringup.policy.config import GateConfig
+from smp_bringup.policy.smp_config import GateConfig
 
 
 class Concentration(nn.Module):

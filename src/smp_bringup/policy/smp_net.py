@@ -1,109 +1,102 @@
-"""SMP's trainable network: reference, basis, gate and experts (arXiv 2601.21251)."""
+"""What SMP's trainable networks have in common: basis, gate and experts, and the losses of gate and basis."""
+
+from abc import ABC
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
-from smp_bringup.policy.basis import Basis
-from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.policy.denoise import EMBEDDING
-from smp_bringup.policy.experts import AbstractBank, build_bank
-from smp_bringup.policy.mixture import SparseHead
-from smp_bringup.policy.networks import AbstractNetwork, Orthonormaliser
-from smp_bringup.policy.router import Concentration, StickyPrior, mean_gate
+from smp_bringup.policy.basis import Basis, principal_components
+from smp_bringup.policy.batch import Batch
+from smp_bringup.policy.experts import build_bank
+from smp_bringup.policy.networks import AbstractNetwork
+from smp_bringup.policy.router import Concentration, StickyPrior, align_loss, mean_gate
+from smp_bringup.policy.smp_config import GateConfig, SmpPolicyConfig
 
-MEAN_ACTIVE = 2
-"""So many experts of a mixed mean head or shared expert are weighed in."""
+_RUNNING = 0.01
+"""Share of the newest batch in a running statistic."""
+_RECON_SIGMA = 0.3
+"""sigma_a of L_recon, in units of the residual's RMS."""
+_LEAST_COVER = 0.4
+"""Smallest share of the mass that a random active set covers."""
 
 
-class SmpNet(AbstractNetwork):
+class AbstractSmpNet(AbstractNetwork, ABC):
     """Every expert denoises one coefficient over the horizon; the basis turns coefficients into actions."""
 
-    def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
-        super().__init__(config, dof, objects)
-        feature, k, chunk = config.encoder.feature, config.experts, config.horizon * dof
-        self.mean = self._build_head((feature, 0), 0) if config.reference in ("motion", "mean") else None
-        self.shared = self._build_head((feature, EMBEDDING), dof) if config.reference == "shared" else None
-        hidden = (config.basis_width or feature,) * config.basis_depth
-        self.basis = Basis(config.basis, feature, hidden, dof, k)
-        width = config.gate.width or feature
-        self.router = Concentration(feature, width, k, config.gate.floor)
-        self.posterior = Concentration(feature + chunk, width, k, config.gate.floor)
-        self.prior = StickyPrior(config.gate, k)
-        columns = config.columns(dof) if config.joint_experts else 1
-        self.experts = build_bank(k, feature + k + EMBEDDING, config.horizon, (columns, 1), config.denoiser)
-        self.scale: Tensor
-        self.register_buffer("scale", torch.ones(k))
+    config: SmpPolicyConfig
+
+    def add_skills(self, condition: int, columns: int) -> None:
+        """Build basis, gate and experts.
+
+        Args:
+            condition: length of what an expert is told.
+            columns: N of the noisy samples (T, N) that an expert sees.
+        """
+        config, smp = self.config, self.config.smp
+        feature, k = config.encoder.feature, smp.experts
+        hidden = (smp.basis_width or feature,) * smp.basis_depth
+        self.basis = Basis(smp.basis, feature, hidden, self.dof, k)
+        width = smp.gate.width or feature
+        self.router = Concentration(feature, width, k, smp.gate.floor)
+        self.posterior = Concentration(feature + config.horizon * self.dof, width, k, smp.gate.floor)
+        self.prior = StickyPrior(smp.gate, k)
+        self.experts = build_bank(k, condition, config.horizon, (columns, 1), config.denoiser)
         self.residual_rms: Tensor
         self.register_buffer("residual_rms", torch.ones(()))
 
-    def _build_head(self, sizes: tuple[int, int], columns: int) -> AbstractBank | SparseHead:
-        config, both = self.config, (columns, self.dof)
-        if config.mean_experts > 1:
-            return SparseHead(config.mean_experts, MEAN_ACTIVE, sizes, config.horizon, both, config.mean)
-        return build_bank(1, sum(sizes), config.horizon, both, config.mean)
-
     @property
     def learns_skills(self) -> bool:
-        """Whether experts and basis are being trained; their running scales stand still otherwise."""
+        """Whether experts and basis are being trained; their running statistics stand still otherwise."""
         return self.training and any(p.requires_grad for p in self.experts.parameters())
 
-    def reference(self, feature: Tensor, state: Tensor) -> Tensor:
-        """Return the action (B, T, J) that experts add to, by `config.reference`.
+    def gate_losses(self, feature: Tensor, batch: Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return the mean gates (2B, K) of posterior and router, and L_gate and L_align."""
+        weight = self.config.smp.loss
+        posterior = self.posterior(torch.cat([feature, batch.action.flatten(1)], dim=1))
+        mean, router = mean_gate(posterior), self.router(feature)
+        sticky, usage = self.prior.losses(posterior, mean, batch.begins)
+        losses = {"gate": weight.gate * (sticky + usage), "align": weight.align * align_loss(posterior, router)}
+        return mean, mean_gate(router), losses
 
-        Where that is a shared expert, it is the joint state: what the motion is measured from.
+    def recon_loss(self, residual: Tensor, basis: Tensor, mean: Tensor) -> dict[str, Tensor]:
+        """Return L_recon with z_rec = B^T r / (g + eps): moves the basis, and makes the gate pay for what is left out.
+
+        The residual is measured in units of its running RMS, which keeps the trade between reconstruction and the
+        gate's prior the same whatever the residual's size. A basis of principal components is not learned.
+
+        Args:
+            residual: r (2B, T, J), what the experts are to carry.
+            basis: B (2B, J, K), with its gradient.
+            mean: g (2B, K), the posterior's mean gate.
         """
-        horizon = self.config.horizon
-        if self.mean is not None:
-            nothing = feature.new_zeros(len(feature), horizon, 0)
-            return _run(self.mean, feature, feature.new_zeros(len(feature), 0), nothing)
-        if self.config.reference in ("state", "shared"):
-            return state[:, -1:, :].expand(-1, horizon, -1)
-        return feature.new_zeros(len(feature), horizon, self.dof)
+        smp = self.config.smp
+        if smp.basis == "pca":
+            return {}
+        if self.learns_skills:
+            self.residual_rms.lerp_(over_processes(residual.detach().square().mean()).sqrt(), _RUNNING)
+        r = residual / self.residual_rms
+        kept = (mean / (mean + smp.gate.epsilon)).unsqueeze(1) * (r @ basis)
+        error = r - kept @ basis.transpose(1, 2)
+        return {"recon": smp.loss.reconstruction * error.square().mean() / (2 * _RECON_SIGMA**2)}
 
-    def origin(self, reference: Tensor, state: Tensor) -> Tensor:
-        """Return what coefficients are measured from (B, T or 1, J): the present joint state, or the reference."""
-        return state[:, -1:, :] if self.config.reference == "motion" else reference
+    def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
+        """See `AbstractNetwork`; returns (B, T) of an expert that sees the whole sample and knows who is active."""
+        return self.experts.one(expert, torch.cat([feature, mask, embedding], dim=1), x).squeeze(2)
 
-    def heads(self, feature: Tensor, state: Tensor, orthonormaliser: Orthonormaliser) -> dict[str, Tensor]:
-        """See `AbstractNetwork`."""
-        basis = orthonormaliser(self.basis(feature))
-        out = {"gate": mean_gate(self.router(feature)), "basis": basis}
-        if self.shared is not None:
-            return out
-        reference = self.reference(feature, state)
-        origin = self.origin(reference, state)
-        out["reference"] = reference
-        if origin is not reference:
-            out["offset"] = (reference - origin) @ basis
-        return {**out, "scale": self.scale.expand(len(feature), -1)}
-
-    def denoise_all(self, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
+    def denoise_active(self, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
         """Return the experts' predictions (B, T, K) for noisy samples (B, T, N), zero where inactive.
 
-        Each expert computes only the samples in which it is active.
+        Each expert computes only the samples in which it is active by `mask` (B, K).
         """
         condition = torch.cat([feature, mask, embedding], dim=1)
         rows = [column.nonzero().squeeze(1) for column in mask.T]
-        conditions = [condition[row] for row in rows]
-        samples = [self._seen(expert, x)[row] for expert, row in enumerate(rows)]
-        every = zip(rows, self.experts.each(conditions, samples), strict=True)
-        return torch.stack([x.new_zeros(x.shape[:2]).index_copy(0, row, out.squeeze(2)) for row, out in every], dim=2)
+        every = zip(rows, self.experts.each([condition[r] for r in rows], [x[r] for r in rows]), strict=True)
+        return torch.stack([x.new_zeros(x.shape[:2]).index_copy(0, r, out.squeeze(2)) for r, out in every], dim=2)
 
-    def _seen(self, expert: int, x: Tensor) -> Tensor:
-        """Return what an expert sees of the noisy samples (B, T, N)."""
-        return x if self.config.joint_experts else x[:, :, expert : expert + 1]
-
-    def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
-        """See `AbstractNetwork`; returns (B, T), or of the shared expert, the last, (B, T, J)."""
-        if expert == self.config.experts:
-            return self.denoise_shared(feature, x, embedding)
-        condition = torch.cat([feature, mask, embedding], dim=1)
-        return self.experts.one(expert, condition, self._seen(expert, x)).squeeze(2)
-
-    def denoise_shared(self, feature: Tensor, x: Tensor, embedding: Tensor) -> Tensor:
-        """Return the shared expert's prediction (B, T, J) for noisy actions (B, T, J)."""
-        assert self.shared is not None
-        return _run(self.shared, feature, embedding, x)
+    def prepare(self, actions: Tensor) -> None:
+        """Take a basis of principal components from the demonstrations."""
+        if self.config.smp.basis == "pca":
+            self.basis.start.data.copy_(principal_components(actions, self.config.experts))
 
     def gated_parts(self) -> list[nn.Module]:
         """See `AbstractNetwork`."""
@@ -113,13 +106,34 @@ class SmpNet(AbstractNetwork):
         """See `AbstractNetwork`."""
         return [self.posterior, self.prior]
 
-    def idle_parameters(self) -> int:
-        """See `AbstractNetwork`: those of mixtures that are not weighed in."""
-        return sum(head.idle_parameters() for head in (self.mean, self.shared) if isinstance(head, SparseHead))
+    def router_parts(self) -> list[nn.Module]:
+        """See `AbstractNetwork`."""
+        return [self.router]
 
 
-def _run(head: AbstractBank | SparseHead, feature: Tensor, told: Tensor, x: Tensor) -> Tensor:
-    if isinstance(head, SparseHead):
-        out: Tensor = head(feature, told, x)
-        return out
-    return head.one(0, torch.cat([feature, told], dim=1), x)
+def active_sets(posterior: Tensor, router: Tensor, cover: Tensor, gate: GateConfig) -> Tensor:
+    """Return the experts (2B, K) that are active in each sample, drawn by the gate that `gate.train_by` names."""
+    return random_active(posterior if gate.train_by == "posterior" else router, cover, gate)
+
+
+def random_active(mean: Tensor, cover: Tensor, gate: GateConfig) -> Tensor:
+    """Return active sets (2B, K): the prefix of the sorted masses that covers a random share of them, or all experts.
+
+    `cover` (2B,) is uniform in [0, 1): below `gate.dense` all experts are active, above it says how
+    large the prefix is.
+    """
+    share = mean.detach().square()
+    share = share / share.sum(1, keepdim=True)
+    order = share.argsort(1, descending=True)
+    before = share.gather(1, order).cumsum(1) - share.gather(1, order)
+    target = cover.unsqueeze(1) * (1 - _LEAST_COVER) + _LEAST_COVER
+    prefix = torch.zeros_like(share).scatter(1, order, (before < target).float())
+    return torch.where(cover.unsqueeze(1) < gate.dense, torch.ones_like(prefix), prefix)
+
+
+def over_processes(value: Tensor) -> Tensor:
+    """Return the mean of a value over all training processes."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(value)
+        value = value / distributed.get_world_size()
+    return value

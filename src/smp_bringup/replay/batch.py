@@ -1,17 +1,16 @@
 """Many bags in several processes; the order of the results is that of the bags."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from smp_bringup.action.seam import DEFAULT_SEAM
 from smp_bringup.bag.reader import Bag, open_bag
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.processes import ordered
 from smp_bringup.replay.metrics import Samples, samples
-from smp_bringup.replay.run import LATENCY_S, ReplayResult, replay
+from smp_bringup.replay.run import ReplayResult, ReplaySettings, replay
 from smp_bringup.robot import Robot
 
 
@@ -23,12 +22,7 @@ class ReplayJob:
     model: Path
     robot: Robot | None = None
     """Where the bag is not to be believed, or carries none."""
-    seed: int = 0
-    safety: str = "default"
-    latency_s: float = LATENCY_S
-    seam: str = DEFAULT_SEAM
-    film: bool = False
-    allow_missing: bool = False
+    settings: ReplaySettings = field(default_factory=ReplaySettings)
 
 
 @dataclass(frozen=True)
@@ -61,17 +55,7 @@ def run_one(job: ReplayJob) -> Replayed:
     bag = open_bag(job.bag)
     robot = robot_of(bag, job)
     policy = _policy(job.model, robot)
-    result = replay(
-        bag,
-        policy,
-        robot,
-        job.seed,
-        safety=job.safety,
-        latency_s=job.latency_s,
-        seam=job.seam,
-        film=job.film,
-        allow_missing=job.allow_missing,
-    )
+    result = replay(bag, policy, robot, job.settings)
     span_s = (result.chunks[-1].stamp_ns - result.chunks[0].stamp_ns) / 1e9
     return Replayed(job, result, samples(result, robot, policy.config.replan_s), span_s)
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from smp_bringup.errors import BagError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.base import image_key
+from smp_bringup.policy.batch import Batch
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.training.batch import Batch
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.types import FloatArray, ImageArray
 

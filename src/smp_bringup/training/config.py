@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from smp_bringup import config
 from smp_bringup.config import spec
 from smp_bringup.paths import named_config
-from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy import PolicyConfig, policy_config
 
 
 @dataclass(frozen=True)
@@ -45,4 +45,8 @@ class RunConfig:
 
 def load_run(name: str, changes: Sequence[str] = ()) -> RunConfig:
     """Return the run `name` (in config/policies, or a path to a YAML file) with `changes` made to it."""
-    return config.load(RunConfig, named_config("policies", name), changes)
+    path = named_config("policies", name)
+    data = config.changed(config.read_yaml(path), changes)
+    if isinstance(data.get("policy"), dict):
+        data["policy"] = policy_config(data["policy"], f"{path.name}: policy")
+    return config.build(RunConfig, data, path.name)

@@ -118,7 +118,7 @@ def read_episode(folder: Path, robot: Robot, policy: PolicyConfig) -> Episode:
     if not (windows(seen.stamps, seen.stamps, steps + 1, period_s) >= 0).all(axis=1).any():
         raise BagError(f"bag '{folder}' has no {steps + 1} frames one action period ({period_s:g} s) apart")
     stamps, leader = leader_trajectory(bag, own)
-    ahead_s = [*(np.arange(policy.horizon) * period_s), *policy.foresight_s]
+    ahead_s = [*(np.arange(policy.horizon) * robot.action_period_s), *policy.foresight_s]
     at = seen.stamps[:, None] + np.array([nanoseconds(s) for s in ahead_s])
     base = stamps[0]  # interpolation in double precision needs small numbers
     target = np.stack([np.interp(at - base, stamps - base, column) for column in leader.T], axis=-1)

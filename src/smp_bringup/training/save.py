@@ -7,9 +7,9 @@ from typing import Any
 
 from safetensors.torch import save
 
+from smp_bringup.manifest import read_checked, write_checked
 from smp_bringup.policy import checkpoint
 from smp_bringup.policy.export import export
-from smp_bringup.policy.manifest import read_checked, write_checked
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import RunConfig
 from smp_bringup.training.dataset import Dataset

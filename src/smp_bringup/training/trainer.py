@@ -14,19 +14,15 @@ import torch
 from lightning_fabric import Fabric
 
 from smp_bringup.observation.normalizer import Normalizer
-from smp_bringup.policy.basis import principal_components
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.policy.dibm_net import DibmNet
 from smp_bringup.policy.networks import AbstractNetwork
-from smp_bringup.policy.smp_net import SmpNet
 from smp_bringup.robot import Robot
 from smp_bringup.training.batches import Batches
 from smp_bringup.training.config import RunConfig, TrainingConfig
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.ema import Ema
-from smp_bringup.training.losses import Objective
-from smp_bringup.training.losses_dibm import log_partition
+from smp_bringup.training.objective import Objective
 from smp_bringup.training.scalars import Scalars
 from smp_bringup.training.state import FILE, load_state, save_state
 
@@ -128,8 +124,7 @@ class Trainer:
                         scalars.gate(self._step, self._gate())
             finally:
                 self._save()
-        if isinstance(self._ema.network, DibmNet):
-            self._ema.network.log_z.copy_(self._log_z(self._ema.network))
+        self._ema.network.conclude(self._features)
         metrics = self._metrics()
         return Trained(self._ema.network.cpu(), self.normalizer, metrics, self._tasks)
 
@@ -169,10 +164,9 @@ class Trainer:
         return {**sums, "steps": float(self._step), "seconds": self._seconds}
 
     @torch.no_grad()
-    def _log_z(self, network: DibmNet) -> torch.Tensor:
-        """Return the log partition (K,) of Di-BM's gate over all frames that were trained on."""
-        features = [network.encoder(inputs) for inputs in self._inputs(self._train, 1024)]
-        return log_partition(network, torch.cat(features))
+    def _features(self) -> torch.Tensor:
+        """Return what the averaged weights make (N, F) of all frames that were trained on."""
+        return torch.cat([self._ema.network.encoder(inputs) for inputs in self._inputs(self._train, 1024)])
 
     @torch.no_grad()
     def _gate(self) -> np.ndarray | None:
@@ -192,7 +186,7 @@ class Trainer:
 
 
 def _from_scratch(policy: PolicyConfig, data: Dataset, robot: Robot) -> Start:
-    """Return an untrained network with what it takes from the data: scales of joints and objects, a PCA basis."""
+    """Return an untrained network with what it takes from the data: scales of joints and objects."""
     normalizer = Normalizer.from_data(data.action.reshape(-1, robot.dof).astype(np.float64))
     network = build_network(policy, robot.dof, data.objects.shape[1])
     if data.objects.shape[1]:
@@ -200,9 +194,7 @@ def _from_scratch(policy: PolicyConfig, data: Dataset, robot: Robot) -> Start:
         network.encoder.object_center.copy_(torch.from_numpy((low + high) / 2))
         spread = np.where(high > low, np.maximum(high - low, _MIN_SPREAD), 2.0)
         network.encoder.object_scale.copy_(torch.from_numpy(2 / spread))
-    if isinstance(network, SmpNet) and network.config.basis == "pca":
-        actions = torch.from_numpy(normalizer.normalise(data.action[:, 0]).astype(np.float32))
-        network.basis.start.data.copy_(principal_components(actions, network.config.experts))
+    network.prepare(torch.from_numpy(normalizer.normalise(data.action[:, 0]).astype(np.float32)))
     return Start(network, normalizer)
 
 

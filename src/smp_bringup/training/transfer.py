@@ -6,11 +6,10 @@ from pathlib import Path
 from safetensors.torch import load
 
 from smp_bringup.errors import ModelError
+from smp_bringup.manifest import read_checked
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.checkpoint import WEIGHTS, read_config, read_normalizer
-from smp_bringup.policy.manifest import read_checked
 from smp_bringup.policy.networks import AbstractNetwork
-from smp_bringup.policy.smp_net import SmpNet
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import RunConfig
 from smp_bringup.training.trainer import Start
@@ -48,7 +47,9 @@ def start_from(folder: Path, run: RunConfig, robot: Robot, only_router: bool) ->
 
 
 def _freeze_all_but_router(network: AbstractNetwork) -> None:
-    if not isinstance(network, SmpNet):
+    routers = network.router_parts()
+    if not routers:
         raise ModelError(f"a {network.config.kind} policy has no router to train alone: leave out --only-router")
     network.requires_grad_(False)
-    network.router.requires_grad_(True)
+    for router in routers:
+        router.requires_grad_(True)

@@ -16,6 +16,8 @@ from smp_bringup.errors import ModelError, one_line
 
 MANIFEST = "manifest.json"
 NEW = ".new"
+FORMAT = 2
+"""Of the files of a checkpoint; format 1 had the settings of every kind of policy in one list."""
 _MAX_FILE = 1 << 30
 _REFUSED = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npy", ".npz"}
 _REFUSED_MAGIC = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -46,13 +48,13 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     digests = {name: _digest(content) for name, content in sorted(files.items())}
-    (folder / MANIFEST).write_text(json.dumps({"files": digests}, indent=1) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps({"format": FORMAT, "files": digests}, indent=1) + "\n", encoding="utf-8")
 
 
 def _settle(folder: Path) -> dict[str, str]:
     """Let the files that wait take their places; return what the manifest lists, or nothing where it is none."""
     try:
-        listed = _listed(folder)
+        _, listed = _manifest(folder)
     except ModelError:
         listed = {}
     for name, digest in listed.items():
@@ -81,7 +83,7 @@ def read_checked(folder: Path) -> dict[str, bytes]:
     while True:
         before = _version(path)
         try:
-            return {name: _read(folder, name, digest) for name, digest in _listed(folder).items()}
+            return _read_all(folder)
         except ModelError:
             if _version(path) == before:  # else another checkpoint took the place of this one meanwhile
                 raise
@@ -92,18 +94,29 @@ def _version(path: Path) -> tuple[int, int]:
     return status.st_ino, status.st_mtime_ns
 
 
-def _listed(folder: Path) -> dict[str, str]:
-    """Return the files of the manifest and their hashes; no name leads out of the folder."""
+def _read_all(folder: Path) -> dict[str, bytes]:
+    found, listed = _manifest(folder)
+    if found != FORMAT:
+        raise ModelError(
+            f"'{folder}' is a checkpoint of format {one_line(found)}, this version reads format {FORMAT}: "
+            "train it anew, or convert format 1 with tools/migrate_checkpoint.py"
+        )
+    return {name: _read(folder, name, digest) for name, digest in listed.items()}
+
+
+def _manifest(folder: Path) -> tuple[object, dict[str, str]]:
+    """Return the format that the manifest states, and its files with their hashes; none leads out of the folder."""
     path = folder / MANIFEST
     try:
-        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found, files = content.get("format", 1), content["files"]
         listed = {str(name): str(digest) for name, digest in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"'{path}' is not a manifest: {one_line(error)}") from None
     for name in listed:
         if Path(name).name != name or name == "..":
             raise _leaves(folder, name)
-    return listed
+    return found, listed
 
 
 def _read(folder: Path, name: str, wanted: str) -> bytes:

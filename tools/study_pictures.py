@@ -1,4 +1,4 @@
-"""Prints studies as Markdown and draws them: python tools/study_report.py docs/results/v1_main.json ..."""
+"""Draws docs/images/v1_*.png, a picture a study: python tools/study_pictures.py docs/results/v1_main.json ..."""
 
 import json
 import sys
@@ -8,34 +8,6 @@ from typing import Any
 from matplotlib import pyplot
 
 IMAGES = Path("docs/images")
-
-
-def markdown(rows: dict[str, dict[str, Any]]) -> str:
-    """Return the overall table of a study, and the successes of each task."""
-    lines = [
-        "| row | success | 95 % | per training seed | active experts | parameters, active / all [M] | flip rate "
-        "| total variation | usage entropy | collisions | jerk [rad/s^3] | time [s] | inference p50 / p99 [ms] |",
-        "|" + "---|" * 13,
-    ]
-    for name, row in rows.items():
-        every, gate, size, late = row["all"], row["gate"], row["parameters"], row["latency_ms"]
-        low, high = every["interval"]
-        success = f"{every['successes']}/{every['episodes']} = {every['rate']:.3f}"
-        seeds = ", ".join(f"{rate:.3f}" for rate in row["training_seeds"].values())
-        hits = every["collisions"]["arms"] + every["collisions"]["table"]
-        lines.append(
-            f"| {name} | {success} | {low:.3f} - {high:.3f} | {seeds} "
-            f"| {row['active_experts']['mean']:.2f} | {size['active'] / 1e6:.2f} / {size['total'] / 1e6:.2f} "
-            f"| {gate['flip_rate']:.3f} | {gate['total_variation']:.3f} | {gate['usage_entropy']:.2f} of "
-            f"{gate['largest_entropy']:.2f} | {hits / every['episodes']:.2f} | {every['jerk']:.0f} "
-            f"| {every['median_time_s']} | {late['p50']:.1f} / {late['p99']:.1f} |"
-        )
-    tasks = list(next(iter(rows.values()))["tasks"])
-    lines += ["", "| row | " + " | ".join(tasks) + " |", "|" + "---|" * (len(tasks) + 1)]
-    for name, row in rows.items():
-        cells = [f"{row['tasks'][t]['successes']}/{row['tasks'][t]['episodes']}" for t in tasks]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 def curves(rows: dict[str, dict[str, Any]]) -> dict[str, list[tuple[float, str]]]:
@@ -103,6 +75,4 @@ def _run(axes: Any, rows: dict[str, dict[str, Any]]) -> None:
 
 if __name__ == "__main__":
     for path in map(Path, sys.argv[1:]):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        print(f"{path.stem}: {content['text']}\n\n{markdown(content['rows'])}\n")
-        draw(path.stem, content)
+        draw(path.stem, json.loads(path.read_text(encoding="utf-8")))

@@ -1,0 +1,38 @@
+"""SMP as published (arXiv 2601.21251): experts decode through the basis alone."""
+
+import numpy as np
+
+from smp_bringup.policy.base import DeployedPolicy, Stopwatch
+from smp_bringup.policy.select import choose
+from smp_bringup.policy.smp_config import SmpPolicyConfig
+from smp_bringup.policy.smp_experts import ActiveExperts
+from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
+
+_LEAST_GAIN = 1e-4
+"""Coefficients of committed actions are divided by no less than this."""
+
+
+class PaperSmpPolicy(DeployedPolicy):
+    """Algorithm 2: a = B(s) (g * z)."""
+
+    config: SmpPolicyConfig
+
+    def infer(
+        self, observation: Observation, seed: int, prefix: FloatArray | None = None
+    ) -> tuple[ActionChunk, GateReport]:
+        """Return the chunk and the gate; only experts in `GateReport.active` were run."""
+        watch = Stopwatch()
+        coded = self.encode(observation, prefix)
+        gate, basis = coded["gate"], coded["basis"]
+        chosen = choose(gate, self.config.smp.gate)
+        experts = ActiveExperts(self._engine, self.config, coded["feature"], chosen)
+        watch.lap("encode")
+        z = coded["scale"] * experts.sample(seed, self._committed(prefix, gate * coded["scale"], basis))
+        watch.lap("denoise")
+        action = (gate * z) @ basis.T
+        return self.answer(observation, action, gate, chosen, experts.calls, watch)
+
+    def _committed(self, prefix: FloatArray | None, gain: FloatArray, basis: FloatArray) -> FloatArray | None:
+        """Return what the experts would have to predict (d, K) for the committed actions (d, J)."""
+        held = self.inpainted(prefix)
+        return None if held is None else held @ basis / np.maximum(gain, _LEAST_GAIN)

@@ -1,0 +1,163 @@
+"""What a training run is given and what it ships: augmentation, episodes held out, schedules, averaged weights."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
+from smp_bringup.training.batches import Batches
+from smp_bringup.training.config import RunConfig, TrainingConfig
+from smp_bringup.training.dataset import Dataset
+from smp_bringup.training.ema import Ema
+from smp_bringup.training.save import save_checkpoint
+from smp_bringup.training.trainer import Trainer, _schedule, _split
+from smp_bringup.types import nanoseconds
+
+DOF, EPISODES, FRAMES = 14, 6, 12
+STATE = PolicyConfig(
+    "diffusion",
+    track="state",
+    horizon=4,
+    denoiser=DenoiserConfig(width=16, depth=1),
+    encoder=EncoderConfig(feature=16),
+    foresight_s=(0.4,),
+)
+
+
+PERIOD_S = 0.04
+
+
+def stamps(count):
+    return nanoseconds(PERIOD_S) * np.arange(count)
+
+
+@pytest.fixture
+def data(rng):
+    count = EPISODES * FRAMES
+    return Dataset(
+        PERIOD_S,
+        {},
+        stamps(count),
+        rng.normal(size=(count, DOF)),
+        rng.normal(size=(count, 5)).astype(np.float32),
+        rng.normal(size=(count, STATE.horizon, DOF)),
+        rng.normal(size=(count, 1, DOF)),
+        np.arange(0, count + 1, FRAMES),
+        (),
+        ("one",),
+    )
+
+
+def trainer(data, robot, out, **settings):
+    settings = {"steps": 6, "pairs": 8, "warmup_steps": 2, "held_out": 0.34} | settings
+    return Trainer(RunConfig(STATE, TrainingConfig(**settings)), data, robot, 0, out)
+
+
+def test_an_image_and_what_it_was_moved_by_go_together(rng):
+    """The centre of brightness of a moved image, less what it is said to have been moved by, is that of the image."""
+    size, config = 48, PolicyConfig("diffusion", ("eye",), horizon=4)
+    image = np.zeros((1, size, size, 3), np.uint8)
+    image[0, 14:18, 26:32] = 255
+    frames = np.repeat(image, 4, axis=0)
+    zeros = np.zeros((4, DOF))
+    actions, starts = np.zeros((4, 4, DOF)), np.array([0, 4])
+    data = Dataset(
+        PERIOD_S,
+        {"eye": frames},
+        stamps(4),
+        zeros,
+        np.zeros((4, 0)),
+        actions,
+        np.zeros((4, 0, DOF)),
+        starts,
+        (),
+        (),
+    )
+    batches = Batches(data, Normalizer(np.zeros(DOF), np.ones(DOF)), config, np.arange(1), np.zeros(DOF))
+    batch = batches.draw(64, rng)
+    units = np.linspace(-1, 1, size)
+
+    def centre(picture):
+        light = picture[..., 0].astype(float) / picture[..., 0].sum()
+        return np.array([(light.sum(0) * units).sum(), (light.sum(1) * units).sum()])
+
+    moved = batch.shifts["eye"].numpy()
+    assert np.abs(moved).max() > 0.1
+    seen = np.stack([centre(picture) for picture in batch.inputs["image_eye"][:, 0].numpy()])
+    np.testing.assert_allclose(seen - moved, np.tile(centre(image[0]), (len(seen), 1)), atol=1e-6)
+
+
+def test_episodes_held_out_are_never_trained_on(data, robot, tmp_path):
+    train, held = _split(EPISODES, 0.34, 0)
+    assert len(held) == 2
+    assert sorted([*train, *held]) == list(range(EPISODES))
+    for episode in range(EPISODES):
+        bad = np.array(data.action)
+        bad[data.starts[episode] : data.starts[episode + 1]] = np.nan
+        poisoned = trainer(data, robot, tmp_path / str(episode))
+        normalizer = poisoned.normalizer
+        noise = np.zeros(DOF)
+        poisoned._train = Batches(replace(data, action=bad), normalizer, STATE, train, noise)
+        poisoned.train(lambda step, losses: None)
+        whole = all(torch.isfinite(p).all() for p in poisoned.network.parameters())
+        assert whole == (episode in held)
+
+
+def test_a_trainer_draws_from_what_is_not_held_out_and_measures_on_what_is(data, robot, tmp_path):
+    run = trainer(data, robot, tmp_path)
+    train, held = _split(EPISODES, 0.34, 0)
+    spans = {e: set(range(data.starts[e], data.starts[e + 1])) for e in range(EPISODES)}
+    assert set(run._train._frames) <= set().union(*(spans[e] for e in train))
+    assert set(run._held._frames) <= set().union(*(spans[e] for e in held))
+    assert run._train._augment
+    assert not run._held._augment
+
+
+def test_the_averaged_weights_are_what_is_shipped(data, robot, tmp_path):
+    run = trainer(data, robot, tmp_path / "run", ema=0.9, learning_rate=0.05)
+    trained = run.train(lambda step, losses: None)
+    averaged, last = dict(run._ema.network.named_parameters()), dict(run.network.named_parameters())
+    assert any((averaged[name] - last[name]).abs().max() > 1e-3 for name in last)
+    save_checkpoint(trained, robot, tmp_path / "model", "# card\n")
+    shipped = load_file(tmp_path / "model" / "weights.safetensors")
+    for name, value in averaged.items():
+        torch.testing.assert_close(shipped[name].float(), value.float(), atol=1e-3, rtol=1e-3)
+
+
+def test_the_average_forgets_at_its_rate_and_copies_buffers():
+    network = torch.nn.BatchNorm1d(1)
+    ema = Ema(network, 0.75)
+    with torch.no_grad():
+        network.weight.fill_(5.0)
+        network.running_mean.fill_(7.0)
+    ema.update(1)
+    assert float(ema.network.weight) == pytest.approx(1 + 4 * (1 - 2 / 11))  # early steps are averaged over fewer
+    ema.update(1000)
+    before = 1 + 4 * (1 - 2 / 11)
+    assert float(ema.network.weight) == pytest.approx(before + (5 - before) * 0.25)
+    assert float(ema.network.running_mean) == 7.0
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero():
+    settings = TrainingConfig(steps=110, warmup_steps=10)
+    assert _schedule(0, settings) == pytest.approx(0.1)
+    assert _schedule(4, settings) == pytest.approx(0.5)
+    assert _schedule(10, settings) == pytest.approx(1.0)
+    assert _schedule(60, settings) == pytest.approx(0.5)
+    assert _schedule(110, settings) == pytest.approx(0.0)
+
+
+def test_objects_are_seen_between_minus_one_and_one(data, robot, tmp_path):
+    flat = np.array(data.objects)
+    flat[:, 0] = 3.0  # never varies
+    flat[:, 1] = 3.0 + 1e-4 * np.sign(flat[:, 1])  # hardly varies
+    encoder = trainer(replace(data, objects=flat), robot, tmp_path).network.encoder
+    seen = (torch.from_numpy(flat) - encoder.object_center) * encoder.object_scale
+    torch.testing.assert_close(seen[:, 2:].amin(0), -torch.ones(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen[:, 2:].amax(0), torch.ones(3), atol=1e-5, rtol=0)
+    assert seen[:, 0].abs().max() < 1e-5
+    assert seen[:, 1].abs().max() < 0.02
