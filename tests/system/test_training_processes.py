@@ -30,11 +30,9 @@ LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo"}
 
 
 @pytest.fixture(scope="module")
-def demos(tmp_path_factory):
+def demos(tmp_path_factory, robot):
     out = tmp_path_factory.mktemp("data") / "demos"
-    assert all(
-        done.success for done in collect(jobs("press_two_buttons", 3, 0, out, DemonstrationJob("aloha", 0.01)), 2)
-    )
+    assert all(done.success for done in collect(jobs("press_two_buttons", 3, 0, out, DemonstrationJob(robot, 0.01)), 2))
     return out
 
 

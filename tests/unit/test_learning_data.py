@@ -15,6 +15,7 @@ from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.ema import Ema
 from smp_bringup.training.save import save_checkpoint
 from smp_bringup.training.trainer import Trainer, _schedule, _split
+from smp_bringup.types import nanoseconds
 
 DOF, EPISODES, FRAMES = 14, 6, 12
 STATE = PolicyConfig(
@@ -27,11 +28,20 @@ STATE = PolicyConfig(
 )
 
 
+PERIOD_S = 0.04
+
+
+def stamps(count):
+    return nanoseconds(PERIOD_S) * np.arange(count)
+
+
 @pytest.fixture
 def data(rng):
     count = EPISODES * FRAMES
     return Dataset(
+        PERIOD_S,
         {},
+        stamps(count),
         rng.normal(size=(count, DOF)),
         rng.normal(size=(count, 5)).astype(np.float32),
         rng.normal(size=(count, STATE.horizon, DOF)),
@@ -54,8 +64,18 @@ def test_an_image_and_what_it_was_moved_by_go_together(rng):
     image[0, 14:18, 26:32] = 255
     frames = np.repeat(image, 4, axis=0)
     zeros = np.zeros((4, DOF))
+    actions, starts = np.zeros((4, 4, DOF)), np.array([0, 4])
     data = Dataset(
-        {"eye": frames}, zeros, np.zeros((4, 0)), np.zeros((4, 4, DOF)), np.zeros((4, 0, DOF)), np.array([0, 4]), (), ()
+        PERIOD_S,
+        {"eye": frames},
+        stamps(4),
+        zeros,
+        np.zeros((4, 0)),
+        actions,
+        np.zeros((4, 0, DOF)),
+        starts,
+        (),
+        (),
     )
     batches = Batches(data, Normalizer(np.zeros(DOF), np.ones(DOF)), config, np.arange(1), np.zeros(DOF))
     batch = batches.draw(64, rng)

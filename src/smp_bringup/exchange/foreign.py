@@ -72,8 +72,7 @@ class Importer:
     def write(self, folder: Path) -> Path:
         """Write the bag in our form."""
         self._bag.verify()
-        yaml = named_config("robots", self._mapping.robot).read_text(encoding="utf-8")
-        writer = BagWriter(folder, yaml, self._mapping.task)
+        writer = BagWriter(folder, self.robot, self._mapping.task)
         try:
             for topic, log_ns, message in self._bag.messages(set(self._wanted)):
                 try:

@@ -1,18 +1,17 @@
 """Many bags in several processes; the order of the results is that of the bags."""
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from smp_bringup.bag.reader import Bag, open_bag
-from smp_bringup.errors import SmpError
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
+from smp_bringup.processes import ordered
 from smp_bringup.replay.metrics import Samples, samples
 from smp_bringup.replay.run import ReplayResult, ReplaySettings, replay
-from smp_bringup.robot import Robot, load_robot
+from smp_bringup.robot import Robot
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class ReplayJob:
 
     bag: Path
     model: Path
-    robot: str | None = None
+    robot: Robot | None = None
     """Where the bag is not to be believed, or carries none."""
     settings: ReplaySettings = field(default_factory=ReplaySettings)
 
@@ -48,12 +47,7 @@ def run(jobs: Sequence[ReplayJob], workers: int) -> Iterator[Replayed]:
     if workers == 1 or len(jobs) == 1:
         yield from map(run_one, jobs)
         return
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(jobs))) as pool:
-        for outcome in pool.imap(_guarded, jobs):
-            if isinstance(outcome, str):
-                raise SmpError(outcome)
-            yield outcome
+    yield from ordered(run_one, jobs, workers)
 
 
 def run_one(job: ReplayJob) -> Replayed:
@@ -68,14 +62,7 @@ def run_one(job: ReplayJob) -> Replayed:
 
 def robot_of(bag: Bag, job: ReplayJob) -> Robot:
     """Return the robot of a job: the one that was named, or the bag's own."""
-    return load_robot(job.robot) if job.robot else bag.robot()
-
-
-def _guarded(job: ReplayJob) -> Replayed | str:
-    try:
-        return run_one(job)
-    except SmpError as error:
-        return str(error)
+    return job.robot or bag.robot()
 
 
 @cache
