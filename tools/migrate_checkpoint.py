@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 
 from smp_bringup.config import parse_yaml
+from smp_bringup.manifest import FORMAT, MANIFEST, write_checked
 from smp_bringup.policy import policy_config
 from smp_bringup.policy.checkpoint import CONFIG, WEIGHTS, config_yaml
-from smp_bringup.policy.manifest import FORMAT, MANIFEST, write_manifest
 
 SHARED = (
     "kind",
@@ -76,14 +76,15 @@ def migrate(folder: Path) -> None:
     if json.loads((folder / MANIFEST).read_text()).get("format", 1) == FORMAT:
         print(f"{folder}: is of format {FORMAT} already")
         return
-    new = policy_config(settings(parse_yaml((folder / CONFIG).read_text(), CONFIG)), CONFIG)
-    (folder / CONFIG).write_text(config_yaml(new))
-    if (folder / WEIGHTS).is_file() and getattr(new, "smp", None) and new.smp.form != "paper":
-        tensors = load_file(folder / WEIGHTS)
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != MANIFEST}
+    new = policy_config(settings(parse_yaml(files[CONFIG].decode(), CONFIG)), CONFIG)
+    files[CONFIG] = config_yaml(new).encode()
+    if WEIGHTS in files and getattr(new, "smp", None) and new.smp.form != "paper":
+        tensors = load(files[WEIGHTS])
         if "scale" in tensors:  # of coefficients: one, but in the paper's form
             assert bool((tensors.pop("scale") == 1).all())
-            save_file(tensors, folder / WEIGHTS)
-    write_manifest(folder)
+            files[WEIGHTS] = save(tensors)
+    write_checked(folder, files)
     print(f"{folder}: format {FORMAT}")
 
 

@@ -32,7 +32,7 @@ def spoil(source: Path, target: Path) -> None:
     bag = open_bag(source)
     robot = bag.robot()
     camera, arm = robot.cameras[0], robot.arms[0]
-    writer = BagWriter(target, bag.attachments["robot.yaml"], bag.episode["task"])
+    writer = BagWriter(target, robot, bag.episode["task"])
     start, held = None, None
     for topic, at, cdr in bag.raw_messages(set(bag.types)):
         start = at if start is None else start

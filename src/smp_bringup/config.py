@@ -88,6 +88,11 @@ def load(cls: type[T], path: Path, changes: Sequence[str] = ()) -> T:
     return build(cls, changed(read_yaml(path), changes), path.name)
 
 
+def dump(value: Any) -> str:
+    """Return a dataclass as YAML that `build` reads back to an equal one."""
+    return yaml.safe_dump(_plain(dataclasses.asdict(value)), sort_keys=False, default_flow_style=None, width=200)
+
+
 def changed(data: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
     """Return `data` with every change of the form "section.key=value" made; values are written as in YAML.
 
@@ -214,6 +219,13 @@ def bounds_text(meta: Mapping[str, Any]) -> str:
     left = "[" if meta.get("ge") is not None else "("
     right = "]" if meta.get("le") is not None else ")"
     return f" in {left}{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}{right}"
+
+
+def _plain(value: Any) -> Any:
+    """Return nested mappings and tuples as new dicts and lists (YAML would name one that occurs twice by an alias)."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, tuple | list) else value
 
 
 def _kind(value: Any) -> str:

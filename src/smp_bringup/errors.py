@@ -6,12 +6,17 @@ exit with code 2; any other exception is a defect of ours and keeps its tracebac
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 EXIT_CODE = 2
 
 
 class SmpError(Exception):
     """Root of everything that a user's input or environment can cause."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let the error cross to another process as it is, whatever its class takes to be made of."""
+        return _again, (type(self), self.args), self.__dict__
 
 
 class ConfigError(SmpError):
@@ -34,12 +39,20 @@ class InstallError(SmpError):
     """A library, a device or a system file that the request needs is absent."""
 
 
+class WorkerError(SmpError):
+    """A process that did a part of the work died."""
+
+
 class UnknownNameError(SmpError):
     """A name is not registered; the message lists the valid ones and the nearest."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         choices = sorted(known)
         super().__init__(f"unknown {kind} '{name}'{nearest(name, choices)}; known: {', '.join(choices) or 'none'}")
+
+
+def _again(kind: type[SmpError], args: tuple[Any, ...]) -> SmpError:
+    return kind.__new__(kind, *args)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

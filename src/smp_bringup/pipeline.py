@@ -5,13 +5,16 @@ nor an image library.
 """
 
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smp_bringup.errors import ConfigError
 from smp_bringup.robot import Robot
 
 if TYPE_CHECKING:
-    from smp_bringup.policy.base import DeployedPolicy
+    from smp_bringup.action.planner import Planner
+    from smp_bringup.policy.base import AbstractPolicy, DeployedPolicy
     from smp_bringup.safety.command import CommandCore
     from smp_bringup.sync.aligner import Aligner
     from smp_bringup.sync.watch import StreamWatch
@@ -36,6 +39,33 @@ def build_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Seque
     from smp_bringup.policy.checkpoint import load_policy
 
     return load_policy(folder, robot, device, changes)
+
+
+def build_planner(
+    policy: "AbstractPolicy", robot: Robot, seam: str, seed: int = 0, deadline_s: float = inf
+) -> "Planner":
+    """Return what makes chunks of observations.
+
+    Args:
+        policy: to run.
+        robot: that it drives.
+        seam: how chunks are joined, one of `action.seam.SEAMS`.
+        seed: of the policy's noise.
+        deadline_s: of an inference [s]; without one no inference is late.
+
+    Raises:
+        ConfigError: the policy was not trained for the seam.
+    """
+    from smp_bringup.action.planner import Planner
+    from smp_bringup.action.seam import Seam
+
+    if seam == "prefix" and not policy.config.prefix_steps:
+        kind = policy.config.kind
+        raise ConfigError(
+            f"seam prefix needs a policy trained with prefix_steps, this {kind} was not; use seam inpaint"
+        )
+    joiner = Seam(seam, robot.dof, robot.action_period_s, robot.control_period_s)
+    return Planner(policy, joiner, seed, deadline_s)
 
 
 def build_command(robot: Robot, safety: str = "default", replayed: bool = False) -> "CommandCore":

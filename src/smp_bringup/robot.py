@@ -170,6 +170,26 @@ class Robot:
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         return {**body, "sha256": digest}
 
+    def unlike(self, other: "Robot") -> str:
+        """Return which joints, cameras or periods this robot has instead of those of `other`; nothing if it is alike.
+
+        What is alike can be learned from together. Latencies, limits, topics and names of robots may differ.
+        """
+        found = []
+        for mine, theirs in zip(self._learned(), other._learned(), strict=True):
+            new, gone = ([word for word in a if word not in b] for a, b in ((mine, theirs), (theirs, mine)))
+            if new or gone:
+                found.append(f"{', '.join(new) or 'nothing'} instead of {', '.join(gone) or 'nothing'}")
+            elif mine != theirs:
+                found.append(f"{', '.join(mine)} in this order")
+        return "; ".join(found)
+
+    def _learned(self) -> tuple[list[str], ...]:
+        """Return joints, cameras and periods in words."""
+        cameras = [f"camera {c.name} ({c.observation_width} x {c.observation_height} px)" for c in self.cameras]
+        periods = [f"control period {self.control_period_s:g} s", f"action period {self.action_period_s:g} s"]
+        return [f"joint {name}" for name in self.joint_names], sorted(cameras), periods
+
 
 def load_robot(name: str) -> Robot:
     """Return the robot `name` (in config/robots, or a path to a YAML file)."""

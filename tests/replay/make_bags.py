@@ -39,7 +39,7 @@ def position(robot, ms):
 def two_seconds(folder):
     """Write the bag."""
     robot = load_robot(str(ROBOT))
-    writer = BagWriter(folder, ROBOT.read_text(encoding="utf-8"), "press both buttons")
+    writer = BagWriter(folder, robot, "press both buttons")
     for ms in range(0, 2001, 10):
         for arm in robot.arms:
             _joints(writer, robot, arm, ms)

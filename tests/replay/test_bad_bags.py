@@ -171,7 +171,7 @@ def test_other_joints_and_empty_topics_are_named(tmp_path):
     text = (HERE / "robot.yaml").read_text().replace("left_waist", "left_hip")
     other = tmp_path / "robot.yaml"
     other.write_text(text)
-    writer = BagWriter(tmp_path / "bag", text, "x")
+    writer = BagWriter(tmp_path / "bag", load_robot(str(other)), "x")
     for bag_topic, kind in open_bag(BAG).types.items():
         for topic, at, cdr in open_bag(BAG).raw_messages({bag_topic}):
             writer.write(topic, kind, at, cdr)

@@ -15,6 +15,7 @@ from smp_bringup.replay.batch import ReplayJob, run_one
 from smp_bringup.replay.compare import differences
 from smp_bringup.replay.criteria import Criterion, failing, load_criteria, parse_criterion
 from smp_bringup.replay.metrics import summarise
+from smp_bringup.replay.run import ReplaySettings
 from smp_bringup.sim.demonstration import record_demonstration
 from smp_bringup.sim.seeds import demonstration_seed
 from smp_bringup.sim.world import World
@@ -63,7 +64,7 @@ def test_a_comparison_says_which_is_worse(bag, tmp_path):
 
 def test_two_runs_are_equal_to_the_bit_and_another_seed_is_told(bag):
     model = share("models", "diffusion_aloha")
-    digests = [run_one(ReplayJob(bag, model, seed=seed)).result.digest for seed in (0, 0)]
+    digests = [run_one(ReplayJob(bag, model, settings=ReplaySettings(seed=seed))).result.digest for seed in (0, 0)]
     assert digests[0] == digests[1]
 
 

@@ -10,10 +10,10 @@ import pytest
 from smp_bringup.bag.aligned import aligned_sets, leader_trajectory
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.tree import bag_folders
-from smp_bringup.errors import BagError
+from smp_bringup.errors import BagError, ModelError
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.replay.metrics import samples, summarise
-from smp_bringup.replay.run import replay
+from smp_bringup.replay.run import ReplaySettings, replay
 from smp_bringup.robot import load_robot
 from smp_bringup.types import ActionChunk, GateReport
 
@@ -97,7 +97,7 @@ class _Oracle:
 
 
 def test_the_error_of_each_arm_is_the_one_that_was_made(robot):
-    result = replay(open_bag(BAG), _Oracle(robot, 0.01), robot, seam="latest")
+    result = replay(open_bag(BAG), _Oracle(robot, 0.01), robot, ReplaySettings(seam="latest"))
     assert len(result.chunks) == 12
     figures = summarise(samples(result, robot, 0.16))
     assert figures["joint_rmse/left"] == pytest.approx(0, abs=1e-9)
@@ -107,9 +107,60 @@ def test_the_error_of_each_arm_is_the_one_that_was_made(robot):
     assert figures["joint_rmse/step_00"] == pytest.approx(0.01 / np.sqrt(2), abs=1e-9)
 
 
+class _Told(_Oracle):
+    """An oracle that keeps how many actions it was told are committed."""
+
+    def __init__(self, robot):
+        super().__init__(robot, 0.0)
+        self.told = []
+
+    def infer(self, observation, seed, prefix=None):
+        self.told.append(0 if prefix is None else len(prefix))
+        return super().infer(observation, seed, prefix)
+
+
+def test_the_policy_is_told_what_is_committed_for_as_long_as_its_chunks_take(robot):
+    oracle = _Told(robot)
+    replay(open_bag(BAG), oracle, robot, ReplaySettings(latency_s=0.2))
+    # Nothing is committed, then nothing is followed yet (margin, two knots), then 200 ms and a cycle to the command.
+    assert oracle.told[:3] == [0, 3, 8]
+
+
+class _Spoiled(_Oracle):
+    """An oracle some of whose chunks are not finite."""
+
+    def __init__(self, robot, spoiled):
+        super().__init__(robot, 0.0)
+        self.spoiled, self.count = spoiled, 0
+
+    def infer(self, observation, seed, prefix=None):
+        chunk, gate = super().infer(observation, seed, prefix)
+        if self.count in self.spoiled:
+            chunk.position[3, 5] = np.nan
+        self.count += 1
+        return chunk, gate
+
+
+def test_a_chunk_that_is_not_finite_is_not_sent_and_spoils_no_other(robot):
+    result = replay(open_bag(BAG), _Spoiled(robot, {2}), robot)
+    assert (len(result.chunks), len(result.gates), len(result.error)) == (11, 11, 11)
+    assert all(np.isfinite(chunk.position).all() for chunk in result.chunks)
+    assert result.setpoints.refused == 1
+    assert [event.reason for event in result.setpoints.events if event.severity == "REFUSE"] == [
+        "the policy gave a chunk or a gate that is not finite"
+    ]
+
+
+def test_a_policy_without_one_finite_chunk_is_refused(robot):
+    with pytest.raises(ModelError, match=r"12 chunks, none of them sent: the policy gave a chunk .* not finite"):
+        replay(open_bag(BAG), _Spoiled(robot, range(100)), robot)
+
+
 @pytest.mark.parametrize("kind", ["smp", "diffusion"])
 def test_replay_of_a_model_is_the_same_bit_for_bit(kind, checkpoints, robot):
-    runs = [replay(open_bag(BAG), load_policy(checkpoints[kind][0], robot), robot, seed=4) for _ in range(2)]
+    runs = [
+        replay(open_bag(BAG), load_policy(checkpoints[kind][0], robot), robot, ReplaySettings(seed=4)) for _ in range(2)
+    ]
     assert len(runs[0].chunks) >= 10
     np.testing.assert_array_equal(runs[0].error, runs[1].error)
 

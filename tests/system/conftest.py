@@ -3,9 +3,8 @@
 from contextlib import contextmanager
 
 import pytest
-import rclpy
 
-from smp_bringup.client.graph_client import GraphClient
+from smp_bringup.client.graph_client import graph_client
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
 
@@ -13,14 +12,8 @@ from smp_bringup.launcher import Graph
 @contextmanager
 def running(log, **settings):
     """Run a graph and a client of it."""
-    with Graph(build_graph(**settings), log) as graph:
-        rclpy.init()
-        client = GraphClient()
-        try:
-            yield graph, client
-        finally:
-            client.destroy_node()
-            rclpy.try_shutdown()
+    with Graph(build_graph(**settings), log) as graph, graph_client() as client:
+        yield graph, client
 
 
 @pytest.fixture(scope="session")

@@ -11,16 +11,13 @@ import tempfile
 import time
 from pathlib import Path
 
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from mcap.reader import make_reader
 from sensor_msgs.msg import Image, JointState
 
 from smp_bringup.bag.repair import repair
-from smp_bringup.client.graph_client import GraphClient
+from smp_bringup.client.graph_client import graph_client
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
@@ -81,9 +78,7 @@ def kill_once(client, source, out, record_s):
         )
         client.trigger("/recorder/start", START_S)
         begun = time.time_ns()
-        end = time.monotonic() + record_s
-        while time.monotonic() < end:
-            client.spin(0.02)
+        client.spin_for(record_s)
         process = graph.processes["recorder"]
         process.send_signal(signal.SIGKILL)
         killed = time.time_ns()
@@ -115,15 +110,9 @@ def kills(count, seed, joints_only=lambda i: i % 2 == 1):
     """Yield the ages of the oldest missing message per topic, kill after kill."""
     rng, robot = random.Random(seed), load_robot("aloha")
     for i in range(count):
-        rclpy.init()
-        client = GraphClient()
-        try:
+        with graph_client() as client, tempfile.TemporaryDirectory() as folder:
             source = Robot(client, robot, cameras=not joints_only(i))
-            with tempfile.TemporaryDirectory() as folder:
-                yield kill_once(client, source, Path(folder), rng.uniform(1.2, 3.5))
-        finally:
-            client.destroy_node()
-            rclpy.try_shutdown()
+            yield kill_once(client, source, Path(folder), rng.uniform(1.2, 3.5))
 
 
 if __name__ == "__main__":

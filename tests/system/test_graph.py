@@ -13,13 +13,12 @@ import pytest
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from smp_bringup.client.graph_client import GraphError
+from smp_bringup.bench.report import Film
+from smp_bringup.client.graph_client import START_S, GraphError
+from smp_bringup.client.monitor import Monitor
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import image_msg
 from smp_bringup.wire import stamp_ns
-
-START_S = 60.0
-"""A loaded machine may take long to start five interpreters; waits end as soon as their condition holds."""
 
 
 class Ear:
@@ -60,19 +59,13 @@ class Ear:
         return np.concatenate([np.array(self.commands[arm.name][-1].position) for arm in self.robot.arms])
 
 
-def wait_up(client, graph):
-    client.wait(lambda: bool(client.sim_state and client.command_state), START_S, "the graph", graph.check)
-    client.wait(lambda: client.count_publishers("/policy/chunk") > 0, START_S, "the policy", graph.check)
-
-
 @pytest.fixture
 def live(launch, checkpoints, robot, tmp_path):
     """The simulated graph with a small policy, armed and following it."""
     log = tmp_path / "graph.log"
     with launch(log, model=str(checkpoints["smp"][0]), sim=True, task="lift_tray") as (graph, client):
         ear = Ear(client, robot)
-        wait_up(client, graph)
-        client.start_episode("lift_tray", 2, "policy")
+        client.start_episode("lift_tray", 2, "policy", graph.check)
         client.wait(lambda: len(ear.chunks) > 3 and all(ear.commands.values()), 20, "chunks", graph.check)
         yield graph, client, ear
     assert "Traceback" not in log.read_text(), log.read_text()
@@ -161,6 +154,23 @@ def test_poison_on_every_input_of_sync_does_not_stop_the_observations(live, robo
     client.wait(lambda: len(ear.whole()) > before + 25, 10, "observations", graph.check)
     client.wait(lambda: client.command_state["mode"] == "fault", 5, "the fault")
     assert f"{arm.state_topic} has 2 publishers: /sim, /smp_client" in client.command_state["reason"]
+
+
+def test_the_figures_and_the_film_of_a_demo_are_heard_from_outside(live, robot):
+    graph, client, _ = live
+    monitor, film = Monitor(client, robot, 0.1), Film("lift_tray", 2, False, 0.0)
+    monitor.film(film)
+    heard = lambda: min(map(len, (*monitor.latency_ms.values(), monitor.skew_ms, film.gate, film.frames))) > 2  # noqa: E731
+    client.wait(heard, 20, "every figure", graph.check)
+    monitor.end()
+    figures = monitor.summary()
+    stages = figures["latency_ms"]
+    assert 0 < stages["stamp_to_observation"]["p50"] < stages["stamp_to_command"]["p50"]
+    assert stages["stamp_to_command"]["p50"] > stages["observation_to_chunk"]["p50"] > 0
+    assert stages["observation_to_action_framework"]["p50"] > 0
+    assert figures["command"]["rate_hz"] == pytest.approx(100, abs=10)
+    assert len(film.active) == len(film.gate) == len(film.gate_time_s)
+    assert film.gate_time_s == sorted(film.gate_time_s)
 
 
 def test_smp_top_shows_times_rates_and_skew_of_a_running_graph(live):

@@ -48,8 +48,6 @@ def live(tmp_path_factory, robot, launch):
             client.create_subscription(Image, f"/observation/{camera.name}", hear, DEEP)
         hear = partial(_keep_joints, observed, robot.joint_names)
         client.create_subscription(JointState, "/observation/joint_states", hear, DEEP)
-        client.wait(lambda: bool(client.sim_state and client.command_state), 60, "the graph", graph.check)
-        client.set_parameters("recorder", task=TASK)
         said = [record_episode(client, graph, TASK, SEED) for _ in range(EPISODES)]
     assert any(success for _, success in said), said
     return out / TASK / "episode_00000", observed

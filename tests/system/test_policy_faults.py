@@ -7,12 +7,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from smp_bringup.client.graph_client import GraphClient
+from smp_bringup.client.graph_client import graph_client
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_values
 from smp_bringup.types import nanoseconds
@@ -21,26 +20,26 @@ WAIT_S = 60.0
 HANGS = """
 import threading
 from smp_bringup.nodes import policy_node
-from smp_bringup.action.inference import Inference
-Inference.run = lambda *_: threading.Event().wait()
+from smp_bringup.action.planner import Planner
+Planner.infer = lambda *_: threading.Event().wait()
 policy_node.main()
 """
 LOSES = """
 from smp_bringup.nodes import policy_node
-from smp_bringup.action.inference import Inference
+from smp_bringup.action.planner import Planner
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.checkpoint import find_model
-run, replace, calls = Inference.run, Inference.replace, []
+infer, replace, calls = Planner.infer, Planner.replace, []
 def fail(self, observation):
     calls.append(observation)
     if len(calls) > 3:
         raise RuntimeError("CUDA error: out of memory")
-    return run(self, observation)
+    return infer(self, observation)
 def recover(self, policy):
     if calls:
-        Inference.run = run
+        Planner.infer = infer
     replace(self, policy)
-Inference.run, Inference.replace = fail, recover
+Planner.infer, Planner.replace = fail, recover
 policy_node.PolicyNode._load = lambda self, device: build_policy(find_model(self._params.model), self._robot)
 policy_node.main()
 """
@@ -69,20 +68,15 @@ class Sync:
 @pytest.fixture
 def observed(robot, small_policies):
     """A client that plays sync, and keeps the chunks and what the policy node says of itself."""
-    rclpy.init()
-    client = GraphClient()
-    client.sync, client.chunks, client.said = Sync(client, robot, small_policies["smp"].cameras), [], {}
+    with graph_client() as client:
+        client.sync, client.chunks, client.said = Sync(client, robot, small_policies["smp"].cameras), [], {}
 
-    def on_diagnostics(message):
-        client.said.update(status_values(message))
+        def on_diagnostics(message):
+            client.said.update(status_values(message))
 
-    client.create_subscription(DiagnosticArray, "/diagnostics", on_diagnostics, 10)
-    client.create_subscription(JointTrajectory, "/policy/chunk", client.chunks.append, qos.LATEST)
-    try:
+        client.create_subscription(DiagnosticArray, "/diagnostics", on_diagnostics, 10)
+        client.create_subscription(JointTrajectory, "/policy/chunk", client.chunks.append, qos.LATEST)
         yield client
-    finally:
-        client.destroy_node()
-        rclpy.try_shutdown()
 
 
 @contextmanager

@@ -66,18 +66,10 @@ def test_the_command_process_runs_without_torch_images_or_inference(launch, tmp_
         (blocked / module).mkdir(parents=True)
         (blocked / module / "__init__.py").write_text(f"raise RuntimeError('the command process imports {module}')\n")
     monkeypatch.setenv("PYTHONPATH", f"{blocked}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    import rclpy
+    from smp_bringup.client.graph_client import graph_client
 
-    from smp_bringup.client.graph_client import GraphClient
-
-    with Graph([NodeSpec("command", {"robot": "aloha"})], tmp_path / "log") as graph:
-        rclpy.init()
-        client = GraphClient()
-        try:
-            client.wait(lambda: client.command_state.get("mode") == "disarmed", 60, "the command node", graph.check)
-        finally:
-            client.destroy_node()
-            rclpy.try_shutdown()
+    with Graph([NodeSpec("command", {"robot": "aloha"})], tmp_path / "log") as graph, graph_client() as client:
+        client.wait(lambda: client.command_state.get("mode") == "disarmed", 60, "the command node", graph.check)
 
 
 def test_the_package_imports_in_no_time():
@@ -88,35 +80,26 @@ def test_the_package_imports_in_no_time():
 
 def test_what_waits_in_a_queue_is_taken_in_order_at_once():
     """An executor hands out one message at a time: the others are there, and are not handed out again."""
-    import rclpy
-    from rclpy.executors import SingleThreadedExecutor
     from sensor_msgs.msg import JointState
 
+    from smp_bringup.client.graph_client import graph_client
     from smp_bringup.nodes import qos
-    from smp_bringup.nodes.base import LeanNode, waiting
+    from smp_bringup.nodes.base import waiting
 
-    rclpy.init()
-    node, heard = LeanNode("busy"), []
-    try:
+    heard = []
+    with graph_client("busy") as node:
         subscription = node.create_subscription(JointState, "/fast", heard.append, qos.JOINTS)
         publisher = node.create_publisher(JointState, "/fast", qos.DRIVER)
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        while publisher.get_subscription_count() == 0:
-            executor.spin_once(timeout_sec=0.1)
+        node.wait(lambda: publisher.get_subscription_count() > 0, 10, "matching")
         for k in range(10):
             publisher.publish(JointState(position=[float(k)]))
-        while not heard:
-            executor.spin_once(timeout_sec=0.1)
+        node.wait(lambda: heard, 10, "a message")
         deadline, all_of_them = time.monotonic() + 10, list(heard)
         while len(all_of_them) < 10 and time.monotonic() < deadline:
             all_of_them += waiting(subscription)
-        executor.spin_once(timeout_sec=0.1)
+        node.spin(0.1)
         assert [message.position[0] for message in all_of_them] == list(range(10))
         assert len(heard) == 1
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
 
 
 def segments(process):

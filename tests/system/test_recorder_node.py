@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rclpy
 from sensor_msgs.msg import Joy
 
 from smp_bringup.bag.aligned import aligned_sets
 from smp_bringup.bag.reader import open_bag
-from smp_bringup.client.graph_client import GraphClient
+from smp_bringup.client.graph_client import graph_client
 from smp_bringup.client.replay import replay_live
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph
@@ -35,11 +34,8 @@ START_S = 60
 
 @pytest.fixture
 def client():
-    rclpy.init()
-    client = GraphClient()
-    yield client
-    client.destroy_node()
-    rclpy.try_shutdown()
+    with graph_client() as client:
+        yield client
 
 
 @pytest.fixture

@@ -11,15 +11,13 @@ from rosgraph_msgs.msg import Clock as ClockMsg
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from smp_bringup.client.graph_client import GraphClient
+from smp_bringup.client.graph_client import START_S, graph_client
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
 from smp_bringup.nodes.messages import chunk_msg, image_msg, joint_state_msg, status_values, time_msg
 from smp_bringup.types import ActionChunk, nanoseconds
-
-START_S = 60.0
 
 
 class Drivers:
@@ -72,18 +70,10 @@ class Drivers:
 
 @pytest.fixture
 def sync(robot, tmp_path):
-    import rclpy
-
-    with Graph([NodeSpec("sync", {"robot": "aloha"})], tmp_path / "log") as graph:
-        rclpy.init()
-        client = GraphClient()
+    with Graph([NodeSpec("sync", {"robot": "aloha"})], tmp_path / "log") as graph, graph_client() as client:
         drivers = Drivers(client, robot)
-        try:
-            client.wait(lambda: drivers.observed > 10, START_S, "observations", graph.check)
-            yield graph, client, drivers
-        finally:
-            client.destroy_node()
-            rclpy.try_shutdown()
+        client.wait(lambda: drivers.observed > 10, START_S, "observations", graph.check)
+        yield graph, client, drivers
 
 
 def test_a_camera_that_stops_is_named_and_its_return_resumes(sync):
@@ -134,27 +124,16 @@ class SimTime:
 @pytest.fixture
 def sim_time(robot, tmp_path):
     """A command node on simulated time that follows a policy."""
-    import rclpy
-
-    with Graph([NodeSpec("command", {"robot": "aloha", "use_sim_time": True})], tmp_path / "log") as graph:
-        rclpy.init()
-        client = GraphClient("fake_arms")
+    spec = NodeSpec("command", {"robot": "aloha", "use_sim_time": True})
+    with Graph([spec], tmp_path / "log") as graph, graph_client("fake_arms") as client:
         clock, reports = SimTime(client, robot), {}
         client.create_subscription(DiagnosticArray, "/diagnostics", lambda m: reports.update(status_values(m)), 10)
 
         def follow():
-            mode = client.command_state.get("mode")
-            request = {"fault": "reset", "disarmed": "arm", "hold": "use_policy"}.get(mode)
-            if request is not None:
-                client.accepts(request)
-            return mode == "policy" and client.command_state["severity"] == "PASS"
+            client.follow("policy", graph.check, once=lambda: client.command_state["severity"] == "PASS")
 
-        try:
-            client.wait(follow, START_S, "the policy to be followed", graph.check)
-            yield graph, client, clock, reports, follow
-        finally:
-            client.destroy_node()
-            rclpy.try_shutdown()
+        follow()
+        yield graph, client, clock, reports, follow
 
 
 def test_f08_paused_time_holds_the_arms_by_the_steady_clock_and_its_return_moves_nothing(sim_time):
@@ -166,14 +145,14 @@ def test_f08_paused_time_holds_the_arms_by_the_steady_clock_and_its_return_moves
     now_ns = clock.now_ns
     client.wait(lambda: clock.now_ns > now_ns + nanoseconds(0.5), 10, "time that runs", graph.check)
     assert client.command_state["mode"] == "fault"
-    client.wait(follow, START_S, "the policy to be followed again", graph.check)
+    follow()
 
 
 def test_f08_time_that_jumps_back_clears_the_chunk_and_the_next_one_is_followed(sim_time):
     graph, client, clock, reports, follow = sim_time
     clock.now_ns -= nanoseconds(10.0)
     client.wait(lambda: reports.get("refused/clock_reset") == "1", 10, "the reset to be counted", graph.check)
-    client.wait(follow, START_S, "the policy to be followed in the new time", graph.check)
+    follow()
     assert 0 < int(client.command_state["chunk_stamp_ns"]) <= clock.now_ns
 
 
@@ -205,16 +184,8 @@ def test_a_stopped_policy_costs_the_command_node_no_cycle_and_its_return_moves_n
             return int(reports.get(f"smp_bringup: {node}", {}).get(key, 0))
 
         client.create_subscription(DiagnosticArray, "/diagnostics", on_diagnostics, 10)
-        client.wait(lambda: bool(client.sim_state and client.command_state), START_S, "the graph", graph.check)
-        client.wait(lambda: client.count_publishers("/policy/chunk") > 0, START_S, "the policy", graph.check)
-        client.start_episode("lift_tray", 2, "policy")
-
-        def followed():
-            if client.command_state["mode"] == "fault":  # a machine too busy to start the nodes in time
-                client.start_episode("lift_tray", 2, "policy")
-            return client.command_state["chunk_stamp_ns"] != "0"
-
-        client.wait(followed, START_S, "a chunk followed", graph.check)
+        client.start_episode("lift_tray", 2, "policy", graph.check)
+        client.follow("policy", graph.check, once=lambda: client.command_state["chunk_stamp_ns"] != "0")
         policy = graph.processes["policy"].pid
         os.kill(policy, signal.SIGSTOP)
         try:

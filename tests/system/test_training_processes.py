@@ -20,21 +20,18 @@ RUN = """
 policy:
   kind: smp
   cameras: [overview]
-  experts: 4
   denoiser: {{width: 16, depth: 1}}
-  mean: {{width: 16, depth: 1}}
   encoder: {{channels: [4, 8], keypoints: 4, feature: 32}}
+  smp: {{form: motion, experts: 4, mean: {{width: 16, depth: 1}}}}
 training: {{steps: {steps}, pairs: 8, warmup_steps: 2, save_every: 5, held_out: 0.3, devices: {devices}}}
 """
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo"}
 
 
 @pytest.fixture(scope="module")
-def demos(tmp_path_factory):
+def demos(tmp_path_factory, robot):
     out = tmp_path_factory.mktemp("data") / "demos"
-    assert all(
-        done.success for done in collect(jobs("press_two_buttons", 3, 0, out, DemonstrationJob("aloha", 0.01)), 2)
-    )
+    assert all(done.success for done in collect(jobs("press_two_buttons", 3, 0, out, DemonstrationJob(robot, 0.01)), 2))
     return out
 
 

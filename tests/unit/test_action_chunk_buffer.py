@@ -31,6 +31,24 @@ def test_a_straight_line_is_followed_with_its_slope():
         np.testing.assert_allclose(velocity, 0.25)
 
 
+def test_between_knots_the_setpoint_is_a_cubic_with_central_difference_slopes():
+    """By hand: of knots 0 0 1 1 the slopes are 0, 1/2, 1/2 and 0 a period."""
+    buffer = ChunkBuffer(1)
+    buffer.put(ActionChunk(0, 0.04, np.array([[0.0], [0.0], [1.0], [1.0]])), 0)
+    # Half way from p to q with slopes m and n: (p + q) / 2 + (m - n) / 8, at the rate 1.5 (q - p) - (m + n) / 4.
+    for ms, position, rate in ((20, -1 / 16, -1 / 8), (60, 1 / 2, 5 / 4), (100, 17 / 16, -1 / 8)):
+        at, velocity = buffer.sample(ms * MS)
+        assert at == pytest.approx(position)
+        assert velocity == pytest.approx(rate / 0.04)
+
+
+def test_a_chunk_of_the_same_observation_is_refused_and_one_whose_time_is_over():
+    buffer = ChunkBuffer(2)
+    assert buffer.put(chunk(), 639 * MS) is None
+    assert buffer.put(chunk(), 639 * MS) == "older"
+    assert ChunkBuffer(2).put(chunk(), 640 * MS) == "late"
+
+
 def test_the_last_action_lasts_a_period_with_the_velocity_that_led_to_it():
     buffer = ChunkBuffer(2)
     buffer.put(chunk(), 0)

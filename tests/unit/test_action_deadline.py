@@ -39,6 +39,25 @@ def test_twenty_with_time_to_spare_bring_a_level_back():
     assert deadline.level == "full"
 
 
+def test_the_deadline_itself_is_in_time_and_half_of_it_has_time_to_spare():
+    deadline = Deadline(0.1)
+    assert deadline.took(0.1)
+    assert deadline.level == "full"
+    deadline.took(0.101)
+    for _ in range(20):
+        assert deadline.level == "fewer_steps"
+        deadline.took(0.05)
+    assert deadline.level == "full"
+    assert (deadline.counters["misses"], deadline.counters["fewer_steps"]) == (1, 20)
+
+
+def test_only_what_was_quick_since_the_last_miss_brings_a_level_back():
+    deadline = Deadline(0.1)
+    for took_s in [0.01] * 30 + [0.2] + [0.01] * 19:
+        deadline.took(took_s)
+    assert deadline.level == "fewer_steps"
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_duration_that_is_no_number_is_a_miss(bad):
     deadline = Deadline(0.1)

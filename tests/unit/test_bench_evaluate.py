@@ -1,7 +1,12 @@
 """Evaluation: what an episode is condensed to, the summary, and going on where it was stopped."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +68,9 @@ def test_a_stopped_evaluation_goes_on(tmp_path):
     assert again.done == {("lift_tray", 0): condense(RESULT, 0)}
     again.append(condense(RESULT, 1))
     assert first.path.read_text() == text
+    first.path.write_text('{"se')  # killed while it wrote the first line
+    EpisodeFile(tmp_path, "smp", words, resume=True).append(condense(RESULT, 1))
+    assert EpisodeFile(tmp_path, "smp", words, resume=True).done == {("lift_tray", 1): condense(RESULT, 1)}
     assert EpisodeFile(tmp_path, "smp", {"seed": 2}, resume=True).done == {}
     assert EpisodeFile(tmp_path, "smp", words, resume=False).done == {}
 
@@ -74,8 +82,8 @@ def test_a_line_that_is_no_episode_is_named(tmp_path):
         EpisodeFile(tmp_path, "smp", {}, resume=True)
 
 
-def test_every_condition_is_another_evaluation(checkpoints):
-    job = EpisodeJob("lift_tray", "aloha", checkpoints["smp"][0], 0, 0)
+def test_every_condition_is_another_evaluation(checkpoints, robot):
+    job = EpisodeJob("lift_tray", robot, checkpoints["smp"][0], 0, 0)
     others = [
         replace(job, seed=1),
         replace(job, variation="wide"),
@@ -155,3 +163,50 @@ def test_noise_reaches_joints_and_poses_and_nothing_else(robot):
     first = seen.observation.position
     NoisySensors(seen, robot, 0.01, 3).infer(Observation(0, {}, state, state * 0, objects), 0)
     np.testing.assert_array_equal(seen.observation.position, first)
+
+
+KEYS = """
+import sys
+from pathlib import Path
+
+from smp_bringup import paths
+from smp_bringup.bench.evaluate import EpisodeJob, arguments
+from smp_bringup.robot import load_robot
+
+job = EpisodeJob("lift_tray", load_robot("aloha"), Path(sys.argv[1]), 0, 0)
+print(arguments(job)["sha256"])
+for change in sys.argv[2:]:
+    file, old, new = change.split("|")
+    path = paths.share("config", file)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    print(arguments(job)["sha256"])
+    path.write_text(text)
+"""
+COMMENT, *MOVING = (
+    "safety/default.yaml|checks:|# a remark\nchecks:",
+    "safety/default.yaml|max_tracking_error: 0.5|max_tracking_error: 0.4",
+    "geometry/vx300s.yaml|radius: 0.05|radius: 0.06",
+    "tasks/transfer_cube.yaml|hold_s:|hold_s: 0.123 #",
+    "variations/ordinary.yaml|spread:|spread: 0.5 #",
+)
+
+
+def test_whatever_moves_a_robot_is_part_of_what_an_evaluation_is_found_again_by(checkpoints, robot, tmp_path):
+    """In a copy of the package, whose configuration can be changed."""
+    root = Path(__file__).parents[2]
+    shutil.copytree(root / "src" / "smp_bringup", tmp_path / "src" / "smp_bringup")
+    shutil.copytree(root / "config", tmp_path / "config")
+    shutil.copy(root / "package.xml", tmp_path)
+    model = checkpoints["smp"][0]
+    command = [sys.executable, "-c", KEYS, str(model), COMMENT, *MOVING]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "src"), *sys.path])}
+    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+    first, remarked, *moved = done.stdout.split()
+    assert remarked == first
+    assert len({first, *moved}) == 1 + len(MOVING)
+    job = EpisodeJob("lift_tray", robot, model, 0, 0)
+    assert arguments(job)["sha256"] == first
+    faster = replace(robot, state_rate_hz=200.0)
+    assert arguments(replace(job, robot=faster))["sha256"] != first

@@ -1,6 +1,7 @@
 """Datasets of LeRobot and bags of others, read back by readers that are not ours."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -20,6 +21,7 @@ from smp_bringup.exchange.foreign import Importer, load_mapping
 from smp_bringup.exchange.from_lerobot import import_dataset
 from smp_bringup.exchange.to_lerobot import export
 from smp_bringup.paths import named_config
+from smp_bringup.robot import load_robot
 
 T0 = 1_700_000_000_123_456_789
 FRAMES = 12
@@ -41,7 +43,7 @@ def bags(tmp_path_factory, robot):
     """Two episodes of two tasks, one a success."""
     root = tmp_path_factory.mktemp("bags")
     for task, success in (("lift_tray", True), ("fold the towel", None)):
-        writer = BagWriter(root / task.replace(" ", "_"), named_config("robots", "aloha").read_text(), task)
+        writer = BagWriter(root / task.replace(" ", "_"), robot, task)
         for k in range(FRAMES):
             at = T0 + k * 40_000_000
             for arm in robot.arms:
@@ -127,6 +129,11 @@ def test_a_dataset_comes_back_as_the_bags_it_was_made_from(dataset, robot, bags,
         np.testing.assert_allclose(leader_trajectory(back, robot)[1], leader_trajectory(there, robot)[1], atol=1e-6)
 
 
+def test_a_dataset_of_a_robot_that_is_named_becomes_bags_of_that_robot(dataset, robot, tmp_path):
+    mine = replace(robot, name="mine")
+    assert all(open_bag(folder).robot() == mine for folder in import_dataset(dataset, tmp_path, mine))
+
+
 def test_what_does_not_fit_is_named(dataset, bags, tmp_path):
     with pytest.raises(BagError, match="exists already"):
         export([bags / "lift_tray"], dataset)
@@ -135,7 +142,7 @@ def test_what_does_not_fit_is_named(dataset, bags, tmp_path):
     robot_yaml = tmp_path / "other.yaml"
     robot_yaml.write_text(named_config("robots", "aloha").read_text().replace("name: overview", "name: front"))
     with pytest.raises(BagError, match=r"lacks observation\.images\.front; it has observation\.state"):
-        import_dataset(dataset, tmp_path, str(robot_yaml))
+        import_dataset(dataset, tmp_path, load_robot(str(robot_yaml)))
 
 
 @pytest.fixture
@@ -195,6 +202,7 @@ def test_a_foreign_bag_is_read_through_a_mapping(foreign, robot, tmp_path):
     file.write_text(yaml.safe_dump({**mapping, "robot": str(two)}))
     importer = Importer(path, load_mapping(str(file)))
     bag = open_bag(importer.write(tmp_path / "ours"))
+    assert bag.robot() == load_robot(str(two))
     assert (importer.reasons(), bag.episode["text"], bag.episode["imported"]) == ([], "stack cups", "theirs")
     sets = list(aligned_sets(bag, bag.robot()))
     assert len(sets) == FRAMES

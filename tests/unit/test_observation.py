@@ -7,7 +7,6 @@ from smp_bringup.observation.builder import to_observation_size
 from smp_bringup.observation.images import resize
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.observation.observer import Observer
-from smp_bringup.sync.history import History
 from smp_bringup.types import AlignedSet, JointSample
 
 MS = 1_000_000
@@ -32,8 +31,8 @@ def test_images_take_the_sizes_of_the_robot_file(robot):
 
 
 def test_history_goes_by_stamps_not_by_calls(robot):
-    history = History(steps=3, period_s=0.04)
-    seen = [history.push(aligned(robot, ms)) for ms in (0, 20, 40, 60, 80, 100)]
+    history = Observer(robot, steps=3, replan_s=0.16)
+    seen = [history.observe(aligned(robot, ms)) for ms in (0, 20, 40, 60, 80, 100)]
     assert seen[:3] == [None] * 3
     np.testing.assert_allclose(seen[3].position[:, 0], [0.0, 0.02, 0.06])  # half a period is near enough
     np.testing.assert_allclose(seen[4].position[:, 0], [0.0, 0.04, 0.08])
@@ -41,12 +40,12 @@ def test_history_goes_by_stamps_not_by_calls(robot):
 
 
 def test_history_starts_afresh_when_time_jumps_back(robot):
-    history = History(steps=2, period_s=0.04)
+    history = Observer(robot, steps=2, replan_s=0.16)
     for ms in (5000, 5040):
-        history.push(aligned(robot, ms))
-    assert history.push(aligned(robot, 5020)) is None
-    assert history.push(aligned(robot, 40)) is None
-    assert history.push(aligned(robot, 80)).stamp_ns == 80 * MS
+        history.observe(aligned(robot, ms))
+    assert history.observe(aligned(robot, 5020)) is None
+    assert history.observe(aligned(robot, 40)) is None
+    assert history.observe(aligned(robot, 80)).stamp_ns == 80 * MS
 
 
 def test_observations_are_due_once_per_replanning_period(robot):

@@ -11,13 +11,13 @@ import torch
 
 from smp_bringup.config import parse_yaml
 from smp_bringup.errors import InstallError, ModelError, UnknownNameError
+from smp_bringup.manifest import MANIFEST, read_checked, write_checked
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy import policy_config
 from smp_bringup.policy.base import policy_inputs
 from smp_bringup.policy.checkpoint import CONFIG, config_yaml, load_policy
 from smp_bringup.policy.denoise import EMBEDDING, sample
 from smp_bringup.policy.engine_torch import TorchEngine
-from smp_bringup.policy.manifest import MANIFEST, write_manifest
 from smp_bringup.policy.smp import deploy_smp
 from smp_bringup.types import Observation
 
@@ -151,8 +151,7 @@ class _Canary:
 @pytest.mark.parametrize("name", ["weights.pt", "model.pkl", "extra.bin", "normalizer.json"])
 def test_a_pickle_is_refused_under_whatever_name_and_never_run(copy, robot, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    (copy / name).write_bytes(pickle.dumps(_Canary()))
-    write_manifest(copy)
+    write_checked(copy, {**read_checked(copy), name: pickle.dumps(_Canary())})
     with pytest.raises(ModelError, match="pickle"):
         load_policy(copy, robot)
     assert not (tmp_path / "canary").exists()
@@ -187,8 +186,7 @@ def test_a_model_for_another_robot_is_refused_naming_the_difference(copy, robot)
 
 def test_a_model_with_other_dimensions_is_refused(copy, robot):
     settings = (copy / CONFIG).read_text()
-    (copy / CONFIG).write_text(settings.replace("horizon: 16", "horizon: 8"))
-    write_manifest(copy)
+    write_checked(copy, {**read_checked(copy), CONFIG: settings.replace("horizon: 16", "horizon: 8").encode()})
     with pytest.raises(ModelError, match=r"input 'x' is \[1, 16, 4\], robot and config give \[1, 8, 4\]"):
         load_policy(copy, robot)
 

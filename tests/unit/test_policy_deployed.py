@@ -1,13 +1,16 @@
-"""What each form of SMP does with its experts, against chunks computed by hand on an engine of known answers."""
+"""What each policy does with its experts, against chunks computed by hand on an engine of known answers."""
 
 import numpy as np
 import pytest
 
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.base import AbstractEngine
-from smp_bringup.policy.config import DenoiserConfig
+from smp_bringup.policy.config import DenoiserConfig, PolicyConfig
+from smp_bringup.policy.dibm import DibmConfig, DibmPolicy, DibmPolicyConfig
+from smp_bringup.policy.diffusion import DiffusionPolicy
 from smp_bringup.policy.smp import SmpConfig, SmpPolicyConfig, deploy_smp
 from smp_bringup.policy.smp_config import GateConfig
+from smp_bringup.policy.sparse import SparseConfig, SparsePolicy, SparsePolicyConfig
 from smp_bringup.types import Observation
 
 DOF, STEPS = 3, 4
@@ -134,3 +137,45 @@ def test_mass_and_coverage_decide_who_runs_and_the_report_says_so(form, observat
     assert most.active == (0, 1)
     _, one = policy(form, coverage=0.9, top_k=1)[0].infer(observation, 0)
     assert one.active == (0,)
+
+
+class Responsible(AbstractEngine):
+    """Four experts, of which each denoises to its own number."""
+
+    gate = np.array([0.1, 0.2, 0.6, 0.1])
+
+    def encode(self, inputs):
+        return {"feature": np.zeros(2), "gate": self.gate}
+
+    def denoise(self, expert, feature, x, mask, embedding):
+        return np.full((STEPS, DOF), float(expert) + 0.25 * (mask > 0).sum())
+
+
+def deployed(kind, config):
+    return kind(config, Responsible(), Normalizer(np.zeros(DOF), np.ones(DOF)), 0.04)
+
+
+def test_dibm_runs_its_most_responsible_expert_alone(observation):
+    config = DibmPolicyConfig("dibm", track="state", horizon=STEPS, denoise_steps=3, dibm=DibmConfig(experts=4))
+    chunk, report = deployed(DibmPolicy, config).infer(observation, 0)
+    np.testing.assert_allclose(chunk.position, 2.25)
+    assert (report.active, report.kept_mass) == ((2,), 0.6)
+    np.testing.assert_array_equal(report.denoiser_calls, [0, 0, 3, 0])
+
+
+def test_the_sparse_mixture_is_one_denoiser_that_is_told_the_weights(observation):
+    config = SparsePolicyConfig("sparse", track="state", horizon=STEPS, denoise_steps=3, sparse=SparseConfig(4, 2))
+    policy = deployed(SparsePolicy, config)
+    policy._engine.gate = np.array([0.0, 0.25, 0.75, 0.0])
+    chunk, report = policy.infer(observation, 0)
+    np.testing.assert_allclose(chunk.position, 0.5)
+    assert report.active == (2, 1)
+    np.testing.assert_array_equal(report.denoiser_calls, [0, 3, 3, 0])
+
+
+def test_a_diffusion_policy_has_one_expert(observation):
+    config = PolicyConfig("diffusion", track="state", horizon=STEPS, denoise_steps=3)
+    chunk, report = deployed(DiffusionPolicy, config).infer(observation, 0)
+    np.testing.assert_allclose(chunk.position, 0.25)
+    assert (report.active, report.kept_mass) == ((0,), 1.0)
+    np.testing.assert_array_equal(report.denoiser_calls, [3])

@@ -6,12 +6,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smp_bringup.errors import ModelError
+from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.policy.base import policy_inputs
 from smp_bringup.policy.basis import gram_schmidt, orthonormalise
-from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.config import EncoderConfig, PolicyConfig
 from smp_bringup.policy.denoise import alphas_cumprod, sample, visited_steps
+from smp_bringup.policy.encoder import Encoder
 from smp_bringup.policy.router import Concentration, StickyPrior, align_loss, mean_gate
 from smp_bringup.policy.select import mass, select
 from smp_bringup.policy.smp_config import GateConfig
+from smp_bringup.types import Observation
 
 
 @pytest.fixture(autouse=True)
@@ -132,3 +137,32 @@ def test_the_schedule_falls_and_sampling_starts_from_noise():
     assert bar[0] > 0.99
     assert bar[-1] < 0.01
     assert visited_steps(50, 5)[0] == 49
+
+
+def test_the_encoder_takes_the_shift_off_again():
+    torch.manual_seed(0)
+    config = PolicyConfig("diffusion", ("eye",), encoder=EncoderConfig(channels=(8, 8), keypoints=8, feature=16))
+    encoder = Encoder(config, 14, 0)
+    size, px = 64, 8  # a multiple of the strides: the convolutions move along exactly, away from the edges
+    image = torch.zeros(1, 1, size, size, 3, dtype=torch.uint8)
+    image[:, :, 24:36, 20:30] = torch.randint(0, 255, (12, 10, 3), dtype=torch.uint8)
+    there = torch.roll(image, (px, px), (2, 3))
+    state = torch.zeros(1, 1, 14)
+    unit = torch.full((1, 2), px * 2 / (size - 1))
+    plain = encoder({"state": state, "image_eye": image})
+    back = encoder({"state": state, "image_eye": there}, {"eye": unit})
+    wrong = encoder({"state": state, "image_eye": there}, {"eye": -unit})
+    assert (back - plain).abs().max() < 0.2 * (wrong - plain).abs().max()
+
+
+def test_an_encoder_is_told_the_joints_and_what_is_committed_in_its_own_units():
+    config = PolicyConfig("diffusion", track="state", observation_steps=2, prefix_steps=3)
+    normalizer = Normalizer(np.array([1.0, 2.0]), np.array([0.5, 4.0]))
+    position, prefix = np.array([[1.0, 2.0], [1.5, -2.0]]), np.array([[1.25, 6.0], [0.5, 2.0]])
+    observation = Observation(0, {}, position, position * 0, np.ones((2, 4)))
+    told = policy_inputs(observation, config, normalizer, prefix)
+    np.testing.assert_allclose(told["state"], [[0.0, 0.0], [1.0, -1.0]])
+    np.testing.assert_allclose(told["prefix"], [[0.5, 1.0, 1.0], [-1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    assert not policy_inputs(observation, config, normalizer)["prefix"].any()
+    with pytest.raises(ModelError, match="sees object poses"):
+        policy_inputs(Observation(0, {}, position, position * 0), config, normalizer)

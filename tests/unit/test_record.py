@@ -10,14 +10,13 @@ from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError
-from smp_bringup.paths import named_config
 
 T0 = 1_700_000_000_123_456_789
 
 
 @pytest.fixture
-def bag(tmp_path):
-    writer = BagWriter(tmp_path / "episode", named_config("robots", "aloha").read_text(), "lift_tray")
+def bag(tmp_path, robot):
+    writer = BagWriter(tmp_path / "episode", robot, "lift_tray")
     for i in range(20):
         at = T0 + i * 10_000_000
         writer.write("/joints", JOINT_STATE, at, joint_state_cdr(at, ("a", "b"), np.array([i, -i]) * 0.1))
@@ -82,10 +81,10 @@ def test_task_outcome_and_robot_travel_in_the_bag(bag, robot):
     assert "lift the tray with both hands" in attached["task.yaml"]
 
 
-def test_a_bag_is_never_overwritten_and_half_bags_have_another_name(bag, tmp_path):
+def test_a_bag_is_never_overwritten_and_half_bags_have_another_name(bag, robot, tmp_path):
     with pytest.raises(BagError, match="exists already"):
-        BagWriter(bag, "", "x")
-    writer = BagWriter(tmp_path / "other", "", "x")
+        BagWriter(bag, robot, "x")
+    writer = BagWriter(tmp_path / "other", robot, "x")
     assert not (tmp_path / "other").exists()
     writer.discard()
     assert [p.name for p in tmp_path.iterdir()] == ["episode"]

@@ -22,6 +22,8 @@ from smp_bringup.record.heard import Heard
 from smp_bringup.record.pedal import Pedal
 from smp_bringup.record.recorder import Recorder
 from smp_bringup.record.tasks import TaskQueue
+from smp_bringup.robot import load_robot
+from smp_bringup.safety.config import load_safety
 from smp_bringup.types import nanoseconds
 
 T0 = 1_700_000_000_000_000_000
@@ -30,7 +32,7 @@ SMALL = StorageConfig(chunk_kib=1024, flush_s=0.4, min_free_gib=0, min_free_s=0,
 
 
 def recorder(out, task="lift_tray", storage=SMALL, **more):
-    return Recorder("aloha", "default", out, task, RecordConfig(storage), **more)
+    return Recorder(load_robot("aloha"), load_safety("default"), out, task, RecordConfig(storage), **more)
 
 
 def joints(recording, at_s, topic="/leader_left/joint_states", count=1):
@@ -180,7 +182,7 @@ def test_messages_that_no_check_can_read_do_not_cost_the_bag(tmp_path, robot):
     yaml = tmp_path / "robot.yaml"
     text = named_config("robots", "aloha").read_text()
     yaml.write_text(text.replace("command_interface: joint_state", "command_interface: forward_position"))
-    recording = Recorder(str(yaml), "default", tmp_path, "lift_tray", RecordConfig(SMALL))
+    recording = Recorder(load_robot(str(yaml)), load_safety("default"), tmp_path, "lift_tray", RecordConfig(SMALL))
     recording.start(0)
     kind, types = "std_msgs/msg/Float64MultiArray", typestore().types
     layout = types["std_msgs/msg/MultiArrayLayout"](dim=[], data_offset=0)
@@ -250,7 +252,7 @@ def test_images_are_recorded_as_jpeg_where_the_robot_file_says_so(tmp_path, robo
     yaml.write_text(
         named_config("robots", "aloha").read_text().replace("rate_hz: 25,", "rate_hz: 25, recording: jpeg,")
     )
-    recording = Recorder(str(yaml), "default", tmp_path, "lift_tray", RecordConfig(SMALL))
+    recording = Recorder(load_robot(str(yaml)), load_safety("default"), tmp_path, "lift_tray", RecordConfig(SMALL))
     recording.start(0)
     ramp = np.linspace(0, 255, 128, dtype=np.uint8)
     image = np.stack(

@@ -31,6 +31,12 @@ def test_leaders_speak_once_all_have_spoken_and_velocity_comes_from_stamps(robot
     np.testing.assert_allclose(merged.position, 0.01)
     limits = robot.joint_array("velocity")
     np.testing.assert_allclose(merged.velocity, np.minimum(1.0, limits))
+    leaders.push("left", 30 * MS, names["left"], [-1.0] * 7)
+    back = leaders.push("right", 30 * MS, names["right"], [-1.0] * 7)
+    np.testing.assert_allclose(back.velocity, -limits)  # 101 rad/s, cut
+    assert leaders.push("left", 40 * MS, names["left"], [0.0] * 7) is None
+    again = leaders.push("right", 30 * MS, names["right"], [0.0] * 7)
+    np.testing.assert_array_equal(again.velocity, 0)  # the stamp stands still
 
 
 def test_the_tremor_has_its_spread_and_leaves_grippers_alone(robot):
@@ -40,6 +46,8 @@ def test_the_tremor_has_its_spread_and_leaves_grippers_alone(robot):
     grippers = np.array([joint.gripper for joint in robot.joints])
     assert not values[:, grippers].any()
     np.testing.assert_allclose(values[:, ~grippers].std(axis=0), 0.01, rtol=0.25)
+    lag = values[30:, ~grippers] * values[:-30, ~grippers]  # 0.3 s, the time in which it forgets all but 1/e
+    np.testing.assert_allclose(lag.mean() / values[:, ~grippers].var(), np.exp(-1), atol=0.05)
     again = Tremor(robot, 0.01, seed=1)
     np.testing.assert_array_equal([again.step(still).position for _ in range(5)], values[:5])
 

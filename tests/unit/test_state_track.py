@@ -16,7 +16,7 @@ from smp_bringup.sim.world import World
 from smp_bringup.tasks import TASKS
 from smp_bringup.tasks.experts import ScriptedOperator
 from smp_bringup.tasks.state import SLOTS, STATE_NAMES, STATE_SIZE
-from smp_bringup.types import ActionChunk, seconds
+from smp_bringup.types import ActionChunk, GateReport, seconds
 from smp_bringup.wire import OBJECTS_TOPIC
 
 
@@ -29,11 +29,13 @@ class Oracle(AbstractPolicy):
         self.operator = ScriptedOperator(world.task, world.model, world.data, robot, seed)
         self.seen = deque()
 
-    def infer(self, observation, seed):
+    def infer(self, observation, seed, prefix=None):
         self.seen.append(observation)
         start_s = seconds(observation.stamp_ns - START_NS)
         rows = np.stack([self.operator.target(start_s + k * 0.04) for k in range(16)])
-        return ActionChunk(observation.stamp_ns, 0.04, rows), None
+        one = np.ones(1)
+        gate = GateReport(observation.stamp_ns, one, one, (0,), 1.0, np.ones(1, np.int64), {})
+        return ActionChunk(observation.stamp_ns, 0.04, rows), gate
 
 
 @pytest.mark.parametrize("task", list(TASKS))

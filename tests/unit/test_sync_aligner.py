@@ -56,11 +56,13 @@ def test_joints_are_interpolated_to_the_image_stamp(robot):
     aligner = Aligner(robot)
     for ms in (0, 10):
         for arm in robot.arms:
-            aligner.push_joints(arm.name, T0 + ms * MS, *joints(arm, ms / 10), [], T0 + ms * MS)
+            speed = [2.0 + ms / 5] * len(arm.joints)
+            aligner.push_joints(arm.name, T0 + ms * MS, *joints(arm, ms / 10), speed, T0 + ms * MS)
     for camera in robot.cameras:
         aligner.push_image(camera.name, Frame(T0 + 4 * MS, image(robot, camera.name)), T0 + 10 * MS)
     (aligned,) = aligner.pop()
     np.testing.assert_allclose(aligned.position, 0.4)
+    np.testing.assert_allclose(aligned.velocity, 2.8)
 
 
 def test_a_frame_waits_for_the_joint_sample_after_it(robot):

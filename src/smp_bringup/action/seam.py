@@ -56,8 +56,7 @@ class Seam:
     def follows(self, stamp_ns: int | None, at_ns: int) -> None:
         """Hear which chunk the command node follows since `at_ns`; None when it follows none."""
         if stamp_ns is None:
-            self._sent.clear()
-            self._raw.clear()
+            self._forget()
         elif stamp_ns != self._followed_ns and any(chunk.stamp_ns == stamp_ns for chunk in self._sent):
             self._delays_ns.append(at_ns - stamp_ns)
         self._followed_ns = stamp_ns
@@ -82,16 +81,20 @@ class Seam:
 
     def join(self, chunk: ActionChunk, committed: FloatArray | None) -> ActionChunk:
         """Return the chunk to send; `committed` is what the policy was told."""
+        if self._sent and chunk.stamp_ns <= self._sent[-1].stamp_ns:
+            self._forget()  # time went back: what was sent is of another epoch
         joined = chunk
         if self.kind == "blend":
             self._raw.append(chunk)
             joined = replace(chunk, position=self._ensemble(chunk))
         elif committed is not None:
             joined = replace(chunk, position=_continue(chunk.position, committed))
-        if self._sent and chunk.stamp_ns <= self._sent[-1].stamp_ns:
-            self._sent.clear()  # time went back: what was sent is of another epoch
         self._sent.append(joined)
         return joined
+
+    def _forget(self) -> None:
+        self._sent.clear()
+        self._raw.clear()
 
     def _ensemble(self, chunk: ActionChunk) -> FloatArray:
         plans = [_plan(raw, self._dof) for raw in self._raw]

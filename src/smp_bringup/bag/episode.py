@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from smp_bringup import config
 from smp_bringup.errors import ConfigError, UnknownNameError
 from smp_bringup.paths import named_config
+from smp_bringup.robot import Robot
+from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.sync.aligner import WAIT_S
 from smp_bringup.sync.base import SLOP_S
 
@@ -19,12 +21,15 @@ IMPORTED = "imported"
 OUTCOMES = {True: "success", False: "failure", None: "unlabelled"}
 
 
-def attachments(robot_yaml: str, task: str, safety: str = "default") -> dict[str, str]:
-    """Return the files that travel in a bag, by name; a task that has no file travels by its words alone."""
+def attachments(robot: Robot, task: str, safety: SafetyConfig) -> dict[str, str]:
+    """Return the files that travel in a bag, by name; a task that has no file travels by its words alone.
+
+    Robot and safety settings are written from the values in use: their files may be elsewhere, or changed since.
+    """
     files = {
-        ROBOT_ATTACHMENT: robot_yaml,
+        ROBOT_ATTACHMENT: config.dump(robot),
         SYNC_ATTACHMENT: f"slop_s: {SLOP_S}\nwait_s: {WAIT_S}\n",
-        SAFETY_ATTACHMENT: named_config("safety", safety).read_text(encoding="utf-8"),
+        SAFETY_ATTACHMENT: config.dump(safety),
     }
     described = _task_yaml(task)
     return files if described is None else {**files, TASK_ATTACHMENT: described}

@@ -18,6 +18,8 @@ from smp_bringup.bag.messages import definition
 from smp_bringup.bag.metadata import TopicCount, write_metadata
 from smp_bringup.bag.settings import StorageConfig
 from smp_bringup.errors import BagError
+from smp_bringup.robot import Robot
+from smp_bringup.safety.config import SafetyConfig, load_safety
 
 
 class BagWriter:
@@ -26,12 +28,19 @@ class BagWriter:
     def __init__(
         self,
         folder: Path,
-        robot_yaml: str,
+        robot: Robot,
         task: str,
-        safety: str = "default",
+        safety: SafetyConfig | None = None,
         storage: StorageConfig | None = None,
     ) -> None:
-        """Open a new bag; `storage` is None where the episode can be made again: nothing is set aside or synced.
+        """Open a new bag.
+
+        Args:
+            folder: that it will have.
+            robot: that is recorded.
+            task: name of one of config/tasks, or the task in words.
+            safety: settings of the command core; the shipped ones, if None.
+            storage: None where the episode can be made again: nothing is set aside or synced.
 
         Raises:
             BagError: the folder exists, was left half-written, or cannot be made.
@@ -44,7 +53,7 @@ class BagWriter:
             shutil.rmtree(self._partial, ignore_errors=True)
         if self._partial.exists():
             raise BagError(f"'{self._partial}' was left half-written: smp bag repair it, or remove it")
-        self._task, self._attachments = task, attachments(robot_yaml, task, safety)
+        self._task, self._attachments = task, attachments(robot, task, safety or load_safety("default"))
         chunk = (storage or StorageConfig()).chunk_kib * 1024
         try:
             self._partial.mkdir(parents=True)

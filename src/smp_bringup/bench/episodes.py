@@ -1,6 +1,7 @@
 """What is kept of an evaluated episode, and the file that makes an evaluation resumable."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -84,19 +85,19 @@ class EpisodeFile:
         text = json.dumps(arguments, sort_keys=True)
         self.path = folder / f"{name}-{sha256(text.encode()).hexdigest()[:12]}.jsonl"
         self.done: dict[tuple[str, int], Episode] = {}
-        if not (resume and self.path.exists()):
+        kept = self.path.read_bytes() if resume and self.path.exists() else b""
+        if b"\n" not in kept:
             folder.mkdir(parents=True, exist_ok=True)
             self.path.write_text(text + "\n", encoding="utf-8")
             return
-        lines = self.path.read_text(encoding="utf-8").split("\n")
-        for number, line in enumerate(lines[1:-1], 2):
+        *lines, cut = kept.split(b"\n")
+        for number, line in enumerate(lines[1:], 2):
             try:
                 episode = _episode(json.loads(line))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ConfigError(f"{self.path}:{number} is no episode ({error!r}): remove the file") from None
             self.done[episode.task, episode.episode] = episode
-        if lines[-1]:  # the process died within the last line: that episode runs again
-            self.path.write_text("\n".join([*lines[:-1], ""]), encoding="utf-8")
+        os.truncate(self.path, len(kept) - len(cut))  # of a process that died within a line: that episode runs again
 
     def append(self, episode: Episode) -> None:
         """Keep one more episode."""

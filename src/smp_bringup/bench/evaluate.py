@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 
 from smp_bringup.bench.episodes import STAGES, Episode, condense
-from smp_bringup.paths import named_config
+from smp_bringup.config import dump
+from smp_bringup.geometry import load_geometry
+from smp_bringup.manifest import read_checked
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import CONFIG, NORMALIZER
 from smp_bringup.processes import unordered
-from smp_bringup.robot import load_robot
+from smp_bringup.robot import Robot
+from smp_bringup.safety.config import load_safety
 from smp_bringup.sim.noise import NoisySensors
 from smp_bringup.sim.rollout import rollout
 from smp_bringup.sim.seeds import evaluation_seed
@@ -23,7 +26,7 @@ from smp_bringup.sim.state_track import state_rollout
 from smp_bringup.sim.world import World
 from smp_bringup.stats import percentiles, wilson
 from smp_bringup.tasks import TASKS
-from smp_bringup.tasks.variation import DEFAULT
+from smp_bringup.tasks.variation import DEFAULT, load_variation
 
 _OTHER = 50_000
 """The control's images come from the episode so much later."""
@@ -34,7 +37,7 @@ class EpisodeJob:
     """One episode to run."""
 
     task: str
-    robot: str
+    robot: Robot
     model: Path
     seed: int
     episode: int
@@ -49,11 +52,11 @@ class EpisodeJob:
 
 
 def arguments(job: EpisodeJob) -> dict[str, Any]:
-    """Return what decides how the episodes of an evaluation go; the same arguments give the same episodes."""
-    files = [job.model / CONFIG, job.model / NORMALIZER, *sorted(job.model.glob("*.onnx"))]
-    files += [named_config("variations", job.variation), named_config("robots", job.robot)]
-    files += [named_config("tasks", name) for name in sorted(TASKS)]
-    content = sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+    """Return what decides how the episodes of an evaluation go; the same arguments give the same episodes.
+
+    All configuration that moves a robot counts, by its values: robot, geometry, safety settings, tasks, variation and
+    policy. The code does not: most changes of it move nothing, and after one that does an evaluation begins anew.
+    """
     return {
         "seed": job.seed,
         "swap_images": job.swap_images,
@@ -61,8 +64,20 @@ def arguments(job: EpisodeJob) -> dict[str, Any]:
         "action_offset": job.action_offset,
         "sensor_noise": job.sensor_noise,
         "changes": job.changes,
-        "sha256": content,
+        "sha256": sha256("\0".join(_moving(job)).encode()).hexdigest(),
     }
+
+
+def _moving(job: EpisodeJob) -> Iterator[str]:
+    """Yield everything that moves a robot, as text."""
+    for name, content in sorted(read_checked(job.model).items()):
+        if name in (CONFIG, NORMALIZER) or name.endswith(".onnx"):
+            yield f"{name} {sha256(content).hexdigest()}"
+    yield dump(job.robot)
+    yield from (dump(load_geometry(arm)) for arm in job.robot.arms if arm.geometry)
+    yield dump(load_safety("default"))
+    yield dump(load_variation(job.variation))
+    yield from (dump(TASKS[name]().config) for name in sorted(TASKS))
 
 
 def run(jobs: Sequence[EpisodeJob], workers: int) -> Iterator[tuple[EpisodeJob, Episode]]:
@@ -125,13 +140,13 @@ def _weighted(values: Sequence[float], chunks: np.ndarray) -> float:
 
 
 @cache
-def _world(task: str, robot: str, variation: str, role: str) -> World:
-    return World(TASKS[task](variation), load_robot(robot))
+def _world(task: str, robot: Robot, variation: str, role: str) -> World:
+    return World(TASKS[task](variation), robot)
 
 
 @cache
-def _policy(model: Path, robot: str, changes: tuple[str, ...]) -> AbstractPolicy:
-    return build_policy(model, load_robot(robot), changes=changes)
+def _policy(model: Path, robot: Robot, changes: tuple[str, ...]) -> AbstractPolicy:
+    return build_policy(model, robot, changes=changes)
 
 
 def _run(job: EpisodeJob) -> tuple[EpisodeJob, Episode]:

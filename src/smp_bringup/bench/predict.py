@@ -17,6 +17,8 @@ from smp_bringup.bench import evaluate, spoil
 from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.replay.batch import ReplayJob, run
 from smp_bringup.replay.metrics import pooled, summarise
+from smp_bringup.replay.run import ReplaySettings
+from smp_bringup.robot import load_robot
 from smp_bringup.stats import wilson
 from smp_bringup.tasks import TASKS
 from smp_bringup.types import FloatArray
@@ -64,8 +66,10 @@ def spearman_interval(x: FloatArray, y: FloatArray) -> tuple[float, float]:
 
 def measure(model: Path, bags: Sequence[Path], episodes: int, workers: int) -> dict[str, object]:
     """Return figures of replay and success in closed loop of one checkpoint."""
-    figures = summarise(pooled(r.samples for r in run([ReplayJob(bag, model, seam="latest") for bag in bags], workers)))
-    jobs = [evaluate.EpisodeJob(task, "aloha", model, 0, i) for task in TASKS for i in range(episodes)]
+    replays = [ReplayJob(bag, model, settings=ReplaySettings(seam="latest")) for bag in bags]
+    figures = summarise(pooled(r.samples for r in run(replays, workers)))
+    robot = load_robot("aloha")
+    jobs = [evaluate.EpisodeJob(task, robot, model, 0, i) for task in TASKS for i in range(episodes)]
     successes = sum(episode.success for _, episode in evaluate.run(jobs, workers))
     return {
         "success": successes / len(jobs),

@@ -10,7 +10,7 @@ import numpy as np
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.processes import unordered
-from smp_bringup.robot import load_robot
+from smp_bringup.robot import Robot
 from smp_bringup.sim.rollout import EpisodeResult, Timing, rollout
 from smp_bringup.sim.seeds import evaluation_seed
 from smp_bringup.sim.world import World
@@ -29,7 +29,7 @@ class SeamJob:
     """One of `action.seam.SEAMS`, or `SYNCHRONOUS`."""
     delay_s: float
     task: str
-    robot: str
+    robot: Robot
     model: Path
     seed: int
     episode: int
@@ -55,13 +55,13 @@ def summary(results: Sequence[EpisodeResult]) -> dict[str, object]:
 
 
 @cache
-def _world(task: str, robot: str) -> World:
-    return World(TASKS[task](), load_robot(robot))
+def _world(task: str, robot: Robot) -> World:
+    return World(TASKS[task](), robot)
 
 
 @cache
-def _policy(model: Path, robot: str) -> AbstractPolicy:
-    return build_policy(model, load_robot(robot))
+def _policy(model: Path, robot: Robot) -> AbstractPolicy:
+    return build_policy(model, robot)
 
 
 def _run(job: SeamJob) -> tuple[SeamJob, EpisodeResult]:

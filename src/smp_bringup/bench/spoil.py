@@ -1,7 +1,7 @@
 """Checkpoints spoiled on purpose, to see whether replay notices: noise on weights, swapped arms, a wrong normaliser."""
 
+import fnmatch
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from smp_bringup.manifest import read_checked, write_checked
 from smp_bringup.policy.checkpoint import ENCODER, NORMALIZER
-from smp_bringup.policy.manifest import write_manifest
 from smp_bringup.robot import Robot
 
 _MIN_WEIGHTS = 64
@@ -56,19 +56,18 @@ def swapped_arms(source: Path, target: Path, robot: Robot) -> Path:
 
 def wrong_normalizer(source: Path, target: Path, shift: float) -> Path:
     """Return `target`, a copy of a checkpoint whose normaliser is off by `shift` of its own scale."""
-    shutil.copytree(source, target)
-    data = json.loads((target / NORMALIZER).read_text(encoding="utf-8"))
+    files = read_checked(source)
+    data = json.loads(files[NORMALIZER])
     data["center"] = [c + shift * s for c, s in zip(data["center"], data["half_range"], strict=True)]
-    (target / NORMALIZER).write_text(json.dumps(data), encoding="utf-8")
-    write_manifest(target)
+    write_checked(target, {**files, NORMALIZER: json.dumps(data).encode()})
     return target
 
 
 def _changed(source: Path, target: Path, pattern: str, change: Callable[[onnx.ModelProto], None]) -> Path:
-    shutil.copytree(source, target)
-    for path in sorted(target.glob(pattern)):
-        model = onnx.load_model(path)
+    files = read_checked(source)
+    for name in sorted(fnmatch.filter(files, pattern)):
+        model = onnx.load_model_from_string(files[name])
         change(model)
-        onnx.save_model(model, path)
-    write_manifest(target)
+        files[name] = model.SerializeToString()
+    write_checked(target, files)
     return target

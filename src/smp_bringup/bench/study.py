@@ -17,9 +17,11 @@ from smp_bringup.bench.episodes import Episode, EpisodeFile
 from smp_bringup.bench.evaluate import EpisodeJob, arguments, run, summary
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
+from smp_bringup.manifest import read_checked
 from smp_bringup.paths import named_config
 from smp_bringup.policy.checkpoint import METRICS, deployed_settings, trained_settings
 from smp_bringup.processes import unordered
+from smp_bringup.robot import load_robot
 from smp_bringup.tasks import TASKS
 from smp_bringup.training.config import load_run
 from smp_bringup.training.dataset import bag_signature
@@ -137,7 +139,7 @@ class Evaluation:
 
     def __init__(self, study: Study, wanted: Sequence[Cell], out: Path) -> None:
         """Find what was evaluated before."""
-        self._study = study
+        self._study, robot = study, load_robot(ROBOT)
         self._files: dict[EpisodeJob, EpisodeFile] = {}
         self._jobs: dict[Cell, list[EpisodeJob]] = {}
         for cell in wanted:
@@ -145,7 +147,7 @@ class Evaluation:
             changes = (*deployed_settings(load_run(row.policy, row.set).policy), *row.deploy)
             first = EpisodeJob(
                 "",
-                ROBOT,
+                robot,
                 cell.model,
                 study.evaluation_seed,
                 0,
@@ -174,7 +176,7 @@ class Evaluation:
         row = self._study.rows[name]
         mine = {cell: self._episodes(jobs) for cell, jobs in self._jobs.items() if cell.row == name}
         every = summary([episode for episodes in mine.values() for episode in episodes])
-        metrics = [json.loads((cell.model / METRICS).read_text(encoding="utf-8")) for cell in mine]
+        metrics = [json.loads(read_checked(cell.model)[METRICS]) for cell in mine]
         total, each = metrics[0]["parameters"], metrics[0]["parameters_per_expert"]
         inactive = len(every["gate"]["usage"]) - every["active_experts"]["mean"]
         # checkpoints without a mixed mean head may be older than the key

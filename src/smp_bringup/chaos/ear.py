@@ -10,6 +10,7 @@ from sensor_msgs.msg import JointState
 
 from smp_bringup import wire
 from smp_bringup.chaos.output_law import Violation, violations
+from smp_bringup.errors import ConfigError
 from smp_bringup.nodes.messages import status_values
 from smp_bringup.robot import Arm, Robot
 from smp_bringup.types import FloatArray
@@ -50,12 +51,21 @@ class Ear:
     """Hears every command of every arm."""
 
     def __init__(self, node: Node, robot: Robot) -> None:
+        """Subscribe; raises ConfigError where commands come in a form that lacks what is judged."""
+        for arm in robot.arms:
+            if arm.command_interface != "joint_state":
+                raise ConfigError(
+                    f"smp chaos judges position, velocity and stamp of every command: arm '{arm.name}' of robot "
+                    f"'{robot.name}' has command_interface {arm.command_interface}; set joint_state in a copy of it"
+                )
         self._period_s = robot.control_period_s
         self.arms = {arm.name: ArmEar(arm) for arm in robot.arms}
-        self.moved = 0
-        """Commands that differed although the arms should have been still."""
+        self.at_rest = self.moved = 0
+        """Commands heard while the arms should have been still, and those of them that differed."""
         self.skew_ms: list[float] = []
-        """Longest time between sending the messages of both arms, of each second, as the command node says."""
+        """Longest time between sending the messages of all arms, of each second, as the command node says."""
+        self._reported = 0
+        """Commands heard before the last report."""
         self._frozen: dict[str, FloatArray] | None = None
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         for arm in robot.arms:
@@ -109,9 +119,10 @@ class Ear:
         return max(0, odd - sum(ear.lost for ear in self.arms.values()) - 1)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        values = status_values(message)
         if message.status[0].name.endswith(": command"):
-            self.skew_ms.append(float(values["skew_us"]) / 1e3)
+            if self.heard > self._reported:  # a second without commands has no skew
+                self.skew_ms.append(float(status_values(message)["skew_us"]) / 1e3)
+            self._reported = self.heard
 
     def _hear(self, ear: ArmEar, message: JointState, info: dict) -> None:
         position, velocity = np.array(message.position), np.array(message.velocity)
@@ -121,6 +132,7 @@ class Ear:
             ear.segments.append(len(ear.rows))
         ear.sequence = sequence
         if self._frozen is not None:
+            self.at_rest += 1
             self.moved += not np.array_equal(position, self._frozen[ear.arm.name])
         ear.rows.append((position, velocity))
         ear.stamps.append(wire.stamp_ns(message.header.stamp))

@@ -5,41 +5,54 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import rclpy
-
 from smp_bringup.chaos.ear import Ear
-from smp_bringup.chaos.output_law import Violation
-from smp_bringup.client.graph_client import GraphClient, GraphError
+from smp_bringup.client.graph_client import GraphClient, GraphError, graph_client
+from smp_bringup.errors import ConfigError, SmpError
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
-from smp_bringup.robot import Robot
+from smp_bringup.pipeline import build_policy
+from smp_bringup.policy.checkpoint import find_model
+from smp_bringup.robot import Robot, load_robot
 
-_START_S, _QUIET_S = 60.0, 0.3
+KILLS = "F29"
+_MODEL, _TASK, _SEED = "smp_aloha", "lift_tray", 2
+_QUIET_S = 0.3
 _FAILURES = 10
 """So many graphs may not come so far as to follow a policy, on a machine that is too busy for them."""
 
 
-def kill_policies(
-    robot: Robot, repeats: int, log: Path, progress: Callable[[int, int], None]
-) -> tuple[list[float], Ear, list[Violation]]:
+def require_simulated(robot: Robot) -> None:
+    """Raise ConfigError for a robot that is not simulated, or that the shipped policy was not trained for."""
+    try:
+        if not robot.simulation:
+            raise ConfigError(f"robot '{robot.name}' has no simulation")
+        build_policy(find_model(_MODEL), robot)
+    except SmpError as error:
+        raise ConfigError(f"{KILLS} kills {_MODEL} in the simulator: {error}; leave {KILLS} out of --faults") from None
+
+
+def kill_policies(robot: str, repeats: int, log: Path, progress: Callable[[int, int], None]) -> tuple[list[float], Ear]:
     """Kill the policy process again and again while it is followed.
+
+    Args:
+        robot: name or YAML path of a robot that `require_simulated` takes.
+        repeats: kills.
+        log: of the graphs.
+        progress: told of every kill.
 
     Returns:
         The time from each kill to rest [ms], and what was heard of the commands.
     """
-    rclpy.init()
-    client = GraphClient("smp_chaos")
-    ear, took = Ear(client, robot), list[float]()
-    try:
-        failed = 0
+    with graph_client("smp_chaos") as client:
+        ear, took, failed = Ear(client, load_robot(robot)), list[float](), 0
         while len(took) < repeats:
             progress(len(took), repeats)
             _drain(client, ear)
             ear.restart(another_robot=True)
             client.command_state, client.sim_state = {}, {}
-            with Graph(build_graph(sim=True, task="lift_tray"), log) as graph:
+            with Graph(build_graph(robot=robot, model=_MODEL, sim=True, task=_TASK), log) as graph:
                 try:
-                    _begin(client, graph)
+                    client.start_episode(_TASK, _SEED, "policy", graph.check)
                 except GraphError:  # a machine too busy to bring up the graph in time may let it fault before
                     failed += 1
                     if failed > _FAILURES:
@@ -47,25 +60,15 @@ def kill_policies(
                     continue
                 client.wait(lambda: ear.speed > 0.1, 20.0, "speed", graph.check)
                 took.append(_kill(client, ear, graph))
-        return took, ear, ear.judge()
-    finally:
-        client.destroy_node()
-        rclpy.try_shutdown()
+        return took, ear
 
 
 def _drain(client: GraphClient, ear: Ear) -> None:
     """Hear what a graph that has ended still said: it must not be taken for what the next one says."""
     heard = -1
     while heard != ear.heard:
-        heard, end = ear.heard, time.monotonic() + _QUIET_S
-        while time.monotonic() < end:
-            client.spin(0.01)
-
-
-def _begin(client: GraphClient, graph: Graph) -> None:
-    client.wait(lambda: bool(client.sim_state and client.command_state), _START_S, "the graph", graph.check)
-    client.wait(lambda: client.count_publishers("/policy/chunk") > 0, _START_S, "the policy", graph.check)
-    client.start_episode("lift_tray", 2, "policy")
+        heard = ear.heard
+        client.spin_for(_QUIET_S)
 
 
 def _kill(client: GraphClient, ear: Ear, graph: Graph) -> float:

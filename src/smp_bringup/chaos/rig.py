@@ -1,91 +1,120 @@
 """The command node as a process, between arms and sources that this process plays and can break."""
 
-import json
-import selectors
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import rclpy
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup.chaos.ear import Ear
-from smp_bringup.client.graph_client import GraphClient, GraphError
+from smp_bringup.chaos.stranger import Stranger
+from smp_bringup.client.graph_client import START_S, GraphClient, graph_client
+from smp_bringup.errors import ConfigError
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
 from smp_bringup.nodes.messages import chunk_msg, joint_state_msg
-from smp_bringup.robot import Robot
+from smp_bringup.robot import Robot, load_robot
 from smp_bringup.types import ActionChunk, FloatArray
 
 HEARTBEAT_S = 0.05
 """What the command node is told to expect; here it comes more often."""
-_STRANGER_S = 30.0
 _AMPLITUDE, _RATE = 0.25, 5.0
-"""The waists swing by so much [rad] at so many radians of phase a second."""
+"""A joint of each arm swings by up to so much [rad] at so many radians of phase a second."""
+_AT_SPEED = 0.16
+"""Share of the fastest joint's greatest velocity from which the arms count as moving."""
+_HORIZON, _PERIOD_S = 16, 0.01
+"""Rows of a chunk, and how often arms and sources speak, whatever the robot's own rates."""
+
+
+def swings(robot: Robot) -> FloatArray:
+    """Return by how much each joint swings around home (J,) [rad]: one of each arm, well inside its limits.
+
+    Raises:
+        ConfigError: no joint can.
+    """
+    home = robot.joint_array("home")
+    room = np.minimum(robot.joint_array("max") - home, home - robot.joint_array("min"))
+    limits = [robot.joint_array(key) / _RATE**k for k, key in enumerate(("velocity", "acceleration", "jerk"), 1)]
+    free = np.minimum.reduce([np.full(robot.dof, _AMPLITUDE), 0.9 * room, *(0.5 * limit for limit in limits)])
+    free *= robot.turning
+    swing = np.zeros(robot.dof)
+    for part in robot.arm_slices.values():
+        joint = part.start + int(np.argmax(free[part]))
+        swing[joint] = free[joint]
+    if not swing.any():
+        raise ConfigError(f"smp chaos must move robot '{robot.name}': no joint of it turns and has room around home")
+    return swing
 
 
 class ChaosRig:
     """Plays arms, sources and the emergency stop's heartbeat for a command node, and listens to it."""
 
-    def __init__(self, robot: Robot, safety: Path, log: Path) -> None:
-        """Start the command node; `safety` must ask for a heartbeat of `HEARTBEAT_S`."""
-        self.robot, self._safety, self._log = robot, safety, log
-        rclpy.init()
-        self.client = GraphClient("fake_arms")
-        self.ear = Ear(self.client, robot)
+    def __init__(self, client: GraphClient, robot: str, safety: Path, log: Path) -> None:
+        """Play everything around a command node, which is not there before `start`.
+
+        Args:
+            client: whose node plays; its name must not begin with "smp_", since it stands for the drivers.
+            robot: name or YAML path.
+            safety: settings that ask for a heartbeat of `HEARTBEAT_S`.
+            log: of the command node.
+        """
+        self.client, self.robot = client, load_robot(robot)
+        self.command = NodeSpec("command", {"robot": robot, "safety": str(safety)})
+        self.log = log
+        self.graph: Graph | None = None
         self.silent: set[str] = set()
         """Arms that report nothing."""
         self.quiet: set[str] = set()
         """Of "teleop", "policy" and "heartbeat": those that say nothing."""
         self.ahead_ns = 0
         """Added to the stamps of the teleoperation."""
-        self.offset = np.zeros(robot.dof)
+        self.offset = np.zeros(self.robot.dof)
         """Added to what the arms measure."""
-        home = np.array(robot.joint_array("home"))
-        self._home, self._swings = home, np.array([joint.endswith("waist") for joint in robot.joint_names])
-        self._measured, self._born_s, self._beat = home, time.monotonic(), 0
-        self._states = {a.name: self.client.create_publisher(JointState, a.state_topic, qos.DRIVER) for a in robot.arms}
-        self.teleop = self.client.create_publisher(JointState, "/teleop/command", qos.LATEST)
-        self.chunks = self.client.create_publisher(JointTrajectory, "/policy/chunk", qos.LATEST)
-        self.button = self.client.create_publisher(Bool, "/estop", qos.OBSERVATION)
-        self.client.create_timer(robot.control_period_s, self._play)
-        self.graph = self.start()
-
-    def __enter__(self) -> "ChaosRig":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.graph.stop()
-        self.client.destroy_node()
-        rclpy.try_shutdown()
+        self.swing = swings(self.robot)
+        self._home = self._measured = np.array(self.robot.joint_array("home"))
+        self._born_s, self._beat = time.monotonic(), 0
+        arms = self.robot.arms
+        self.ear = Ear(client, self.robot)
+        self._states = {a.name: client.create_publisher(JointState, a.state_topic, qos.DRIVER) for a in arms}
+        self.teleop = client.create_publisher(JointState, "/teleop/command", qos.LATEST)
+        self.chunks = client.create_publisher(JointTrajectory, "/policy/chunk", qos.LATEST)
+        self.button = client.create_publisher(Bool, "/estop", qos.OBSERVATION)
+        client.create_timer(_PERIOD_S, self._play)
 
     @property
     def mode(self) -> str:
         """Mode that the command node published last."""
         return self.client.command_state.get("mode", "")
 
-    @property
-    def pid(self) -> int:
-        """Of the command node."""
-        return self.graph.processes["command"].pid
-
-    def start(self) -> Graph:
-        """Start a command node and wait until it is disarmed and hears the arms."""
+    def start(self) -> None:
+        """Start a command node, again if there was one, and wait until it is disarmed."""
+        self.stop()
         self.client.command_state = {}
         self.ear.restart()
         for ear in self.ear.arms.values():
             ear.sequence = None
-        graph = Graph([NodeSpec("command", {"robot": "aloha", "safety": str(self._safety)})], self._log)
-        self.client.wait(lambda: self.mode == "disarmed", 60.0, "the command node", graph.check)
-        return graph
+        self.graph = Graph([self.command], self.log)
+        self.client.wait(lambda: self.mode == "disarmed", START_S, "the command node", self.graph.check)
+
+    def stop(self) -> None:
+        """End the command node, where there is one."""
+        if self.graph is not None:
+            self.graph.stop()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the command node a signal; one that is killed has ended when this returns."""
+        assert self.graph is not None
+        process = self.graph.processes["command"]
+        process.send_signal(number)
+        if number is signal.SIGKILL:
+            process.wait()
 
     def until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> float:
         """Spin until a condition holds; return how long it took [ms]."""
@@ -93,53 +122,31 @@ class ChaosRig:
         self.client.wait(condition, timeout_s, what)
         return (time.monotonic() - begun) * 1e3
 
-    def spin(self, duration_s: float) -> None:
-        """Let time pass."""
-        end = time.monotonic() + duration_s
-        while (left := end - time.monotonic()) > 0:
-            self.client.spin(min(left, 0.01))
-
-    def asks(self, request: str) -> bool:
-        """Ask the command node for something; return whether it did it."""
-        try:
-            self.client.trigger(f"/command/{request}")
-        except GraphError as error:
-            self.client.refusal = str(error)
-            return False
-        return True
-
     def follow(self, source: str = "teleop") -> None:
         """Bring the command node, whatever its state, to follow a source at speed."""
         self.silent, self.quiet, self.ahead_ns, self.offset = set(), set(), 0, np.zeros(self.robot.dof)
-        self.spin(0.05)
-        self.until(lambda: self._follows(source), 60.0, f"following {source} at speed")
+        self.client.spin_for(0.05)
+        fast = _AT_SPEED * _RATE * self.swing.max()
+        self.client.follow(source, before=self._expect, once=lambda: self.ear.speed > fast)
 
     def arm(self) -> bool:
-        """Arm, which starts the setpoint anew."""
-        self.ear.restart()
-        return self.asks("arm")
+        """Ask for arming; return whether it is granted."""
+        self._expect("arm")
+        return self.client.accepts("arm")
+
+    def _expect(self, request: str) -> None:
+        """Tell the recorder what a request will lead to: arming starts the setpoint anew, a source moves the arms."""
+        if request == "arm":
+            self.ear.restart()
+        elif request != "reset":
+            self.ear.thaw()
 
     def is_not_armed(self, why: str) -> bool:
         """Ask for arming; return whether it is refused for a reason, and take it back where it is not."""
         if self.arm():
-            self.asks("disarm")
+            self.client.accepts("disarm")
             return False
         return why in self.client.refusal
-
-    def _follows(self, source: str) -> bool:
-        """Ask for whatever comes next on the way to following a source; return whether it is followed at speed."""
-        if self.mode in ("fault", "estop"):
-            self.asks("reset")
-        elif self.mode == "disarmed":
-            self.arm()
-        elif self.mode != source:
-            self.ear.thaw()
-            self.asks(f"use_{source}")
-        else:
-            self.ear.thaw()
-            return self.ear.speed > 0.2
-        self.spin(0.03)
-        return False
 
     def fault(self, check: str) -> Callable[[], bool]:
         """Return whether the command node is in a fault of a check."""
@@ -149,28 +156,35 @@ class ChaosRig:
         """Return whether the command node holds, or has faulted, by a check."""
         return lambda: self.client.command_state["check"] == check
 
-    def stop(self, number: signal.Signals) -> None:
-        """Send the command node a signal."""
-        self.graph.processes["command"].send_signal(number)
-
     def rest(self) -> None:
         """Wait until the arms are told to stand still; from then on they must not be told otherwise."""
         self.until(lambda: self.ear.still, 5.0, "rest")
         self.ear.freeze()
 
+    def conclude(self) -> None:
+        """Stop moving arms for good, and listen until there is something to judge by every law."""
+        self.follow()
+        self.client.set_bool("/command/estop", True)
+        self.rest()
+        self.until(lambda: self.ear.at_rest > 0 and bool(self.ear.skew_ms), 5.0, "commands at rest and a report")
+
+    def stranger(self, name: str) -> Stranger:
+        """Return a process beside the graph that publishes what it should not."""
+        return Stranger(name, self.robot.joint_names, self.until)
+
     def target(self, ahead_s: float = 0.0) -> tuple[FloatArray, FloatArray]:
         """Return where both sources want the arms (J,), and how fast (J,)."""
         phase = _RATE * (time.monotonic() - self._born_s + ahead_s)
-        where = self._home + self._swings * _AMPLITUDE * np.sin(phase)
-        return where, self._swings * _AMPLITUDE * _RATE * np.cos(phase)
+        return self._home + self.swing * np.sin(phase), self.swing * _RATE * np.cos(phase)
 
     def chunk(self) -> ActionChunk:
         """Return a chunk of what the sources want."""
-        rows = np.array([self.target(k * self.robot.action_period_s)[0] for k in range(16)])
-        return ActionChunk(now_ns(self.client), self.robot.action_period_s, rows)
+        period_s = self.robot.action_period_s
+        rows = np.array([self.target(k * period_s)[0] for k in range(_HORIZON)])
+        return ActionChunk(now_ns(self.client), period_s, rows)
 
     def _play(self) -> None:
-        """Play one control period of everything around the command node."""
+        """Play one period of everything around the command node."""
         self._beat += 1
         now, names = now_ns(self.client), self.robot.joint_names
         if self.ear.heard:
@@ -194,51 +208,13 @@ class ChaosRig:
         self._states[arm].publish(joint_state_msg(stamp, names, position, np.zeros(len(names))))
 
 
-class Stranger:
-    """A process beside the graph that publishes what it should not; leaving the `with` block ends it."""
-
-    def __init__(self, rig: ChaosRig, name: str) -> None:
-        """Start it and wait until it is there."""
-        self._rig = rig
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "smp_bringup.chaos.stranger", name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._answer("a stranger's start")
-
-    def __enter__(self) -> "Stranger":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def publishes(self, topic: str, kind: str = "joint_state") -> float:
-        """Let it have a publisher, which says nothing; return the steady time of its creation [s]."""
-        return self._order(topic, kind, [], 0)
-
-    def says(self, topic: str, position: FloatArray, count: int) -> float:
-        """Let it publish a pose (J,) so many times; return the steady time of its publisher's creation [s]."""
-        return self._order(topic, "joint_state", position.tolist(), count)
-
-    def _order(self, topic: str, kind: str, position: list[float], count: int) -> float:
-        names = list(self._rig.robot.joint_names)
-        order = {"topic": topic, "kind": kind, "names": names, "position": position, "count": count}
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return float(self._answer(f"a publisher of {topic}"))
-
-    def _answer(self, what: str) -> str:
-        """Return the line that it writes next; everything around the command node goes on meanwhile."""
-        stdout = self._process.stdout
-        assert stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(stdout, selectors.EVENT_READ)
-            self._rig.until(lambda: bool(selector.select(0)), _STRANGER_S, what)
-        line = stdout.readline()
-        if not line:
-            raise GraphError(f"waited for {what}: it ended with {self._process.wait()}")
-        return line.strip()
+@contextmanager
+def chaos_rig(robot: str, safety: Path, log: Path) -> Iterator[ChaosRig]:
+    """Give a rig whose command node runs; see `ChaosRig` for the arguments."""
+    with graph_client("fake_arms") as client:
+        rig = ChaosRig(client, robot, safety, log)
+        try:
+            rig.start()
+            yield rig
+        finally:
+            rig.stop()

@@ -109,10 +109,12 @@ def from_lerobot(
 ) -> None:
     """Write every episode of a LeRobotDataset v3.0 as a bag."""
     from smp_bringup.exchange.from_lerobot import import_dataset
+    from smp_bringup.robot import load_robot
 
     with progress() as bar:
         line = bar.add_task("importing", total=None, note="")
-        folders = import_dataset(dataset, out, robot, lambda done, total: bar.update(line, completed=done, total=total))
+        body = load_robot(robot) if robot else None
+        folders = import_dataset(dataset, out, body, lambda done, total: bar.update(line, completed=done, total=total))
     console.print(f"{len(folders)} bags under {out}")
 
 

@@ -18,13 +18,11 @@ def graph(
     """Run sync, policy and command under load and print latencies, losses, CPU and memory."""
     from smp_bringup.client.graph_bench import measure
     from smp_bringup.client.load import LOADS, prepare
-    from smp_bringup.environment import prepare_environment
     from smp_bringup.errors import UnknownNameError
     from smp_bringup.launcher import importable
 
     if load not in LOADS:
         raise UnknownNameError("load", load, LOADS)
-    prepare_environment()
     with tempfile.TemporaryDirectory() as folder:
         files = prepare(load, Path(folder))
         where = log or Path(folder) / "graph.log"

@@ -19,9 +19,6 @@ def recording(
     """Run the simulated graph under teleoperation twice and compare the commands that reach the arms."""
     from rich.table import Table
 
-    from smp_bringup.environment import prepare_environment
-
-    prepare_environment()
     from smp_bringup.client.record_cost import recording_cost
 
     result = recording_cost(robot, task, seconds, out, settings)

@@ -21,23 +21,24 @@ def seams(
     seed: Annotated[int, typer.Option(min=0, help="Of the layouts; never met in training.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
-    robot: Annotated[str, typer.Option(help="Robot in config/robots.")] = "aloha",
+    robot: Annotated[str, typer.Option(help="Robot in config/robots, or a path.")] = "aloha",
 ) -> None:
     """Compare seams: success, jump of the setpoint at a new chunk, jerk, and time at a standstill."""
     from smp_bringup.action.seam import SEAMS
     from smp_bringup.bench.seams import SYNCHRONOUS, SeamJob, run, summary
     from smp_bringup.errors import UnknownNameError
     from smp_bringup.policy.checkpoint import find_model
+    from smp_bringup.robot import load_robot
 
     wanted = [kind.strip() for kind in kinds.split(",")]
     for kind in wanted:
         if kind not in (*SEAMS, SYNCHRONOUS):
             raise UnknownNameError("seam", kind, (*SEAMS, SYNCHRONOUS))
     delays = [_delay_s(text) for text in delays_ms.split(",")]
-    folder = find_model(policy)
+    folder, body = find_model(policy), load_robot(robot)
     cells = [(kind, delay) for kind in wanted for delay in delays]
     jobs = [
-        SeamJob(kind, delay, task, robot, folder, seed, i)
+        SeamJob(kind, delay, task, body, folder, seed, i)
         for kind, delay in cells
         for task in task_names(tasks)
         for i in range(episodes)

@@ -69,8 +69,8 @@ def demo(
 
 def _remark(folder: Path) -> str:
     """Return what the model card says of where the policy's success comes from; nothing if it has no such section."""
+    from smp_bringup.manifest import read_checked
     from smp_bringup.policy.checkpoint import CARD
-    from smp_bringup.policy.manifest import read_checked
 
     card = read_checked(folder).get(CARD, b"").decode("utf-8")
     return " ".join(card.partition(_REMARK)[2].partition("\n## ")[0].split())

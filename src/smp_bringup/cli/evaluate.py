@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from smp_bringup.cli.show import Track, console, progress, task_names, write_json
 from smp_bringup.errors import ConfigError
+
+if TYPE_CHECKING:
+    from smp_bringup.robot import Robot
 
 
 def evaluate(
@@ -28,17 +31,18 @@ def evaluate(
     into_card: Annotated[bool, typer.Option(help="Write the result into the checkpoint's card.")] = False,
     out: Annotated[Path, typer.Option(help="Finished episodes are kept here.")] = (Path("out/eval")),
     resume: Annotated[bool, typer.Option(help="Go on with an evaluation of the same arguments.")] = False,
-    robot: Annotated[str, typer.Option(help="Robot in config/robots.")] = "aloha",
+    robot: Annotated[str, typer.Option(help="Robot in config/robots, or a path.")] = "aloha",
 ) -> None:
     """Run a policy in the simulator and report its success with 95 % intervals."""
     from smp_bringup.bench.episodes import EpisodeFile
     from smp_bringup.bench.evaluate import EpisodeJob, arguments, run, summary
     from smp_bringup.policy.checkpoint import find_model
+    from smp_bringup.robot import load_robot
 
-    folder = find_model(policy)
+    folder, body = find_model(policy), load_robot(robot)
     names, changes = task_names(tasks, folder), tuple(change or ())
-    sees = _track(policy, folder, robot, variation, track, swap_images, changes)
-    first = EpisodeJob(names[0], robot, folder, seed, 0, swap_images, variation, action_offset, sensor_noise, changes)
+    sees = _track(policy, folder, body, variation, track, swap_images, changes)
+    first = EpisodeJob(names[0], body, folder, seed, 0, swap_images, variation, action_offset, sensor_noise, changes)
     jobs = [replace(first, task=name, episode=i) for name in names for i in range(episodes)]
     file = EpisodeFile(out, folder.resolve().name, arguments(first), resume)
     missing = [job for job in jobs if (job.task, job.episode) not in file.done]
@@ -62,7 +66,7 @@ def evaluate(
 def _track(
     policy: str,
     folder: Path,
-    robot: str,
+    robot: "Robot",
     variation: str,
     track: Track | None,
     swap_images: bool,
@@ -70,11 +74,10 @@ def _track(
 ) -> str:
     """Return the track of a policy; what does not fit is said before any process starts."""
     from smp_bringup.pipeline import build_policy
-    from smp_bringup.robot import load_robot
     from smp_bringup.tasks.variation import load_variation
 
     load_variation(variation)
-    sees = build_policy(folder, load_robot(robot), changes=changes).config.track
+    sees = build_policy(folder, robot, changes=changes).config.track
     if track is not None and track.value != sees:
         raise ConfigError(f"policy '{policy}' is of the {sees} track, --track {track.value} was asked for")
     if sees == "state" and swap_images:

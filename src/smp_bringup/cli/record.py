@@ -26,7 +26,7 @@ def record(
     variation: Annotated[str, typer.Option(help="ordinary, wide or held_out (lockstep).")] = "ordinary",
     lockstep: Annotated[bool, typer.Option(help="As fast as the simulator runs, without ROS.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes (lockstep only).")] = 2,
-    robot: Annotated[str, typer.Option(help="Robot in config/robots.")] = "aloha",
+    robot: Annotated[str, typer.Option(help="Robot in config/robots, or a path.")] = "aloha",
     keys: Annotated[bool, typer.Option(help="Drive the recorder of a running record.launch.py from here.")] = False,
 ) -> None:
     """Record demonstrations of the scripted operator to rosbag2 folders; existing episodes are kept.
@@ -38,11 +38,11 @@ def record(
         return
     tasks = list(dict.fromkeys(task_names(task)))
     if lockstep:
+        from smp_bringup.robot import load_robot
         from smp_bringup.sim.collect import DemonstrationJob
 
-        _lockstep(
-            tasks, episodes, seed, out, DemonstrationJob(robot, noise, track=track.value, variation=variation), workers
-        )
+        like = DemonstrationJob(load_robot(robot), noise, track=track.value, variation=variation)
+        _lockstep(tasks, episodes, seed, out, like, workers)
     elif track is Track.STATE or variation != "ordinary":
         raise ConfigError(f"--track {track.value} --variation {variation} is recorded in lockstep only: add --lockstep")
     else:
@@ -94,9 +94,6 @@ def _keys() -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from smp_bringup.environment import prepare_environment
-
-    prepare_environment()
     from smp_bringup.client.record_console import KEYS, run_console
 
     help_line = "   ".join(f"[{'space' if key == ' ' else key}] {text}" for key, text in KEYS.items())

@@ -61,17 +61,17 @@ def replay(
     from smp_bringup.policy.checkpoint import find_model
     from smp_bringup.replay.batch import ReplayJob, check_bags
     from smp_bringup.replay.criteria import load_criteria, parse_criterion
+    from smp_bringup.replay.run import ReplaySettings
+    from smp_bringup.robot import load_robot
 
     if seam not in SEAMS:
         raise UnknownNameError("seam", seam, SEAMS)
     wanted = [parse_criterion(text) for text in fail_if or ()] + (load_criteria(criteria) if criteria else [])
     found = [folder for bag in bags for folder in ([bag] if bag.is_file() else bag_folders(bag))]
-    jobs = [
-        ReplayJob(
-            bag, find_model(model), robot, seed, safety, seam=seam, film=report is not None, allow_missing=allow_missing
-        )
-        for bag in found
-    ]
+    body = load_robot(robot) if robot else None
+    film = report is not None
+    settings = ReplaySettings(seed=seed, safety=safety, seam=seam, film=film, allow_missing=allow_missing)
+    jobs = [ReplayJob(bag, find_model(model), body, settings) for bag in found]
     check_bags(jobs)
     if compare is not None:
         _compare(jobs, model, compare, workers, json)

@@ -14,9 +14,7 @@ def top(
     from rich.live import Live
 
     from smp_bringup.client.top import screens
-    from smp_bringup.environment import prepare_environment
 
-    prepare_environment()
     with Live(console=console, auto_refresh=False) as live:
         for screen in screens(seconds):
             live.update(screen, refresh=True)

@@ -2,16 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-import rclpy
-
 from smp_bringup.bench.report import Film
-from smp_bringup.client.graph_client import GraphClient
+from smp_bringup.client.graph_client import GraphClient, graph_client
 from smp_bringup.client.monitor import Monitor
 from smp_bringup.launcher import Graph
 from smp_bringup.robot import Robot
 from smp_bringup.sim.seeds import evaluation_seed
-
-_START_S = 30.0
 
 Status = Callable[[Film, GraphClient, Monitor], None]
 
@@ -30,13 +26,9 @@ def run_live(
         seed: of the layouts, never met in training.
         status: called often while an episode runs.
     """
-    rclpy.init()
-    client = GraphClient()
-    monitor = Monitor(client, robot, replan_s)
-    films = []
-    try:
-        client.wait(lambda: bool(client.sim_state and client.command_state), _START_S, "the graph", graph.check)
-        client.wait(lambda: client.count_publishers("/policy/chunk") > 0, _START_S, "the policy", graph.check)
+    with graph_client() as client:
+        monitor = Monitor(client, robot, replan_s)
+        films = []
         for task in tasks:
             for episode in range(episodes):
                 film = Film(task, evaluation_seed(seed, episode), False, 0.0)
@@ -44,16 +36,13 @@ def run_live(
                 films.append(film)
         client.trigger("/command/disarm")
         return films, monitor.summary()
-    finally:
-        client.destroy_node()
-        rclpy.try_shutdown()
 
 
 def _one(client: GraphClient, monitor: Monitor, graph: Graph, film: Film, status: Status) -> None:
-    client.start_episode(film.task, film.seed, "policy")
-    monitor.begin(film)
-    budget_s = float(client.sim_state["budget_s"])
+    client.start_episode(film.task, film.seed, "policy", graph.check)
+    monitor.film(film)
     begun_s = float(client.sim_state["time_s"])
+    budget_s = float(client.sim_state["budget_s"])
 
     def over() -> bool:
         film.time_s = float(client.sim_state["time_s"]) - begun_s

@@ -1,8 +1,10 @@
 """Drives a running graph from outside: services, parameters, and what the nodes say."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import SetParameters
 from rclpy.client import Client
@@ -11,11 +13,15 @@ from rclpy.parameter import Parameter
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
+from smp_bringup.environment import prepare_environment
 from smp_bringup.errors import SmpError
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import LeanNode
 from smp_bringup.nodes.messages import status_values
+from smp_bringup.safety.modes import Mode, next_request
 
+START_S = 60.0
+"""A loaded machine may take so long to start the interpreters of a graph."""
 _AGAIN_S = 0.02
 """A request that was refused is repeated no sooner, so that the command node has time for its cycles."""
 _ANSWER_S = 4.0
@@ -26,10 +32,36 @@ class GraphError(SmpError):
     """The graph does not answer, or refuses."""
 
 
+@contextmanager
+def graph_client(name: str = "smp_client") -> Iterator["GraphClient"]:
+    """Give a client of the graph; rclpy's context begins and ends with the block, however it is left.
+
+    Args:
+        name: of the node; one that begins with "smp_" is never taken for the driver of an arm (docs/safety.md).
+
+    Raises:
+        KeyboardInterrupt: a signal ended rclpy's context, wherever in rclpy that was noticed.
+    """
+    prepare_environment()
+    rclpy.init()
+    try:
+        client = GraphClient(name)
+        try:
+            yield client
+        finally:
+            client.destroy_node()
+    except (ExternalShutdownException, RuntimeError):
+        if rclpy.ok():
+            raise
+        raise KeyboardInterrupt from None
+    finally:
+        rclpy.try_shutdown()
+
+
 class GraphClient(LeanNode):
     """One client of the graph; the caller spins it through `wait` and `spin`."""
 
-    def __init__(self, name: str = "smp_client") -> None:
+    def __init__(self, name: str) -> None:
         super().__init__(name, start_parameter_services=False)  # what drives and measures takes little of what it does
         self.command_state: dict[str, str] = {}
         self.sim_state: dict[str, str] = {}
@@ -43,15 +75,15 @@ class GraphClient(LeanNode):
         self.create_subscription(DiagnosticArray, "/sim/state", self._on_sim_state, qos.STATE)
 
     def spin(self, timeout_s: float) -> None:
-        """Handle what arrives within `timeout_s`, at most one callback.
+        """Handle what arrives within `timeout_s`, at most one callback."""
+        self._executor.spin_once(timeout_sec=timeout_s)
 
-        Raises:
-            KeyboardInterrupt: rclpy's context was ended by a signal.
-        """
-        try:
-            self._executor.spin_once(timeout_sec=timeout_s)
-        except ExternalShutdownException:
-            raise KeyboardInterrupt from None
+    def spin_for(self, duration_s: float, check: Callable[[], None] = lambda: None) -> None:
+        """Let time pass, calling `check` on the way."""
+        end = time.monotonic() + duration_s
+        while (left_s := end - time.monotonic()) > 0:
+            self.spin(min(left_s, 0.05))
+            check()
 
     def wait(
         self,
@@ -94,17 +126,62 @@ class GraphClient(LeanNode):
             if not result.successful:
                 raise GraphError(f"{node} refused its parameters: {result.reason}")
 
-    def start_episode(self, task: str, seed: int, source: str) -> None:
-        """Disarm, reset the simulator to an episode, arm, and follow "policy" or "teleop"."""
-        self.wait(lambda: not self.latched or self.accepts("reset"), 5.0, "the command node to be reset")
+    def start_episode(self, task: str, seed: int, source: str, check: Callable[[], None] = lambda: None) -> None:
+        """Wait for the simulated graph, reset it to an episode, arm, and follow "policy" or "teleop".
+
+        Args:
+            task: of the simulator.
+            seed: of the layout.
+            source: to follow.
+            check: called while waiting.
+
+        Raises:
+            GraphError: it did not come so far in time.
+        """
+        self.wait(lambda: bool(self.sim_state and self.command_state), START_S, "the graph", check)
+        if source == Mode.POLICY.value:
+            self.wait(lambda: self.count_publishers("/policy/chunk") > 0, START_S, "the policy", check)
+        self.wait(lambda: not self.latched or self.accepts("reset"), 5.0, "the command node to be reset", check)
         # The arms come to rest first: what is still published would move the simulated arms of the next episode.
-        self.wait(lambda: self.trigger("/command/disarm") == "disarmed", 5.0, "the arms to rest")
+        self.wait(lambda: self.trigger("/command/disarm") == "disarmed", 5.0, "the arms to rest", check)
         self.set_parameters("sim", task=task, seed=seed)
         episode = self.sim_state.get("episode")
         self.trigger("/sim/reset")
-        self.wait(lambda: self._begun(episode), 5.0, "the simulator to begin the episode")
-        self.wait(lambda: self.accepts("arm"), 5.0, "the command node to arm")
-        self.wait(lambda: self.accepts(f"use_{source}"), 15.0, f"the command node to follow {source}")
+        self.wait(lambda: self._begun(episode), 5.0, "the simulator to begin the episode", check)
+        self.follow(source, check)
+
+    def follow(
+        self,
+        source: str,
+        check: Callable[[], None] = lambda: None,
+        *,
+        before: Callable[[str], None] = lambda _: None,
+        once: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Bring the command node, whatever its mode, to follow "policy" or "teleop"; faults on the way are reset.
+
+        Args:
+            source: to follow.
+            check: called while waiting.
+            before: called with each request ("reset", "arm", "use_...") before it may be sent.
+            once: what must hold besides, while the source is followed.
+
+        Raises:
+            GraphError: it did not come so far in time; the message names the last refusal.
+        """
+
+        def followed() -> bool:
+            mode = Mode(self.command_state["mode"])
+            request = next_request(mode, Mode(source))
+            if not request:
+                return once()
+            before(request)
+            if self.accepts(request):  # the mode is out of date until the command node has said the next one
+                self.wait(lambda: self.command_state["mode"] != mode.value, 5.0, f"the mode after {request}", check)
+            return False
+
+        self.wait(lambda: bool(self.command_state), START_S, "the command node", check)
+        self.wait(followed, START_S, f"the command node to follow {source}", check)
 
     @property
     def latched(self) -> bool:

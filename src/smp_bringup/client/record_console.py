@@ -7,10 +7,9 @@ import tty
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 
-from smp_bringup.client.graph_client import GraphClient, GraphError
+from smp_bringup.client.graph_client import GraphClient, GraphError, graph_client
 from smp_bringup.errors import SmpError
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import status_values
@@ -47,13 +46,11 @@ def run_console(show: Callable[[Mapping[str, str], str], None]) -> None:
     Raises:
         GraphError: no recorder runs.
     """
-    rclpy.init()
-    client = GraphClient("record_console")
     state: dict[str, str] = {}
-    client.create_subscription(
-        DiagnosticArray, "/recorder/state", lambda message: state.update(_fresh(state, message)), qos.STATE
-    )
-    try:
+    with graph_client("smp_keys") as client:
+        client.create_subscription(
+            DiagnosticArray, "/recorder/state", lambda message: state.update(_fresh(state, message)), qos.STATE
+        )
         client.wait(lambda: bool(state), _START_S, "the recorder: start record.launch.py first")
         said = ""
         with keys() as pressed:
@@ -62,9 +59,6 @@ def run_console(show: Callable[[Mapping[str, str], str], None]) -> None:
                     said = _act(client, key, state)
                 show(state, said)
                 client.spin(0.1)
-    finally:
-        client.destroy_node()
-        rclpy.try_shutdown()
 
 
 def _fresh(state: dict[str, str], message: DiagnosticArray) -> dict[str, str]:

@@ -5,17 +5,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import rclpy
-from sensor_msgs.msg import JointState
 
-from smp_bringup import wire
-from smp_bringup.client.graph_client import GraphClient, GraphError
+from smp_bringup.client.graph_client import GraphError, graph_client
+from smp_bringup.client.listener import Listener
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
-from smp_bringup.nodes import qos
 from smp_bringup.robot import load_robot
-
-_START_S = 60.0
 
 
 def recording_cost(
@@ -49,39 +44,32 @@ def _measure(
             recording=settings,
         )
         with Graph(graph, Path(own) / "graph.log") as running:
-            stamps = _commands(running, robot, task, seconds, recording)
+            heard = _teleoperate(running, robot, task, seconds, recording)
         size = sum(file.stat().st_size for file in out.rglob("*.mcap"))
-    gaps_ms = np.diff(stamps) / 1e6
     return {
-        "rate_hz": float(1e3 / gaps_ms.mean()),
-        "gap_p99_ms": float(np.percentile(gaps_ms, 99)),
-        "gap_max_ms": float(gaps_ms.max()),
+        "rate_hz": heard.rate_hz,
+        "gap_p99_ms": float(np.percentile(heard.gaps_ms, 99)),
+        "gap_max_ms": max(heard.gaps_ms),
         "written_mb_s": size / 1e6 / seconds,
     }
 
 
-def _commands(graph: Graph, robot: str, task: str, seconds: float, recording: bool) -> "np.ndarray":
-    """Return the stamps of the first arm's commands over one teleoperated episode."""
-    arm, stamps = load_robot(robot).arms[0], list[int]()
-    rclpy.init()
-    client = GraphClient("record_cost")
-    try:
-        client.create_subscription(
-            JointState, arm.command_topic, lambda m: stamps.append(wire.stamp_ns(m.header.stamp)), qos.RECORD
-        )
-        client.wait(lambda: bool(client.sim_state and client.command_state), _START_S, "the graph", graph.check)
-        client.start_episode(task, 1, "teleop")
+def _teleoperate(graph: Graph, robot: str, task: str, seconds: float, recording: bool) -> Listener:
+    """Run one teleoperated episode; return what was heard of the first arm's commands; raises GraphError if nothing."""
+    body = load_robot(robot)
+    with graph_client("smp_bench") as client:
+        listener = Listener(client, body)
+        client.start_episode(task, 1, "teleop", graph.check)
         if recording:
             client.trigger("/recorder/start")
         client.trigger("/sim/operate")
-        stamps.clear()
+        listener.begin()
         end = float(client.sim_state["time_s"]) + seconds
         client.wait(lambda: float(client.sim_state["time_s"]) > end, 4 * seconds + 30, "the time", graph.check)
-        taken = np.array(stamps, dtype=np.int64)
+        listener.end()
         if recording:
             with suppress(GraphError):  # a full disk has ended the episode already
                 client.trigger("/recorder/stop")
-        return taken
-    finally:
-        client.destroy_node()
-        rclpy.try_shutdown()
+        if not listener.gaps_ms:
+            raise GraphError(f"no command with a stamp was heard on {body.arms[0].command_topic}")
+        return listener

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup import wire
-from smp_bringup.client.graph_client import GraphClient
+from smp_bringup.client.graph_client import graph_client
 from smp_bringup.graph import replay_graph
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
@@ -22,6 +21,7 @@ from smp_bringup.robot import Robot
 from smp_bringup.types import ActionChunk
 
 _START_S = 90.0
+"""The player gives up sooner, and says for what it waited."""
 
 
 @dataclass
@@ -67,21 +67,15 @@ def replay_live(
         heard.observations.setdefault(wire.stamp_ns(message.header.stamp), {})["joints"] = np.array(message.position)
 
     graph = replay_graph(bag=str(bag), robot=robot_name, model=model, **settings)  # type: ignore[arg-type]
-    with Graph(graph, log) as running:
-        rclpy.init()
-        client = GraphClient("replay_listener")
-        try:
-            client.create_subscription(JointTrajectory, "/policy/chunk", on_chunk, qos.LATEST)
-            for camera in robot.cameras:
-                topic = f"/observation/{camera.name}"
-                client.create_subscription(Image, topic, partial(on_image, camera.name), qos.OBSERVATION)
-            client.create_subscription(JointState, "/observation/joint_states", on_joints, qos.OBSERVATION)
-            client.create_subscription(DiagnosticArray, "/command/state", on_command, qos.STATE)
-            client.create_subscription(DiagnosticArray, "/replay/state", on_state, qos.STATE)
-            client.wait(lambda: heard.state in ("playing", "finished"), _START_S, "the player", running.check)
-            client.wait(lambda: heard.state == "finished", duration_s + _START_S, "the end of the bag")
-            heard.exit_code = running.processes["replay"].wait(_START_S)
-        finally:
-            client.destroy_node()
-            rclpy.try_shutdown()
+    with Graph(graph, log) as running, graph_client("smp_replay") as client:
+        client.create_subscription(JointTrajectory, "/policy/chunk", on_chunk, qos.LATEST)
+        for camera in robot.cameras:
+            topic = f"/observation/{camera.name}"
+            client.create_subscription(Image, topic, partial(on_image, camera.name), qos.OBSERVATION)
+        client.create_subscription(JointState, "/observation/joint_states", on_joints, qos.OBSERVATION)
+        client.create_subscription(DiagnosticArray, "/command/state", on_command, qos.STATE)
+        client.create_subscription(DiagnosticArray, "/replay/state", on_state, qos.STATE)
+        client.wait(lambda: heard.state in ("playing", "finished"), _START_S, "the player", running.check)
+        client.wait(lambda: heard.state == "finished", duration_s + _START_S, "the end of the bag")
+        heard.exit_code = running.processes["replay"].wait(_START_S)
     return heard

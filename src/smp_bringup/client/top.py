@@ -3,13 +3,12 @@
 import time
 from collections.abc import Iterator
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from smp_bringup.client.graph_client import GraphClient
+from smp_bringup.client.graph_client import graph_client
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
 
@@ -73,19 +72,15 @@ def _fill(name: str, values: dict[str, str], times: Table, rates: Table, counts:
 
 def screens(seconds: float | None) -> Iterator[Group]:
     """Yield the screen twice a second, for `seconds` or until interrupted."""
-    rclpy.init()
-    client, top = GraphClient("smp_top"), Top()
-    client.create_subscription(
-        DiagnosticArray, "/diagnostics", lambda message: top.on_diagnostics(message, time.monotonic()), 50
-    )
-    client.create_subscription(DiagnosticArray, "/observation/state", top.on_observation_state, qos.STATE)
-    start = shown = time.monotonic()
-    try:
+    top = Top()
+    with graph_client("smp_top") as client:
+        client.create_subscription(
+            DiagnosticArray, "/diagnostics", lambda message: top.on_diagnostics(message, time.monotonic()), 50
+        )
+        client.create_subscription(DiagnosticArray, "/observation/state", top.on_observation_state, qos.STATE)
+        start = shown = time.monotonic()
         while seconds is None or time.monotonic() - start < seconds:
             client.spin(0.1)
             if time.monotonic() - shown >= 0.5:
                 shown = time.monotonic()
                 yield top.view(client.command_state, shown)
-    finally:
-        client.destroy_node()
-        rclpy.try_shutdown()

@@ -79,8 +79,7 @@ class Importer:
             BagError: of a topic not one message could be used, or the bag cannot be read or written.
         """
         self._bag.verify()
-        yaml = named_config("robots", self._mapping.robot).read_text(encoding="utf-8")
-        writer = BagWriter(folder, yaml, self._mapping.task)
+        writer = BagWriter(folder, self.robot, self._mapping.task)
         try:
             for topic, log_ns, message in self._bag.messages(set(self._wanted)):
                 try:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, ConfigError, one_line
 from smp_bringup.exchange import layout
 from smp_bringup.exchange.video import read_video
-from smp_bringup.paths import named_config
 from smp_bringup.robot import Robot
 from smp_bringup.types import NS_PER_S, FloatArray
 
@@ -28,7 +28,7 @@ _OUTCOME = {"success": True, "failure": False}
 def import_dataset(
     dataset: Path,
     out: Path,
-    robot_name: str | None = None,
+    robot: Robot | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Path]:
     """Write every episode of a dataset as a bag below `out`/task; return the folders.
@@ -36,7 +36,7 @@ def import_dataset(
     Args:
         dataset: its root folder.
         out: of the bags.
-        robot_name: robot in config/robots or a path; the dataset's own, if we wrote it.
+        robot: the dataset's own, if None and we wrote it.
         progress: gets done and total.
 
     Raises:
@@ -49,8 +49,7 @@ def import_dataset(
             f"dataset '{dataset}' has version {found}, only {layout.VERSION} is read: convert it with LeRobot"
         )
     origin = _json(dataset / layout.ORIGIN) if (dataset / layout.ORIGIN).exists() else {}
-    yaml = _robot_yaml(dataset, origin, robot_name)
-    robot = config.build(Robot, config.parse_yaml(yaml, ROBOT_ATTACHMENT), ROBOT_ATTACHMENT)
+    robot = _without_latencies(robot or _own_robot(dataset, origin))
     order = _fit(dataset, info, robot)
     rows = [row for path in sorted((dataset / "meta/episodes").rglob("*.parquet")) for row in _table(path).to_pylist()]
     folders = []
@@ -58,7 +57,7 @@ def import_dataset(
         told = json.loads(origin.get(str(row["episode_index"]), {}).get("episode.json", "{}"))
         task = told.get("task") or (row["tasks"] or ["unnamed"])[0]
         folder = out / slug(task) / f"episode_{row['episode_index']:05d}"
-        writer = BagWriter(folder, yaml, task)
+        writer = BagWriter(folder, robot, task)
         try:
             _write_episode(writer, dataset, info, robot, row, order)
             outcome = _OUTCOME.get(told.get("outcome", "unlabelled"))
@@ -71,14 +70,18 @@ def import_dataset(
     return folders
 
 
-def _robot_yaml(dataset: Path, origin: dict[str, Any], name: str | None) -> str:
-    if name is not None:
-        return named_config("robots", name).read_text(encoding="utf-8")
+def _own_robot(dataset: Path, origin: dict[str, Any]) -> Robot:
     first: dict[str, str] = next(iter(origin.values()), {})
     known = first.get(ROBOT_ATTACHMENT)
     if known is None:
         raise BagError(f"dataset '{dataset}' carries no robot file: name the robot with --robot")
-    return str(known)
+    return config.build(Robot, config.parse_yaml(str(known), ROBOT_ATTACHMENT), ROBOT_ATTACHMENT)
+
+
+def _without_latencies(robot: Robot) -> Robot:
+    """Return the robot as its data are in a dataset, where what belongs together stands in one row."""
+    arms = tuple(replace(arm, latency_s=0.0) for arm in robot.arms)
+    return replace(robot, arms=arms, cameras=tuple(replace(camera, latency_s=0.0) for camera in robot.cameras))
 
 
 def _fit(dataset: Path, info: dict[str, Any], robot: Robot) -> list[int]:

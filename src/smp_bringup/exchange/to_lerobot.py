@@ -68,10 +68,12 @@ def export(
     if not chosen:
         raise BagError(f"all {len(opened)} bags are labelled failures: --failures exports them too")
     robot = chosen[0].robot()
-    names = tuple(c.name for c in robot.cameras)
     for bag in chosen:
-        if bag.robot().fingerprint(names) != robot.fingerprint(names):
-            raise BagError(f"bag '{bag.path}' is of another robot than '{chosen[0].path}': export them apart")
+        other = bag.robot()
+        unlike = other.unlike(robot) or ("other videos" if _videos(other) != _videos(robot) else "")
+        if unlike:
+            where = chosen[0].path
+            raise BagError(f"bag '{bag.path}' is of another robot than '{where}': {unlike}; export them apart")
     data = _Dataset(robot, out, kind)
     for done, bag in enumerate(chosen, 1):
         bag.verify()
@@ -81,8 +83,12 @@ def export(
     return len(data.episodes), data.frames
 
 
+def _videos(robot: Robot) -> list[tuple[str, int, int, float]]:
+    return [(c.name, c.width, c.height, c.rate_hz) for c in robot.cameras]
+
+
 def _episode(data: _Dataset, bag: Bag) -> None:
-    robot, number = data.robot, len(data.episodes)
+    robot, number = bag.robot(), len(data.episodes)
     sets = list(aligned_sets(bag, robot))
     if not sets:
         raise BagError(f"bag '{bag.path}': not one frame is complete")

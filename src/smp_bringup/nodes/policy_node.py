@@ -12,10 +12,8 @@ from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup import wire
-from smp_bringup.action.inference import Inference
 from smp_bringup.action.mailbox import Mailbox
-from smp_bringup.action.seam import Seam
-from smp_bringup.errors import ConfigError, InstallError, one_line
+from smp_bringup.errors import InstallError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.guard import Guard
@@ -23,7 +21,7 @@ from smp_bringup.nodes.messages import chunk_msg, gate_msg, status_values
 from smp_bringup.nodes.params import PolicyParams, declare
 from smp_bringup.observation.assembler import Assembler
 from smp_bringup.observation.observer import Observer
-from smp_bringup.pipeline import build_policy
+from smp_bringup.pipeline import build_planner, build_policy
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.robot import Robot, load_robot
@@ -44,12 +42,8 @@ class PolicyNode(LeanNode):
         self._robot = load_robot(params.robot)
         policy = self._load(params.device)
         config = policy.config
-        if params.seam == "prefix" and not config.prefix_steps:
-            raise ConfigError(
-                f"seam prefix needs a policy trained with prefix_steps, '{params.model}' was not; use seam inpaint"
-            )
-        seam = Seam(params.seam, self._robot.dof, self._robot.action_period_s, self._robot.control_period_s)
-        self._inference = Inference(policy, seam, params.deadline_s or config.replan_s, params.seed, time.perf_counter)
+        deadline_s = params.deadline_s or config.replan_s
+        self._planner = build_planner(policy, self._robot, params.seam, params.seed, deadline_s)
         self._assembler = Assembler(config.cameras)
         self._observer = Observer(self._robot, config.observation_steps, config.replan_s)
         self._mailbox: Mailbox[tuple[Observation, int]] = Mailbox()
@@ -110,7 +104,7 @@ class PolicyNode(LeanNode):
     def _on_command_state(self, message: DiagnosticArray) -> None:
         """Learn which chunk is followed, and since when: the delay that seams are made for is measured here."""
         followed = int(status_values(message).get("chunk_stamp_ns", "0"))
-        self._inference.followed.append((followed or None, wire.stamp_ns(message.header.stamp)))
+        self._planner.follows(followed or None, wire.stamp_ns(message.header.stamp))
 
     def _take(self, aligned: AlignedSet | None) -> None:
         self._observations += aligned is not None
@@ -133,15 +127,16 @@ class PolicyNode(LeanNode):
             self._busy_since_ns = None
 
     def _infer(self, observation: Observation) -> None:
-        result = self._inference.run(observation)
-        if result.chunk is None:
-            self.get_logger().error(result.cause, throttle_duration_sec=1.0)
+        start = time.perf_counter()
+        inference = self._planner.infer(observation)
+        plan = self._planner.join(inference, time.perf_counter() - start)
+        if plan.chunk is None:
+            self.get_logger().error(plan.cause, throttle_duration_sec=1.0)
             return
-        self._chunks.publish(chunk_msg(result.chunk, self._robot.joint_names))
+        self._chunks.publish(chunk_msg(plan.chunk, self._robot.joint_names))
         latency_ms = (now_ns(self) - observation.stamp_ns) / 1e6
         self._latency_ms.append(latency_ms)
-        if result.gate is not None:
-            self._gates.publish(gate_msg(result.gate, latency_ms))
+        self._gates.publish(gate_msg(plan.gate, latency_ms))
 
     def _failed(self, error: Exception) -> None:
         """Count an inference that raised; one that a GPU lost is tried once on the CPU, if that is allowed and fits."""
@@ -157,7 +152,7 @@ class PolicyNode(LeanNode):
         fits = took_ms / 1e3 <= policy.config.replan_s
         self.get_logger().error(f"gpu_lost: {took_ms:.0f} ms a chunk on the CPU, {'used' if fits else 'too slow'}")
         if fits:
-            self._inference.replace(policy)
+            self._planner.replace(policy)
             self._gpu_lost = ""
 
     def _watch_worker(self) -> None:
@@ -170,15 +165,16 @@ class PolicyNode(LeanNode):
     def _report(self) -> dict[str, object]:
         queue, self._queue_ms = self._queue_ms, []
         latency, self._latency_ms = self._latency_ms, []
-        warning = self._gpu_lost or self._inference.warning
+        warning = self._gpu_lost or self._planner.warning
         return {
             **({"warning": warning} if warning else {}),
-            **self._inference.values(),
+            **self._planner.values(),
             **{f"queue_age_ms/{key}": value for key, value in percentiles(queue).items()},
             **{f"stamp_to_chunk_ms/{key}": value for key, value in percentiles(latency).items()},
             "observations": self._observations,
             "inference_errors": self._errors,
             "incomplete_observations": self._assembler.incomplete,
+            "unseen_instants": self._observer.unseen,
             **self._guard.counters,
         }
 

@@ -19,7 +19,8 @@ from smp_bringup.record.config import load_recording
 from smp_bringup.record.heard import Heard
 from smp_bringup.record.pedal import Pedal
 from smp_bringup.record.recorder import Recorder
-from smp_bringup.robot import Robot
+from smp_bringup.robot import Robot, load_robot
+from smp_bringup.safety.config import load_safety
 from smp_bringup.wire import OBJECTS_TOPIC
 
 _PUMP_S = 0.05
@@ -35,7 +36,8 @@ class RecorderNode(LeanNode):
         super().__init__("recorder")
         params = declare(self, RecorderParams)
         config = load_recording(params.settings)
-        self._recorder = Recorder(params.robot, params.safety, Path(params.out), params.task, config)
+        robot, safety = load_robot(params.robot), load_safety(params.safety)
+        self._recorder = Recorder(robot, safety, Path(params.out), params.task, config)
         self._pedal, self._heard = Pedal(config.pedal), Heard()
         self._listen()
         for name, act in self._requests().items():

@@ -19,6 +19,7 @@ from smp_bringup.nodes.base import LeanNode, run_node, steady_ns
 from smp_bringup.nodes.messages import COMMAND_TYPES, image_msg, status_msg, status_values, time_msg
 from smp_bringup.nodes.params import ReplayParams, declare
 from smp_bringup.robot import load_robot
+from smp_bringup.safety.modes import Mode, next_request
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import seconds
 from smp_bringup.wire import frame
@@ -55,16 +56,15 @@ class ReplayNode(LeanNode):
             else self.create_publisher(JointState, topic, qos.DRIVER)
             for topic in self._topics
         }
-        self._mode, self._spoken = "", False
+        self._mode: Mode | None = None
+        self._spoken = False
         self.create_subscription(JointTrajectory, "/policy/chunk", self._on_chunk, qos.LATEST)
         for arm in robot.arms:  # stands for the drivers, without which the command node is not armed
             kind = COMMAND_TYPES[arm.command_interface]
             self.create_subscription(kind, f"/replay{arm.command_topic}", lambda _: None, qos.LATEST)
         self.create_subscription(DiagnosticArray, "/command/state", self._on_command_state, qos.STATE)
-        self._requests = {
-            mode: self.create_client(Trigger, f"/command/{name}")
-            for mode, name in (("disarmed", "arm"), ("hold", "use_policy"), ("fault", "reset"))
-        }
+        requests = ("reset", "arm", "use_policy")
+        self._requests = {name: self.create_client(Trigger, f"/command/{name}") for name in requests}
         self._stop = threading.Event()
         self._over = self.create_guard_condition(self._end)
         self._worker = threading.Thread(target=self._play, name="player", daemon=True)
@@ -114,7 +114,8 @@ class ReplayNode(LeanNode):
         """Return whether sync hears every driver topic and the policy hears sync."""
         needed = [p for t, p in self._publishers_by_topic.items() if t in self._cameras or p.topic_name in self._needed]
         matched = all(publisher.get_subscription_count() > 0 for publisher in needed)
-        return matched and self.count_subscribers("/observation/joint_states") > 0
+        listeners = self.get_subscriptions_info_by_topic("/observation/joint_states")
+        return matched and any(info.node_name == "policy" for info in listeners)  # others may look on, too
 
     def _set_clocks(self, log_ns: int) -> None:
         """Tell every node the time before the first message, which would be one from the future otherwise."""
@@ -124,9 +125,11 @@ class ReplayNode(LeanNode):
 
     def _drive(self) -> None:
         """Bring the command node to follow the policy; in a replay its commands lead nowhere."""
-        client = self._requests.get(self._mode)
-        if self._spoken and client is not None and client.service_is_ready():
-            client.call_async(Trigger.Request())
+        if self._mode is None or not self._spoken:
+            return
+        request = next_request(self._mode, Mode.POLICY)
+        if request and self._requests[request].service_is_ready():
+            self._requests[request].call_async(Trigger.Request())
 
     def _send(self, topic: str, cdr: bytes) -> None:
         publisher, kind = self._publishers_by_topic[topic], self._topics[topic]
@@ -144,7 +147,7 @@ class ReplayNode(LeanNode):
         self._spoken = True
 
     def _on_command_state(self, message: DiagnosticArray) -> None:
-        self._mode = status_values(message)["mode"]
+        self._mode = Mode(status_values(message)["mode"])
 
     def _say(self, state: str) -> None:
         self.get_logger().info(state)

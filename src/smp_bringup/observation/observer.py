@@ -1,5 +1,7 @@
 """From aligned sets to observations, and when the next chunk is due: the same live, in lockstep and over a bag."""
 
+import numpy as np
+
 from smp_bringup.observation.builder import to_observation_size
 from smp_bringup.robot import Robot
 from smp_bringup.sync.history import History
@@ -11,12 +13,28 @@ class Observer:
 
     def __init__(self, robot: Robot, steps: int, replan_s: float) -> None:
         self._robot, self._replan_ns = robot, nanoseconds(replan_s)
-        self._history = History(steps, robot.action_period_s)
+        self._history: History[AlignedSet] = History(steps, robot.action_period_s)
         self._last_ns: int | None = None
 
+    @property
+    def unseen(self) -> int:
+        """Sets that ended no observation, because an instant before them was not seen."""
+        return self._history.unseen
+
     def observe(self, aligned: AlignedSet) -> Observation | None:
-        """Take a set and return the observation that ends with it, due or not."""
-        return self._history.push(to_observation_size(aligned, self._robot))
+        """Take a set and return the observation that ends with it, due or not; None where there is none.
+
+        Which sets make it up is decided by their stamps, see `sync.history`.
+        """
+        sets = self._history.push(aligned.stamp_ns, to_observation_size(aligned, self._robot))
+        if sets is None:
+            return None
+        return Observation(
+            aligned.stamp_ns,
+            {name: np.stack([s.images[name] for s in sets]) for name in sets[-1].images},
+            np.stack([s.position for s in sets]),
+            np.stack([s.velocity for s in sets]),
+        )
 
     def due(self, observation: Observation) -> bool:
         """Return whether a chunk is due for it: the last due one is at least the replanning period older.

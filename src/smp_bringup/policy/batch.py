@@ -25,7 +25,7 @@ class Batch:
     foresight: Tensor
     """(2B, F, J), normalised."""
     begins: Tensor
-    """(2B,) whether a sample is the first of its episode."""
+    """(2B,) whether a sample is the first observation of its episode."""
     step: Tensor
     """(2B,) diffusion step."""
     noise: Tensor

@@ -12,13 +12,13 @@ import yaml
 
 from smp_bringup import config
 from smp_bringup.errors import ModelError, UnknownNameError, one_line
+from smp_bringup.manifest import MANIFEST, read_checked
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.paths import share
 from smp_bringup.policy import POLICIES, policy_config
 from smp_bringup.policy.base import DeployedPolicy
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.engine_onnx import OnnxEngine
-from smp_bringup.policy.manifest import MANIFEST, read_checked
 from smp_bringup.policy.onnx_check import check_model
 from smp_bringup.robot import Robot
 

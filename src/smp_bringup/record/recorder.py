@@ -14,14 +14,14 @@ from smp_bringup.bag.images import Encoder
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, definition, image_cdr, joint_state_cdr
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, SmpError, one_line
-from smp_bringup.paths import named_config
 from smp_bringup.record.config import RecordConfig
 from smp_bringup.record.history import lengths_s
 from smp_bringup.record.quality import Level, Quality, judge
 from smp_bringup.record.sink import GIB, Sink, needed_bytes
 from smp_bringup.record.tasks import TaskQueue
 from smp_bringup.record.tracks import Tracks
-from smp_bringup.robot import Robot, load_robot
+from smp_bringup.robot import Robot
+from smp_bringup.safety.config import SafetyConfig
 
 
 class Recorder:
@@ -29,17 +29,16 @@ class Recorder:
 
     def __init__(
         self,
-        robot: str,
-        safety: str,
+        robot: Robot,
+        safety: SafetyConfig,
         out: Path,
         tasks: str,
         config: RecordConfig,
         free: Callable[[Path], int] = free_bytes,
     ) -> None:
-        self.robot, self._safety, self._free = load_robot(robot), safety, free
-        self._robot_yaml = named_config("robots", robot).read_text(encoding="utf-8")
+        self.robot, self._safety, self._free = robot, safety, free
         self._out, self.config, self.queue = out, config, TaskQueue(tasks)
-        _warm_up(self.robot)
+        _warm_up(robot)
         self._lock = RLock()
         self._sink: Sink | None = None
         self._entry = ""
@@ -106,7 +105,7 @@ class Recorder:
                 raise SmpError(f"the queue is done ({self.queue}): set another with the parameter task")
             folder = self._place(slug(entry.task))
             storage = self.config.storage
-            writer = BagWriter(folder, self._robot_yaml, entry.task, self._safety, storage)
+            writer = BagWriter(folder, self.robot, entry.task, self._safety, storage)
             self._lengths.setdefault(entry.task, lengths_s(folder.parent))
             self._sink = Sink(writer, Tracks(self.robot), storage, steady_ns, self._free)
             self._entry, self._success, self.verdict = entry.task, None, None

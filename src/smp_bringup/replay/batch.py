@@ -1,19 +1,17 @@
 """Many bags in several processes; the order of the results is that of the bags."""
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from smp_bringup.action.seam import DEFAULT_SEAM
 from smp_bringup.bag.reader import Bag, open_bag
-from smp_bringup.errors import SmpError
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
+from smp_bringup.processes import ordered
 from smp_bringup.replay.metrics import Samples, samples
-from smp_bringup.replay.run import LATENCY_S, ReplayResult, replay
-from smp_bringup.robot import Robot, load_robot
+from smp_bringup.replay.run import ReplayResult, ReplaySettings, replay
+from smp_bringup.robot import Robot
 
 
 @dataclass(frozen=True)
@@ -22,14 +20,9 @@ class ReplayJob:
 
     bag: Path
     model: Path
-    robot: str | None = None
+    robot: Robot | None = None
     """Where the bag is not to be believed, or carries none."""
-    seed: int = 0
-    safety: str = "default"
-    latency_s: float = LATENCY_S
-    seam: str = DEFAULT_SEAM
-    film: bool = False
-    allow_missing: bool = False
+    settings: ReplaySettings = field(default_factory=ReplaySettings)
 
 
 @dataclass(frozen=True)
@@ -54,12 +47,7 @@ def run(jobs: Sequence[ReplayJob], workers: int) -> Iterator[Replayed]:
     if workers == 1 or len(jobs) == 1:
         yield from map(run_one, jobs)
         return
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(jobs))) as pool:
-        for outcome in pool.imap(_guarded, jobs):
-            if isinstance(outcome, str):
-                raise SmpError(outcome)
-            yield outcome
+    yield from ordered(run_one, jobs, workers)
 
 
 def run_one(job: ReplayJob) -> Replayed:
@@ -67,31 +55,14 @@ def run_one(job: ReplayJob) -> Replayed:
     bag = open_bag(job.bag)
     robot = robot_of(bag, job)
     policy = _policy(job.model, robot)
-    result = replay(
-        bag,
-        policy,
-        robot,
-        job.seed,
-        safety=job.safety,
-        latency_s=job.latency_s,
-        seam=job.seam,
-        film=job.film,
-        allow_missing=job.allow_missing,
-    )
+    result = replay(bag, policy, robot, job.settings)
     span_s = (result.chunks[-1].stamp_ns - result.chunks[0].stamp_ns) / 1e9
     return Replayed(job, result, samples(result, robot, policy.config.replan_s), span_s)
 
 
 def robot_of(bag: Bag, job: ReplayJob) -> Robot:
     """Return the robot of a job: the one that was named, or the bag's own."""
-    return load_robot(job.robot) if job.robot else bag.robot()
-
-
-def _guarded(job: ReplayJob) -> Replayed | str:
-    try:
-        return run_one(job)
-    except SmpError as error:
-        return str(error)
+    return job.robot or bag.robot()
 
 
 @cache

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from smp_bringup.action.chunk_buffer import ChunkBuffer
-from smp_bringup.action.seam import Seam
+from smp_bringup.action.planner import Plan, Planner
 from smp_bringup.pipeline import build_command
 from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
@@ -38,14 +38,15 @@ class Setpoints:
     held: int = 0
     """Cycles in which a check held the arms."""
     refused: int = 0
-    """Chunks that were not taken."""
+    """Chunks that were not sent or not taken."""
 
 
 class CommandClock:
     """Steps the command core through the time of a bag; log times serve as both of its clocks."""
 
-    def __init__(self, robot: Robot, safety: str, latency_s: float, seam: Seam) -> None:
-        self._seam = seam
+    def __init__(self, robot: Robot, safety: str, latency_s: float, planner: Planner) -> None:
+        """Follow what `planner` plans, and tell it what is followed; a chunk arrives `latency_s` after its stamp."""
+        self._planner = planner
         self._robot, self._safety = robot, safety
         self._core = build_command(robot, safety, replayed=True)
         self._states: dict[str, tuple[JointSample, int]] = {}
@@ -61,9 +62,12 @@ class CommandClock:
         self._states[arm] = sample, now_ns
         self._core.on_state(arm, sample, now_ns)
 
-    def on_chunk(self, chunk: ActionChunk) -> None:
-        """Take a chunk; it arrives the latency after its observation."""
-        self._flight.append(chunk)
+    def on_plan(self, plan: Plan, now_ns: int) -> None:
+        """Take a plan; its chunk arrives the latency after its observation, if it is sent at all."""
+        if plan.chunk is None:
+            self._refuse(now_ns, "plan", plan.cause)
+        else:
+            self._flight.append(plan.chunk)
 
     def advance(self, now_ns: int) -> None:
         """Run the control cycles up to `now_ns`; a pause of more than a second in the bag is skipped."""
@@ -96,7 +100,7 @@ class CommandClock:
         """Arm, again if need be: a fault ends one motion, not the evaluation."""
         if self._core.mode.latched:  # a reset would want the arms to be where the setpoint is
             self._core = build_command(self._robot, self._safety, replayed=True)
-            self._seam.follows(None, now_ns)
+            self._planner.follows(None, now_ns)
             for arm, (sample, at_ns) in self._states.items():
                 self._core.on_state(arm, sample, at_ns)
         if self._core.mode is Mode.DISARMED:
@@ -112,12 +116,15 @@ class CommandClock:
     def _take(self, chunk: ActionChunk, now_ns: int) -> None:
         cause = self._core.on_chunk(chunk, now_ns, now_ns)
         if cause:
-            self.out.refused += 1
-            self.out.events.append(Event(now_ns, "REFUSE", "chunk", cause))
+            self._refuse(now_ns, "chunk", cause)
             return
-        self._seam.follows(chunk.stamp_ns, now_ns)
+        self._planner.follows(chunk.stamp_ns, now_ns)
         before = self._buffer.sample(now_ns)
         self._buffer.put(chunk, now_ns)
         after = self._buffer.sample(now_ns)
         if before is not None and after is not None:
             self.out.jumps.append((now_ns, np.asarray(after[0] - before[0])))
+
+    def _refuse(self, now_ns: int, check: str, cause: str) -> None:
+        self.out.refused += 1
+        self.out.events.append(Event(now_ns, "REFUSE", check, cause))

@@ -2,17 +2,20 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from smp_bringup.action.seam import DEFAULT_SEAM, Seam
-from smp_bringup.bag.aligned import Feed, Trajectory, leader_topics
+from smp_bringup.action.planner import LATENCY_S, Plan
+from smp_bringup.action.seam import DEFAULT_SEAM
+from smp_bringup.bag.aligned import Feed, Trajectory, aligned_sets, leader_topics
 from smp_bringup.bag.contents import Order
 from smp_bringup.bag.reader import Bag
-from smp_bringup.errors import BagError
+from smp_bringup.errors import BagError, ModelError
 from smp_bringup.observation.observer import Observer
+from smp_bringup.pipeline import build_planner
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.replay.clock import CommandClock, Setpoints
 from smp_bringup.robot import Robot
@@ -24,12 +27,26 @@ from smp_bringup.types import (
     GateReport,
     ImageArray,
     JointSample,
-    Observation,
     nanoseconds,
 )
 
-LATENCY_S = 0.06
-"""A chunk arrives so long after its observation, as in closed-loop simulation."""
+
+@dataclass(frozen=True)
+class ReplaySettings:
+    """How a bag is replayed."""
+
+    seed: int = 0
+    """Of the policy's noise."""
+    safety: str = "default"
+    """Settings of the command core."""
+    latency_s: float = LATENCY_S
+    """From an observation to the arrival of its chunk."""
+    seam: str = DEFAULT_SEAM
+    """How chunks are joined, see `action.seam`; "latest" judges every chunk by itself."""
+    film: bool = False
+    """Whether to keep the reference camera's images."""
+    allow_missing: bool = False
+    """Whether a bag without leaders is scored without errors."""
 
 
 @dataclass(frozen=True)
@@ -66,125 +83,117 @@ class ReplayResult:
         return digest.hexdigest()
 
 
-def replay(
-    bag: Bag,
-    policy: AbstractPolicy,
-    robot: Robot,
-    seed: int = 0,
-    *,
-    safety: str = "default",
-    latency_s: float = LATENCY_S,
-    seam: str = DEFAULT_SEAM,
-    film: bool = False,
-    allow_missing: bool = False,
-) -> ReplayResult:
+def replay(bag: Bag, policy: AbstractPolicy, robot: Robot, settings: ReplaySettings = ReplaySettings()) -> ReplayResult:
     """Run the policy at every replanning instant of a bag; equal inputs give equal results, bit for bit.
 
-    Args:
-        bag: tested first; a broken one is refused before anything is scored.
-        policy: to be judged.
-        robot: of both.
-        seed: of the policy's noise.
-        safety: settings of the command core.
-        latency_s: from an observation to the arrival of its chunk.
-        seam: how chunks are joined, see `action.seam`; "latest" judges every chunk by itself.
-        film: whether to keep the reference camera's images.
-        allow_missing: whether a bag without leaders is scored without errors.
+    The bag is tested first: a broken one is refused before anything is scored.
 
     Raises:
         BagError: the bag is broken, lacks a topic, or has other joints.
+        ConfigError: the policy was not trained for the seam.
+        ModelError: not one chunk of the policy is finite.
     """
     order = bag.verify()
-    told = None if allow_missing and _leaderless(bag, robot) else Trajectory(bag, robot, list(leader_topics(robot)))
-    feed, joint = Feed(bag, robot), Seam(seam, robot.dof, robot.action_period_s, robot.control_period_s)
-    clock = CommandClock(robot, safety, latency_s, joint)
-    observer = Observer(robot, policy.config.observation_steps, policy.config.replan_s)
-    chunks, gates, kept = list[ActionChunk](), list[GateReport](), list[tuple[int, ImageArray]]()
-    skew = {camera.name: list[int]() for camera in robot.cameras}
-    for log_ns, aligned in _sets(bag, robot, feed, clock, told):
-        _add(skew, aligned)
-        if (observation := observer.push(aligned)) is None:
-            continue
-        chunk, gate = _infer(policy, joint, observation, seed)
-        clock.on_chunk(chunk)
-        chunks, gates = [*chunks, chunk], [*gates, gate]
-        if film:
-            kept.append((log_ns, np.array(aligned.images[robot.cameras[0].name])))
-    _require_chunks(chunks, bag, feed)
-    stamps, leader = told.positions() if told is not None else (np.zeros(0, np.int64), np.zeros((0, robot.dof)))
-    return ReplayResult(
-        bag.path.name,
-        bag.episode.get("task", ""),
-        tuple(chunks),
-        tuple(gates),
-        np.array([c.position - _wanted(c, stamps, leader) for c in chunks]),
-        stamps,
-        leader,
-        clock.out,
-        skew,
-        feed.aligner.counters,
-        order,
-        tuple(kept),
-    )
+    run = _Run(bag, policy, robot, settings)
+    for topic, log_ns, message in bag.messages(run.topics):
+        run.push(topic, log_ns, message)
+    return run.result(order)
 
 
 def chunks_at(
     bag: Bag, policy: AbstractPolicy, robot: Robot, stamps_ns: Sequence[int], seed: int = 0
 ) -> dict[int, ActionChunk]:
     """Return the chunks of the observations with the given stamps: what a live policy must have said there."""
-    wanted, feed = set(stamps_ns), Feed(bag, robot)
-    observer = Observer(robot, policy.config.observation_steps, 1e-9)
+    wanted, observer = set(stamps_ns), Observer(robot, policy.config.observation_steps, 1e-9)
     found = {}
-    for _, aligned in _sets(bag, robot, feed):
+    for aligned in aligned_sets(bag, robot):
         observation = observer.push(aligned)
         if observation is not None and observation.stamp_ns in wanted:
             found[observation.stamp_ns] = policy.infer(observation, seed)[0]
     return found
 
 
-def _infer(policy: AbstractPolicy, seam: Seam, observation: Observation, seed: int) -> tuple[ActionChunk, GateReport]:
-    """Return the chunk as it is sent, joined to the one before, and what the gate did."""
-    committed = seam.committed(observation.stamp_ns)
-    chunk, gate = policy.infer(observation, seed, committed)
-    return seam.join(chunk, committed), gate
+class _Run:
+    """A bag on its way through the policy and the command core, and what is kept of it."""
 
+    def __init__(self, bag: Bag, policy: AbstractPolicy, robot: Robot, settings: ReplaySettings) -> None:
+        self._bag, self._robot, self._settings = bag, robot, settings
+        topics = leader_topics(robot)
+        leaderless = settings.allow_missing and not all(bag.counts.get(topic) for topic in topics)
+        self._leaders = None if leaderless else Trajectory(bag, robot, list(topics))
+        self._feed = Feed(bag, robot)
+        self.topics = {*self._feed.topics, *(() if self._leaders is None else self._leaders.topics)}
+        self._arms = {arm.state_topic: arm.name for arm in robot.arms}
+        self._orders = {arm.name: JointOrder([j.name for j in arm.joints]) for arm in robot.arms}
+        self._observer = Observer(robot, policy.config.observation_steps, policy.config.replan_s)
+        self._planner = build_planner(policy, robot, settings.seam, settings.seed)
+        self._clock = CommandClock(robot, settings.safety, settings.latency_s, self._planner)
+        self._plans: list[Plan] = []
+        self._film: list[tuple[int, ImageArray]] = []
+        self._skew_ns: dict[str, list[int]] = {camera.name: [] for camera in robot.cameras}
 
-def _add(skew: dict[str, list[int]], aligned: AlignedSet) -> None:
-    for name, distance in aligned.skew_ns.items():
-        skew[name].append(distance)
+    def push(self, topic: str, log_ns: int, message: Any) -> None:
+        """Take a message of one of `topics`; sync and the command core see the same joint states, in the same order."""
+        if self._leaders is not None and topic in self._leaders.topics:
+            self._leaders.push(topic, message)
+            return
+        self._clock.advance(log_ns)
+        for aligned in self._feed.push(topic, log_ns, message):
+            self._plan(log_ns, aligned)
+        if topic in self._arms:
+            self._measure(self._arms[topic], log_ns, message)
 
+    def _measure(self, arm: str, log_ns: int, message: Any) -> None:
+        try:
+            position, velocity = self._orders[arm].map(message.name, message.position, message.velocity)
+        except Refusal:  # sync has counted it
+            return
+        self._clock.on_state(arm, JointSample(log_ns, position, velocity), log_ns)
 
-def _require_chunks(chunks: Sequence[ActionChunk], bag: Bag, feed: Feed) -> None:
-    if not chunks:
-        causes = ", ".join(f"{cause} {count}" for cause, count in feed.aligner.counters.most_common(4))
-        raise BagError(f"bag '{bag.path}': not one observation is complete: {causes or 'no message'}")
+    def _plan(self, log_ns: int, aligned: AlignedSet) -> None:
+        """Take a set, and plan if a chunk is due for it."""
+        for name, distance in aligned.skew_ns.items():
+            self._skew_ns[name].append(distance)
+        observation = self._observer.push(aligned)
+        if observation is None:
+            return
+        plan = self._planner.join(self._planner.infer(observation), self._settings.latency_s)
+        self._plans.append(plan)
+        self._clock.on_plan(plan, log_ns)
+        if self._settings.film and plan.chunk is not None:
+            self._film.append((log_ns, np.array(aligned.images[self._robot.cameras[0].name])))
 
+    def result(self, order: Order) -> ReplayResult:
+        """Return the chunks and what became of them; raises BagError or ModelError where there is none."""
+        sent = [(plan.chunk, plan.gate) for plan in self._plans if plan.chunk is not None]
+        if not sent:
+            raise self._nothing()
+        chunks, gates = zip(*sent, strict=True)
+        none = np.zeros(0, np.int64), np.zeros((0, self._robot.dof))
+        stamps, leader = none if self._leaders is None else self._leaders.positions()
+        return ReplayResult(
+            name=self._bag.path.name,
+            task=self._bag.episode.get("task", ""),
+            chunks=chunks,
+            gates=gates,
+            error=np.array([chunk.position - _wanted(chunk, stamps, leader) for chunk in chunks]),
+            leader_ns=stamps,
+            leader=leader,
+            setpoints=self._clock.out,
+            skew_ns=self._skew_ns,
+            counters=self._feed.aligner.counters,
+            order=order,
+            film=tuple(self._film),
+        )
 
-def _leaderless(bag: Bag, robot: Robot) -> bool:
-    return any(not bag.counts.get(topic) for topic in leader_topics(robot))
-
-
-def _sets(
-    bag: Bag, robot: Robot, feed: Feed, clock: CommandClock | None = None, told: Trajectory | None = None
-) -> Iterator[tuple[int, AlignedSet]]:
-    """Yield log time and aligned set; the command core sees the same joint states, in the same order."""
-    arms = {a.state_topic: a.name for a in robot.arms}
-    orders = {a.name: JointOrder([j.name for j in a.joints]) for a in robot.arms}
-    topics = {*feed.topics, *(told.topics if told is not None else ())}
-    for topic, log_ns, message in bag.messages(topics):
-        if told is not None and topic in told.topics:
-            told.push(topic, message)
-            continue
-        if clock is not None:
-            clock.advance(log_ns)
-        for aligned in feed.push(topic, log_ns, message):
-            yield log_ns, aligned
-        if clock is not None and topic in arms:
-            try:
-                position, velocity = orders[arms[topic]].map(message.name, message.position, message.velocity)
-            except Refusal:
-                continue
-            clock.on_state(arms[topic], JointSample(log_ns, position, velocity), log_ns)
+    def _nothing(self) -> BagError | ModelError:
+        """Return why there is no chunk to judge."""
+        if self._plans:
+            return ModelError(
+                f"bag '{self._bag.path}': {len(self._plans)} chunks, none of them sent: {self._plans[0].cause}"
+            )
+        causes = ", ".join(f"{cause} {count}" for cause, count in self._feed.aligner.counters.most_common(4))
+        return BagError(f"bag '{self._bag.path}': not one observation is complete: {causes or 'no message'}")
 
 
 def _wanted(chunk: ActionChunk, stamps: np.ndarray, leader: FloatArray) -> FloatArray:

@@ -39,3 +39,12 @@ class Reply(NamedTuple):
 
     ok: bool
     message: str
+
+
+def next_request(mode: Mode, source: Mode) -> str:
+    """Return what to ask of the command node next on the way to following a source; "" where it follows already."""
+    if mode is source:
+        return ""
+    if mode.latched:
+        return "reset"
+    return "arm" if mode is Mode.DISARMED else f"use_{source.value}"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from smp_bringup.errors import UnreachableError
 from smp_bringup.processes import unordered
-from smp_bringup.robot import load_robot
+from smp_bringup.robot import Robot
 from smp_bringup.sim.demonstration import record_demonstration
 from smp_bringup.sim.seeds import demonstration_seed
 from smp_bringup.sim.state_demonstration import record_state_demonstration
@@ -21,7 +21,7 @@ from smp_bringup.tasks.variation import DEFAULT
 class DemonstrationJob:
     """One demonstration to record."""
 
-    robot: str
+    robot: Robot
     noise: float
     """Tremor of the operator [rad]."""
     task: str = ""
@@ -57,12 +57,12 @@ def jobs(task: str, episodes: int, seed: int, out: Path, like: DemonstrationJob)
 
 def collect(wanted: list[DemonstrationJob], workers: int) -> Iterator[Recorded]:
     """Record what is missing, one after the other as they finish."""
-    return unordered(_record, [job for job in wanted if not job.folder.exists()], workers, chunk=4)
+    return unordered(_record, [job for job in wanted if not job.folder.exists()], workers)
 
 
 @cache
-def _world(task: str, robot: str, variation: str) -> World:
-    return World(TASKS[task](variation), load_robot(robot))
+def _world(task: str, robot: Robot, variation: str) -> World:
+    return World(TASKS[task](variation), robot)
 
 
 def _record(job: DemonstrationJob) -> Recorded:

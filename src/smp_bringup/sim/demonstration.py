@@ -9,7 +9,6 @@ import numpy as np
 from smp_bringup.action.teleop import Leaders, Tremor
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.bag.writer import BagWriter
-from smp_bringup.paths import named_config
 from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sim.lockstep import Lockstep
@@ -62,7 +61,7 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
 @contextmanager
 def episode_bag(world: World, robot: Robot, folder: Path) -> Iterator[BagWriter]:
     """Open the bag of an episode: closed with its outcome, or discarded if an error leaves the block."""
-    writer = BagWriter(folder, named_config("robots", robot.name).read_text(encoding="utf-8"), world.task.name)
+    writer = BagWriter(folder, robot, world.task.name)
     try:
         yield writer
         writer.close(world.succeeded(), {"variation": world.task.variation_name})

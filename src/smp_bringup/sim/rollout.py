@@ -3,12 +3,14 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
 import numpy as np
 
-from smp_bringup.action.seam import DEFAULT_SEAM, Seam
+from smp_bringup.action.planner import LATENCY_S
+from smp_bringup.action.seam import DEFAULT_SEAM
 from smp_bringup.observation.observer import Observer
-from smp_bringup.pipeline import build_sync
+from smp_bringup.pipeline import build_planner, build_sync
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
@@ -28,8 +30,6 @@ from smp_bringup.types import (
     nanoseconds,
 )
 
-LATENCY_S = 0.06
-"""A chunk takes effect so long after its observation, unless another delay is asked for."""
 _EXECUTED_STEPS = 8
 """Actions that are executed between two inferences when the arms wait for inference."""
 
@@ -48,6 +48,8 @@ class EpisodeResult:
     """Time [s] and overview image, if asked for."""
     fault: str = ""
     """Reason of a fault that ended the episode."""
+    planned: dict[str, int] = field(default_factory=dict)
+    """Chunks sent, and what the deadline made the policy give up: the counters of `action.planner`."""
     seam_jumps: list[float] = field(default_factory=list)
     """By how much each chunk moved the setpoint of the instant it took effect, largest arm joint [rad]."""
     pause_s: float = 0.0
@@ -68,7 +70,14 @@ class Timing:
     """From the start of an inference to the arrival of its chunk."""
     seam: str = DEFAULT_SEAM
     synchronous: bool = False
-    """Whether the arms wait for inference: part of a chunk is executed to its end, then the next is computed."""
+    """Whether the arms wait for inference: part of a chunk is executed to its end, then the next is computed, with
+    nothing to join."""
+    deadline_s: float = inf
+    """An inference that takes longer makes the next one cheaper, see `action.deadline`; by default none is late."""
+
+    def took_s(self, gate: GateReport) -> float:
+        """Return how long the inference behind `gate` took [s]; a subclass may let it depend on what was computed."""
+        return self.delay_s
 
 
 class PolicyDriver:
@@ -82,13 +91,13 @@ class PolicyDriver:
         `other` is a control: another layout of the objects with these arms in it, so that
         only what the cameras say about the objects is wrong.
         """
-        self._loop, self._policy, self._seed, self._other = loop, policy, seed, other
-        self._timing = timing
+        self._loop, self._policy, self._timing, self._other = loop, policy, timing, other
+        seam = "latest" if timing.synchronous else timing.seam
+        self.planner = build_planner(policy, loop.robot, seam, seed, timing.deadline_s)
         self._aligner = build_sync(loop.robot)
         state = policy.config.track == "state"
         self._ring = StateRing(loop.world, policy.config.observation_steps) if state else None
         self._observer = Observer(loop.robot, policy.config.observation_steps, policy.config.replan_s)
-        self._seam = Seam(timing.seam, loop.robot.dof, loop.robot.action_period_s, loop.robot.control_period_s)
         self._flight: deque[tuple[int, ActionChunk]] = deque()
         self._latest: Observation | None = None
         self._free_ns = loop.start_ns
@@ -115,26 +124,24 @@ class PolicyDriver:
         return [self._ring.look(now)] if due else []
 
     def _infer(self, observation: Observation, now: int) -> None:
-        committed = self._seam.committed(observation.stamp_ns)
-        chunk, gate = self._policy.infer(observation, self._seed, committed)
-        self.gates.append(gate)
-        arrival = now + nanoseconds(self._timing.delay_s)
-        if self._timing.synchronous:
-            part = chunk.position[:_EXECUTED_STEPS]
-            chunk = replace(chunk, stamp_ns=arrival, position=part)
-            self._free_ns = arrival + nanoseconds(len(part) * chunk.period_s)
-        else:
-            chunk = self._seam.join(chunk, committed)
-            self._free_ns = arrival
+        inference = self.planner.infer(observation)
+        took_s = self._timing.took_s(inference.gate)
+        chunk = self.planner.join(inference, took_s).chunk
+        self.gates.append(inference.gate)
+        arrival = self._free_ns = now + nanoseconds(took_s)
+        if chunk is not None and self._timing.synchronous:
+            chunk = replace(chunk, stamp_ns=arrival, position=chunk.position[:_EXECUTED_STEPS])
+            self._free_ns = arrival + nanoseconds(len(chunk.position) * chunk.period_s)
+        if chunk is not None:
+            self._flight.append((arrival, chunk))
         self._due_ns = max(self._free_ns, observation.stamp_ns + nanoseconds(self._policy.config.replan_s))
-        self._flight.append((arrival, chunk))
 
     def _deliver(self, now: int) -> None:
         if not self._flight or self._flight[0][0] > now:
             return
         chunk = self._flight.popleft()[1]
         if self._loop.command.on_chunk(chunk, now, now) is None:
-            self._seam.follows(chunk.stamp_ns, now)
+            self.planner.follows(chunk.stamp_ns, now)
             jump = self._loop.command.jump
             if jump is not None:
                 self.seam_jumps.append(float(jump[self._arms].max()))
@@ -216,4 +223,5 @@ def rollout(
     result.jerk = rms_jerk(robot, accelerations, 1)
     result.arm_collisions, result.table_collisions = collisions.arms, collisions.table
     result.time_s, result.gates, result.seam_jumps = world.time_s, driver.gates, driver.seam_jumps
+    result.planned = driver.planner.counters
     return result

@@ -1,11 +1,11 @@
 """What a state-track policy observes: joints and object poses, read straight from the world."""
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
 from smp_bringup.sim.world import World
+from smp_bringup.sync.history import History
 from smp_bringup.types import FloatArray, Observation
 
 
@@ -17,21 +17,21 @@ class _Instant:
 
 
 class StateRing:
-    """The last To instants, one action period apart: whoever looks keeps the period."""
+    """Remembers what was looked at."""
 
     def __init__(self, world: World, steps: int) -> None:
-        self._world, self._steps = world, steps
-        self._ring: deque[_Instant] = deque(maxlen=steps)
+        self._world = world
+        self._history: History[_Instant] = History(steps, world.robot.action_period_s)
 
     def look(self, now_ns: int) -> Observation | None:
-        """Look at the world and return the observation that ends now; None until To instants were seen."""
-        self._ring.append(_Instant(*self._world.joint_state(), self._world.objects()))
-        if len(self._ring) < self._steps:
+        """Look at the world and return the observation that ends now; None where an instant before was not seen."""
+        instants = self._history.push(now_ns, _Instant(*self._world.joint_state(), self._world.objects()))
+        if instants is None:
             return None
         return Observation(
             now_ns,
             {},
-            np.stack([instant.position for instant in self._ring]),
-            np.stack([instant.velocity for instant in self._ring]),
-            np.stack([instant.objects for instant in self._ring]),
+            np.stack([instant.position for instant in instants]),
+            np.stack([instant.velocity for instant in instants]),
+            np.stack([instant.objects for instant in instants]),
         )

@@ -14,11 +14,13 @@ from collections import deque
 import numpy as np
 
 from smp_bringup.action.chunk_buffer import ChunkBuffer
+from smp_bringup.action.planner import LATENCY_S
+from smp_bringup.pipeline import build_planner
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.robot import Robot
 from smp_bringup.sim.collisions import Collisions
 from smp_bringup.sim.lockstep import START_NS
-from smp_bringup.sim.rollout import LATENCY_S, EpisodeResult, rms_jerk
+from smp_bringup.sim.rollout import EpisodeResult, rms_jerk
 from smp_bringup.sim.state_ring import StateRing
 from smp_bringup.sim.world import World
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, nanoseconds
@@ -54,7 +56,8 @@ class StateDriver:
     """Observes the world, asks the policy when a chunk is due, and hands it over a little later."""
 
     def __init__(self, world: World, robot: Robot, policy: AbstractPolicy, seed: int) -> None:
-        self._world, self._robot, self._policy, self._seed = world, robot, policy, seed
+        self._world, self._robot = world, robot
+        self.planner = build_planner(policy, robot, "latest", seed)
         config = policy.config
         self._period_ns, self._replan_ns = nanoseconds(robot.action_period_s), nanoseconds(config.replan_s)
         self._ring = StateRing(world, config.observation_steps)
@@ -70,9 +73,10 @@ class StateDriver:
             observation = self._ring.look(self.now_ns)
             if self.now_ns >= self._due_ns and observation is not None:
                 self._due_ns = self.now_ns + self._replan_ns
-                chunk, gate = self._policy.infer(observation, self._seed)
-                self.gates.append(gate)
-                self._flight.append((self.now_ns + nanoseconds(LATENCY_S), chunk))
+                plan = self.planner.join(self.planner.infer(observation), LATENCY_S)
+                self.gates.append(plan.gate)
+                if plan.chunk is not None:
+                    self._flight.append((self.now_ns + nanoseconds(LATENCY_S), plan.chunk))
         while self._flight and self._flight[0][0] <= self.now_ns:
             self.follower.on_chunk(self._flight.popleft()[1], self.now_ns)
         setpoint = self.follower.step(self.now_ns)
@@ -100,5 +104,5 @@ def state_rollout(world: World, policy: AbstractPolicy, robot: Robot, seed: int,
             break
     result.jerk = rms_jerk(robot, setpoints, 3)
     result.arm_collisions, result.table_collisions = collisions.arms, collisions.table
-    result.time_s, result.gates = world.time_s, driver.gates
+    result.time_s, result.gates, result.planned = world.time_s, driver.gates, driver.planner.counters
     return result

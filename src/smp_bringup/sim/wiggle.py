@@ -6,7 +6,6 @@ import numpy as np
 
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.bag.writer import BagWriter
-from smp_bringup.paths import named_config
 from smp_bringup.robot import Robot
 from smp_bringup.sim.lockstep import START_NS
 from smp_bringup.sim.mjcf import PHYSICS_PERIOD_S
@@ -33,7 +32,7 @@ def wiggle(robot: Robot, time_s: float) -> FloatArray:
 def record_wiggle(world: World, robot: Robot, folder: Path, delay_s: float, duration_s: float, seed: int) -> None:
     """Record a wiggle to the bag `folder`; every camera's stamp is its exposure plus `delay_s`."""
     world.reset(seed)
-    writer = BagWriter(folder, named_config("robots", robot.name).read_text(encoding="utf-8"), "wiggle")
+    writer = BagWriter(folder, robot, "wiggle")
     every = {c.name: round(1 / (c.rate_hz * PHYSICS_PERIOD_S)) for c in robot.cameras}
     state_every = round(1 / (robot.state_rate_hz * PHYSICS_PERIOD_S))
     waiting = []

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smp_bringup.errors import BagError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.base import image_key
 from smp_bringup.policy.batch import Batch
@@ -40,17 +41,24 @@ class Batches:
         self._state_noise = np.zeros(len(normalizer.center)) if state_noise is None else state_noise
         self._state_noise = (self._state_noise / normalizer.half_range).astype(np.float32)
         self._windows = data.windows(config.observation_steps)
-        spans = [np.arange(data.starts[e] + 1, data.starts[e + 1]) for e in episodes]
-        self._frames = np.concatenate(spans)
-        self._begins = np.isin(np.arange(len(data.state)), data.starts)
+        self._earlier = data.windows(2)[:, 0]
+        seen: np.ndarray = np.all(self._windows >= 0, axis=1)
+        paired = seen & (self._earlier >= 0) & seen[self._earlier]
+        spans = [np.arange(data.starts[e], data.starts[e + 1]) for e in episodes]
+        self._frames = np.concatenate([span[paired[span]] for span in spans])
+        if not len(self._frames):
+            raise BagError(f"none of {len(spans)} demonstrations has two observations one action period apart")
+        self._begins = np.zeros(len(seen), dtype=bool)
+        for span in spans:
+            self._begins[span[seen[span]][:1]] = True
         self._state = normalizer.normalise(data.state).astype(np.float32)
         self._action = normalizer.normalise(data.action).astype(np.float32)
         self._foresight = normalizer.normalise(data.foresight).astype(np.float32)
 
     def draw(self, pairs: int, rng: np.random.Generator) -> Batch:
-        """Return `pairs` pairs of consecutive samples."""
+        """Return `pairs` pairs of samples one action period apart."""
         later = rng.choice(self._frames, pairs)
-        frames = np.concatenate([later - 1, later])
+        frames = np.concatenate([self._earlier[later], later])
         windows = self._windows[frames]  # (2B, To)
         off = self._state_noise * rng.standard_normal((2 * pairs, 1, len(self._state_noise)), dtype=np.float32)
         inputs, shifts = {"state": torch.from_numpy(self._state[windows] + off)}, {}
@@ -75,7 +83,7 @@ class Batches:
         )
 
     def all_inputs(self, batch: int) -> Iterator[dict[str, Tensor]]:
-        """Yield the encoder's inputs of every frame, `batch` at a time, images unshifted."""
+        """Yield the encoder's inputs of every frame that ends a pair, `batch` at a time, images unshifted."""
         for first in range(0, len(self._frames), batch):
             windows = self._windows[self._frames[first : first + batch]]
             inputs = {"state": torch.from_numpy(self._state[windows])}

@@ -15,7 +15,7 @@ class TrainingConfig:
 
     steps: int = field(default=6000, metadata=spec(ge=1))
     pairs: int = field(default=32, metadata=spec(ge=1))
-    """Pairs of consecutive samples per batch."""
+    """Pairs of samples one action period apart, per batch."""
     learning_rate: float = field(default=1e-3, metadata=spec(gt=0, le=1))
     weight_decay: float = field(default=1e-4, metadata=spec(ge=0, le=1))
     warmup_steps: int = field(default=200, metadata=spec(ge=0))

@@ -2,33 +2,39 @@
 
 import hashlib
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from smp_bringup import config
 from smp_bringup.bag.aligned import aligned_sets, follower_trajectory, leader_trajectory, object_trajectory
 from smp_bringup.bag.reader import Bag, open_bag
 from smp_bringup.errors import BagError, SmpError
 from smp_bringup.observation.builder import to_observation_size
 from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.processes import ordered
 from smp_bringup.robot import Camera, Robot
+from smp_bringup.sync.history import windows
 from smp_bringup.types import FloatArray, ImageArray, nanoseconds
 
 _MIN_FRAMES = 8
-_ARRAYS = ("state", "objects", "action", "foresight")
+_ARRAYS = {"stamps": np.int64} | dict.fromkeys(("state", "objects", "action", "foresight"), np.float32)
+_FORMAT = 2
+"""Of the cache: another one is not read but made anew."""
 
 
 @dataclass(frozen=True)
 class Episode:
     """One demonstration at observation size."""
 
+    stamps: np.ndarray
+    """(N,) [ns], ascending."""
     images: dict[str, ImageArray]
     """Per camera (N, h, w, 3)."""
     state: FloatArray
@@ -46,8 +52,12 @@ class Episode:
 class Dataset:
     """All demonstrations; frames of an episode are consecutive."""
 
+    period_s: float
+    """Action period [s] of their robot."""
     images: dict[str, ImageArray]
     """Per camera (N, h, w, 3), memory-mapped."""
+    stamps: np.ndarray
+    """(N,) [ns], ascending within an episode."""
     state: FloatArray
     """(N, J)."""
     objects: FloatArray
@@ -64,10 +74,16 @@ class Dataset:
     """What the demonstrations show, sorted."""
 
     def windows(self, steps: int) -> np.ndarray:
-        """Return frame indices (N, steps) of each frame's observation, oldest first, within its episode."""
-        frames = np.arange(len(self.state))
-        first = self.starts[np.searchsorted(self.starts, frames, side="right") - 1]
-        return np.stack([np.maximum(frames - k, first) for k in reversed(range(steps))], axis=1)
+        """Return the frames (N, steps) of the observation that ends with each frame, oldest first.
+
+        They are those that a robot would observe, see `sync.history`; -1 stands for an instant that was not seen.
+        """
+        out = np.empty((len(self.stamps), steps), np.int64)
+        for first, end in pairwise(self.starts):
+            stamps = self.stamps[first:end]
+            frames = windows(stamps, stamps, steps, self.period_s)
+            out[first:end] = np.where(frames < 0, -1, frames + first)
+        return out
 
 
 def first_of_each(folders: Sequence[Path], limit: int | None) -> list[Path]:
@@ -82,24 +98,33 @@ def first_of_each(folders: Sequence[Path], limit: int | None) -> list[Path]:
 
 
 def read_episode(folder: Path, robot: Robot, policy: PolicyConfig) -> Episode:
-    """Return the demonstration in a bag, with the targets that `policy` learns from.
+    """Return the demonstration in a bag, aligned as its own robot would, with the targets that `policy` learns from.
 
     Raises:
-        BagError: it did not succeed, is too short, or cannot be read.
+        BagError: it did not succeed, is too short, cannot be read, or is of a robot that is not like `robot`.
     """
     bag = open_bag(folder)
     if bag.outcome == "failure":
         raise BagError(f"bag '{folder}' is labelled a failure")
-    seen = _see_cameras(bag, robot) if policy.track == "camera" else _see_state(bag, robot)
+    own = bag.robot()
+    if unlike := own.unlike(robot):
+        raise BagError(f"bag '{folder}' is of another robot than the one that is trained for: {unlike}")
+    seen = _see_cameras(bag, own) if policy.track == "camera" else _see_state(bag, own)
     if len(seen.stamps) < _MIN_FRAMES:
         raise BagError(f"bag '{folder}' has {len(seen.stamps)} aligned frames, at least {_MIN_FRAMES} are needed")
-    stamps, leader = leader_trajectory(bag, robot)
+    if (np.diff(seen.stamps) <= 0).any():
+        raise BagError(f"bag '{folder}': a clock was set back while it was recorded")
+    steps, period_s = policy.observation_steps, robot.action_period_s
+    if not (windows(seen.stamps, seen.stamps, steps + 1, period_s) >= 0).all(axis=1).any():
+        raise BagError(f"bag '{folder}' has no {steps + 1} frames one action period ({period_s:g} s) apart")
+    stamps, leader = leader_trajectory(bag, own)
     ahead_s = [*(np.arange(policy.horizon) * robot.action_period_s), *policy.foresight_s]
     at = seen.stamps[:, None] + np.array([nanoseconds(s) for s in ahead_s])
     base = stamps[0]  # interpolation in double precision needs small numbers
     target = np.stack([np.interp(at - base, stamps - base, column) for column in leader.T], axis=-1)
     action, foresight = np.split(target, [policy.horizon], axis=1)
-    return Episode(seen.images, seen.state, seen.objects, action, foresight, bag.episode.get("task", "unnamed"))
+    task = bag.episode.get("task", "unnamed")
+    return Episode(seen.stamps, seen.images, seen.state, seen.objects, action, foresight, task)
 
 
 @dataclass(frozen=True)
@@ -141,8 +166,8 @@ def load_dataset(
     Raises:
         BagError: not one bag is usable.
     """
-    seen = robot.fingerprint(tuple(c.name for c in robot.cameras))
-    parts = [[bag_signature(f) for f in folders], seen, policy.track, policy.horizon, policy.foresight_s]
+    wanted = [policy.track, policy.observation_steps, policy.horizon, policy.foresight_s]
+    parts = [_FORMAT, [bag_signature(f) for f in folders], config.dump(robot), wanted]
     target = cache / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     if not (target / "index.json").exists():
         _build(folders, robot, policy, target, progress)
@@ -151,9 +176,8 @@ def load_dataset(
         c.name: np.load(target / f"{c.name}.npy", mmap_mode="r", allow_pickle=False) for c in _cameras(robot, policy)
     }
     arrays = {name: np.load(target / f"{name}.npy", allow_pickle=False) for name in _ARRAYS}
-    return Dataset(
-        images, **arrays, starts=np.array(index["starts"]), skipped=tuple(index["skipped"]), tasks=tuple(index["tasks"])
-    )
+    starts, skipped, tasks = np.array(index["starts"]), tuple(index["skipped"]), tuple(index["tasks"])
+    return Dataset(robot.action_period_s, images, **arrays, starts=starts, skipped=skipped, tasks=tasks)
 
 
 def bag_signature(folder: Path) -> list[str]:
@@ -169,24 +193,34 @@ def _build(
 
     The cache appears whole or not at all, whichever of several training processes is first.
     """
-    whole, target = target, target.with_name(f"{target.name}.{os.getpid()}")
-    target.mkdir(parents=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target.parent) as beside:
+        whole = Path(beside) / "whole"
+        whole.mkdir()
+        _fill(folders, robot, policy, whole, progress)
+        with suppress(OSError):  # another process was first
+            whole.rename(target)
+
+
+def _fill(
+    folders: Sequence[Path], robot: Robot, policy: PolicyConfig, target: Path, progress: Callable[[int, int], None]
+) -> None:
+    """Write what every bag shows into the folder `target`."""
     files = {c.name: (target / f"{c.name}.raw").open("wb") for c in _cameras(robot, policy)}
     arrays: dict[str, list[np.ndarray]] = {name: [] for name in _ARRAYS}
     starts, skipped, tasks = [0], [], set()
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        jobs = pool.map(_read, [(folder, robot, policy) for folder in folders], chunksize=4)
-        for done, result in enumerate(jobs, 1):
-            progress(done, len(folders))
-            if isinstance(result, str):
-                skipped.append(result)
-                continue
-            for name, file in files.items():
-                file.write(result.images[name].tobytes())
-            for name, parts in arrays.items():
-                parts.append(getattr(result, name).astype(np.float32))
-            starts.append(starts[-1] + len(result.state))
-            tasks.add(result.task)
+    jobs = [(folder, robot, policy) for folder in folders]
+    for done, result in enumerate(ordered(_read, jobs, 2), 1):
+        progress(done, len(folders))
+        if isinstance(result, str):
+            skipped.append(result)
+            continue
+        for name, file in files.items():
+            file.write(result.images[name].tobytes())
+        for name, parts in arrays.items():
+            parts.append(getattr(result, name).astype(_ARRAYS[name]))
+        starts.append(starts[-1] + len(result.state))
+        tasks.add(result.task)
     for file in files.values():
         file.close()
     if len(starts) == 1:
@@ -199,10 +233,6 @@ def _build(
     for name, parts in arrays.items():
         np.save(target / f"{name}.npy", np.concatenate(parts))
     (target / "index.json").write_text(json.dumps({"starts": starts, "skipped": skipped, "tasks": sorted(tasks)}))
-    try:
-        target.rename(whole)
-    except OSError:  # another process was first
-        shutil.rmtree(target)
 
 
 def _cameras(robot: Robot, policy: PolicyConfig) -> tuple[Camera, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.tree import bag_folders
-from smp_bringup.errors import BagError, ConfigError
+from smp_bringup.errors import BagError, ConfigError, SmpError
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import load_run
 from smp_bringup.training.dataset import Dataset, first_of_each, load_dataset
@@ -53,7 +53,7 @@ class Training:
         """Read the run and the bags; `progress` gets how many were read, and of how many."""
         self._job, self.run = job, load_run(job.policy, job.changes)
         found = demonstrations(job)
-        self._robot: Robot = open_bag(found[0]).robot()
+        self._robot = _first_robot(found)
         self._start: Start | None = None
         if job.start is not None:
             self.run, self._start = start_from(job.start, self.run, self._robot, job.only_router)
@@ -67,6 +67,17 @@ class Training:
         """Export the policy as the checkpoint `folder`, checked against PyTorch."""
         card = model_card(self.run, self.data, trained, self._job.command())
         save_checkpoint(trained, self._robot, folder, card)
+
+
+def _first_robot(folders: Sequence[Path]) -> Robot:
+    """Return the robot of the first bag that can be read; raises what is wrong with the first if none can."""
+    wrong = []
+    for folder in folders:
+        try:
+            return open_bag(folder).robot()
+        except SmpError as error:
+            wrong.append(error)
+    raise wrong[0]
 
 
 def demonstrations(job: TrainingJob) -> list[Path]:

@@ -1,16 +1,15 @@
 """A trained policy as a checkpoint folder with its model card."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
+from smp_bringup.manifest import read_checked, write_checked
 from smp_bringup.policy import checkpoint
 from smp_bringup.policy.export import export
-from smp_bringup.policy.manifest import read_checked, write_manifest
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import RunConfig
 from smp_bringup.training.dataset import Dataset
@@ -20,28 +19,24 @@ _EVALUATION = "\n## Success in closed loop\n"
 
 
 def save_checkpoint(trained: Trained, robot: Robot, folder: Path, card: str) -> None:
-    """Export `trained`, check the export, and write the folder whole or not at all."""
+    """Export `trained`, check the export, and write the folder whole or not at all; it replaces another one."""
     config = trained.network.config
     encoder, denoisers = export(trained.network, robot)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    (partial / checkpoint.ENCODER).write_bytes(encoder)
-    for i, denoiser in enumerate(denoisers):
-        (partial / f"denoiser_{i}.onnx").write_bytes(denoiser)
     tensors = {name: value.half().contiguous() for name, value in trained.network.state_dict().items()}
-    save_file(tensors, partial / checkpoint.WEIGHTS)
-    (partial / checkpoint.CONFIG).write_text(checkpoint.config_yaml(config), encoding="utf-8")
-    _write_json(partial / checkpoint.NORMALIZER, trained.normalizer.to_dict())
-    _write_json(partial / checkpoint.ROBOT, robot.fingerprint(config.cameras))
     deployed, each = trained.network.parameter_counts()
     idle = trained.network.idle_parameters()
     counts = {"parameters": deployed, "parameters_per_expert": each, "parameters_idle": idle}
-    _write_json(partial / checkpoint.METRICS, {**trained.metrics, **counts, "tasks": list(trained.tasks)})
-    (partial / checkpoint.CARD).write_text(card, encoding="utf-8")
-    write_manifest(partial)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    files = {
+        checkpoint.ENCODER: encoder,
+        **{f"denoiser_{i}.onnx": denoiser for i, denoiser in enumerate(denoisers)},
+        checkpoint.WEIGHTS: save(tensors),
+        checkpoint.CONFIG: checkpoint.config_yaml(config).encode(),
+        checkpoint.NORMALIZER: _json(trained.normalizer.to_dict()),
+        checkpoint.ROBOT: _json(robot.fingerprint(config.cameras)),
+        checkpoint.METRICS: _json({**trained.metrics, **counts, "tasks": list(trained.tasks)}),
+        checkpoint.CARD: card.encode(),
+    }
+    write_checked(folder, files)
 
 
 def model_card(run: RunConfig, data: Dataset, trained: Trained, command: str) -> str:
@@ -81,7 +76,6 @@ def add_evaluation(folder: Path, report: Mapping[str, Any]) -> None:
     files = read_checked(folder)
     metrics = json.loads(files[checkpoint.METRICS])
     found = {key: report[key] for key in ("seed", "tasks", "all", "active_experts")}
-    _write_json(folder / checkpoint.METRICS, {**metrics, "evaluation": found})
     card = files[checkpoint.CARD].decode("utf-8").split(_EVALUATION)[0]
     episodes = next(iter(report["tasks"].values()))["episodes"]
     rows = [
@@ -94,9 +88,9 @@ def add_evaluation(folder: Path, report: Mapping[str, Any]) -> None:
     table = "\n".join(["| task | success | 95 % interval |", "|---|---|---|", *rows])
     active = report["active_experts"]["mean"]
     text = f"{card}{_EVALUATION}`{command}`, on layouts never trained on; {active:.2f} experts active.\n\n{table}\n"
-    (folder / checkpoint.CARD).write_text(text, encoding="utf-8")
-    write_manifest(folder)
+    changed = {checkpoint.METRICS: _json({**metrics, "evaluation": found}), checkpoint.CARD: text.encode()}
+    write_checked(folder, {**files, **changed})
 
 
-def _write_json(path: Path, data: object) -> None:
-    path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+def _json(data: object) -> bytes:
+    return (json.dumps(data, indent=1) + "\n").encode()

@@ -6,9 +6,9 @@ from pathlib import Path
 from safetensors.torch import load
 
 from smp_bringup.errors import ModelError
+from smp_bringup.manifest import read_checked
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.checkpoint import WEIGHTS, read_config, read_normalizer
-from smp_bringup.policy.manifest import read_checked
 from smp_bringup.policy.networks import AbstractNetwork
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import RunConfig

@@ -1,0 +1,158 @@
+"""The list of a checkpoint's files with their hashes; nothing is parsed before its hash is right.
+
+The manifest also says which checkpoint a folder holds while another one takes its place: the new files wait in the
+folder `NEW` inside it, the new manifest replaces the old one in one step, then the files take their places. So whoever
+reads finds the whole old checkpoint or the whole new one, also where the process that writes dies in between.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from smp_bringup.errors import ModelError, one_line
+
+MANIFEST = "manifest.json"
+NEW = ".new"
+FORMAT = 2
+"""Of the files of a checkpoint; format 1 had the settings of every kind of policy in one list."""
+_MAX_FILE = 1 << 30
+_REFUSED = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npy", ".npz"}
+_REFUSED_MAGIC = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""Zip archives (torch's format) and pickles of protocol 2 to 5, under whatever name."""
+
+
+def write_checked(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make `files` the checkpoint in `folder`, instead of the one that may be there.
+
+    A kill at any instant leaves the old checkpoint (or no folder, where there was none) or the new one, whole. One
+    process writes at a time; others may read.
+    """
+    if not folder.exists():
+        beside = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(beside, ignore_errors=True)
+        _write(beside, files)
+        beside.rename(folder)
+        return
+    old = _settle(folder)  # where the last writer died
+    _write(folder / NEW, files)
+    (folder / NEW / MANIFEST).replace(folder / MANIFEST)
+    for name in old.keys() - _settle(folder).keys():
+        (folder / name).unlink(missing_ok=True)
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    digests = {name: _digest(content) for name, content in sorted(files.items())}
+    (folder / MANIFEST).write_text(json.dumps({"format": FORMAT, "files": digests}, indent=1) + "\n", encoding="utf-8")
+
+
+def _settle(folder: Path) -> dict[str, str]:
+    """Let the files that wait take their places; return what the manifest lists, or nothing where it is none."""
+    try:
+        _, listed = _manifest(folder)
+    except ModelError:
+        listed = {}
+    for name, digest in listed.items():
+        waiting = folder / NEW / name
+        if waiting.is_file() and _digest(waiting.read_bytes()) == digest:
+            waiting.replace(folder / name)
+    shutil.rmtree(folder / NEW, ignore_errors=True)
+    return listed
+
+
+def read_checked(folder: Path) -> dict[str, bytes]:
+    """Return the content of every file that the manifest lists, each with the hash that it states.
+
+    Raises:
+        ModelError: the folder or manifest is missing, a file is missing, altered, a link, too
+            large, or a pickle.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"model folder '{folder}' does not exist: train one with smp train")
+    stray = [p.name for p in folder.iterdir() if p.suffix in _REFUSED]
+    if stray:
+        raise ModelError(f"'{folder}/{stray[0]}': pickle-based model files are refused; export to ONNX or safetensors")
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ModelError(f"'{folder}' has no {MANIFEST}: it is not a checkpoint, or was copied in part")
+    while True:
+        before = _version(path)
+        try:
+            return _read_all(folder)
+        except ModelError:
+            if _version(path) == before:  # else another checkpoint took the place of this one meanwhile
+                raise
+
+
+def _version(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
+def _read_all(folder: Path) -> dict[str, bytes]:
+    found, listed = _manifest(folder)
+    if found != FORMAT:
+        raise ModelError(
+            f"'{folder}' is a checkpoint of format {one_line(found)}, this version reads format {FORMAT}: "
+            "train it anew, or convert format 1 with tools/migrate_checkpoint.py"
+        )
+    return {name: _read(folder, name, digest) for name, digest in listed.items()}
+
+
+def _manifest(folder: Path) -> tuple[object, dict[str, str]]:
+    """Return the format that the manifest states, and its files with their hashes; none leads out of the folder."""
+    path = folder / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found, files = content.get("format", 1), content["files"]
+        listed = {str(name): str(digest) for name, digest in files.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"'{path}' is not a manifest: {one_line(error)}") from None
+    for name in listed:
+        if Path(name).name != name or name == "..":
+            raise _leaves(folder, name)
+    return found, listed
+
+
+def _read(folder: Path, name: str, wanted: str) -> bytes:
+    if (folder / NEW).is_symlink():
+        raise _leaves(folder, NEW)
+    found = ""
+    for place in (folder, folder / NEW, folder):  # it may take its place between the first look and the second
+        content = _content(place / name)
+        digest = "" if content is None else _digest(content)
+        if content is not None and digest == wanted:
+            return content
+        found = found or digest
+    if not found:
+        raise ModelError(f"'{folder}' lacks {name}, which its manifest lists")
+    raise ModelError(f"{name} sha256 is {found[:8]}.., manifest says {wanted[:8]}..: refusing to load '{folder}'")
+
+
+def _content(path: Path) -> bytes | None:
+    """Return what a file holds, if it is there; raises ModelError for a link, a pickle, or one that is too large."""
+    if path.is_symlink():
+        raise _leaves(path.parent, path.name)
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > _MAX_FILE:
+                raise ModelError(f"'{path}' is larger than {_MAX_FILE >> 20} MiB")
+            content = file.read()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    if content.startswith(_REFUSED_MAGIC):
+        raise ModelError(f"'{path}': pickle-based model files are refused; export to ONNX or safetensors")
+    return content
+
+
+def _leaves(folder: Path, name: str) -> ModelError:
+    return ModelError(f"'{folder}': file '{one_line(name)}' leaves the model folder")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
