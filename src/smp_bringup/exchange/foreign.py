@@ -87,7 +87,7 @@ class Importer:
                 except Refusal as refusal:
                     self.refused[topic][str(refusal)] += 1
             self._require_something()
-            return writer.close(None, {IMPORTED: self._bag.path.name})
+            return writer.close(None, {IMPORTED: one_line(self._bag.path.name)})
         except BaseException:
             if not folder.exists():
                 writer.discard()

@@ -61,7 +61,7 @@ def import_dataset(
         try:
             _write_episode(writer, dataset, info, robot, row, order)
             outcome = _OUTCOME.get(told.get("outcome", "unlabelled"))
-            folders.append(writer.close(outcome, {IMPORTED: dataset.name}))
+            folders.append(writer.close(outcome, {IMPORTED: one_line(dataset.name)}))
         except BaseException:
             if not folder.exists():
                 writer.discard()
