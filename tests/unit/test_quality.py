@@ -1,9 +1,15 @@
 """The verdict names each planted defect, and nothing in a clean episode."""
 
+import io
+import struct
+import zlib
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
+from smp_bringup.bag.images import jpeg
+from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, image_cdr, joint_state_cdr, typestore
 from smp_bringup.record.config import QualityConfig, load_recording
 from smp_bringup.record.quality import Level, judge
 from smp_bringup.record.tracks import Tracks
@@ -191,3 +197,199 @@ def test_dropped_messages_and_odd_lengths_are_told(robot):
 
 def test_the_shipped_thresholds_are_the_defaults():
     assert load_recording("default").quality == QualityConfig()
+
+
+class StampedWhenDue(Episode):
+    """Commands as the command node stamps them: with the time at which they are due, one period ahead."""
+
+    def stamp(self, topic, ms):
+        ahead_ms = 10 + LATENCY_MS - 2 if topic.endswith("commands") else 0
+        return super().stamp(topic, ms) + ahead_ms * MS
+
+
+class StampedFarAhead(Episode):
+    def stamp(self, topic, ms):
+        return super().stamp(topic, ms) + (60 * MS if topic.endswith("commands") else 0)
+
+
+def test_commands_stamped_with_the_time_they_are_due_are_not_in_the_future(robot):
+    assert judge(StampedWhenDue(robot).tracks(), QualityConfig()).findings == ()
+    named = judge(StampedFarAhead(robot).tracks(), QualityConfig()).findings
+    assert {f.check for f in named} == {"clock"}
+    assert all("commands: stamped 38 ms in the future" in f.text for f in named)
+
+
+class Unusable(Episode):
+    """The overview's images are none that replay and training take, from a time on."""
+
+    def __init__(self, robot, spoil, from_ms=0, until_ms=LENGTH_MS):
+        super().__init__(robot)
+        self.spoil, self.from_ms, self.until_ms = spoil, from_ms, until_ms
+
+    def send(self, tracks, topic, kind, ms, cdr):
+        if "overview" in topic and self.from_ms <= ms < self.until_ms:
+            topic, kind, cdr = self.spoil(topic, T0 + ms * MS, self.image("overview", ms))
+        super().send(tracks, topic, kind, ms, cdr)
+
+
+def raw(encoding, change=lambda image: image):
+    def spoil(topic, at, image):
+        shown = np.ascontiguousarray(change(image))
+        header = typestore().deserialize_cdr(image_cdr(at, "x", image[:1, :1]), IMAGE).header
+        message = typestore().types[IMAGE](
+            header=header,
+            height=shown.shape[0],
+            width=shown.shape[1],
+            encoding=encoding,
+            is_bigendian=0,
+            step=shown[0].nbytes,
+            data=shown.reshape(-1).view(np.uint8),
+        )
+        return topic, IMAGE, bytes(typestore().serialize_cdr(message, IMAGE))
+
+    return spoil
+
+
+def packed(pack):
+    def spoil(topic, at, image):
+        header = typestore().deserialize_cdr(image_cdr(at, "x", image[:1, :1]), IMAGE).header
+        data = np.frombuffer(pack(image), np.uint8)
+        message = typestore().types[COMPRESSED](header=header, format="", data=data)
+        return f"{topic}/compressed", COMPRESSED, bytes(typestore().serialize_cdr(message, COMPRESSED))
+
+    return spoil
+
+
+def png(image, **options):
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "PNG", **options)
+    return out.getvalue()
+
+
+def sixteen_bits(image):
+    """Return a PNG of the same colours with 16 bits each."""
+    rows = b"".join(b"\x00" + row.astype(">u2").tobytes() for row in image)
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", *image.shape[1::-1], 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)))
+    body = b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in (*chunks, (b"IEND", b""))
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+SPOILED = {
+    "bgra8": (raw("bgra8", lambda i: np.dstack([i, i[..., :1]])), "encoding 'bgra8', expected rgb8 or bgr8"),
+    "mono8": (raw("mono8", lambda i: i[..., 0]), "encoding 'mono8', expected rgb8 or bgr8"),
+    "16UC1": (raw("16UC1", lambda i: i[..., 0].astype(np.uint16)), "encoding '16UC1', expected rgb8 or bgr8"),
+    "another size": (raw("rgb8", lambda i: i[:96, :64]), "size 64x96, expected 128x128"),
+    "a cut JPEG": (packed(lambda i: jpeg(i, 90)[:-300]), "no JPEG or PNG: OSError"),
+    "a JPEG of another size": (packed(lambda i: jpeg(i[:64], 90)), "size 128x64, expected 128x128"),
+    "a 16-bit PNG of depth": (packed(lambda i: png(i[..., 0].astype(np.uint16))), "PNG of mode I;16 with 16 bits"),
+    "a 16-bit PNG of colours": (packed(sixteen_bits), "PNG of mode RGB with 16 bits"),
+    "a PNG with transparency": (packed(lambda i: png(np.dstack([i, i[..., :1]]))), "PNG of mode RGBA with 8 bits"),
+    "no image": (packed(lambda i: b"\x00" * 50), "no JPEG or PNG"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+@pytest.mark.parametrize("times", [(0, LENGTH_MS), (2500, LENGTH_MS), (2400, 2500)], ids=["all", "midway", "three"])
+def test_images_that_replay_would_refuse_are_named_and_rejected(name, times, robot):
+    spoil, cause = SPOILED[name]
+    quality = judge(Unusable(robot, spoil, *times).tracks(), QualityConfig())
+    assert quality.level is Level.REJECT
+    count = sum(times[0] <= ms < times[1] for ms in range(0, LENGTH_MS, 40))
+    refused = f"/camera_overview/image_raw: {count} messages refused" if times[0] else f"{count} refused"
+    assert any(refused in f.text and cause in f.text for f in quality.findings), quality.findings
+
+
+def test_packed_images_that_can_be_used_are_kept(robot):
+    for pack in (lambda i: jpeg(i, 90), png):
+        assert judge(Unusable(robot, packed(pack)).tracks(), QualityConfig()).findings == ()
+
+
+def test_a_single_image_that_cannot_be_used_is_told(robot):
+    quality = judge(Unusable(robot, SPOILED["mono8"][0], 2480, 2500).tracks(), QualityConfig(gap_s=(1, 2)))
+    assert [(f.level, f.check) for f in quality.findings] == [(Level.WARN, "refused")]
+
+
+def test_velocities_and_stamps_that_replay_would_refuse_are_counted(robot):
+    class Odd(Episode):
+        def stamp(self, topic, ms):
+            return 0 if topic == "/leader_left/joint_states" and ms == 2000 else super().stamp(topic, ms)
+
+        def send(self, tracks, topic, kind, ms, cdr):
+            if topic == "/follower_left/joint_states" and ms == 1000:
+                names = tuple(j.name for j in self.robot.arms[0].joints)
+                velocity = np.full(len(names), np.nan)
+                cdr = joint_state_cdr(self.stamp(topic, ms), names, np.zeros(len(names)), velocity)
+            super().send(tracks, topic, kind, ms, cdr)
+
+    texts = [f.text for f in judge(Odd(robot).tracks(), QualityConfig()).findings]
+    assert texts == [
+        "/follower_left/joint_states: 1 messages refused (nonfinite)",
+        "/leader_left/joint_states: 1 messages refused (zero_stamp)",
+    ]
+
+
+class CameraRate(Episode):
+    """As a dataset comes back: everything at the cameras' rate, of 10 Hz here, and no commands."""
+
+    def __init__(self, robot, keep_ms=100):
+        super().__init__(robot)
+        self.keep_ms = keep_ms
+
+    def keeps(self, topic, ms):
+        return not topic.endswith("commands") and ms % self.keep_ms == 0
+
+    def tracks(self):
+        tracks = super().tracks()
+        tracks.take_rates_as_found()
+        tracks.do_without_commands()
+        return tracks
+
+
+def test_an_import_is_judged_by_the_rate_it_has(robot):
+    assert judge(CameraRate(robot, 200).tracks(), QualityConfig()).findings == ()
+
+    class WithGap(CameraRate):
+        def keeps(self, topic, ms):
+            return super().keeps(topic, ms) and not 2000 <= ms < 3000
+
+    checks = {f.check for f in judge(WithGap(robot, 40).tracks(), QualityConfig()).findings if f.level is Level.REJECT}
+    assert "gap" in checks
+
+
+def test_a_jump_is_one_at_the_rate_of_its_samples(robot):
+    """A joint that moves at 3 rad/s moves 0.12 rad between two samples at 25 Hz; 1 rad between them is a jump."""
+
+    class Fast(CameraRate):
+        def leader(self, ms):
+            return super().leader(ms) + np.where(self.arms, 0.5 * np.sin(6 * ms / 1000), 0.0)
+
+        def measured(self, ms):
+            return self.leader(ms)
+
+    class Jumps(Fast):
+        def measured(self, ms):
+            return super().measured(ms) + (1.0 if ms >= 2480 else 0.0) * (np.arange(self.robot.dof) == 9)
+
+    assert not [f for f in judge(Fast(robot, 40).tracks(), QualityConfig()).findings if f.check == "jump"]
+    named = [f.text for f in judge(Jumps(robot, 40).tracks(), QualityConfig()).findings if f.check == "jump"]
+    assert len(named) == 1
+    assert "right_elbow jumps by" in named[0]
+
+
+def test_a_clock_that_drifts_is_told_and_a_transport_that_varies_is_not(robot):
+    class Drifts(Episode):
+        def stamp(self, topic, ms):
+            return super().stamp(topic, ms) - round(0.004 * ms * MS) * ("leader_left" in topic)
+
+    named = judge(Drifts(robot).tracks(), QualityConfig()).findings
+    assert [f.text for f in named] == ["/leader_left/joint_states: its clock drifts +4.0 ms/s"]
+
+    class Varies(Episode):
+        def stamp(self, topic, ms):
+            late = 0.5 * (ms // 10 * 7 % 10) + (3.0 if ms > LENGTH_MS / 2 else 0.0)
+            return super().stamp(topic, ms) + round((6 - late) * MS) * ("follower_left/joint_states" in topic)
+
+    assert judge(Varies(robot).tracks(), QualityConfig()).findings == ()

@@ -315,3 +315,89 @@ def test_settings_are_checked():
     assert load_recording("default").storage.flush_s <= 0.5
     with pytest.raises(ConfigError, match=r"gap_s: warn 0.2 must come before reject 0.1"):
         replace(load_recording("default").quality, gap_s=(0.2, 0.1))
+
+
+@pytest.mark.parametrize("recording_as", ["raw", "jpeg"])
+def test_a_malformed_image_is_counted_and_the_episode_goes_on(recording_as, robot, tmp_path):
+    from smp_bringup.bag.aligned import camera_topics
+
+    yaml = tmp_path / "robot.yaml"
+    text = named_config("robots", "aloha").read_text()
+    yaml.write_text(text.replace("rate_hz: 25,", f"rate_hz: 25, recording: {recording_as},"))
+    own = load_robot(str(yaml))
+    recording = Recorder(own, load_safety("default"), tmp_path, "lift_tray", RecordConfig(SMALL))
+    recording.start(0)
+    topic, image = own.cameras[0].topic, np.zeros((128, 128, 3), np.uint8)
+    garbage = (b"", b"\x00\x01\x00\x00" + b"\x07" * 11, image_cdr(T0, "x", image)[:500], image_cdr(T0, "x", image[:9]))
+    for k in range(20):
+        recording.offer(topic, IMAGE, T0 + k, garbage[k // 5] if k % 5 == 4 else image_cdr(T0 + k, "x", image))
+        recording.pump(k * S)
+    assert recording.report()["refused"] == 4
+    assert recording.recording
+    said = recording.stop()
+    assert said.count("messages refused") >= 2
+    assert recording.dropped == 0
+    bag = open_bag(tmp_path / "lift_tray/episode_00000")
+    assert bag.verify().messages == 20
+    used = next(t for t, camera in camera_topics(bag, own).items() if camera is own.cameras[0])
+    assert bag.counts[used] >= 16  # what could be read, not what could not
+
+
+@pytest.mark.parametrize("place", ["file/below", "file"])
+def test_a_folder_that_cannot_be_made_is_an_answer(place, tmp_path):
+    (tmp_path / "file").write_text("")
+    recording = recorder(tmp_path / place)
+    with pytest.raises(SmpError, match=r"nothing can be recorded in '.*': (Not a directory|File exists); set out"):
+        recording.start(0)
+    recording.assign(recording.queue.text, tmp_path)
+    assert recording.start(0).endswith("episode_00000")
+
+
+def test_an_episode_that_is_gone_cannot_be_discarded_and_that_is_an_answer(tmp_path):
+    recording = recorder(tmp_path)
+    recording.start(0)
+    joints(recording, 0.0)
+    recording.stop()
+    shutil.rmtree(tmp_path / "lift_tray")
+    with pytest.raises(BagError, match="cannot be removed: No such file"):
+        recording.discard()
+
+
+def test_an_error_of_any_kind_while_writing_is_said_and_does_not_end_the_thread(tmp_path):
+    recording = recorder(tmp_path)
+    recording.start(0)
+    joints(recording, 0.0, count=50)
+    recording.pump(1 * S)
+    recording.offer("/leader_left/joint_states", "no/msg/Such", T0, b"\x00")  # of a type that nobody defined
+    recording.offer("/unknown", "no/msg/Such", T0, b"\x00")
+    recording.pump(2 * S)
+    assert not recording.recording
+    assert recording.failed
+    assert "could not be closed" in recording.said
+    assert repair(next(tmp_path.glob("lift_tray/*.partial"))).recovered >= 50
+
+
+def test_a_queue_moves_on_when_a_sound_episode_is_recorded(robot, tmp_path):
+    """Recorded as it goes live: commands stamped a period ahead of when they are sent."""
+    recording = recorder(tmp_path, "lift_tray*1, fold the towel*1")
+    rng = np.random.default_rng(0)
+    for entry in ("lift_tray", "fold the towel"):
+        assert recording.queue.current.task == entry
+        recording.start(0)
+        recording.label(True)
+        for ms in range(0, 3000, 10):
+            now = T0 + ms * 1_000_000
+            pose = robot.joint_array("home") + 0.2 * np.sin(ms / 500) * robot.turning
+            for arm in robot.arms:
+                names, part = tuple(j.name for j in arm.joints), pose[robot.arm_slices[arm.name]]
+                due = now + nanoseconds(robot.control_period_s)
+                for topic, stamp in ((arm.state_topic, now), (arm.leader_topic, now), (arm.command_topic, due)):
+                    recording.offer(topic, JOINT_STATE, now + 2_000_000, joint_state_cdr(stamp, names, part))
+            for camera in robot.cameras if ms % 40 == 0 else ():
+                image = rng.integers(0, 256, (camera.height, camera.width, 3), np.uint8)
+                recording.offer(camera.topic, IMAGE, now + 5_000_000, image_cdr(now, camera.name, image))
+            recording.pump(ms * 1_000_000)
+        assert recording.stop().endswith(": keep")
+    assert str(recording.queue) == "lift_tray 1/1, fold the towel 1/1"
+    with pytest.raises(SmpError, match="the queue is done"):
+        recording.start(0)

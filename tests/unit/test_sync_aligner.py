@@ -2,14 +2,16 @@
 
 import itertools
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from smp_bringup.sync.aligner import Aligner
-from smp_bringup.sync.checks import Refusal, decode_image
+from smp_bringup.sync.checks import Refusal, decode_image, decode_packed
 from smp_bringup.types import Frame
 
 T0 = 1_700_000_000_000_000_000
@@ -384,3 +386,40 @@ def test_no_sequence_of_stamps_raises_or_grows_without_bound(stamps):
         aligner.pop()
     buffers = (aligner._waiting, *aligner._frames.values(), *aligner._samples.values())
     assert all(buffer.maxlen is not None and buffer.maxlen <= 64 for buffer in buffers)
+
+
+def packed(form, mode, bits=8):
+    out = BytesIO()
+    pixels = np.arange(64 * 64, dtype=np.uint16 if bits == 16 else np.uint8).reshape(64, 64)
+    (Image.fromarray(pixels) if bits == 16 else Image.new(mode, (64, 64))).save(out, form)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_packed_images_are_those_that_raw_ones_may_be(form):
+    assert decode_packed(packed(form, "RGB"), (64, 64)).shape == (64, 64, 3)
+    with pytest.raises(Refusal, match="mode L with 8 bits, expected RGB with 8"):
+        decode_packed(packed(form, "L"))
+    with pytest.raises(Refusal, match="no JPEG or PNG"):
+        decode_packed(packed(form, "RGB")[:-40])
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "1", "LA"])
+def test_a_png_of_other_pixels_is_refused(mode):
+    with pytest.raises(Refusal, match=f"PNG of mode {mode} with"):
+        decode_packed(packed("PNG", mode))
+
+
+def test_a_png_of_16_bits_is_refused_not_clipped():
+    with pytest.raises(Refusal, match="PNG of mode I;16 with 16 bits, expected RGB with 8"):
+        decode_packed(packed("PNG", "", 16))
+
+
+@given(st.binary(max_size=300), st.sampled_from(["PNG", "JPEG"]), st.integers(0, 2000))
+def test_no_packed_bytes_raise_anything_but_a_refusal(garbage, form, at):
+    whole = packed(form, "RGB")
+    for data in (garbage, whole[:at] + garbage + whole[at + len(garbage) :]):
+        try:
+            decode_packed(data, (64, 64))
+        except Refusal:
+            continue
