@@ -1,5 +1,6 @@
 """A demonstration recorded live and one recorded in lockstep show the same observations."""
 
+import re
 from collections import defaultdict
 from functools import partial
 
@@ -14,6 +15,8 @@ from smp_bringup.bag.aligned import aligned_sets
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.client.record import record_episode
 from smp_bringup.observation.builder import to_observation_size
+from smp_bringup.record.check import judge_bag
+from smp_bringup.record.config import load_recording
 from smp_bringup.sim.demonstration import record_demonstration
 from smp_bringup.sim.seeds import demonstration_seed
 from smp_bringup.sim.world import World
@@ -51,6 +54,17 @@ def live(tmp_path_factory, robot, launch):
         said = [record_episode(client, graph, TASK, SEED) for _ in range(EPISODES)]
     assert any(success for _, success in said), said
     return out / TASK / "episode_00000", observed
+
+
+def test_a_live_episode_is_kept(live):
+    """Where the machine stalls, an episode has gaps and says so; whatever else is found is there in every episode."""
+    bags = [open_bag(live[0].with_name(f"episode_{i:05d}")) for i in range(EPISODES)]
+    reasons = [bag.episode["reasons"] for bag in bags]
+    assert "keep" in {bag.episode["quality"] for bag in bags}, reasons
+    assert not [text for text in reasons if re.search(r"future|missing|refused|stamps|jump|idle|offset|clipped", text)]
+    for bag in bags:
+        judged = judge_bag(bag, bag.robot(), load_recording("default").quality)
+        assert judged.word == bag.episode["quality"]
 
 
 def test_the_bag_of_a_live_episode_opens_in_rosbags_and_mcap(live):

@@ -19,6 +19,8 @@ from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.recorder_node import LOST
 from smp_bringup.observation.builder import to_observation_size
+from smp_bringup.record.check import judge_bag
+from smp_bringup.record.config import load_recording
 from smp_bringup.replay.run import chunks_at
 from smp_bringup.sim.demonstration import record_demonstration
 from smp_bringup.sim.seeds import demonstration_seed
@@ -73,7 +75,9 @@ def test_a_signal_even_twice_closes_the_bag_cleanly(number, recording, client, t
     assert process.wait(20) == 0
     bag = open_bag(tmp_path / "test/episode_00000")
     assert bag.verify().messages > 100
-    assert bag.episode["quality"] in ("keep", "warn", "reject")
+    judged = judge_bag(bag, bag.robot(), load_recording("default").quality).notes()
+    assert judged == {name: bag.episode[name] for name in judged}  # the same verdict as on the disk
+    assert "missing: /follower_left/joint_commands: no message" in judged["reasons"]
 
 
 def test_the_verdict_is_there_within_two_seconds_and_a_pedal_gives_it(recording, client, tmp_path):

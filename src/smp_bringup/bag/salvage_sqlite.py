@@ -9,7 +9,7 @@ from pathlib import Path
 from smp_bringup.bag.messages import definition, known
 from smp_bringup.bag.records import MAX_BYTES, Damaged, Message
 from smp_bringup.bag.recovered import Recovered, Topic
-from smp_bringup.bag.sqlite_file import connect
+from smp_bringup.bag.sqlite_file import ERRORS, connect
 from smp_bringup.errors import one_line
 
 _ROWS = "SELECT id, topic_id, timestamp, data FROM messages WHERE id >= ? ORDER BY id"
@@ -22,17 +22,28 @@ def salvage_sqlite(file: Path) -> Recovered:
     try:
         with closing(_opened(file)) as connection:
             rows = connection.execute("SELECT id, name, type FROM topics").fetchall()
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise Damaged(f"has lost its topics ({one_line(error)})") from error
     topics = {number: _topic(str(name), str(kind)) for number, name, kind in rows}
     for _ in _messages(file, damage):
         pass
+    damage += _faults(file) if not damage else ()
     return Recovered(topics, lambda: _messages(file, []), tuple(damage), told=Counter())
 
 
 def _topic(name: str, kind: str) -> Topic:
     text, type_hash = definition(kind) if known(kind) else ("", "")
     return Topic(name, kind, "cdr", "ros2msg", text.encode(), type_hash)
+
+
+def _faults(file: Path) -> list[str]:
+    """Return what sqlite3 finds wrong with the structure of a file: rows may be gone from it without a trace."""
+    try:
+        with closing(_opened(file)) as connection:
+            (text,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    except ERRORS as error:
+        text = str(error)
+    return [] if text == "ok" else [f"{file.name}: {one_line(text)}"]
 
 
 def _opened(file: Path) -> sqlite3.Connection:
@@ -43,20 +54,22 @@ def _opened(file: Path) -> sqlite3.Connection:
 
 def _messages(file: Path, damage: list[str]) -> Iterator[Message]:
     """Yield the readable rows in their order; names the stretches between them."""
-    after = 0
+    after = 1  # rosbag2 numbers its rows without gaps
     while after < _LAST_ID:
         with closing(_opened(file)) as connection:
             try:
                 for number, topic, log_ns, data in connection.execute(_ROWS, (after,)):
                     if number < after:
                         raise sqlite3.DatabaseError("its rows are out of order")
+                    if number > after:
+                        damage.append(f"rows {after} to {number - 1} of {file.name} are missing")
                     after = number + 1
                     if isinstance(log_ns, int) and isinstance(data, bytes) and log_ns >= 0 and len(data) <= MAX_BYTES:
                         yield Message(topic, 0, log_ns, log_ns, data)
                     else:
                         damage.append(f"row {number} of {file.name} is no message")
                 return
-            except sqlite3.Error as error:
+            except ERRORS as error:
                 broken, after = after, _readable_from(connection, after)
                 until = "the end" if after >= _LAST_ID else f"{after - 1}"
                 damage.append(f"rows {broken} to {until} of {file.name} are unreadable ({one_line(error)})")
@@ -86,7 +99,7 @@ def _row(connection: sqlite3.Connection, least: int) -> int | None:
     """Return the number of the first row from `least` on, `_LAST_ID` behind the last; None where it is unreadable."""
     try:
         row = connection.execute(_ROWS, (least,)).fetchone()
-    except sqlite3.Error:
+    except ERRORS:
         return None
     if row is None:
         return _LAST_ID

@@ -13,6 +13,8 @@ from smp_bringup.bag.records import MAX_BYTES, Damaged
 from smp_bringup.errors import BagError, one_line
 
 MAGIC = b"SQLite format 3\x00"
+ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What the library raises of damaged files; the second where its own message repeats their bytes."""
 _STEP, _STEPS_A_BYTE = 1_000_000, 100
 """Instructions of sqlite3: reading and sorting a sound file takes fewer than one for each of its bytes."""
 _WAL_HEAD, _FRAME_HEAD = 32, 24
@@ -69,7 +71,7 @@ def with_its_log(file: Path, folder: Path) -> tuple[Path, str]:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # undoes what a -journal says
             _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             connection.execute("PRAGMA journal_mode=DELETE").fetchone()
-    except sqlite3.Error as error:
+    except ERRORS as error:
         return copy, f"bag '{file}': its -wal or -journal cannot be read ({one_line(error)})"
     lost = _written_frames(file.with_name(f"{file.name}-wal")) - max(0, frames)
     return copy, f"{said}; {lost} pages of an unfinished transaction are lost" if lost > 0 else said
@@ -108,6 +110,7 @@ def connect(file: Path) -> sqlite3.Connection:
     """Open a file for reading; a damaged one, whose pages may lead to each other without end, is given up some time."""
     connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
     steps = iter(range(1 + _STEPS_A_BYTE * file.stat().st_size // _STEP))
+    connection.text_factory = lambda data: data.decode("utf-8", "replace")
     connection.set_progress_handler(lambda: int(next(steps, None) is None), _STEP)
     return connection
 
@@ -121,5 +124,5 @@ def _opened(file: Path) -> Iterator[sqlite3.Connection]:
             if not {"topics", "messages"} <= tables:
                 raise BagError(f"bag '{file}' cannot be read: a database without the tables of rosbag2")
             yield connection
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise Damaged(one_line(error)) from error

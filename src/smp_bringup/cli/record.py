@@ -83,7 +83,7 @@ def _live(tasks: list[str], episodes: int, seed: int, out: Path, noise: float, r
             for done in record_live(running, tasks, episodes, seed):
                 words[done.state["quality"]] += 1
                 bar.update(line, advance=1, note=f"{done.task}: {'success' if done.success else 'failure'}")
-                show_quality(done.said.split(":")[0], done.state)
+                show_quality(done.said.partition(f": {done.state['quality']}")[0], done.state)
                 console.print(f"        queue: {done.state['queue']}")
     console.print(", ".join(f"{count} {word}" for word, count in words.items()))
     if words["reject"]:
@@ -104,7 +104,7 @@ def _keys() -> None:
             nonlocal judged
             if said != judged and "quality" in state and said.startswith("saved"):
                 judged = said
-                show_quality(said.split(":")[0], state)
+                show_quality(said.partition(f": {state['quality']}")[0], state)
             word = "RECORDING" if state["recording"] == "True" else "ready"
             head = f"{word}  {state['seconds']} s  {state['messages']} messages  dropped {state['dropped']}"
             text = Text(head, "bold red" if word == "RECORDING" else "bold")

@@ -71,6 +71,7 @@ def show_quality(name: str, notes: Mapping[str, str]) -> None:
     """Print the verdict on an episode: one coloured word, then a line for each reason."""
     word = notes["quality"]
     colour = {"keep": "green", "warn": "yellow", "reject": "red"}[word]
-    console.print(Text(f"{word:<7}", f"bold {colour}").append(f"{name} ({notes['duration_s']} s)", "default"))
+    line = Text(f"{word:<7}", f"bold {colour}").append(f"{name} ({notes['duration_s']} s)", "default")
+    console.print(line, soft_wrap=True)
     for reason in filter(None, notes["reasons"].split("; ")):
         console.print(f"        {reason}", style="red" if reason.startswith("reject") else "yellow", soft_wrap=True)

@@ -158,6 +158,7 @@ class Recorder:
         sink, entry = self._sink, self.queue.current
         failures = sink.failures if sink is not None else {}
         total = self.dropped + sum(failures.values())
+        refused = sum(track.refused.total() for track in sink.tracks.all()) if sink is not None else 0
         values: dict[str, object] = {
             "recording": sink is not None,
             "task": entry.task if entry else "",
@@ -165,14 +166,16 @@ class Recorder:
             "said": self.said,
             "messages": sum(sink.tracks.counts.values()) if sink is not None else 0,
             "seconds": round(sink.tracks.duration_s, 2) if sink is not None else 0.0,
-            "refused": sum(t.refused.total() for t in sink.tracks.all()) if sink is not None else 0,
             "dropped": total,
+            "refused": refused,
             **{f"dropped/{topic}": count for topic, count in sorted(failures.items())},
         }
         if self.verdict is not None:
             values |= self.verdict.notes()
         if total or self.failed:
             values["warning"] = f"{total} messages dropped" if total else "an episode could not be written"
+        elif refused:
+            values["warning"] = f"{refused} messages of this episode cannot be used"
         return values
 
     def _close(self, sink: Sink) -> str:
