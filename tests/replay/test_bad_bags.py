@@ -181,3 +181,25 @@ def test_other_joints_and_empty_topics_are_named(tmp_path):
     with pytest.raises(BagError, match=r"bag has joints \['left_waist'.*model expects \['left_hip'"):
         list(aligned_sets(bag, bag.robot()))
     assert list(aligned_sets(bag, robot))
+
+
+def test_a_message_that_is_none_of_its_type_costs_itself_and_not_the_bag(tmp_path):
+    """As on the robot: the recorder keeps what a driver sends, and sync refuses it."""
+    from smp_bringup.bag.aligned import Feed, aligned_sets, leader_trajectory
+    from smp_bringup.bag.writer import BagWriter
+
+    robot, there = load_robot(str(HERE / "robot.yaml")), open_bag(BAG)
+    writer = BagWriter(tmp_path / "bag", robot, "x")
+    for i, (topic, at, cdr) in enumerate(there.raw_messages(set(there.types))):
+        writer.write(topic, there.types[topic], at, cdr)
+        if i % 100 == 50:
+            for garbage in (b"", b"\x00\x01\x00\x00" + b"\x07" * 11):
+                writer.write(topic, there.types[topic], at, garbage)
+    bag = open_bag(writer.close(True))
+    assert bag.verify().messages == 953 + 20
+    ours, theirs = (list(aligned_sets(b, robot)) for b in (bag, there))
+    assert [s.stamp_ns for s in ours] == [s.stamp_ns for s in theirs]
+    np.testing.assert_array_equal(leader_trajectory(bag, robot)[1], leader_trajectory(there, robot)[1])
+    feed = Feed(bag, robot)
+    assert sum(1 for _ in bag.messages(set(feed.topics), feed.refuse)) < sum(bag.counts[t] for t in feed.topics)
+    assert any("/no sensor_msgs/msg/" in cause for cause in feed.aligner.counters)

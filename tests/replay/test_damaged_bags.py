@@ -187,8 +187,11 @@ def test_nothing_but_damage_is_one_line(tmp_path):
     (tmp_path / "bag.mcap").write_bytes(MAGIC + bytes(5000))
     with pytest.raises(BagError, match="not one message can be recovered: 5000 bytes from byte 8 on are unreadable"):
         repair(tmp_path / "bag.mcap")
-    with pytest.raises(BagError, match="nothing to repair"):
+    with pytest.raises(BagError, match="does not exist"):
         repair(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BagError, match="nothing to repair"):
+        repair(tmp_path / "empty")
 
 
 CRASH = """

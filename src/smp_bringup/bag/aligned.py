@@ -62,9 +62,14 @@ class Feed:
             else:
                 self._push_joints(self._arms[topic], topic, log_ns, message)
         except Refusal as refusal:
-            stream = self._cameras[topic] if topic in self._cameras else self._arms[topic]
-            self.aligner.refuse(stream.name, str(refusal))
+            self.refuse(topic, str(refusal))
         return self.aligner.pop()
+
+    def refuse(self, topic: str, cause: str) -> None:
+        """Count a message that is not taken; of a topic that is not one of `topics`, nothing."""
+        if topic in self.topics:
+            stream = self._cameras[topic] if topic in self._cameras else self._arms[topic]
+            self.aligner.refuse(stream.name, cause)
 
     def _push_image(self, camera: Camera, log_ns: int, message: Any) -> None:
         self.aligner.push_image(camera.name, wire.frame(message, (camera.height, camera.width)), log_ns)
@@ -87,7 +92,7 @@ def require_joints(bag: Bag, topic: str, names: Sequence[str], arm: Arm) -> None
 def aligned_sets(bag: Bag, robot: Robot) -> Iterator[AlignedSet]:
     """Yield the aligned sets of a bag at camera resolution; raises BagError for what cannot be read."""
     feed = Feed(bag, robot)
-    for topic, log_ns, message in bag.messages(set(feed.topics)):
+    for topic, log_ns, message in bag.messages(set(feed.topics), feed.refuse):
         yield from feed.push(topic, log_ns, message)
 
 
@@ -159,6 +164,8 @@ def object_trajectory(bag: Bag) -> tuple[np.ndarray, FloatArray]:
     bag.require({OBJECTS_TOPIC: JOINT_STATE})
     read = [message for _, _, message in bag.messages({OBJECTS_TOPIC})]
     stamps = np.array([wire.stamp_ns(message.header.stamp) for message in read], dtype=np.int64)
+    if len({len(message.position) for message in read}) > 1:
+        raise BagError(f"bag '{bag.path}', {OBJECTS_TOPIC}: not every message is about the same objects")
     return stamps, np.array([message.position for message in read], dtype=np.float64)
 
 

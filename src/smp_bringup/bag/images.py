@@ -1,14 +1,13 @@
 """Camera images on their way into a bag: raw, or as JPEG where the robot file says so."""
 
 import io
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from smp_bringup.bag.messages import COMPRESSED, IMAGE, typestore
+from smp_bringup.bag.messages import COMPRESSED, IMAGE, deserialized, typestore
 from smp_bringup.robot import Robot
-from smp_bringup.sync.checks import decode_image
+from smp_bringup.sync.checks import Refusal, decode_image
 
 SUFFIX = "/compressed"
 """Of the topic of compressed images, as image_transport names it."""
@@ -27,9 +26,9 @@ class Encoder:
             return topic, msgtype, cdr
         types = typestore().types
         try:
-            message: Any = typestore().deserialize_cdr(cdr, msgtype)
+            message = deserialized(cdr, msgtype)
             image = decode_image(message.encoding, message.height, message.width, message.step, message.data)
-        except Exception:  # foreign bytes: a refusal, or whatever the decoder trips over; the verdict counts them
+        except Refusal:  # which the verdict counts
             return topic, msgtype, cdr
         packed = jpeg(image, self._quality[topic])
         small = types[COMPRESSED](header=message.header, format=_FORMAT, data=np.frombuffer(packed, np.uint8))

@@ -7,6 +7,7 @@ import numpy as np
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
+from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import FloatArray, ImageArray
 from smp_bringup.wire import split_stamp
 
@@ -32,15 +33,16 @@ def known(msgtype: str) -> bool:
     return msgtype in typestore().fielddefs
 
 
-def decodes(msgtype: str, cdr: bytes) -> bool:
-    """Return whether some bytes can be a message of a type; of a type that is not known, any bytes can."""
-    if not known(msgtype):
-        return True
+def deserialized(cdr: bytes, msgtype: str) -> Any:
+    """Return a message.
+
+    Raises:
+        Refusal: the bytes are none of its type.
+    """
     try:
-        typestore().deserialize_cdr(cdr, msgtype)
-    except Exception:  # foreign bytes: whatever the decoder trips over
-        return False
-    return True
+        return typestore().deserialize_cdr(cdr, msgtype)
+    except Exception as error:  # foreign bytes: whatever the decoder trips over
+        raise Refusal(f"no {msgtype}: {type(error).__name__}") from error
 
 
 def image_cdr(stamp_ns: int, frame_id: str, image: ImageArray) -> bytes:

@@ -12,13 +12,14 @@ from smp_bringup.bag.contents import Contents, Order
 from smp_bringup.bag.episode import ROBOT_ATTACHMENT
 from smp_bringup.bag.files import BagFiles, find_files, repair_command
 from smp_bringup.bag.mcap_file import mcap_contents, mcap_messages
-from smp_bringup.bag.messages import typestore
+from smp_bringup.bag.messages import deserialized
 from smp_bringup.bag.metadata import METADATA
 from smp_bringup.bag.records import Damaged, unpack_message
 from smp_bringup.bag.sqlite_file import sqlite_contents, sqlite_messages, verify_sqlite
 from smp_bringup.bag.verify import verify_mcap
 from smp_bringup.errors import BagError, one_line
 from smp_bringup.robot import Robot
+from smp_bringup.sync.checks import Refusal
 
 
 class _Storage(NamedTuple):
@@ -111,17 +112,22 @@ class Bag:
     def _storage(self) -> _Storage:
         return _STORAGES[self.source.storage]
 
-    def messages(self, topics: set[str]) -> Iterator[tuple[str, int, Any]]:
-        """Yield topic, log time [ns] and message of the wanted topics, in order of log time."""
-        for topic, log_ns, cdr in self.raw_messages(topics):
-            yield topic, log_ns, self._decode(topic, cdr)
+    def messages(
+        self, topics: set[str], refuse: Callable[[str, str], None] = lambda topic, cause: None
+    ) -> Iterator[tuple[str, int, Any]]:
+        """Yield topic, log time [ns] and message of the wanted topics, in order of log time.
 
-    def _decode(self, topic: str, cdr: bytes) -> Any:
-        try:
-            return typestore().deserialize_cdr(cdr, self.types[topic])
-        except Exception as error:  # foreign bytes
-            kind = self.types[topic]
-            raise BagError(f"bag '{self.path}': a message on {topic} is no {kind}: {one_line(error)}") from error
+        Args:
+            topics: that are wanted.
+            refuse: gets topic and cause of each message that is none of its type; it is left out, as on the robot.
+        """
+        for topic, log_ns, cdr in self.raw_messages(topics):
+            try:
+                message = deserialized(cdr, self.types[topic])
+            except Refusal as refusal:
+                refuse(topic, str(refusal))
+                continue
+            yield topic, log_ns, message
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from mcap.writer import CompressionType, Writer
 from smp_bringup.bag.disk import sync_folder
 from smp_bringup.bag.episode import EPISODE_METADATA
 from smp_bringup.bag.files import BROKEN, PARTIAL, REPAIRING, Scratch, folder_files
+from smp_bringup.bag.formats import folder_format
 from smp_bringup.bag.metadata import METADATA, TopicCount, write_metadata
 from smp_bringup.bag.records import Damaged, Message, unpack_message
 from smp_bringup.bag.recovered import Recovered, Topic
@@ -94,7 +95,8 @@ def _files(path: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         raise BagError(f"'{path}' cannot be read: {one_line(error)}") from error
     if not files:
-        raise BagError(f"'{path}' holds no .mcap or .db3 file: nothing to repair")
+        what = f"it holds {folder_format(path)}" if path.is_dir() and folder_format(path) else "nothing to repair"
+        raise BagError(f"'{path}' holds no .mcap or .db3 file: {what}" if path.exists() else f"'{path}' does not exist")
     return files
 
 

@@ -12,7 +12,7 @@ from mcap.opcode import Opcode
 from mcap.records import Attachment
 
 from smp_bringup.bag.formats import file_format
-from smp_bringup.bag.messages import decodes
+from smp_bringup.bag.messages import deserialized, known
 from smp_bringup.bag.records import (
     CHUNK_HEAD,
     HEAD,
@@ -31,6 +31,7 @@ from smp_bringup.bag.records import (
 )
 from smp_bringup.bag.recovered import Recovered, Topic
 from smp_bringup.bag.shapes import DAY_NS, Data, follows, next_record, record_end
+from smp_bringup.sync.checks import Refusal
 
 _OURS = "smp_bringup"
 _DEFINITIONS = (Opcode.SCHEMA, Opcode.CHANNEL)
@@ -182,10 +183,13 @@ class _Scan:
         """Return whether a message outside of a chunk, for which no checksum stands, is one of its topic."""
         channel = self.definition(Opcode.CHANNEL, message.channel)
         schema = self.definition(Opcode.SCHEMA, channel.schema_id) if channel else None
+        if schema is None or not known(schema.name):
+            return True
         try:
-            return schema is None or decodes(schema.name, unpack_message(message.data))
-        except Damaged:
+            deserialized(unpack_message(message.data), schema.name)
+        except (Damaged, Refusal):
             return False
+        return True
 
     def _take(self, opcode: int, body: bytes, at: int, tested: bool = False) -> Iterator[Message]:
         if opcode not in _TAKEN:

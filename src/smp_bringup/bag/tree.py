@@ -34,6 +34,8 @@ def left_out(root: Path) -> list[str]:
             said.append(f"'{path}' is still being written, or was left half-written: {repair_command(path)}")
         elif path.is_dir() and path.name.endswith(BROKEN):
             said.append(f"'{path}' is the broken original of a repaired bag")
+        elif path.is_dir() and path.name.endswith(REPAIRING):
+            said.append(f"'{path}' was left by a repair that was cut off: remove it")
         elif path.suffix == ".bag" and path.is_file() and (what := file_format(path)):
             said.append(f"'{path}' is {what}")
     return said

@@ -81,17 +81,20 @@ class Importer:
         self._bag.verify()
         writer = BagWriter(folder, self.robot, self._mapping.task)
         try:
-            for topic, log_ns, message in self._bag.messages(set(self._wanted)):
+            for topic, log_ns, message in self._bag.messages(set(self._wanted), self._refuse):
                 try:
                     self._rewrite(writer, topic, log_ns, message)
                 except Refusal as refusal:
-                    self.refused[topic][str(refusal)] += 1
+                    self._refuse(topic, str(refusal))
             self._require_something()
             return writer.close(None, {IMPORTED: one_line(self._bag.path.name)})
         except BaseException:
             if not folder.exists():
                 writer.discard()
             raise
+
+    def _refuse(self, topic: str, cause: str) -> None:
+        self.refused[topic][cause] += 1
 
     def reasons(self) -> list[str]:
         """Return one line per topic and cause: how many of its messages could not be used."""

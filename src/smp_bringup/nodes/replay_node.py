@@ -11,7 +11,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup.bag.aligned import camera_topics, leader_topics, observation_topics
-from smp_bringup.bag.messages import IMAGE, JOINT_STATE, typestore
+from smp_bringup.bag.messages import IMAGE, JOINT_STATE, deserialized
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos
@@ -137,7 +137,7 @@ class ReplayNode(LeanNode):
             publisher.publish(bytes(cdr))
             return
         try:
-            shown = frame(typestore().deserialize_cdr(cdr, kind))
+            shown = frame(deserialized(cdr, kind))
         except Refusal as refusal:
             self.get_logger().error(f"{topic}: refused: {one_line(refusal)}", throttle_duration_sec=1.0)
             return

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from smp_bringup.bag.images import SUFFIX
-from smp_bringup.bag.messages import IMAGE, JOINT_STATE, typestore
+from smp_bringup.bag.messages import IMAGE, JOINT_STATE, deserialized
 from smp_bringup.robot import Arm, Camera, Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import NS_PER_S, FloatArray, nanoseconds
@@ -102,12 +102,11 @@ class Tracks:
         if track is None:
             return
         try:
-            message = typestore().deserialize_cdr(cdr, msgtype)
-            stamp, value = self._read(track, message, msgtype, log_ns)
+            stamp, value = self._read(track, deserialized(cdr, msgtype), msgtype, log_ns)
         except Refusal as refusal:
             track.refused[str(refusal)] += 1
             return
-        except Exception as error:  # foreign bytes: whatever the decoder trips over
+        except Exception as error:  # a message of another type than the topic's
             track.refused[type(error).__name__] += 1
             return
         track.stamp_ns.append(stamp)

@@ -95,7 +95,7 @@ def replay(bag: Bag, policy: AbstractPolicy, robot: Robot, settings: ReplaySetti
     """
     order = bag.verify()
     run = _Run(bag, policy, robot, settings)
-    for topic, log_ns, message in bag.messages(run.topics):
+    for topic, log_ns, message in bag.messages(run.topics, run.refuse):
         run.push(topic, log_ns, message)
     return run.result(order)
 
@@ -122,6 +122,7 @@ class _Run:
         leaderless = settings.allow_missing and not all(bag.counts.get(topic) for topic in topics)
         self._leaders = None if leaderless else Trajectory(bag, robot, list(topics))
         self._feed = Feed(bag, robot)
+        self.refuse = self._feed.refuse
         self.topics = {*self._feed.topics, *(() if self._leaders is None else self._leaders.topics)}
         self._arms = {arm.state_topic: arm.name for arm in robot.arms}
         self._orders = {arm.name: JointOrder([j.name for j in arm.joints]) for arm in robot.arms}
