@@ -1,13 +1,17 @@
 """What the recorder writes is what ROS would write, and other tools read it."""
 
+import os
+
 import numpy as np
 import pytest
 import yaml
 from mcap.reader import make_reader
 from rosbags.rosbag2 import Reader
 
+from smp_bringup.bag.aligned import leader_trajectory
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr, typestore
 from smp_bringup.bag.reader import open_bag
+from smp_bringup.bag.settings import StorageConfig
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError
 
@@ -88,3 +92,28 @@ def test_a_bag_is_never_overwritten_and_half_bags_have_another_name(bag, robot, 
     assert not (tmp_path / "other").exists()
     writer.discard()
     assert [p.name for p in tmp_path.iterdir()] == ["episode"]
+
+
+def test_a_bag_of_a_robot_is_on_the_disk_with_its_name_before_it_is_said_to_be_there(tmp_path, robot, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def noted(handle):
+        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+        fsync(handle)
+
+    monkeypatch.setattr("smp_bringup.bag.disk.os.fsync", noted)
+    storage = StorageConfig(min_free_gib=0, reserve_mib=0)
+    folder = BagWriter(tmp_path / "episode", robot, "x", storage=storage).close(True)
+    assert synced == [str(tmp_path / "episode.partial" / "episode_0.mcap"), str(tmp_path)]
+    assert folder.is_dir()
+
+
+def test_leaders_come_in_the_order_of_the_robot(tmp_path, robot):
+    writer = BagWriter(tmp_path / "episode", robot, "x")
+    for k in range(3):
+        for number, arm in enumerate(robot.arms):
+            names = tuple(joint.name for joint in arm.joints)
+            values = np.full(len(names), 10.0 * number + k)
+            writer.write(arm.leader_topic, JOINT_STATE, T0 + k, joint_state_cdr(T0 + k, names, values))
+    _, positions = leader_trajectory(open_bag(writer.close(True)), robot)
+    np.testing.assert_allclose(positions[:, [0, -1]], [[k, 10.0 + k] for k in range(3)])
