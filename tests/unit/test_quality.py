@@ -389,7 +389,7 @@ def test_a_clock_that_drifts_is_told_and_a_transport_that_varies_is_not(robot):
 
     class Varies(Episode):
         def stamp(self, topic, ms):
-            late = 0.5 * (ms // 10 * 7 % 10) + (3.0 if ms > LENGTH_MS / 2 else 0.0)
-            return super().stamp(topic, ms) + round((6 - late) * MS) * ("follower_left/joint_states" in topic)
+            late = 1.2 * (ms // 10 * 3 % 10) + (5.5 if ms > LENGTH_MS / 2 else 0.0)
+            return super().stamp(topic, ms) + round((8 - late) * MS) * ("leader_left" in topic)
 
     assert judge(Varies(robot).tracks(), QualityConfig()).findings == ()
