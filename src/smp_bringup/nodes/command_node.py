@@ -123,9 +123,10 @@ class CommandNode(LeanNode):
         self._report.graph(findings)
         self._core.on_graph(findings)
 
-    def _on_estop(self, message: Bool) -> None:
-        self._core.estop_heard(steady_ns())
-        self._core.estop(message.data, "topic")
+    def _on_estop(self, message: Bool, info: dict) -> None:
+        channel = self._source(info) or "topic"
+        self._core.estop_heard(steady_ns(), channel)
+        self._core.estop(message.data, channel)
 
     def _on_state(self, arm: Arm, message: JointState) -> None:
         try:
@@ -145,7 +146,7 @@ class CommandNode(LeanNode):
         try:
             chunk = chunk_from_msg(message, self._robot.joint_names, self._robot.action_period_s)
         except Refusal as refusal:
-            self._core.on_malformed(Mode.POLICY, one_line(refusal)[:200], steady_ns(), source)
+            self._core.on_malformed(Mode.POLICY, one_line(refusal)[:200], source)
             self._refuse(f"chunk of {source}", refusal)
             return
         cause = self._core.on_chunk(chunk, now_ns(self), steady_ns(), source)
@@ -160,9 +161,9 @@ class CommandNode(LeanNode):
     def _on_teleop(self, message: JointState, info: dict) -> None:
         source = self._source(info)
         try:
-            sample = wire.whole_robot(message, self._robot.joint_names)
+            sample = wire.teleop_command(message, self._robot)
         except Refusal as refusal:
-            self._core.on_malformed(Mode.TELEOP, one_line(refusal)[:200], steady_ns(), source)
+            self._core.on_malformed(Mode.TELEOP, one_line(refusal)[:200], source)
             self._refuse(f"teleoperation of {source}", refusal)
             return
         self._refuse(f"teleoperation of {source}", self._core.on_teleop(sample, now_ns(self), steady_ns(), source))

@@ -88,6 +88,12 @@ def decode_packed(data: object, camera_size: tuple[int, int] | None = None) -> I
         raise Refusal(f"no JPEG or PNG: {type(error).__name__}") from error
 
 
+def known_velocity(position: FloatArray, velocity: ArrayLike) -> FloatArray:
+    """Return velocities (n,), 0 where they are not measured: drivers leave such out, or send NaN in their place."""
+    v = np.asarray(velocity, dtype=np.float64)
+    return np.zeros_like(position) if v.size == 0 else np.where(np.isnan(v), 0.0, v)
+
+
 class JointOrder:
     """Maps the joints of one arm by name; remembers the index so that the usual order costs nothing."""
 
@@ -97,7 +103,7 @@ class JointOrder:
         self._index: list[int] = []
 
     def map(self, names: Sequence[str], position: ArrayLike, velocity: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Return position and velocity (n,) in the wanted order; extra joints are ignored.
+        """Return position and velocity (n,) in the wanted order; extra joints are ignored, see `known_velocity`.
 
         Raises:
             Refusal: a joint is missing or named twice, lengths differ, or a value is not finite.
@@ -105,8 +111,7 @@ class JointOrder:
         if tuple(names) != self._seen:
             self._learn(tuple(names))
         p = np.asarray(position, dtype=np.float64)
-        v = np.asarray(velocity, dtype=np.float64)
-        v = np.zeros_like(p) if v.size == 0 else v
+        v = known_velocity(p, velocity)
         if p.shape != (len(self._seen),) or v.shape != p.shape:
             raise Refusal(f"{p.size} positions and {v.size} velocities for {len(self._seen)} names")
         p, v = p[self._index], v[self._index]
