@@ -66,6 +66,11 @@ class CommandCore:
         """Refused inputs by cause since start."""
 
     @property
+    def left_out(self) -> list[str]:
+        """Checks that the settings do not list."""
+        return [name for name in CHECKS if name not in self._config.checks]
+
+    @property
     def verdict(self) -> Verdict:
         """What latched the core, or `PASS`."""
         return self._latched
@@ -196,7 +201,7 @@ class CommandCore:
         """Leave a latched mode; ends disarmed. Refused while a cause is still there; the answer lists them all."""
         if not self.mode.latched:
             return Reply(False, f"nothing to reset in {self.mode.value}")
-        causes = ["the emergency stop is pressed: release it first"] if self._estop.pressed else []
+        causes = [f"the emergency stop is pressed ({self._estop.channels})"] if self._estop.pressed else []
         if not self._limiter.at_rest:
             causes.append("the arms are still coming to rest")
         causes += self._objections(steady_ns, Severity.HOLD)
@@ -215,7 +220,8 @@ class CommandCore:
             reasons = self._move(now_ns, steady_ns, late_s)
             due_ns = now_ns + nanoseconds(self._robot.control_period_s)
             command = Command(due_ns, self._limiter.position, self._limiter.velocity, self._limiter.acceleration)
-            self._live &= self.mode is not Mode.DISARMED or not self._limiter.at_rest
+            rests = self.mode is Mode.DISARMED and self._limiter.at_rest
+            self._live = not rests and not self._motion.estranged
         else:
             reasons, command = (() if self._latched is PASS else (self._latched,)), None
         self._states.forget_jumps()

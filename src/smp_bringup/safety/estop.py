@@ -24,7 +24,7 @@ class EmergencyStop:
     @property
     def channels(self) -> str:
         """Where it is pressed."""
-        return ", ".join(f"{name} (gone)" if name in self._gone else name for name in sorted(self._pressed))
+        return ", ".join(self._named(name) for name in sorted(self._pressed))
 
     def set(self, channel: str, pressed: bool) -> None:
         """Press or release one button; released by the service, those of publishers that have left are forgotten."""
@@ -43,4 +43,7 @@ class EmergencyStop:
 
     def silence_s(self, steady_ns: int) -> Mapping[str, float]:
         """Return for how long each publisher that has spoken has said nothing [s]."""
-        return {name: seconds(steady_ns - at) for name, at in self._heard_ns.items()}
+        return {self._named(name): seconds(steady_ns - at) for name, at in self._heard_ns.items()}
+
+    def _named(self, channel: str) -> str:
+        return f"{channel} (gone: release by the service)" if channel in self._gone else channel

@@ -17,7 +17,6 @@ class Motion:
         self._config, self._limiter, self._states = config, limiter, states
         self._sag = Sag(robot, config, limiter.bounds)
         self._ramp_since_ns = 0
-        self._goal: FloatArray | None = None  # where the setpoint of a latched stop goes
         self.speed = 1.0
         """Share of the speed limits that the checks leave."""
 
@@ -30,6 +29,11 @@ class Motion:
         """Begin slowly: a source is taken over from rest."""
         self._ramp_since_ns = steady_ns
 
+    @property
+    def estranged(self) -> bool:
+        """Whether the arms stand far from the setpoint of a latched stop, and not since they sag."""
+        return self._sag.estranged
+
     def towards(self, position: FloatArray, velocity: FloatArray, steady_ns: int) -> Proposal | None:
         """Return the step to positions and velocities (5, J) now and at `MEETING_S`; None where one is not finite."""
         if not (np.isfinite(position).all() and np.isfinite(velocity).all()):
@@ -41,15 +45,13 @@ class Motion:
 
     def stop(self) -> Proposal:
         """Return the step to rest, or after arms that have left a latched stop by themselves."""
-        if self._goal is None:
+        if self._sag.goal is None:
             return self._limiter.propose_stop()
-        where = np.tile(self._goal, (len(MEETING_S), 1))
+        where = np.tile(self._sag.goal, (len(MEETING_S), 1))
         return self._limiter.propose(where, np.zeros_like(where), self._config.ramp_in_start)
 
     def look(self, latched: bool, steady_ns: int) -> None:
         """Begin a cycle: see where the arms are, as far as that is known, in a latched stop or not."""
-        self._goal = None
         if self._states.complete and self._states.oldest_s(steady_ns) <= self._config.state_timeout_s:
-            standing = latched and self._limiter.at_rest
-            measured, jumped = self._states.position(), self._states.jumped
-            self._goal = self._sag.goal(self._limiter.position, measured, jumped, standing, steady_ns)
+            standing, jumped = latched and self._limiter.at_rest, self._states.jumped
+            self._sag.look(self._limiter.position, self._states.position(), jumped, standing, steady_ns)

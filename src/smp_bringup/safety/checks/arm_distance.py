@@ -43,10 +43,11 @@ class ArmDistance(AbstractCheck):
         if not len(pairs):
             return PASS
         target = np.clip(context.target, self._bounds.low, self._bounds.high)
-        distance, moved, nearest = self._body.sweep(poses, pairs)
-        self._least[pairs] = distance[0]
-        fast = self._fast(distance, moved, nearest) & self._body.touching[pairs]
-        return self._judge(pairs, distance, nearest.min(axis=0), fast, self._body.distances(target[None], pairs)[0])
+        distance, moved, nearest = self._body.sweep(np.vstack([poses, target]), pairs)
+        path, moved, nearest = distance[:-1], moved[:-1], nearest[:-1]
+        self._least[pairs] = path[0]
+        fast = self._fast(path, moved, nearest) & self._body.touching[pairs]
+        return self._judge(pairs, path, nearest.min(axis=0), fast, distance[-1])
 
     def _fast(self, distance: FloatArray, moved: FloatArray, nearest: FloatArray) -> NDArray[np.bool_]:
         """Return which pairs (P,) come within `touch_distance` faster than fingertips may, in any cycle of the path."""
