@@ -89,9 +89,9 @@ def decode_packed(data: object, camera_size: tuple[int, int] | None = None) -> I
 
 
 def known_velocity(position: FloatArray, velocity: ArrayLike) -> FloatArray:
-    """Return velocities (n,), 0 where they are not measured: drivers leave such out, or send NaN in their place."""
+    """Return velocities (n,), zero where none is measured: drivers leave them out then, or send NaN for every joint."""
     v = np.asarray(velocity, dtype=np.float64)
-    return np.zeros_like(position) if v.size == 0 else np.where(np.isnan(v), 0.0, v)
+    return np.zeros_like(position) if np.isnan(v).all() else v
 
 
 class JointOrder:
@@ -111,10 +111,12 @@ class JointOrder:
         if tuple(names) != self._seen:
             self._learn(tuple(names))
         p = np.asarray(position, dtype=np.float64)
-        v = known_velocity(p, velocity)
+        v = np.asarray(velocity, dtype=np.float64)
+        v = np.full_like(p, np.nan) if v.size == 0 else v
         if p.shape != (len(self._seen),) or v.shape != p.shape:
             raise Refusal(f"{p.size} positions and {v.size} velocities for {len(self._seen)} names")
         p, v = p[self._index], v[self._index]
+        v = known_velocity(p, v)
         if not (np.abs(p) <= _MAX_MAGNITUDE).all() or not (np.abs(v) <= _MAX_MAGNITUDE).all():
             raise Refusal("nonfinite")
         return p, v
