@@ -5,7 +5,7 @@ import numpy as np
 from smp_bringup.robot import Robot
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.safety.limits import MEETING_S, Limiter, Proposal
-from smp_bringup.safety.sag import Sag
+from smp_bringup.safety.sag import Sag, Stand
 from smp_bringup.safety.states import States
 from smp_bringup.types import FloatArray, seconds
 
@@ -31,8 +31,8 @@ class Motion:
 
     @property
     def estranged(self) -> bool:
-        """Whether the arms stand far from the setpoint of a latched stop, and not since they sag."""
-        return self._sag.estranged
+        """Whether the arms stand far from the resting setpoint of a latched stop, and have not sagged."""
+        return self._sag.estranged and self._limiter.at_rest
 
     def towards(self, position: FloatArray, velocity: FloatArray, steady_ns: int) -> Proposal | None:
         """Return the step to positions and velocities (5, J) now and at `MEETING_S`; None where one is not finite."""
@@ -53,5 +53,7 @@ class Motion:
     def look(self, latched: bool, steady_ns: int) -> None:
         """Begin a cycle: see where the arms are, as far as that is known, in a latched stop or not."""
         if self._states.complete and self._states.oldest_s(steady_ns) <= self._config.state_timeout_s:
-            standing, jumped = latched and self._limiter.at_rest, self._states.jumped
-            self._sag.look(self._limiter.position, self._states.position(), jumped, standing, steady_ns)
+            stopped = latched and self._limiter.at_rest
+            rests = stopped and not self._states.moving()
+            where = self._limiter.position, self._states.position()
+            self._sag.look(Stand(*where, self._states.jumped, rests, stopped), steady_ns)

@@ -1,10 +1,13 @@
 """Arms that stand far from the setpoint of a latched stop: what is published must not make them jump.
 
-Arms that left it by themselves sag, since their power is gone: the setpoint goes after
-them, slowly, so that they stay where they are when the power comes back. Where that is
-not so (they are blocked, their states are frozen, an encoder jumped, or they are outside
-their limits), their states tell nothing about where they may go: nothing is published.
+Arms that left it by themselves and rest have sagged, since their power is gone: the setpoint
+goes to them, slowly, so that they stay where they are when the power comes back. It stops if
+they move along. Of other arms nobody knows where they may be told to be (they are blocked or
+still fall, their states are frozen, an encoder jumped, they are outside their limits):
+nothing is published.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +17,30 @@ from smp_bringup.safety.bounds import Bounds
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.types import FloatArray, seconds
 
-_STILL_S = 0.3
+_STOOD_S = 0.3
 """A setpoint that has stood for less may be ahead of arms that are still coming after it."""
-_FAR_S = 0.5
-"""Arms that have been far for so long, and do not sag, are not waited for."""
-_CLOSE = 0.1
-"""Share of the bound by which arms that are gone after may move without being gone after anew."""
+_RESTING_S, _FALLING_S = 0.5, 2.0
+"""For so long arms may be far before nothing is published: those that rest, and those that move."""
+_LEFT = 0.1
+"""Share of the bound by which an arm must have moved by itself, beyond it, to have sagged."""
+_ALONG = 0.5
+"""Share of the bound by which sagged arms may move while the setpoint comes to them."""
+
+
+@dataclass(frozen=True)
+class Stand:
+    """How the arms stand in one cycle."""
+
+    setpoint: FloatArray
+    """(J,)."""
+    measured: FloatArray
+    """(J,)."""
+    jumped: bool
+    """Whether a measured position jumped since the last cycle."""
+    rests: bool
+    """Whether the arms are measured to rest."""
+    stopped: bool
+    """Whether the core is latched and the setpoint at rest."""
 
 
 class Sag:
@@ -28,50 +49,42 @@ class Sag:
     def __init__(self, robot: Robot, config: SafetyConfig, limits: Bounds) -> None:
         self._arms, self._limits = list(robot.arm_slices.values()), limits
         self._far = np.where(robot.turning, config.max_sag, np.inf)  # a hand stands open by what it holds
-        self._close = _CLOSE * config.max_sag
         self.seed(limits.low, 0)
 
     def seed(self, measured: FloatArray, steady_ns: int) -> None:
         """Begin with arms (J,) that stand where they are told."""
         self._near, self._jumped = measured, False
-        self._since_ns, self._far_ns = steady_ns, steady_ns
-        self._gone = np.zeros(len(measured), dtype=bool)  # joints of the arms that are gone after
+        self._stopped_ns, self._far_ns = steady_ns, steady_ns
         self.goal: FloatArray | None = None
         """(J,) to which the setpoint of the latched stop is to go; None if it is to stand still."""
         self.estranged = False
-        """Whether the arms stand far from the setpoint for another reason: nothing may be published."""
+        """Whether the arms stand far from the setpoint and have not sagged: nothing may be published."""
 
-    def look(self, setpoint: FloatArray, measured: FloatArray, jumped: bool, standing: bool, steady_ns: int) -> None:
-        """Take a cycle.
-
-        Args:
-            setpoint: (J,).
-            measured: (J,).
-            jumped: whether a measured position jumped in this cycle.
-            standing: whether the core is latched and the setpoint at rest.
-            steady_ns: now.
-        """
-        far = np.abs(measured - setpoint) > self._far
-        self._near = np.where(far, self._near, measured)
-        self._jumped |= jumped
-        if not standing:
-            self._since_ns = steady_ns
-        if not standing or not far.any():
+    def look(self, stand: Stand, steady_ns: int) -> None:
+        """Take a cycle."""
+        far = np.abs(stand.measured - stand.setpoint) > self._far
+        self._near = np.where(far, self._near, stand.measured)
+        self._jumped |= stand.jumped
+        if self.goal is not None:
+            along = np.abs(stand.measured - self._sagged)[self._gone] > _ALONG * self._far[self._gone]
+            self.estranged = self._jumped or bool(along.any())
+            self.goal = None if stand.stopped or self.estranged else self.goal
+        if not stand.stopped:
+            self._stopped_ns = steady_ns
+        if not stand.stopped or not far.any():
             self._far_ns = steady_ns
-        inside = np.clip(measured, self._limits.low, self._limits.high)
-        if self.goal is None:
-            sags = (np.abs(measured - self._near) > self._close) & (np.abs(inside - setpoint) > self._close)
-            waited_s, far_s = seconds(steady_ns - self._since_ns), seconds(steady_ns - self._far_ns)
-            if far.any() and waited_s > _STILL_S and sags[far].all() and not self._jumped:
-                self.goal = self._after(far, setpoint, inside)
-            self.estranged |= self.goal is None and far_s > _FAR_S
-        elif (np.abs(inside - self.goal) > self._close)[self._gone].any():
-            self.goal = np.where(self._gone, inside, self.goal)
-        elif standing:
-            self.goal, self._since_ns = None, steady_ns
+        if far.any() and seconds(steady_ns - self._stopped_ns) > _STOOD_S:
+            self._decide(stand, far, seconds(steady_ns - self._far_ns))
 
-    def _after(self, far: NDArray[np.bool_], setpoint: FloatArray, measured: FloatArray) -> FloatArray:
-        """Return the setpoint (J,) with the arms of joints that are far where they are measured."""
-        for part in self._arms:
-            self._gone[part] = far[part].any()
-        return np.where(self._gone, measured, setpoint)
+    def _decide(self, stand: Stand, far: NDArray[np.bool_], far_s: float) -> None:
+        """Send the setpoint to the arms whose joints are `far` (J,), or give them up."""
+        inside = np.clip(stand.measured, self._limits.low, self._limits.high)
+        left = np.abs(stand.measured - self._near) > _LEFT * self._far
+        reachable = np.abs(stand.measured - inside) <= self._far
+        if stand.rests and (left & reachable)[far].all() and not self._jumped:
+            self._gone = np.zeros(len(far), dtype=bool)
+            for part in self._arms:
+                self._gone[part] = far[part].any()
+            self._sagged, self.goal = stand.measured, np.where(self._gone, inside, stand.setpoint)
+        else:
+            self.estranged |= far_s > (_RESTING_S if stand.rests else _FALLING_S)
