@@ -195,7 +195,7 @@ class Body:
 
         Returns:
             distances (B, P) [m] at the positions; how far (B - 1, P) [m] the two move against each other at most from
-            each to the next; and how near (B - 1, P) [m] they come on the way at most.
+            each to the next; and how near (B - 1, P) [m] they may come on the way.
         """
         ends = self.segments(position)
         a, b = ends[:, self.first[pairs]], ends[:, self.second[pairs]]

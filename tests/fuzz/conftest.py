@@ -65,6 +65,8 @@ class Judge:
             self._end()
             return
         position = output.command.position
+        if (np.abs(measured - position) > 0.9 * self.config.max_sag)[self.robot.turning].any():
+            self.far_cycle = self.cycles
         self.expect(
             output.command.stamp_ns == now_ns + nanoseconds(self.period_s), "another stamp than the next cycle's"
         )
@@ -72,16 +74,14 @@ class Judge:
             low, high = self.limit["min"], self.limit["max"]
             self.expect(np.array_equal(position, np.clip(self.seed, low, high)) or mode == "estop", "a start elsewhere")
         elif mode in LATCHED and self.latched_for > self.stop_cycles:
-            self._stopped(position, measured)
+            self._stopped(position)
         elif mode == "hold" and len(self.rows) > 1:
             self.expect(np.array_equal(position, self.rows[-1]), "motion without a source")
         self.rows.append(position)
 
-    def _stopped(self, position, measured):
+    def _stopped(self, position):
         """Judge a setpoint of a latched stop: it goes nowhere but, slowly, to arms that were far from it."""
         before = self.rows[-1]
-        if (np.abs(measured - before) > 0.9 * self.config.max_sag)[self.robot.turning].any():
-            self.far_cycle = self.cycles
         slow = np.abs(position - before) <= 0.2 * self.limit["velocity"] * self.period_s * (1 + SLACK)
         to_arms = slow.all() and self.cycles - self.far_cycle < 800
         self.expect(to_arms or np.array_equal(position, before), "motion after a stop")

@@ -153,6 +153,14 @@ def test_a_leader_with_a_clock_of_its_own_is_followed_and_its_silence_noticed(ri
     assert f"leader of arm '{arm}'" in rig.core.verdict.reason
 
 
+@pytest.mark.parametrize("arm", ["left", "right"])
+def test_a_leader_whose_stamps_are_in_the_future_is_named(rig, arm):
+    skew = lambda name, time_s: nanoseconds(3600.0) if name == arm and time_s > 1.0 else 0  # noqa: E731
+    teleoperate(rig, steady, 2.0, skew_ns=skew)
+    assert rig.core.mode is Mode.FAULT
+    assert f"leader of arm '{arm}' has stamps in the future" in rig.core.verdict.reason
+
+
 @pytest.mark.parametrize("arms", [["left"], ["right"], ["left", "right"]])
 @pytest.mark.parametrize("step_s", [-0.005, -0.03, -0.4, -0.7, -1.2, -3600.0, 0.03])
 def test_leaders_whose_clock_is_set_are_followed_on(rig, arms, step_s):

@@ -107,7 +107,7 @@ class PolicyInput(AbstractInput):
 
     def _refusal(self, chunk: ActionChunk, setpoint: FloatArray | None, now_ns: int) -> str | None:
         """Return why a chunk is refused before the buffer looks at it, or None; its size comes first."""
-        if chunk.position.size > 0 and chunk.period_s * len(chunk.position) > self._config.max_horizon_s:
+        if chunk.position.ndim > 0 and chunk.period_s * len(chunk.position) > self._config.max_horizon_s:
             return "horizon"
         if not chunk.stamp_ns <= now_ns + nanoseconds(self._config.future_tolerance_s):
             return "future"

@@ -46,9 +46,9 @@ class States:
 
     def take(self, arm: str, sample: JointSample, steady_ns: int) -> str | None:
         """Take a state, or return why it is refused: "shape", "nonfinite" or "older"."""
-        if len(sample.position) != len(self._robot.arm(arm).joints):
-            return "shape"
         sample = replace(sample, velocity=known_velocity(sample.position, sample.velocity))
+        if not sample.position.shape == sample.velocity.shape == (len(self._robot.arm(arm).joints),):
+            return "shape"
         if not (np.isfinite(sample.position).all() and np.isfinite(sample.velocity).all()):
             self.refused(arm, NONFINITE)
             return NONFINITE

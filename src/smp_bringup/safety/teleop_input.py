@@ -25,6 +25,8 @@ class _Part:
     """Of its newest sample; None before the first."""
     taken_ns: int = 0
     """When that was sampled."""
+    ahead: bool = False
+    """Whether the newest stamp is in the future: its sample was not taken."""
     position: FloatArray = field(default_factory=lambda: np.zeros(0))
     velocity: FloatArray = field(default_factory=lambda: np.zeros(0))
 
@@ -49,7 +51,9 @@ class TeleopInput(AbstractInput):
         parts = self._parts if source == self.speaker else self._empty()
         latest_ns = now_ns + nanoseconds(self._config.future_tolerance_s)
         stamps = {arm: sample.stamps_ns.get(arm, sample.stamp_ns) for arm in self._slices}
-        news = [arm for arm, at in stamps.items() if at <= latest_ns and parts[arm].order.admits(at)]
+        for arm, part in parts.items():
+            part.ahead = stamps[arm] > latest_ns
+        news = [arm for arm, part in parts.items() if not part.ahead and part.order.admits(stamps[arm])]
         if not news:
             return self._heard("older" if sample.stamp_ns <= latest_ns else "future", source, steady_ns)
         self._parts, self._merged = parts, bool(sample.stamps_ns)
@@ -69,11 +73,13 @@ class TeleopInput(AbstractInput):
 
     def silence(self, steady_ns: int) -> str:
         """Name the leaders that have fallen silent."""
-        silent = self._silent(steady_ns)
-        if not self._merged or not silent:
-            return ""
-        age_ms = {arm: (steady_ns - (self._parts[arm].arrival_ns or 0)) / 1e6 for arm in silent}
-        return ", ".join(f"the leader of arm '{arm}' has said nothing for {age:.0f} ms" for arm, age in age_ms.items())
+        found = []
+        for arm in self._silent(steady_ns) if self._merged else []:
+            part = self._parts[arm]
+            since = "yet" if part.arrival_ns is None else f"for {(steady_ns - part.arrival_ns) / 1e6:.0f} ms"
+            what = "has stamps in the future" if part.ahead else f"has said nothing {since}"
+            found.append(f"the leader of arm '{arm}' {what}")
+        return ", ".join(found)
 
     def came_back(self) -> frozenset[str]:
         """Return the arms whose part was silent, or whose leader jumped, since the last call."""
