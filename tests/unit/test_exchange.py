@@ -17,8 +17,9 @@ from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, image_cdr, 
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, ConfigError
-from smp_bringup.exchange.foreign import Importer, load_mapping
+from smp_bringup.exchange.foreign import Importer
 from smp_bringup.exchange.from_lerobot import import_dataset
+from smp_bringup.exchange.mapping import load_mapping
 from smp_bringup.exchange.to_lerobot import export
 from smp_bringup.paths import named_config
 from smp_bringup.robot import load_robot
@@ -112,7 +113,7 @@ def test_the_metadata_says_where_everything_is(dataset, robot):
 
 
 def test_a_dataset_comes_back_as_the_bags_it_was_made_from(dataset, robot, bags, tmp_path):
-    folders = import_dataset(dataset, tmp_path)
+    folders = import_dataset(dataset, tmp_path).folders
     assert [f.parent.name for f in folders] == ["lift_tray", "fold_the_towel"]
     for folder, source, outcome in zip(
         folders, ("lift_tray", "fold_the_towel"), ("success", "unlabelled"), strict=True
@@ -131,7 +132,7 @@ def test_a_dataset_comes_back_as_the_bags_it_was_made_from(dataset, robot, bags,
 
 def test_a_dataset_of_a_robot_that_is_named_becomes_bags_of_that_robot(dataset, robot, tmp_path):
     mine = replace(robot, name="mine")
-    assert all(open_bag(folder).robot() == mine for folder in import_dataset(dataset, tmp_path, mine))
+    assert all(open_bag(folder).robot() == mine for folder in import_dataset(dataset, tmp_path, mine).folders)
 
 
 def test_what_does_not_fit_is_named(dataset, bags, tmp_path):
