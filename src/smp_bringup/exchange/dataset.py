@@ -191,7 +191,7 @@ class Tables:
     """The rows of episodes; each file is read once, while its episodes are asked for one after another."""
 
     def __init__(self, dataset: Dataset, widths: Mapping[str, int], others: Sequence[str] = ()) -> None:
-        """Take the width of each vector, and the names of `others` to have in the table."""
+        """Take the width of each vector, and `others` to have in the table, beside stamp and task where they are."""
         self._dataset, self._widths = dataset, dict(widths)
         self._columns = [*widths, layout.TIMESTAMP, layout.FRAME, layout.EPISODE, *others]
         self._path: Path | None = None
@@ -202,7 +202,8 @@ class Tables:
         """Return the rows of an episode; raises BagError where one is missing, or out of step with its time."""
         path = self._dataset.table_path(episode)
         if path != self._path:
-            self._table = read_table(path, self._columns)
+            optional = [name for name in columns_of(path) if name in (layout.STAMP, layout.TASK)]
+            self._table = read_table(path, [*self._columns, *optional])
             numbers = whole_numbers(self._table, layout.EPISODE, path)
             self._order = np.argsort(numbers, kind="stable")
             self._sorted, self._path = numbers[self._order], path

@@ -13,14 +13,10 @@ from smp_bringup.types import FloatArray
 class Extent:
     """The least and greatest value of every joint, against its limits."""
 
-    def __init__(self, robot: Robot, mapping: ImportMapping | None) -> None:
+    def __init__(self, robot: Robot, mapping: ImportMapping) -> None:
         """Take the joints whose unit the mapping names at its word."""
-        told = (
-            [j for a in robot.arms for j in joint_mappings(a, mapping.arms.get(a.name, ArmMapping()))]
-            if mapping
-            else []
-        )
-        self._sure = [bool(joint.unit) for joint in told] or [False] * robot.dof
+        told = [joint_mappings(arm, mapping.arms.get(arm.name, ArmMapping())) for arm in robot.arms]
+        self._sure = [bool(joint.unit) for arm in told for joint in arm]
         self._joints = robot.joints
         self._seen: dict[str, tuple[FloatArray, FloatArray]] = {}
 
@@ -45,10 +41,11 @@ class Extent:
         for joint, sure, low, high in zip(self._joints, self._sure, *self._seen[what], strict=True):
             far = max(abs(low), abs(high))
             if not sure and np.isfinite(far) and far > _plausible(joint):
-                units = "[m] but millimetres or percent: unit: mm" if joint.gripper else "[rad] but degrees: unit: deg"
+                looks = "[mm] or percent, not [m]" if joint.gripper else "degrees, not [rad]"
                 raise ConfigError(
                     f"{what}: {joint.name} goes from {low:.6g} to {high:.6g}, its limits are {joint.min:g} to "
-                    f"{joint.max:g}; that looks not like {units} (or scale) of each joint in the mapping says so"
+                    f"{joint.max:g}: that looks like {looks}; write unit (rad, deg, m, mm), sign and scale of each "
+                    "joint into a mapping such as config/imports/lerobot.yaml and name it with --mapping"
                 )
             slack = 1e-5 * max(1.0, abs(joint.min), abs(joint.max))  # of single precision
             if low < joint.min - slack or high > joint.max + slack:

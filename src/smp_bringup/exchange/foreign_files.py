@@ -20,6 +20,8 @@ _MAX_JSON = 64 << 20
 _MAX_ENTRIES = 100_000_000
 """Numbers, texts and images that one table may hold: days of recording."""
 _MAX_TABLE = 4 << 30
+_SHOWN = 400
+"""Characters of foreign lists that a message quotes."""
 _LFS = b"version https://git-lfs"
 
 
@@ -70,9 +72,8 @@ def read_table(path: Path, columns: Sequence[str]) -> pa.Table:
     with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         missing = [name for name in columns if name not in file.schema_arrow.names]
         if missing:
-            raise BagError(
-                f"'{path}' lacks {one_line(', '.join(missing))}; it has {one_line(', '.join(file.schema_arrow.names))}"
-            )
+            there = one_line(", ".join(file.schema_arrow.names))[:_SHOWN]
+            raise BagError(f"'{path}' lacks {one_line(', '.join(missing))[:_SHOWN]}; it has {there}")
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
         parts = [group.column(i) for group in groups for i in range(group.num_columns)]
         mine = [part for part in parts if any(_within(part.path_in_schema, name) for name in columns)]
@@ -127,7 +128,7 @@ def _some(values: set[Any]) -> str:
 def inside(root: Path, name: str) -> Path:
     """Return the file `name` of a dataset; raises BagError for a path that leads out of its folder."""
     parts = PurePosixPath(name)
-    if parts.is_absolute() or ".." in parts.parts or "\0" in name:
+    if parts.is_absolute() or ".." in parts.parts or not name.isprintable():
         raise BagError(f"dataset '{root}' names the file '{one_line(name)[:100]}', which is not in its folder")
     return root / parts
 

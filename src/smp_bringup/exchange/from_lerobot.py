@@ -63,7 +63,7 @@ def import_dataset(
     """
     with ExitStack() as stack:
         source = Dataset(dataset)
-        run = _Import(source, _without_latencies(robot or _own_robot(source)), mapping)
+        run = _Import(source, _as_told(robot or _own_robot(source), source.rate_hz), mapping)
         stack.callback(run.close)
         run.require_fit()
         return run.write(out, progress)
@@ -111,16 +111,17 @@ class _Import:
     def write(self, out: Path, progress: Progress) -> Imported:
         """Write the bags; those that are written are removed again where a later one cannot be."""
         images = [column for pictures in self._pictures for column in pictures.columns]
-        own = [name for name in (layout.STAMP, layout.TASK) if name in self._source.features]
-        tables = Tables(self._source, self._widths, [*images, *own])
+        tables = Tables(self._source, self._widths, images)
         folders: list[Path] = []
         try:
             for episode in self._source.episodes:
                 folders.append(self._bag(out, episode, tables.rows(episode)))
                 progress(len(folders), len(self._source.episodes))
-        except BaseException:
+        except BaseException as error:
             for folder in folders:
                 shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise BagError(f"bags under '{out}' cannot be written: {error.strerror or error}") from error
             raise
         return Imported(folders, self._outside)
 
@@ -153,7 +154,7 @@ class _Import:
             text = self._source.tasks.get(number, "unnamed")
         else:
             text = "unnamed"
-        return text.removesuffix(".yaml").removesuffix(".yml")
+        return " ".join(text.split()).removesuffix(".yaml").removesuffix(".yml")
 
     def _messages(self, writer: BagWriter, episode: Episode, rows: Rows) -> None:
         robot, stamps = self._robot, _stamps(rows)
@@ -179,10 +180,16 @@ def _own_robot(source: Dataset) -> Robot:
     return config.build(Robot, config.parse_yaml(known, ROBOT_ATTACHMENT), ROBOT_ATTACHMENT)
 
 
-def _without_latencies(robot: Robot) -> Robot:
-    """Return the robot as its data are in a dataset, where what belongs together stands in one row."""
+def _as_told(robot: Robot, rate_hz: float) -> Robot:
+    """Return the robot as its data are in a dataset: what belongs together stands in one row, at one rate."""
     arms = tuple(replace(arm, latency_s=0.0) for arm in robot.arms)
-    return replace(robot, arms=arms, cameras=tuple(replace(camera, latency_s=0.0) for camera in robot.cameras))
+    cameras = (replace(c, latency_s=0.0, rate_hz=_nominal(c.rate_hz, rate_hz)) for c in robot.cameras)
+    return replace(robot, arms=arms, cameras=tuple(cameras))
+
+
+def _nominal(ours_hz: float, theirs_hz: float) -> float:
+    """Return the rate of a camera; a dataset of ours has it in whole frames a second."""
+    return ours_hz if round(ours_hz) == theirs_hz else theirs_hz
 
 
 def _require(source: Dataset, wanted: Sequence[str]) -> None:

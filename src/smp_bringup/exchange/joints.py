@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,8 @@ _MEASURED = re.compile(r"[./_](pos|position|qpos)$")
 """What LeRobot's robots append to the name of a joint."""
 _ROLE = re.compile(r"^main[./_]")
 _SEPARATORS = re.compile(r"[./\- ]+")
-_SHOWN = 20
+_SHOWN = 400
+"""Characters of foreign names that a message quotes."""
 _DEEPEST = 8
 """Names in so many lists or mappings are read."""
 
@@ -57,12 +58,10 @@ def select(arm: Arm, mapping: ArmMapping, feature: str, names: Sequence[str], to
     found = [_places(joint.name, theirs, names, told) for joint, theirs in zip(arm.joints, said, strict=True)]
     for joint, places in zip(arm.joints, found, strict=True):
         if len(places) > 1:
-            several = ", ".join(names[i] for i in places)
-            raise ConfigError(f"{feature}: joint '{joint.name}' could be {one_line(several)}; {_WRITE}")
+            raise ConfigError(f"{feature}: joint '{joint.name}' could be {_shown(names[i] for i in places)}; {_WRITE}")
     missing = [joint.name for joint, places in zip(arm.joints, found, strict=True) if not places]
     if missing:
-        there = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-        raise ConfigError(f"{feature} has no {', '.join(missing)} (arm '{arm.name}'), only {one_line(there)}; {_WRITE}")
+        raise ConfigError(f"{feature} has no {', '.join(missing)} (arm '{arm.name}'), only {_shown(names)}; {_WRITE}")
     return Selection(
         feature,
         tuple(places[0] for places in found),
@@ -73,7 +72,7 @@ def select(arm: Arm, mapping: ArmMapping, feature: str, names: Sequence[str], to
 
 _WRITE = (
     "write their name of each joint (where they have none, the number of its place) into a mapping such as "
-    "config/imports/example.yaml and name it with --mapping"
+    "config/imports/lerobot.yaml and name it with --mapping"
 )
 
 
@@ -112,10 +111,14 @@ def entry_names(key: str, feature: Mapping[str, Any]) -> list[str]:
         names = [f"{group}_{name}" for group, inner in said.items() for name in _flat(inner, 0)]
         twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise ConfigError(f"{key} names {one_line(', '.join(twice[:_SHOWN]))} twice")
+        raise ConfigError(f"{key} names {_shown(twice)} twice")
     if len(names) != shape[0]:
-        raise ConfigError(f"{key} has {shape[0]} entries and {len(names)} names: {one_line(', '.join(names[:_SHOWN]))}")
+        raise ConfigError(f"{key} has {shape[0]} entries and {len(names)} names: {_shown(names)}")
     return names
+
+
+def _shown(names: Iterable[str]) -> str:
+    return one_line(", ".join(names))[:_SHOWN]
 
 
 def _flat(said: Any, depth: int) -> list[str]:
