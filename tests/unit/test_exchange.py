@@ -11,6 +11,7 @@ import pytest
 import yaml
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from smp_bringup import config
 from smp_bringup.bag.aligned import aligned_sets, leader_trajectory
 from smp_bringup.bag.images import jpeg
 from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, image_cdr, joint_state_cdr, typestore
@@ -214,6 +215,40 @@ def test_a_foreign_bag_is_read_through_a_mapping(foreign, robot, tmp_path):
     _, leader = leader_trajectory(bag, bag.robot())
     first = robot.arm_slices[robot.arms[0].name]
     np.testing.assert_allclose(leader[3][first], joints_of(robot, 5)[first], atol=1e-12)
+
+
+def test_a_mapping_says_units_and_degrees_are_not_taken_for_radians(foreign, robot, tmp_path):
+    path, file, mapping = foreign
+    one = config.dump(replace(robot, cameras=robot.cameras[:1]))
+    (tmp_path / "one.yaml").write_text(one)
+    mapping |= {"robot": str(tmp_path / "one.yaml"), "cameras": {"overview": "/top"}}
+    first = robot.arms[0]
+    elbow = first.joints[2].name
+    names = mapping["arms"][first.name]["joints"]
+    for unit, scale, error in (("", 60, "looks like degrees"), ("deg", 60 * 180 / np.pi, ""), ("deg", 1e-3, "")):
+        names[elbow] = {"name": f"x_{elbow}", "sign": -1, "scale": scale, "offset": 0.25, "unit": unit}
+        file.write_text(yaml.safe_dump(mapping))
+        importer, out = Importer(path, load_mapping(str(file))), tmp_path / f"out{unit}{scale:.0f}"
+        if error:
+            with pytest.raises(ConfigError, match=f"/joint_states: {elbow} .*{error}"):
+                importer.write(out)
+            assert not list(tmp_path.glob(f"{out.name}*"))
+            continue
+        bag = open_bag(importer.write(out))
+        assert bag.episode["commands"] == "none"
+        ours = [s.position[2] for s in aligned_sets(bag, bag.robot())]
+        theirs = np.array([joints_of(robot, k)[2] for k in range(FRAMES)])
+        np.testing.assert_allclose(ours, 0.25 - scale * np.pi / 180 * theirs, atol=1e-9)
+        assert (elbow in importer.outside[0]) == (elbow in bag.episode["outside"]) == (scale > 1)
+
+
+def test_one_joint_of_theirs_is_one_of_ours(foreign):
+    path, file, mapping = foreign
+    joints = next(iter(mapping["arms"].values()))["joints"]
+    joints["left_elbow"] = joints["left_waist"]
+    file.write_text(yaml.safe_dump(mapping))
+    with pytest.raises(ConfigError, match="'x_left_waist' would be two joints"):
+        Importer(path, load_mapping(str(file)))
 
 
 def test_a_mapping_names_what_the_robot_has(foreign, tmp_path):

@@ -59,7 +59,11 @@ def select(arm: Arm, mapping: ArmMapping, feature: str, names: Sequence[str], to
     for joint, places in zip(arm.joints, found, strict=True):
         if len(places) > 1:
             raise ConfigError(f"{feature}: joint '{joint.name}' could be {_shown(names[i] for i in places)}; {_WRITE}")
-    missing = [joint.name for joint, places in zip(arm.joints, found, strict=True) if not places]
+    missing = [
+        joint.name + (f" ('{_wanted(theirs, told)}')" if _wanted(theirs, told) else "")
+        for joint, theirs, places in zip(arm.joints, said, found, strict=True)
+        if not places
+    ]
     if missing:
         raise ConfigError(f"{feature} has no {', '.join(missing)} (arm '{arm.name}'), only {_shown(names)}; {_WRITE}")
     return Selection(
@@ -76,10 +80,14 @@ _WRITE = (
 )
 
 
+def _wanted(theirs: JointMapping, told: bool) -> str:
+    """Return the name that a mapping gives a joint, or nothing."""
+    return (theirs.leader if told else "") or theirs.name
+
+
 def _places(ours: str, theirs: JointMapping, names: Sequence[str], told: bool) -> list[int]:
     """Return the entries that can be a joint: called just so, or so but for what LeRobot appends and prefixes."""
-    wanted = (theirs.leader if told else "") or theirs.name
-    if wanted:
+    if wanted := _wanted(theirs, told):
         return [i for i, name in enumerate(names) if name == wanted]
     forms = (
         lambda name: name,
