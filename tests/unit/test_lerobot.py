@@ -1,7 +1,9 @@
 """Datasets that others wrote: every joint under its own name and in its own unit, or one line that says why not."""
 
 import json
+import resource
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -319,6 +321,30 @@ def test_an_export_that_fails_leaves_nothing_and_can_be_tried_again(small, tmp_p
     assert export(folders, tmp_path / "again") == (2, 12)
     with pytest.raises(BagError, match="cannot be written: Not a directory"):
         export(folders, folders[0] / "metadata.yaml" / "set")
+
+
+@contextmanager
+def largest_file(size):
+    """Let this process write no file of more bytes, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [500, 5_000])
+def test_a_full_disk_is_one_line_and_leaves_nothing(size, small, tmp_path):
+    told = Foreign(small, frames=30, state_names=names(small), action_names=names(small))
+    root = told.write(tmp_path / "set")
+    with largest_file(size), pytest.raises(BagError, match="cannot be written"):
+        import_dataset(root, tmp_path / "full", small)
+    assert not [p for p in tmp_path.glob("full/**/*") if p.is_file()]
+    folders = import_dataset(root, tmp_path / "bags", small).folders
+    with largest_file(size), pytest.raises(BagError, match="cannot be written"):
+        export(folders, tmp_path / "dataset")
+    assert not list(tmp_path.glob("dataset*"))
 
 
 def test_statistics_have_the_quantiles_of_lerobot(small, tmp_path):

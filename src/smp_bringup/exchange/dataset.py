@@ -72,7 +72,9 @@ class Dataset:
         if not isinstance(features, dict) or not all(isinstance(f, dict) for f in features.values()):
             raise BagError(f"dataset '{root}': features in {layout.INFO} must map names to their shapes and types")
         if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate <= _MAX_RATE_HZ:
-            raise BagError(f"dataset '{root}': fps in {layout.INFO} is {one_line(rate)[:40]}, expected (0, 1000]")
+            raise BagError(
+                f"dataset '{root}': fps in {layout.INFO} is {one_line(repr(rate))[:40]}, expected a number up to 1000"
+            )
         self.features: dict[str, dict[str, Any]] = features
         self.rate_hz = float(rate)
 

@@ -8,7 +8,7 @@ import numpy as np
 from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.writer import BagWriter
-from smp_bringup.errors import ConfigError, one_line
+from smp_bringup.errors import BagError, ConfigError, one_line
 from smp_bringup.exchange.extent import Extent
 from smp_bringup.exchange.mapping import ArmMapping, ImportMapping, joint_mappings, require_known
 from smp_bringup.robot import Arm, Robot, load_robot
@@ -51,9 +51,11 @@ class Importer:
             self.outside = self._extent.judge()
             notes = {"imported": self._bag.path.name, "source": "rosbag", "commands": "none"}
             return writer.close(None, notes | ({"outside": "; ".join(self.outside)} if self.outside else {}))
-        except BaseException:
+        except BaseException as error:
             if not folder.exists():
                 writer.discard()
+            if isinstance(error, OSError):
+                raise BagError(f"bag '{folder}' cannot be written: {error.strerror or error}") from error
             raise
 
     def _joint_topics(self) -> set[str]:

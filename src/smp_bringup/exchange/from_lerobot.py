@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,10 +61,8 @@ def import_dataset(
         BagError: it is no such dataset, is damaged, or does not fit the robot.
         ConfigError: its joints are not the robot's, or not in its units: a mapping must say which is which.
     """
-    with ExitStack() as stack:
-        source = Dataset(dataset)
-        run = _Import(source, _as_told(robot or _own_robot(source), source.rate_hz), mapping)
-        stack.callback(run.close)
+    source = Dataset(dataset)
+    with closing(_Import(source, _as_told(robot or _own_robot(source), source.rate_hz), mapping)) as run:
         run.require_fit()
         return run.write(out, progress)
 
@@ -77,6 +75,7 @@ class _Import:
         self._mapping = mapping or ImportMapping(robot.name)
         require_known(robot, self._mapping)
         self._extent = Extent(robot, self._mapping)
+        self._outside: list[str] = []
         arms = {arm.name: self._mapping.arms.get(arm.name, ArmMapping()) for arm in robot.arms}
         states = {name: arm.state or layout.STATE for name, arm in arms.items()}
         actions = {name: arm.leader or layout.ACTION for name, arm in arms.items()}
