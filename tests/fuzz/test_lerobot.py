@@ -136,11 +136,11 @@ def spoil_rows(rng, root):
         case "twice":
             pq.write_table(pa.concat_tables([table, table]), path)
             return
+    at = table.column_names.index(name)
     try:
-        column = pa.array(rows)
-    except (pa.ArrowException, OverflowError):
-        column = pa.array([str(row)[:200] for row in rows])
-    pq.write_table(table.set_column(table.column_names.index(name), name, column), path)
+        pq.write_table(table.set_column(at, name, pa.array(rows)), path)
+    except (pa.ArrowException, OverflowError):  # no column can hold these
+        pq.write_table(table.set_column(at, name, pa.array([str(row)[:200] for row in rows])), path)
 
 
 @contextmanager

@@ -143,10 +143,10 @@ class _Import:
 
     def _task(self, episode: Episode, rows: Rows, told: object) -> str:
         """Return the task in words; a foreign text names no file of ours."""
+        if self._mapping.task:
+            return self._mapping.task
         if isinstance(told, str) and told:
             text = told
-        elif self._mapping.task:
-            return self._mapping.task
         elif episode.tasks:
             text = episode.tasks[0]
         elif layout.TASK in rows.table.column_names:
