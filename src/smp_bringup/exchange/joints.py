@@ -60,7 +60,7 @@ def select(arm: Arm, mapping: ArmMapping, feature: str, names: Sequence[str], to
         if len(places) > 1:
             raise ConfigError(f"{feature}: joint '{joint.name}' could be {_shown(names[i] for i in places)}; {_WRITE}")
     missing = [
-        joint.name + (f" ('{_wanted(theirs, told)}')" if _wanted(theirs, told) else "")
+        joint.name + (f" ('{one_line(wanted)}')" if (wanted := _wanted(theirs, told)) else "")
         for joint, theirs, places in zip(arm.joints, said, found, strict=True)
         if not places
     ]
