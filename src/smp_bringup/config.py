@@ -39,7 +39,7 @@ def spec(
     unit: str = "",
     help: str = "",
 ) -> dict[str, Any]:
-    """Return field metadata: bounds, allowed words, unit and one sentence of text; times above 0 s are at least 0.1 ms."""
+    """Return field metadata: bounds (times above 0 s are at least 0.1 ms), allowed words, unit, a sentence of text."""
     if unit == "s" and gt == 0:
         gt, ge = None, _SHORTEST_S
     return dict(ge=ge, gt=gt, le=le, lt=lt, choices=choices, unit=unit, help=help)

@@ -11,7 +11,16 @@ _LONGEST_TOPIC = 200
 _LONGEST_NAME = 100
 _OURS = ("command", "load", "observation", "policy", "recorder", "replay", "sim", "teleop")
 """First parts of the topics that our nodes speak on."""
-_SHARED = {"/clock", "/diagnostics", "/estop", "/parameter_events", "/rosout", "/robot_description", "/tf", "/tf_static"}
+_SHARED = {
+    "/clock",
+    "/diagnostics",
+    "/estop",
+    "/parameter_events",
+    "/rosout",
+    "/robot_description",
+    "/tf",
+    "/tf_static",
+}
 """Topics of everyone, or of the emergency stop."""
 _OBSERVED = {"joint_states", "state"}
 """Under /observation, beside the cameras."""
@@ -47,4 +56,6 @@ def check_topic(topic: str) -> None:
         )
     first = topic.split("/")[1]
     if topic in _SHARED or first in _OURS or topic.endswith("_"):
-        raise ConfigError(f"{said} is not free: {', '.join(sorted(_SHARED))} and all below /{', /'.join(_OURS)} are taken")
+        raise ConfigError(
+            f"{said} is not free: {', '.join(sorted(_SHARED))} and all below /{', /'.join(_OURS)} are taken"
+        )

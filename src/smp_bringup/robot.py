@@ -20,7 +20,6 @@ from smp_bringup.names import check_name, check_topic, check_word
 from smp_bringup.paths import named_config
 from smp_bringup.types import FloatArray
 
-
 _FARTHEST_M = 10.0
 """No arm stands farther from the origin of its robot [m]."""
 
@@ -84,7 +83,7 @@ class Arm:
             raise ConfigError(f"arm '{self.name}' has no joints")
         if not max(map(abs, self.base[:3])) <= _FARTHEST_M:
             raise ConfigError(
-                f"arm '{self.name}': base {list(self.base[:3])} must be in m, at most {_FARTHEST_M:g} m from the origin; "
+                f"arm '{self.name}': base {list(self.base[:3])} must be in m, at most {_FARTHEST_M:g} m away; "
                 "this looks like millimetres: divide by 1000"
             )
         if not max(map(abs, self.base[3:])) <= 2 * pi:
