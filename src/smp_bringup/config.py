@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from smp_bringup.documents import dump_yaml, kind_of, shown
+from smp_bringup.documents import dump_yaml, shown
+from smp_bringup.documents import kind_of as kind_of
 from smp_bringup.documents import parse_json as parse_json
 from smp_bringup.documents import parse_yaml as parse_yaml
 from smp_bringup.documents import read_yaml as read_yaml
@@ -52,7 +53,13 @@ def load(cls: type[T], path: Path, changes: Sequence[str] = ()) -> T:
 
 def dump(value: Any) -> str:
     """Return a dataclass as YAML that `build` reads back to an equal one."""
-    return dump_yaml(_plain(dataclasses.asdict(value)))
+    return dump_yaml(plain(value))
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """Return a dataclass as new dicts and lists."""
+    inner: dict[str, Any] = _plain(dataclasses.asdict(value))
+    return inner
 
 
 def changed(data: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:

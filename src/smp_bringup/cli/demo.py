@@ -75,7 +75,7 @@ def _remark(folder: Path) -> str:
     from smp_bringup.manifest import read_checked
     from smp_bringup.policy.checkpoint import CARD
 
-    card = read_checked(folder).get(CARD, b"").decode("utf-8")
+    card = read_checked(folder).get(CARD, b"").decode("utf-8", "replace")
     return " ".join(card.partition(_REMARK)[2].partition("\n## ")[0].split())
 
 
