@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from smp_bringup.errors import OutputError, one_line
@@ -27,6 +28,8 @@ def try_file(path: Path | None) -> None:
     if path is None:
         return
     try:
+        with suppress(FileNotFoundError):
+            path.lstat()  # raises for a name that no file can have
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if path.is_char_device():
