@@ -38,13 +38,13 @@ def try_file(path: Path | None) -> None:
         elif not path.is_fifo():
             if path.exists():
                 path.open("ab").close()
-            _fill(path.parent)
+            _fill(path.parent, _TRIED_BYTES)
     except (OSError, ValueError) as error:
         raise _cannot(path, error) from None
 
 
-def try_folder(path: Path | None) -> None:
-    """Make the folder `path`, and make sure that files can be written into it; None is no folder.
+def try_folder(path: Path | None, room: int = _TRIED_BYTES) -> None:
+    """Make the folder `path`, and make sure that files of `room` bytes can be written into it; None is no folder.
 
     Raises:
         OutputError: it is none, or cannot be written to, or its disk is full.
@@ -52,7 +52,7 @@ def try_folder(path: Path | None) -> None:
     if path is None:
         return
     try:
-        _fill(path)
+        _fill(path, room)
     except (OSError, ValueError) as error:
         raise _cannot(path, error) from None
 
@@ -87,10 +87,11 @@ def why(error: Exception) -> str:
     return one_line(error.strerror if isinstance(error, OSError) and error.strerror else error)
 
 
-def _fill(folder: Path) -> None:
+def _fill(folder: Path, room: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
-        file.write(bytes(_TRIED_BYTES))
+        for start in range(0, room, _TRIED_BYTES):
+            file.write(bytes(min(_TRIED_BYTES, room - start)))
         file.flush()
         os.fsync(file.fileno())
 

@@ -188,9 +188,9 @@ def damaged(folder, name, content):
 @pytest.mark.parametrize("name", ["index.json", "state.npy", "overview.npy"])
 @pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\x80\x02cos\nsystem\n.", b"PK\x05\x06" + bytes(18)])
 def test_a_damaged_cache_is_made_anew(name, content, data, demos, robot, small_policies, tmp_path):
-    load_dataset(demos[:1], robot, small_policies["smp"], tmp_path)
+    load_dataset(demos[1:2], robot, small_policies["smp"], tmp_path)
     damaged(tmp_path, name, content)
-    again = load_dataset(demos[:1], robot, small_policies["smp"], tmp_path)
+    again = load_dataset(demos[1:2], robot, small_policies["smp"], tmp_path)
     np.testing.assert_array_equal(again.action, data.action[: data.starts[1]])
 
 
@@ -205,12 +205,12 @@ def test_a_broken_training_state_is_one_line(content, data, robot, small_policie
     assert "\n" not in str(caught.value)
 
 
-def test_a_full_disk_ends_training_in_one_line_and_keeps_the_last_state(data, robot, small_policies, tmp_path):
+def test_a_disk_that_takes_nothing_ends_training_in_one_line_and_keeps_the_last_state(
+    data, robot, small_policies, tmp_path
+):
     trainer = Trainer(run_config(small_policies["smp"], 1), data, robot, 0, tmp_path)
     (tmp_path / "training.safetensors").write_bytes(b"the last state")
-    (tmp_path / "training.safetensors.partial").symlink_to("/dev/full")
-    with pytest.raises(
-        OutputError, match=r"cannot be written: .*No space left on device.*: make room, and use --resume"
-    ):
+    (tmp_path / "training.safetensors.partial").mkdir()  # nothing can be written there
+    with pytest.raises(OutputError, match=r"cannot be written: .*: make room, and use --resume"):
         trainer.train(lambda step, losses: None)
     assert (tmp_path / "training.safetensors").read_bytes() == b"the last state"

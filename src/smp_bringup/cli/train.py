@@ -39,6 +39,7 @@ def train(
     wanted = () if tasks == "all" else tuple(name.strip() for name in tasks.split(","))
     training = _read(TrainingJob(bags, policy, changes, wanted, limit, seed, start, only_router))
     trainer = training.trainer(folder)
+    try_folder(folder, trainer.state_bytes)
     done = trainer.resume() if resume else 0
     with progress(trainer.first) as bar:
         line = bar.add_task(

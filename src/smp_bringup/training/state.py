@@ -1,6 +1,7 @@
 """Everything that a resumed run needs, in one safetensors file (no pickle)."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -30,7 +31,8 @@ def save_state(
         save_file(tensors, partial, metadata={"step": json.dumps(step), "seconds": json.dumps(seconds)})
         partial.rename(folder / FILE)
     except (SafetensorError, OSError) as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise OutputError(
             f"'{folder / FILE}' cannot be written: {one_line(error)}: make room, and use --resume"
         ) from None
