@@ -39,6 +39,10 @@ class InstallError(SmpError):
     """A library, a device or a system file that the request needs is absent."""
 
 
+class OutputError(SmpError):
+    """A file or folder that results go to cannot be written."""
+
+
 class WorkerError(SmpError):
     """A process that did a part of the work died."""
 

@@ -18,6 +18,8 @@ from smp_bringup.types import FloatArray
 
 Vector = tuple[float, float, float]
 
+_LENGTH = spec(ge=-3, le=3, unit="m")
+"""Of one coordinate of a link: a larger one is in another unit."""
 _EPSILON = 1e-12
 """Squared length [m^2] below which a segment is a point."""
 
@@ -26,7 +28,7 @@ _EPSILON = 1e-12
 class JointFrame:
     """One revolute joint: where its frame is in the one before, and what it turns about."""
 
-    origin: Vector
+    origin: Vector = field(metadata=_LENGTH)
     """[m]."""
     axis: Vector
 
@@ -38,9 +40,9 @@ class Capsule:
     name: str
     after: int = field(metadata=spec(ge=0))
     """How many of the arm's joints move it; 0 for the base."""
-    start: Vector
+    start: Vector = field(metadata=_LENGTH)
     """[m]."""
-    end: Vector
+    end: Vector = field(metadata=_LENGTH)
     """[m]."""
     radius: float = field(metadata=spec(gt=0, le=1, unit="m"))
     slide: Vector = (0.0, 0.0, 0.0)

@@ -94,9 +94,9 @@ class SafetyConfig:
     limited_share: float = field(default=0.2, metadata=spec(gt=0, le=1, help="share of the cycles of a second"))
     """More limited cycles are a fault."""
 
-    workspace_min: Point = (-10.0, -10.0, -10.0)
+    workspace_min: Point = field(default=(-10.0, -10.0, -10.0), metadata=spec(ge=-50, le=50, unit="m"))
     """Corner of the box that the axes of the last link's capsules keep [m]."""
-    workspace_max: Point = (10.0, 10.0, 10.0)
+    workspace_max: Point = field(default=(10.0, 10.0, 10.0), metadata=spec(ge=-50, le=50, unit="m"))
     stop_distance: float = field(default=-0.008, metadata=spec(ge=-0.05, le=1, unit="m"))
     """Capsules may not come nearer to each other; negative since they stand out from the links inside."""
     slow_distance: float = field(default=0.06, metadata=spec(gt=0, le=2, unit="m"))

@@ -98,6 +98,11 @@ class Trainer:
         """Whether there is a state to resume from."""
         return (self._out / FILE).is_file()
 
+    @property
+    def state_bytes(self) -> int:
+        """Room on the disk that saving the state takes: the network, its average, and two moments."""
+        return 4 * sum(p.numel() * p.element_size() for p in self.network.parameters())
+
     def resume(self) -> int:
         """Go on from the last saved state; return its step."""
         self._step, self._seconds = load_state(self._out, self.network, self._ema.network, self._optimizer)
