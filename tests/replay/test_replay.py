@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smp_bringup.bag.aligned import aligned_sets, bag_folders, leader_trajectory
+from smp_bringup.bag.aligned import aligned_sets, leader_trajectory
 from smp_bringup.bag.reader import open_bag
+from smp_bringup.bag.tree import bag_folders
 from smp_bringup.errors import BagError, ModelError
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.replay.metrics import samples, summarise

@@ -205,7 +205,7 @@ def test_a_foreign_bag_is_read_through_a_mapping(foreign, robot, tmp_path):
     importer = Importer(path, load_mapping(str(file)))
     bag = open_bag(importer.write(tmp_path / "ours"))
     assert bag.robot() == load_robot(str(two))
-    assert (importer.refused, bag.episode["text"], bag.episode["imported"]) == (0, "stack cups", "theirs")
+    assert (importer.reasons(), bag.episode["text"], bag.episode["imported"]) == ([], "stack cups", "theirs")
     sets = list(aligned_sets(bag, bag.robot()))
     assert len(sets) == FRAMES
     for k, s in enumerate(sets):

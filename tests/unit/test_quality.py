@@ -35,7 +35,7 @@ class Episode:
         return np.clip(self.leader(max(0, ms - 20)), self.robot.joint_array("min"), self.robot.joint_array("max"))
 
     def image(self, camera, ms):
-        return self.rng.integers(0, 256, (6, 8, 3), np.uint8)
+        return self.rng.integers(0, 256, (128, 128, 3), np.uint8)
 
     def keeps(self, topic, ms):
         return True
@@ -69,7 +69,9 @@ class Episode:
 class Frozen(Episode):
     def image(self, camera, ms):
         return (
-            np.full((6, 8, 3), 7, np.uint8) if camera == "overview" and 2000 <= ms < 2400 else super().image(camera, ms)
+            np.full((128, 128, 3), 7, np.uint8)
+            if camera == "overview" and 2000 <= ms < 2400
+            else super().image(camera, ms)
         )
 
 
@@ -173,7 +175,7 @@ def test_a_still_camera_on_a_still_arm_is_not_frozen(robot):
             return self.leader(max(0, ms - LAG_MS))
 
         def image(self, camera, ms):
-            return np.zeros((6, 8, 3), np.uint8) if camera == "wrist_right" else super().image(camera, ms)
+            return np.zeros((128, 128, 3), np.uint8) if camera == "wrist_right" else super().image(camera, ms)
 
     assert judge(RightArmRests(robot).tracks(), QualityConfig()).findings == ()
 

@@ -1,7 +1,6 @@
 """What a bag says, through the same aligner that runs on the robot."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,10 @@ from smp_bringup.types import AlignedSet, FloatArray
 
 
 def camera_topics(bag: Bag, robot: Robot) -> dict[str, Camera]:
-    """Return the topic of each camera's images in a bag, which may be raw or compressed."""
-    packed = {c.topic + SUFFIX for c in robot.cameras if c.topic not in bag.types} & bag.types.keys()
-    return {c.topic + SUFFIX if c.topic + SUFFIX in packed else c.topic: c for c in robot.cameras}
+    """Return the topic of each camera's images in a bag, raw or compressed: a recorder that packs them leaves raw
+    what it could not read.
+    """
+    return {max((c.topic, c.topic + SUFFIX), key=lambda topic: bag.counts.get(topic, 0)): c for c in robot.cameras}
 
 
 def observation_topics(bag: Bag, robot: Robot) -> dict[str, str]:
@@ -166,18 +166,3 @@ def _read(bag: Bag, trajectory: Trajectory) -> tuple[np.ndarray, FloatArray]:
     for topic, _, message in bag.messages(set(trajectory.topics)):
         trajectory.push(topic, message)
     return trajectory.positions()
-
-
-def bag_folders(root: Path) -> list[Path]:
-    """Return all bag folders below `root` (itself included), sorted.
-
-    Raises:
-        BagError: there is none.
-    """
-    if not root.exists():
-        raise BagError(f"'{root}' does not exist")
-    found = sorted({p.parent for p in root.rglob("*.mcap")} | {p.parent for p in root.rglob("*.db3")})
-    folders = [folder for folder in found if not folder.name.endswith(".partial")]
-    if not folders:
-        raise BagError(f"no bags below '{root}': record some with smp record")
-    return folders

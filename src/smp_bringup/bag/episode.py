@@ -16,6 +16,8 @@ TASK_ATTACHMENT = "task.yaml"
 SYNC_ATTACHMENT = "sync.yaml"
 SAFETY_ATTACHMENT = "safety.yaml"
 EPISODE_METADATA = "episode"
+IMPORTED = "imported"
+"""Key of its metadata: what the episode was imported from."""
 OUTCOMES = {True: "success", False: "failure", None: "unlabelled"}
 
 

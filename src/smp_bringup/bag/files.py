@@ -1,6 +1,7 @@
 """Which files a bag consists of: what metadata.yaml says, what the folder holds, what must be unpacked first."""
 
 import re
+import shlex
 import shutil
 import weakref
 from collections.abc import Sequence
@@ -12,13 +13,18 @@ from typing import Any
 import zstandard
 
 from smp_bringup import config
+from smp_bringup.bag import sqlite_file
+from smp_bringup.bag.formats import file_format, folder_format
 from smp_bringup.bag.metadata import INFORMATION, METADATA
+from smp_bringup.bag.records import MAGIC, ZSTD_MAGIC, Damaged
 from smp_bringup.bag.salvage import readable
-from smp_bringup.bag.storage import MCAP_MAGIC, SQLITE_MAGIC, ZSTD_MAGIC
 from smp_bringup.errors import BagError, ConfigError, one_line
 
-_STORAGES = {"mcap": MCAP_MAGIC, "sqlite3": SQLITE_MAGIC}
-_SUFFIXES = (".mcap", ".db3", ".zstd")
+PARTIAL, BROKEN, REPAIRING = ".partial", ".broken", ".repairing"
+"""Ends of the names of folders that are no bags yet, or no longer."""
+SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
+_STORAGES = {"mcap": MAGIC, "sqlite3": sqlite_file.MAGIC}
+_BLOCK = 1 << 14
 _MAX_UNPACKED = 1 << 36
 _MAX_RATIO = 1000
 """A file that unpacks to more than this many times its size is a bomb."""
@@ -39,8 +45,8 @@ class BagFiles:
     files: tuple[Path, ...]
     storage: str
     """ "mcap" or "sqlite3"."""
-    packed_messages: bool
-    """Whether every message is compressed by itself."""
+    told: int
+    """How many messages metadata.yaml says the bag has; 0 where it does not say."""
     warnings: tuple[str, ...]
     unpacked: Unpacked | None
     """Holds what was unpacked for as long as the bag is in use."""
@@ -52,18 +58,40 @@ def find_files(path: Path) -> BagFiles:
     Raises:
         BagError: it does not exist, is empty, was not closed, is not a bag, or says something wrong about itself.
     """
+    try:
+        return _found(path)
+    except (OSError, ValueError) as error:  # of what cannot be read, or is no name of a file
+        raise BagError(f"bag '{path}' cannot be read: {one_line(getattr(error, 'strerror', None) or error)}") from error
+
+
+def folder_files(path: Path) -> list[Path]:
+    """Return the files in a folder that may be those of a bag, in the order of their numbers."""
+    return sorted((p for p in path.iterdir() if p.name.endswith(SUFFIXES)), key=_natural)
+
+
+def repair_command(path: Path) -> str:
+    """Return what to run on a damaged bag, so that it can be read by the name it has."""
+    folder = path.parent
+    if path.is_file() and (folder.name.endswith(PARTIAL) or (folder / METADATA).exists()):
+        path = folder
+    replaced = path.is_dir() and not path.name.endswith(PARTIAL)
+    return f"smp bag repair {shlex.quote(str(path))}" + " --replace" * replaced
+
+
+def _found(path: Path) -> BagFiles:
     if path.is_file():
-        return _ready(path, (path,), {}, ())
+        return _ready(path, (path,), {}, [])
     if not path.is_dir():
         raise BagError(f"bag '{path}' does not exist")
-    found = sorted((p for p in path.iterdir() if p.suffix in _SUFFIXES), key=_natural)
-    if not found:
-        raise BagError(f"bag '{path}' holds no .mcap or .db3 file")
+    found = folder_files(path)
+    if not found and not (path / METADATA).exists():
+        what = folder_format(path)
+        raise BagError(f"bag '{path}' holds no .mcap or .db3 file" + (f": it holds {what}" if what else ""))
     if not (path / METADATA).exists():
         count = f"found {len(found)} files, read in order" if len(found) > 1 else "reading its file by itself"
-        return _ready(path, found, {}, (f"bag '{path}': {METADATA} missing, {count}",))
+        return _ready(path, found, {}, [f"bag '{path}': {METADATA} missing, {count}"])
     told = _information(path)
-    return _ready(path, [_inside(path, name) for name in told["relative_file_paths"]], told, ())
+    return _ready(path, [_inside(path, name) for name in told["relative_file_paths"]], told, [])
 
 
 def _information(path: Path) -> dict[str, Any]:
@@ -75,79 +103,122 @@ def _information(path: Path) -> dict[str, Any]:
             raise ConfigError("relative_file_paths is not a list of names")
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         reason = f"has no {error}" if isinstance(error, KeyError) else one_line(error)
-        raise BagError(f"bag '{path}': {METADATA} cannot be used: {reason}") from None
-    if storage not in _STORAGES:
+        what = file_format(path / METADATA)
+        raise BagError(f"bag '{path}': {METADATA} cannot be used: {'it is ' + what if what else reason}") from None
+    if str(storage) not in _STORAGES:
         raise BagError(
             f"bag '{path}': storage '{one_line(storage)}' is not supported, only {', '.join(_STORAGES)}: "
             "convert it with ros2 bag convert"
         )
-    packing, mode = told.get("compression_format") or "", (told.get("compression_mode") or "none").lower()
-    if mode != "none" and packing != "zstd":
+    packing, mode = told.get("compression_format") or "", str(told.get("compression_mode") or "none")
+    if mode.lower() != "none" and packing != "zstd":
         raise BagError(f"bag '{path}': compression '{one_line(packing)}' is not supported, only zstd")
-    return {**told, "compression_mode": mode}
+    return dict(told)
 
 
 def _inside(folder: Path, name: str) -> Path:
     """Return a file that metadata.yaml names; older bags name it with the folder before it."""
     parts = Path(name).parts
-    if Path(name).is_absolute() or ".." in parts or len(parts) > 2:
+    if Path(name).is_absolute() or ".." in parts or not 0 < len(parts) <= 2:
         raise BagError(f"bag '{folder}': {METADATA} names '{one_line(name)}', which leaves the bag's folder")
-    if not (folder / parts[-1]).exists():
+    if not (folder / parts[-1]).is_file():
         raise BagError(f"bag '{folder}': {METADATA} names {one_line(parts[-1])}, which is not there")
     return folder / parts[-1]
 
 
-def _ready(path: Path, files: Sequence[Path], told: dict[str, Any], warnings: tuple[str, ...]) -> BagFiles:
+def _ready(path: Path, files: Sequence[Path], told: dict[str, Any], warnings: list[str]) -> BagFiles:
     if any(file.is_symlink() for file in files):
         raise BagError(f"bag '{path}': links are not followed; copy the files into the folder")
-    unpacked, usable = None, list(files)
-    for i, file in enumerate(files):
-        if _head(file).startswith(ZSTD_MAGIC):
-            unpacked = unpacked or Unpacked()
-            usable[i] = _unpack(file, unpacked.folder)
-    kinds = {_storage(usable_file, file) for usable_file, file in zip(usable, files, strict=True)}
+    scratch, usable = Scratch(), []
+    for file in files:
+        try:
+            unpacked, said = scratch.ready(file)
+        except Damaged as error:
+            raise BagError(f"bag '{file}' {error}. Run: {repair_command(path)}") from error
+        warnings += said
+        usable.append(unpacked)
+    kinds = {_storage(usable_file, file, path) for usable_file, file in zip(usable, files, strict=True)}
     if len(kinds) > 1:
         raise BagError(f"bag '{path}' mixes {' and '.join(sorted(kinds))} files: read them one by one")
     storage = kinds.pop()
     if told and told["storage_identifier"] != storage:
         raise BagError(f"bag '{path}': {METADATA} says {told['storage_identifier']}, its files are {storage}")
-    return BagFiles(tuple(usable), storage, told.get("compression_mode") == "message", warnings, unpacked)
+    count = told.get("message_count")
+    messages = count if isinstance(count, int) else 0
+    return BagFiles(tuple(usable), storage, messages, tuple(warnings), scratch.unpacked)
 
 
-def _storage(file: Path, named: Path) -> str:
+class Scratch:
+    """Room for copies of files that cannot be read where they lie; made when the first one is needed."""
+
+    def __init__(self) -> None:
+        self.unpacked: Unpacked | None = None
+
+    def ready(self, file: Path, partly: bool = False) -> tuple[Path, list[str]]:
+        """Return the file to read in place of `file`, unpacked and with sqlite3's logs settled, and what to say of it.
+
+        Args:
+            file: of a bag.
+            partly: whether what comes before a broken place is enough.
+
+        Raises:
+            Damaged: it cannot be unpacked, and `partly` is false.
+            BagError: it unpacks to more than is ever read.
+        """
+        said: list[str] = []
+        if _head(file).startswith(ZSTD_MAGIC):
+            file, said = unpack_file(file, self._folder(), partly)
+        if _head(file).startswith(sqlite_file.MAGIC) and sqlite_file.logs(file):
+            file, text = sqlite_file.with_its_log(file, self._folder())
+            said.append(text)
+        return file, said
+
+    def _folder(self) -> Path:
+        self.unpacked = self.unpacked or Unpacked()
+        return self.unpacked.folder
+
+
+def _storage(file: Path, named: Path, bag: Path) -> str:
     """Return the storage of a file by its first bytes; one that was not closed is refused."""
     head = _head(file)
     if not head:
         raise BagError(f"bag '{named}' is empty (0 bytes): nothing was flushed before the recorder stopped")
     storage = next((name for name, magic in _STORAGES.items() if head.startswith(magic)), None)
     if storage is None:
-        raise BagError(f"bag '{named}' is not an MCAP or SQLite3 bag (starts with {head[:8].hex()})")
-    if storage == "mcap":
-        with file.open("rb") as stream:
-            stream.seek(-min(file.stat().st_size, len(MCAP_MAGIC)), 2)
-            if file.stat().st_size < 2 * len(MCAP_MAGIC) or stream.read() != MCAP_MAGIC:
-                count, last_ns = readable(file)
-                until = f" up to {last_ns / 1e9:.3f} s" if count else ""
-                raise BagError(
-                    f"bag '{named}' was not closed (no footer). {count} messages readable{until}. "
-                    f"Run: smp bag repair {named.parent if named.parent.name.endswith('.partial') else named}"
-                )
+        what = file_format(file) or f"not an MCAP or SQLite3 bag (starts with {head[:8].hex()})"
+        raise BagError(f"bag '{named}' is {what}")
+    if storage == "mcap" and not _closed(file):
+        count, last_ns = readable(file)
+        until = f" up to {last_ns / 1e9:.3f} s" if count else ""
+        raise BagError(
+            f"bag '{named}' was not closed (no footer). {count} messages readable{until}. Run: {repair_command(bag)}"
+        )
     return storage
 
 
-def _unpack(file: Path, folder: Path) -> Path:
+def _closed(file: Path) -> bool:
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        stream.seek(-min(size, len(MAGIC)), 2)
+        return size >= 2 * len(MAGIC) and stream.read() == MAGIC
+
+
+def unpack_file(file: Path, folder: Path, partly: bool) -> tuple[Path, list[str]]:
+    """Return a packed file unpacked in `folder`, and what to say of it; see `Scratch.ready`."""
     target = folder / file.name.removesuffix(".zstd")
     limit = min(_MAX_UNPACKED, _MAX_RATIO * file.stat().st_size)
     try:
         with file.open("rb") as packed, target.open("wb") as out:
-            reader = zstandard.ZstdDecompressor().stream_reader(packed)
-            while block := reader.read(1 << 20):
+            reader = zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
+            while block := reader.read(_BLOCK):
                 if out.tell() + len(block) > limit:
                     raise BagError(f"bag '{file}' unpacks to more than {limit} bytes: refusing to read it")
                 out.write(block)
     except zstandard.ZstdError as error:
-        raise BagError(f"bag '{file}' cannot be unpacked: {one_line(error)}") from error
-    return target
+        if not partly:
+            raise Damaged(f"cannot be unpacked: {one_line(error)}") from error
+        return target, [f"{file.name} can be unpacked for {target.stat().st_size} bytes only: {one_line(error)}"]
+    return target, []
 
 
 def _head(file: Path) -> bytes:
@@ -157,4 +228,4 @@ def _head(file: Path) -> bytes:
 
 def _natural(file: Path) -> tuple[tuple[int, str], ...]:
     """Return a key that sorts _9 before _10."""
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", file.name))
+    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", file.name))

@@ -8,7 +8,7 @@ from PIL import Image
 
 from smp_bringup.bag.messages import COMPRESSED, IMAGE, typestore
 from smp_bringup.robot import Robot
-from smp_bringup.sync.checks import Refusal, decode_image
+from smp_bringup.sync.checks import decode_image
 
 SUFFIX = "/compressed"
 """Of the topic of compressed images, as image_transport names it."""
@@ -26,10 +26,10 @@ class Encoder:
         if topic not in self._quality or msgtype != IMAGE:
             return topic, msgtype, cdr
         types = typestore().types
-        message: Any = typestore().deserialize_cdr(cdr, msgtype)
         try:
+            message: Any = typestore().deserialize_cdr(cdr, msgtype)
             image = decode_image(message.encoding, message.height, message.width, message.step, message.data)
-        except Refusal:
+        except Exception:  # foreign bytes: a refusal, or whatever the decoder trips over; the verdict counts them
             return topic, msgtype, cdr
         packed = jpeg(image, self._quality[topic])
         small = types[COMPRESSED](header=message.header, format=_FORMAT, data=np.frombuffer(packed, np.uint8))

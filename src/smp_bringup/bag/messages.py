@@ -27,6 +27,22 @@ def definition(msgtype: str) -> tuple[str, str]:
     return text, typestore().hash_rihs01(msgtype)
 
 
+def known(msgtype: str) -> bool:
+    """Return whether a message type is one of ROS 2 Kilted."""
+    return msgtype in typestore().fielddefs
+
+
+def decodes(msgtype: str, cdr: bytes) -> bool:
+    """Return whether some bytes can be a message of a type; of a type that is not known, any bytes can."""
+    if not known(msgtype):
+        return True
+    try:
+        typestore().deserialize_cdr(cdr, msgtype)
+    except Exception:  # foreign bytes: whatever the decoder trips over
+        return False
+    return True
+
+
 def image_cdr(stamp_ns: int, frame_id: str, image: ImageArray) -> bytes:
     """Return a serialised sensor_msgs/Image of an RGB image (H, W, 3)."""
     types = typestore().types

@@ -1,31 +1,38 @@
 """Reading rosbag2 bags, ours and others': MCAP and sqlite3, split or whole, packed or not."""
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import zstandard
+from typing import Any, NamedTuple
 
 from smp_bringup import config
+from smp_bringup.bag.contents import Contents, Order
 from smp_bringup.bag.episode import ROBOT_ATTACHMENT
-from smp_bringup.bag.files import BagFiles, find_files
+from smp_bringup.bag.files import BagFiles, find_files, repair_command
+from smp_bringup.bag.mcap_file import mcap_contents, mcap_messages
 from smp_bringup.bag.messages import typestore
-from smp_bringup.bag.storage import (
-    Contents,
-    Order,
-    mcap_contents,
-    mcap_messages,
-    sqlite_contents,
-    sqlite_messages,
-    verify_mcap,
-    verify_sqlite,
-)
+from smp_bringup.bag.metadata import METADATA
+from smp_bringup.bag.records import Damaged, unpack_message
+from smp_bringup.bag.sqlite_file import sqlite_contents, sqlite_messages, verify_sqlite
+from smp_bringup.bag.verify import verify_mcap
 from smp_bringup.errors import BagError, one_line
 from smp_bringup.robot import Robot
 
-_MAX_MESSAGE = 1 << 28
+
+class _Storage(NamedTuple):
+    """How files of one kind are read."""
+
+    contents: Callable[[Path], Contents]
+    messages: Callable[[Path, set[str]], Iterator[tuple[str, int, bytes]]]
+    verify: Callable[[Path, Order], None]
+
+
+_STORAGES = {
+    "mcap": _Storage(mcap_contents, mcap_messages, verify_mcap),
+    "sqlite3": _Storage(sqlite_contents, sqlite_messages, verify_sqlite),
+}
 
 
 @dataclass(frozen=True)
@@ -43,16 +50,13 @@ class Bag:
     """Task, outcome and verdict, where the bag was recorded by us."""
     attachments: Mapping[str, str] = field(default_factory=dict)
     """Robot, task, sync and safety settings by file name, where it was recorded by us."""
+    warnings: tuple[str, ...] = ()
+    """What is odd about the bag and yet no reason to refuse it."""
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files in order."""
         return self.source.files
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What is odd about the bag and yet no reason to refuse it."""
-        return self.source.warnings
 
     @property
     def outcome(self) -> str:
@@ -89,27 +93,28 @@ class Bag:
         """
         order = Order()
         for file in self.files:
-            (verify_mcap if self.source.storage == "mcap" else verify_sqlite)(file, order)
+            with _named(self.path, file):
+                self._storage.verify(file, order)
         return order
 
     def raw_messages(self, topics: set[str]) -> Iterator[tuple[str, int, bytes]]:
         """Yield topic, log time [ns] and serialised message of the wanted topics, in order of log time."""
-        reading = mcap_messages if self.source.storage == "mcap" else sqlite_messages
-        merged = heapq.merge(*(reading(file, topics) for file in self.files), key=lambda item: item[1])
-        for topic, log_ns, cdr in merged:
-            yield topic, log_ns, self._unpacked(cdr) if self.source.packed_messages else cdr
+        merged = heapq.merge(*(self._messages(file, topics) for file in self.files), key=lambda item: item[1])
+        yield from merged
+
+    def _messages(self, file: Path, topics: set[str]) -> Iterator[tuple[str, int, bytes]]:
+        with _named(self.path, file):
+            for topic, log_ns, data in self._storage.messages(file, topics):
+                yield topic, log_ns, unpack_message(data)
+
+    @property
+    def _storage(self) -> _Storage:
+        return _STORAGES[self.source.storage]
 
     def messages(self, topics: set[str]) -> Iterator[tuple[str, int, Any]]:
         """Yield topic, log time [ns] and message of the wanted topics, in order of log time."""
         for topic, log_ns, cdr in self.raw_messages(topics):
             yield topic, log_ns, self._decode(topic, cdr)
-
-    def _unpacked(self, cdr: bytes) -> bytes:
-        try:
-            with zstandard.ZstdDecompressor().stream_reader(cdr) as reader:
-                return bytes(reader.read(_MAX_MESSAGE))
-        except zstandard.ZstdError as error:
-            raise BagError(f"bag '{self.path}': a message cannot be unpacked: {one_line(error)}") from error
 
     def _decode(self, topic: str, cdr: bytes) -> Any:
         try:
@@ -117,6 +122,17 @@ class Bag:
         except Exception as error:  # foreign bytes
             kind = self.types[topic]
             raise BagError(f"bag '{self.path}': a message on {topic} is no {kind}: {one_line(error)}") from error
+
+
+@contextmanager
+def _named(bag: Path, file: Path) -> Iterator[None]:
+    """Say of what is damaged in which file it is, and what to do."""
+    try:
+        yield
+    except Damaged as error:
+        raise BagError(f"bag '{file}' is damaged: {one_line(error)}. Run: {repair_command(bag)}") from error
+    except OSError as error:
+        raise BagError(f"bag '{file}' cannot be read: {error.strerror}") from error
 
 
 def open_bag(path: Path) -> Bag:
@@ -128,10 +144,20 @@ def open_bag(path: Path) -> Bag:
     source = find_files(path)
     whole = Contents()
     for file in source.files:
-        part = (mcap_contents if source.storage == "mcap" else sqlite_contents)(file)
+        with _named(path, file):
+            part = _STORAGES[source.storage].contents(file)
         whole.types |= part.types
         whole.counts.update(part.counts)
         whole.episode |= part.episode
         whole.attachments |= part.attachments
+        whole.ros1 |= part.ros1
+    if whole.ros1:
+        raise BagError(f"bag '{path}' holds messages of ROS 1: convert it with rosbags-convert")
+    warnings = source.warnings
+    if source.told > whole.counts.total():
+        warnings = (
+            *warnings,
+            f"bag '{path}': {METADATA} says {source.told} messages, {whole.counts.total()} are there",
+        )
     texts = {name: data.decode("utf-8", "replace") for name, data in whole.attachments.items()}
-    return Bag(path, source, whole.types, whole.counts, whole.episode, texts)
+    return Bag(path, source, whole.types, whole.counts, whole.episode, texts, warnings)

@@ -1,17 +1,25 @@
 """A broken bag made whole again, with an exact account of what is missing."""
 
+import dataclasses
 import json
-from collections import defaultdict
-from dataclasses import dataclass
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from mcap.records import Message
 from mcap.writer import CompressionType, Writer
 
+from smp_bringup.bag.disk import sync_folder
 from smp_bringup.bag.episode import EPISODE_METADATA
-from smp_bringup.bag.metadata import TopicCount, write_metadata
-from smp_bringup.bag.salvage import Salvage, salvage
-from smp_bringup.bag.writer import PARTIAL
+from smp_bringup.bag.files import BROKEN, PARTIAL, REPAIRING, Scratch, folder_files
+from smp_bringup.bag.metadata import METADATA, TopicCount, write_metadata
+from smp_bringup.bag.records import Damaged, Message, unpack_message
+from smp_bringup.bag.recovered import Recovered, Topic
+from smp_bringup.bag.salvage import salvage_mcap
+from smp_bringup.bag.salvage_sqlite import salvage_sqlite
+from smp_bringup.bag.sqlite_file import MAGIC as SQLITE_MAGIC
 from smp_bringup.errors import BagError, one_line
 
 
@@ -22,7 +30,7 @@ class TopicAccount:
     topic: str
     recovered: int
     missing: int
-    """Gaps in the count that the recorder gave every message that arrived."""
+    """What the bag says it had and has no more: by its summary, and by the number of every message of ours."""
     first_ns: int
     last_ns: int
 
@@ -35,7 +43,7 @@ class RepairReport:
     topics: tuple[TopicAccount, ...]
     damage: tuple[str, ...]
     closed: bool
-    """Whether the broken file had been closed; if not, messages after its last flush are gone uncounted."""
+    """Whether every broken file had been closed; if not, messages after its last flush are gone uncounted."""
 
     @property
     def recovered(self) -> int:
@@ -48,88 +56,187 @@ class RepairReport:
         return sum(topic.missing for topic in self.topics)
 
 
-def repair(path: Path, out: Path | None = None) -> RepairReport:
-    """Write what is readable in a bag (folder or MCAP file) as a new bag; the broken one stays as it is.
+def repair(path: Path, out: Path | None = None, replace: bool = False) -> RepairReport:
+    """Write what is readable in a bag as a new bag; no file of the broken one is changed.
 
     Args:
         path: folder, also one that a killed recorder left under its temporary name, or file.
         out: folder of the repaired bag; beside the broken one if not given.
+        replace: whether the repaired bag takes the name of the broken one, which is kept with `.broken` behind it.
 
     Raises:
-        BagError: there is nothing to repair, or `out` exists.
+        BagError: there is nothing to repair, or the repaired bag cannot be written.
     """
-    file = _mcap_file(path)
-    base = path if path.is_dir() else path.with_suffix("")
-    name = base.name
-    target = out or base.with_name(name.removesuffix(PARTIAL) + ("" if name.endswith(PARTIAL) else "_repaired"))
-    if target.exists():
-        raise BagError(f"'{target}' exists already: choose another folder with --out")
-    found, messages = salvage(file)
-    unnamed = {m.channel_id for m in messages} - found.channels.keys()
-    damage = [one_line(text) for text in found.damage]
-    if unnamed:
-        count = sum(m.channel_id in unnamed for m in messages)
-        damage.append(f"{count} messages are on {len(unnamed)} topics whose names are lost")
-        messages = [m for m in messages if m.channel_id not in unnamed]
-    if not messages:
-        raise BagError(f"bag '{file}': not one message can be recovered")
-    topics = _account(found, messages)
-    report = RepairReport(target, topics, tuple(damage), found.closed)
-    _write(found, messages, report)
+    files, scratch = _files(path), Scratch()
+    target = _target(path, out, replace)
+    temporary = target.with_name(target.name + REPAIRING)
+    sources = [_recovered(file, scratch) for file in files]
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        report = _Copy(sources, target).write(temporary)
+        if replace:
+            path.rename(path.with_name(path.name + BROKEN))
+        temporary.rename(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise BagError(f"'{target}' cannot be written: {error.strerror}") from error
+    except BagError as error:
+        raise BagError(f"bag '{path}': {error}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return report
 
 
-def _mcap_file(path: Path) -> Path:
-    if path.is_file():
+def _files(path: Path) -> list[Path]:
+    try:
+        files = [path] if path.is_file() else folder_files(path) if path.is_dir() else []
+    except (OSError, ValueError) as error:
+        raise BagError(f"'{path}' cannot be read: {one_line(error)}") from error
+    if not files:
+        raise BagError(f"'{path}' holds no .mcap or .db3 file: nothing to repair")
+    return files
+
+
+def _target(path: Path, out: Path | None, replace: bool) -> Path:
+    if replace:
+        if out is not None or not path.is_dir() or path.name.endswith(PARTIAL):
+            raise BagError("--replace is for the folder of a bag, without --out")
+        broken = path.with_name(path.name + BROKEN)
+        if broken.exists():
+            raise BagError(f"'{broken}' exists already: remove it, or choose another folder with --out")
         return path
-    files = sorted(path.glob("*.mcap")) if path.is_dir() else []
-    if len(files) != 1:
-        raise BagError(f"'{path}' holds {len(files)} MCAP files: name the one to repair")
-    return files[0]
+    if out is None and path.is_file() and (path.parent / METADATA).exists():
+        raise BagError(f"'{path}' is a file of the bag '{path.parent}': repair that, or name a folder with --out")
+    name = path.name if path.is_dir() else path.name.removesuffix(".zstd").removesuffix(".mcap").removesuffix(".db3")
+    target = out or path.with_name(name.removesuffix(PARTIAL) + ("" if name.endswith(PARTIAL) else "_repaired"))
+    if target.exists():
+        raise BagError(f"'{target}' exists already: choose another folder with --out")
+    return target
 
 
-def _account(found: Salvage, messages: list[Message]) -> tuple[TopicAccount, ...]:
-    by_topic: dict[str, list[Message]] = defaultdict(list)
-    for message in messages:
-        by_topic[found.channels[message.channel_id].topic].append(message)
-    rows = []
-    for topic, mine in sorted(by_topic.items()):
-        numbers = {m.sequence for m in mine}
-        counted = len(numbers) > 1  # other recorders leave the number at zero
-        missing = max(numbers) + 1 - len(numbers) if counted else 0
-        times = [m.log_time for m in mine]
-        rows.append(TopicAccount(topic, len(mine), missing, min(times), max(times)))
-    return tuple(rows)
+def _recovered(file: Path, scratch: Scratch) -> Recovered:
+    """Return what can be had of a file, which may be nothing: another file of the bag may be whole."""
+    said: list[str] = []
+    try:
+        usable, said = scratch.ready(file, partly=True)
+        with usable.open("rb") as stream:
+            sqlite = stream.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+        found = salvage_sqlite(usable) if sqlite else salvage_mcap(usable)
+    except OSError as error:
+        raise BagError(f"'{file}' cannot be read: {error.strerror}") from error
+    except Damaged as error:
+        found = Recovered({}, lambda: iter(()), (f"{file.name} {error}",), closed=False)
+    return dataclasses.replace(found, damage=(*said, *found.damage))
 
 
-def _write(found: Salvage, messages: list[Message], report: RepairReport) -> None:
-    episode = {"outcome": "unlabelled", **found.metadata.get(EPISODE_METADATA, {})}
-    if "task" not in episode:
-        episode |= {"task": report.folder.parent.name}
-    episode["repaired"] = json.dumps({"missing": report.missing, "damage": report.damage, "closed": report.closed})
-    report.folder.mkdir(parents=True)
-    name = f"{report.folder.name}_0.mcap"
-    counts: dict[int, int] = defaultdict(int)
-    with (report.folder / name).open("wb") as stream:
-        writer = Writer(stream, compression=CompressionType.ZSTD)
-        writer.start(profile="ros2", library="smp_bringup")
-        for a in found.attachments.values():
-            writer.add_attachment(a.create_time, a.log_time, a.name, a.media_type, a.data)
-        ids = {}
-        for channel in found.channels.values():
-            schema = found.schemas[channel.schema_id]
-            written = writer.register_schema(schema.name, schema.encoding, schema.data)
-            ids[channel.id] = writer.register_channel(
-                channel.topic, channel.message_encoding, written, channel.metadata
+@dataclass
+class _Account:
+    """What was copied of one topic of one file."""
+
+    recovered: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    numbers: set[int] = field(default_factory=set)
+
+    def take(self, message: Message) -> None:
+        at = message.log_ns
+        self.first_ns, self.last_ns = (min(self.first_ns, at), max(self.last_ns, at)) if self.recovered else (at, at)
+        self.recovered += 1
+        self.numbers.add(message.sequence)
+
+
+class _Copy:
+    """Copies what was recovered of the files of a bag into one."""
+
+    def __init__(self, sources: Sequence[Recovered], target: Path) -> None:
+        self._sources, self._target = sources, target
+        self._damage = [one_line(text) for source in sources for text in source.damage]
+        self._accounts: dict[tuple[str, int], _Account] = {}
+        """By topic and file."""
+        self._topics: dict[str, Topic] = {}
+
+    def write(self, folder: Path) -> RepairReport:
+        """Write the bag; raises BagError where there is nothing to write."""
+        name = f"{self._target.name}_0.mcap"
+        with (folder / name).open("wb") as stream:
+            writer = Writer(stream, compression=CompressionType.ZSTD, enable_data_crcs=True)
+            writer.start(profile="ros2", library="smp_bringup")
+            for source in self._sources:
+                for a in source.attachments.values():
+                    writer.add_attachment(a.create_time, a.log_time, a.name, a.media_type, a.data)
+            self._messages(writer)
+            if not self._accounts:
+                raise BagError(f"not one message can be recovered: {'; '.join(self._damage) or 'there is none'}")
+            report = RepairReport(
+                self._target, self._rows(), tuple(self._damage), all(source.closed for source in self._sources)
             )
-        for m in messages:
-            writer.add_message(ids[m.channel_id], m.log_time, m.data, m.publish_time, m.sequence)
-            counts[m.channel_id] += 1
-        writer.add_metadata(EPISODE_METADATA, episode)
-        writer.finish()
-    topics = [
-        TopicCount(c.topic, found.schemas[c.schema_id].name, c.metadata.get("topic_type_hash", ""), counts[c.id])
-        for c in found.channels.values()
-    ]
-    times = [m.log_time for m in messages]
-    write_metadata(report.folder, name, topics, (min(times), max(times)), episode)
+            metadata = self._metadata(report)
+            for title, values in metadata.items():
+                writer.add_metadata(title, values)
+            writer.finish()
+            stream.flush()
+            os.fsync(stream.fileno())
+        span = min(a.first_ns for a in self._accounts.values()), max(a.last_ns for a in self._accounts.values())
+        counts = [
+            TopicCount(row.topic, topic.type, topic.type_hash, row.recovered)
+            for row in report.topics
+            if (topic := self._topics.get(row.topic)) and topic.type
+        ]
+        write_metadata(folder, name, counts, span, metadata[EPISODE_METADATA])
+        return report
+
+    def _messages(self, writer: Writer) -> None:
+        ids: dict[Topic, int] = {}
+        schemas: dict[tuple[str, bytes], int] = {}
+        lost: Counter[str] = Counter()
+        for i, source in enumerate(self._sources):
+            for message in source.messages():
+                topic = source.topics.get(message.channel)
+                try:
+                    data = unpack_message(message.data)
+                except Damaged:
+                    lost["cannot be unpacked"] += 1
+                    continue
+                if topic is None:
+                    lost["are on topics whose names are lost"] += 1
+                    continue
+                if topic not in ids:
+                    ids[topic] = _register(writer, topic, schemas)
+                    self._topics[topic.name] = topic
+                writer.add_message(ids[topic], message.log_ns, data, message.publish_ns, message.sequence)
+                self._accounts.setdefault((topic.name, i), _Account()).take(message)
+        self._damage += [f"{count} messages {what}" for what, count in lost.items()]
+
+    def _rows(self) -> tuple[TopicAccount, ...]:
+        told = {name for source in self._sources for name, count in source.told.items() if count}
+        return tuple(self._row(name) for name in sorted(self._topics.keys() | told))
+
+    def _row(self, name: str) -> TopicAccount:
+        missing, found = 0, [a for (topic, _), a in self._accounts.items() if topic == name]
+        for i, source in enumerate(self._sources):
+            account = self._accounts.get((name, i), _Account())
+            gaps = max(account.numbers) + 1 - len(account.numbers) if source.numbered and account.numbers else 0
+            missing += max(gaps, source.told[name] - account.recovered, 0)
+        first_ns, last_ns = min((a.first_ns for a in found), default=0), max((a.last_ns for a in found), default=0)
+        return TopicAccount(name, sum(a.recovered for a in found), missing, first_ns, last_ns)
+
+    def _metadata(self, report: RepairReport) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        for source in self._sources:
+            found |= source.metadata
+        repaired = json.dumps({"missing": report.missing, "damage": report.damage, "closed": report.closed})
+        known = {"outcome": "unlabelled", "task": self._target.parent.name, **found.get(EPISODE_METADATA, {})}
+        return {**found, EPISODE_METADATA: {**known, "repaired": repaired}}
+
+
+def _register(writer: Writer, topic: Topic, schemas: dict[tuple[str, bytes], int]) -> int:
+    """Return the number of a topic's channel in the new file."""
+    schema = 0
+    if topic.type:
+        key = topic.type, topic.schema
+        if key not in schemas:
+            schemas[key] = writer.register_schema(topic.type, topic.schema_encoding, topic.schema)
+        schema = schemas[key]
+    metadata = {"offered_qos_profiles": "", "topic_type_hash": topic.type_hash}
+    return int(writer.register_channel(topic.name, topic.encoding, schema, metadata))

@@ -1,175 +1,275 @@
-"""What can still be read of an MCAP file that was cut or damaged: whole chunks, the whole blocks of a cut one."""
+"""What can still be read of an MCAP file that was cut or damaged, and what is known to be lost."""
 
-import zlib
-from collections.abc import Iterator
+import mmap
+from collections import Counter
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
-from struct import unpack_from
+from typing import Any
+from zlib import crc32
 
-import zstandard
-from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
-from mcap.records import Attachment, Channel, Chunk, Message, MessageIndex, Metadata, Schema
-from mcap.stream_reader import get_chunk_data_stream
+from mcap.records import Attachment
 
-from smp_bringup.errors import BagError
+from smp_bringup.bag.formats import file_format
+from smp_bringup.bag.messages import decodes
+from smp_bringup.bag.records import (
+    CHUNK_HEAD,
+    HEAD,
+    MAGIC,
+    MAX_BYTES,
+    Chunk,
+    Damaged,
+    Message,
+    blocks,
+    read_chunk,
+    read_message,
+    read_record,
+    split,
+    unpack,
+    unpack_message,
+)
+from smp_bringup.bag.recovered import Recovered, Topic
+from smp_bringup.bag.shapes import DAY_NS, Data, follows, next_record, record_end
 
-MAGIC = b"\x89MCAP0\r\n"
-_HEAD = 9
-"""Opcode and length of a record [bytes]."""
-_CHUNK_HEAD = 8 + 8 + 8 + 4 + 4
-"""Of a chunk, up to the name of its compression [bytes]."""
-_MAX_BYTES = 1 << 28
-"""Nothing larger is unpacked: a few hostile bytes must not fill the memory."""
-_COMPRESSIONS = (b"\x04\x00\x00\x00zstd", b"\x03\x00\x00\x00lz4")
+_OURS = "smp_bringup"
+_DEFINITIONS = (Opcode.SCHEMA, Opcode.CHANNEL)
+_TAKEN = (*_DEFINITIONS, Opcode.MESSAGE, Opcode.ATTACHMENT, Opcode.METADATA, Opcode.STATISTICS, Opcode.HEADER)
+_COMPRESSIONS = (b"", b"lz4", b"zstd")
+_LONGEST = 4
 
 
 @dataclass
-class Salvage:
-    """What was found in a damaged file, and where it was unreadable."""
+class _Scan:
+    """One way through the bytes of a damaged file; what it finds beside messages stands here."""
 
-    schemas: dict[int, Schema] = field(default_factory=dict)
-    channels: dict[int, Channel] = field(default_factory=dict)
+    data: Data
+    tested: dict[tuple[int, int], Any] = field(default_factory=dict)
+    """Schemas and channels by opcode and number, from where a checksum stands for them."""
+    untested: dict[tuple[int, int], Any] = field(default_factory=dict)
     attachments: dict[str, Attachment] = field(default_factory=dict)
     metadata: dict[str, dict[str, str]] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)
-    """One sentence for each unreadable stretch."""
-    indexed_lost: int = 0
-    """Messages that the index after an unreadable chunk counts."""
+    told: Counter[int] = field(default_factory=Counter)
+    """Messages per channel, as a summary that passes its checksum says."""
+    library: str = ""
     closed: bool = False
-    """Whether the file has its footer."""
+    _summary: list[tuple[int, Any]] | None = None
+    """What stands behind the data section, once that has ended."""
+    _days: set[int] = field(default_factory=set)
 
-    def messages(self, data: bytes) -> Iterator[Message]:
-        """Yield every readable message of a file's bytes in its order; fills the rest of this object."""
-        position, bad_chunk = len(MAGIC), False
-        while position < len(data):
-            opcode, body, end = _record(data, position)
-            if body is None:
-                if data[position:] == MAGIC:
-                    return
-                if opcode == Opcode.CHUNK:
-                    yield from self._cut_chunk(data[position + _HEAD :], position)
-                position = self._resume(data, position)
-                continue
-            if opcode == Opcode.CHUNK:
-                found = self._chunk(body, position)
-                bad_chunk = found is None
-                yield from found or ()
-            elif opcode == Opcode.MESSAGE_INDEX and bad_chunk:
-                self.indexed_lost += len(MessageIndex.read(_stream(body)).records)
+    def messages(self) -> Iterator[Message]:
+        """Yield every readable message in the order of the file; fills the rest of this object."""
+        at = len(MAGIC)
+        while at < len(self.data) and not self._over(at):
+            end, chunk = record_end(self.data, at), self.data[at] == Opcode.CHUNK
+            if end is None or (chunk and not self._ends_at(at, end)):
+                at = yield from self._broken(at)
+            elif chunk:
+                yield from self._chunk(read_chunk(self.data[at + HEAD.size : end]), at)
+                at = end
+            elif follows(self.data, end):
+                yield from self._loose(at, end)
+                at = end
             else:
-                yield from self._loose(opcode, body)
-            position = end
+                at = yield from self._beside(at, end)
 
-    def _chunk(self, body: bytes, position: int) -> list[Message] | None:
-        """Return the messages of a whole chunk, or None where its checksum fails."""
-        try:
-            chunk = Chunk.read(_stream(body))
-            if chunk.uncompressed_size > _MAX_BYTES:
-                raise ValueError(f"{chunk.uncompressed_size} bytes unpacked")
-            stream, length = get_chunk_data_stream(chunk, validate_crc=True)
-            return list(self._inner(stream.read(length)))
-        except Exception as error:  # foreign bytes: the libraries below raise whatever they trip over
-            self.damage.append(f"the chunk at byte {position} is unreadable ({error})")
-            return None
+    def _ends_at(self, at: int, end: int) -> bool:
+        """Return whether a chunk fills its record, or another record stands behind that."""
+        return record_end(self.data, at, exact=True) == end or follows(self.data, end)
 
-    def _cut_chunk(self, rest: bytes, position: int) -> Iterator[Message]:
-        """Yield what a chunk without its end still holds; its checksum cannot be tested."""
-        if len(rest) < _CHUNK_HEAD:
-            return
-        start_ns, end_ns, size = unpack_from("<QQQ", rest)
-        name_length = unpack_from("<I", rest, _CHUNK_HEAD - 4)[0]
-        at = _CHUNK_HEAD + name_length
-        if rest[_CHUNK_HEAD:at] != b"zstd" or size > _MAX_BYTES:
-            return
+    def _over(self, at: int) -> bool:
+        return len(self.data) - at == len(MAGIC) and self.data[at:] == MAGIC
+
+    def definition(self, opcode: int, number: int) -> Any:
+        """Return a schema or channel, rather from where a checksum stands for it; None where there is none."""
+        return self.tested.get((opcode, number)) or self.untested.get((opcode, number))
+
+    def _broken(self, at: int) -> Generator[Message, None, int]:
+        """Yield what can be had of a record whose head or end is lost; return where to go on."""
+        resumed, (chunk, end) = at + 1, self._headless(at)
+        if chunk is not None and (follows(self.data, end) or _sound(chunk)):
+            self.damage.append(f"the head of the chunk at byte {at} is damaged")
+            yield from self._chunk(chunk, at)
+            if follows(self.data, end):
+                return end
+            resumed = at + 1 if chunk.compression else end
+        elif chunk is not None and end > len(self.data):
+            resumed = yield from self._cut_chunk(chunk, at)
+        found = next_record(self.data, resumed, self._days)
+        end = len(self.data) if found is None else found
+        self.damage.append(f"{end - at} bytes from byte {at} on are unreadable")
+        return end
+
+    def _beside(self, at: int, end: int) -> Generator[Message, None, int]:
+        """Take a record behind which none begins, unless it swallowed the next one; return where to go on."""
+        found = next_record(self.data, at + 1, self._days)
+        if found is not None and found < end:
+            self.damage.append(f"{found - at} bytes from byte {at} on are unreadable")
+            return found
+        yield from self._loose(at, end)
+        return end
+
+    def _headless(self, at: int) -> tuple[Chunk | None, int]:
+        """Return the chunk at a place whose opcode or length is wrong, or whose end is cut off, and where it ends."""
+        at += HEAD.size
+        head = self.data[at : at + CHUNK_HEAD.size]
+        if len(head) < CHUNK_HEAD.size:
+            return None, at
+        start_ns, end_ns, size, crc, name = CHUNK_HEAD.unpack(head)
+        at += CHUNK_HEAD.size
+        if not (start_ns <= end_ns and 0 < size <= MAX_BYTES and name <= _LONGEST):
+            return None, at
+        compression, at = self.data[at : at + name], at + name
+        length, at = int.from_bytes(self.data[at : at + 8], "little"), at + 8
+        if compression not in _COMPRESSIONS or not 0 < length <= MAX_BYTES or (name == 0 and length != size):
+            return None, at
+        return Chunk(start_ns, end_ns, size, crc, compression.decode(), self.data[at : at + length]), at + length
+
+    def _chunk(self, chunk: Chunk, at: int) -> Iterator[Message]:
+        """Yield the messages of a chunk that is all there, if its checksum agrees."""
         try:
-            data = zstandard.ZstdDecompressor().decompressobj().decompress(rest[at + 8 :])
-        except zstandard.ZstdError:
-            data = b""
-        found = list(self._inner(data))
+            records = list(split(unpack(chunk)))
+        except Damaged as error:
+            self.damage.append(f"the chunk at byte {at} is unreadable ({error})")
+            return
+        for opcode, body in records:
+            yield from self._take(opcode, body, at, tested=chunk.crc != 0)
+
+    def _cut_chunk(self, chunk: Chunk, at: int) -> Generator[Message, None, int]:
+        """Yield what a chunk without its end still holds, untested; return where to look for what is behind it."""
+        data, count, taken = bytearray(), 0, at + HEAD.size + CHUNK_HEAD.size
+        try:
+            for block in blocks(chunk.compression, chunk.data):
+                data += block
+                if len(data) > chunk.size:
+                    break
+        except Damaged:
+            pass  # what came before is whole
+        try:
+            for opcode, body in split(bytes(data)):
+                taken += HEAD.size + len(body)
+                for message in self._take(opcode, body, at):
+                    count += 1
+                    yield message
+        except Damaged:
+            pass  # the last record is cut
         self.damage.append(
-            f"the chunk at byte {position} (times {start_ns} to {end_ns}) is cut: "
-            f"{len(data)} of its {size} bytes, {len(found)} messages recovered"
+            f"the chunk at byte {at} (times {chunk.start_ns} to {chunk.end_ns}) is cut: "
+            f"{len(data)} of its {chunk.size} bytes, {count} messages recovered"
         )
-        yield from found
+        return at + 1 if chunk.compression else taken
 
-    def _inner(self, data: bytes) -> Iterator[Message]:
-        position = 0
-        while position < len(data):
-            opcode, body, position = _record(data, position)
-            if body is None:
-                return
-            yield from self._loose(opcode, body)
-
-    def _loose(self, opcode: int, body: bytes) -> Iterator[Message]:
-        stream = _stream(body)
-        if opcode == Opcode.SCHEMA:
-            schema = Schema.read(stream)
-            self.schemas[schema.id] = schema
-        elif opcode == Opcode.CHANNEL:
-            channel = Channel.read(stream)
-            self.channels[channel.id] = channel
-        elif opcode == Opcode.ATTACHMENT:
-            stored = unpack_from("<I", body, len(body) - 4)[0]
-            attachment = Attachment.read(stream)
-            if stored in (0, zlib.crc32(body[:-4])):
-                self.attachments[attachment.name] = attachment
-            else:
-                self.damage.append(f"the attachment '{attachment.name}' fails its checksum")
-        elif opcode == Opcode.METADATA:
-            record = Metadata.read(stream)
-            self.metadata[record.name] = record.metadata
+    def _loose(self, at: int, end: int) -> Iterator[Message]:
+        """Yield the message that stands at a place, or keep the record that does."""
+        opcode, body = self.data[at], self.data[at + HEAD.size : end]
+        if opcode == Opcode.DATA_END:
+            self._summary = []
+            told = read_record(opcode, body).data_section_crc
+            if not self.damage and told not in (0, crc32(memoryview(self.data)[:at])):
+                self.damage.append("the data section fails its checksum: something outside of the chunks was changed")
         elif opcode == Opcode.FOOTER:
             self.closed = True
-        elif opcode == Opcode.MESSAGE:
-            yield Message.read(stream, len(body))
+            self._end(at, body)
+        else:
+            for message in self._take(opcode, body, at):
+                if self._may_be(message):
+                    yield message
+                else:
+                    self.damage.append(f"at byte {at}: what stands there is no message of its topic")
 
-    def _resume(self, data: bytes, position: int) -> int:
-        """Return where the next chunk begins, or the end of the file."""
-        places = []
-        for name in _COMPRESSIONS:
-            at = data.find(name, position + _HEAD + _CHUNK_HEAD)
-            while at >= 0:
-                start = at - (_CHUNK_HEAD - 4) - _HEAD
-                opcode, body, _ = _record(data, start)
-                if opcode == Opcode.CHUNK and body is not None:
-                    places.append(start)
-                    break
-                at = data.find(name, at + 1)
-        resumed = min(places, default=len(data))
-        self.damage.append(f"{resumed - position} bytes from byte {position} on are unreadable")
-        return resumed
+    def _may_be(self, message: Message) -> bool:
+        """Return whether a message outside of a chunk, for which no checksum stands, is one of its topic."""
+        channel = self.definition(Opcode.CHANNEL, message.channel)
+        schema = self.definition(Opcode.SCHEMA, channel.schema_id) if channel else None
+        try:
+            return schema is None or decodes(schema.name, unpack_message(message.data))
+        except Damaged:
+            return False
+
+    def _take(self, opcode: int, body: bytes, at: int, tested: bool = False) -> Iterator[Message]:
+        if opcode not in _TAKEN:
+            return
+        try:
+            record = read_message(body) if opcode == Opcode.MESSAGE else read_record(opcode, body)
+        except Damaged as error:
+            self.damage.append(f"at byte {at}: {error}")
+            return
+        if isinstance(record, Message):
+            self._days.add(record.log_ns // DAY_NS)
+            yield record
+            return
+        if self._summary is not None:
+            self._summary.append((opcode, record))
+        elif opcode in _DEFINITIONS:
+            (self.tested if tested else self.untested).setdefault((opcode, record.id), record)
+        elif opcode == Opcode.ATTACHMENT:
+            self.attachments[record.name] = record
+        elif opcode == Opcode.METADATA:
+            self.metadata[record.name] = record.metadata
+        elif opcode == Opcode.HEADER:
+            self.library = record.library
+
+    def _end(self, at: int, body: bytes) -> None:
+        """Take what the summary says, as far as it passes its checksum."""
+        footer = read_record(Opcode.FOOTER, body)
+        start = footer.summary_start or at
+        sound = footer.summary_crc in (0, crc32(memoryview(self.data)[start : at + HEAD.size + 16]))
+        if not sound:
+            self.damage.append("the summary fails its checksum")
+        for opcode, record in self._summary or ():
+            if opcode in _DEFINITIONS:
+                (self.tested if sound and footer.summary_crc else self.untested).setdefault((opcode, record.id), record)
+            elif opcode == Opcode.STATISTICS and sound:
+                self.told.update(record.channel_message_counts)
 
 
-def salvage(path: Path) -> tuple[Salvage, list[Message]]:
-    """Return everything readable in a damaged file.
-
-    Raises:
-        BagError: it is no MCAP file at all.
-    """
-    data = path.read_bytes()
-    if not data:
-        raise BagError(f"bag '{path}' is empty (0 bytes): nothing was flushed before the recorder stopped")
-    if not data.startswith(MAGIC):
-        raise BagError(f"bag '{path}' is not an MCAP bag (starts with {data[:8].hex()}): nothing to repair")
-    found = Salvage()
-    return found, list(found.messages(data))
+def _sound(chunk: Chunk) -> bool:
+    """Return whether a chunk has a checksum and passes it."""
+    try:
+        return bool(chunk.crc and unpack(chunk))
+    except Damaged:
+        return False
 
 
-def _record(data: bytes, position: int) -> tuple[int, bytes | None, int]:
-    """Return opcode, content and end of the record at a place; no content where it does not fit."""
-    if position + _HEAD > len(data):
-        return 0, None, len(data)
-    opcode, length = unpack_from("<BQ", data, position)
-    end = position + _HEAD + length
-    if not 0 < opcode <= Opcode.DATA_END or end > len(data):
-        return opcode, None, len(data)
-    return opcode, data[position + _HEAD : end], end
+def salvage_mcap(path: Path) -> Recovered:
+    """Return everything readable in a damaged file; raises Damaged for one that is no MCAP file at all."""
+    if not path.stat().st_size:
+        raise Damaged("is empty (0 bytes): nothing was flushed before the recorder stopped")
+    with path.open("rb") as stream:
+        data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    scan, begins = _Scan(data), record_end(data, len(MAGIC)) is not None and data[len(MAGIC)] == Opcode.HEADER
+    if data[: len(MAGIC)] != MAGIC:
+        if not begins:
+            raise Damaged(f"is {file_format(path) or f'neither MCAP nor SQLite3 (starts with {data[:8].hex()})'}")
+        scan.damage.append("its first bytes are damaged")
+    for _ in scan.messages():
+        pass  # the second time, all topics are known
+    topics = _topics(scan)
+    told: Counter[str] = Counter()
+    for channel, count in scan.told.items():
+        told[topics[channel].name if channel in topics else f"channel {channel}"] += count
+    return Recovered(
+        topics,
+        lambda: _Scan(data).messages(),
+        tuple(scan.damage),
+        scan.attachments,
+        scan.metadata,
+        told,
+        scan.library.startswith(_OURS),
+        scan.closed,
+    )
 
 
-def _stream(body: bytes) -> ReadDataStream:
-    return ReadDataStream(BytesIO(body))
+def _topics(scan: _Scan) -> dict[int, Topic]:
+    topics = {}
+    for number in {number for opcode, number in scan.tested | scan.untested if opcode == Opcode.CHANNEL}:
+        channel = scan.definition(Opcode.CHANNEL, number)
+        schema = scan.definition(Opcode.SCHEMA, channel.schema_id)
+        kind = (schema.name, schema.encoding, schema.data) if schema else ("", "", b"")
+        type_hash = channel.metadata.get("topic_type_hash", "")
+        topics[number] = Topic(channel.topic, kind[0], channel.message_encoding, kind[1], kind[2], type_hash)
+    return topics
 
 
 def readable(path: Path) -> tuple[int, int]:
@@ -180,14 +280,14 @@ def readable(path: Path) -> tuple[int, int]:
     count, last_ns, size = 0, 0, path.stat().st_size
     with path.open("rb") as stream:
         position = len(MAGIC)
-        while position + _HEAD <= size:
+        while position + HEAD.size <= size:
             stream.seek(position)
-            opcode, length = unpack_from("<BQ", stream.read(_HEAD))
-            position += _HEAD + length
-            if not 0 < opcode <= Opcode.DATA_END or position > size:
+            opcode, length = HEAD.unpack(stream.read(HEAD.size))
+            position += HEAD.size + length
+            if not opcode or position > size:
                 break
-            if opcode == Opcode.CHUNK and length >= _CHUNK_HEAD:
-                last_ns = max(last_ns, unpack_from("<Q", stream.read(16), 8)[0])
-            elif opcode == Opcode.MESSAGE_INDEX:
+            if opcode == Opcode.CHUNK and length >= CHUNK_HEAD.size:
+                last_ns = max(last_ns, CHUNK_HEAD.unpack(stream.read(CHUNK_HEAD.size))[1])
+            elif opcode == Opcode.MESSAGE_INDEX and length >= 6:
                 count += (length - 6) // 16
     return count, last_ns

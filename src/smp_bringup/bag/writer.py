@@ -13,14 +13,13 @@ from mcap.writer import CompressionType, Writer
 
 from smp_bringup.bag.disk import MIB, ReservedFile, sync_folder
 from smp_bringup.bag.episode import EPISODE_METADATA, OUTCOMES, attachments, instruction
+from smp_bringup.bag.files import PARTIAL
 from smp_bringup.bag.messages import definition
 from smp_bringup.bag.metadata import TopicCount, write_metadata
 from smp_bringup.bag.settings import StorageConfig
 from smp_bringup.errors import BagError
 from smp_bringup.robot import Robot
 from smp_bringup.safety.config import SafetyConfig, load_safety
-
-PARTIAL = ".partial"
 
 
 class BagWriter:
@@ -64,7 +63,7 @@ class BagWriter:
         except OSError as error:
             shutil.rmtree(self._partial, ignore_errors=True)
             raise BagError(f"bag '{folder}' cannot be made: {error.strerror}") from error
-        self._writer = Writer(self._file, chunk_size=chunk, compression=CompressionType.ZSTD)
+        self._writer = Writer(self._file, chunk_size=chunk, compression=CompressionType.ZSTD, enable_data_crcs=True)
         self._writer.start(profile="ros2", library="smp_bringup")
         self._channels: dict[str, tuple[int, str]] = {}
         self._counts: Counter[str] = Counter()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smp_bringup.bag.aligned import bag_folders
+from smp_bringup.bag.tree import bag_folders
 from smp_bringup.bench import evaluate, spoil
 from smp_bringup.output import write_text
 from smp_bringup.policy.checkpoint import find_model

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smp_bringup.cli.show import console, progress, show_quality, write_json
-from smp_bringup.errors import EXIT_CODE, ConfigError, SmpError, UnknownNameError
+from smp_bringup.errors import EXIT_CODE, ConfigError, SmpError, UnknownNameError, one_line
 
 if TYPE_CHECKING:
+    from smp_bringup.record.config import QualityConfig
     from smp_bringup.record.quality import Quality
 
 app = typer.Typer(no_args_is_help=True, help="Check, repair, import and export bags.")
@@ -29,18 +30,22 @@ def check(
     bounds = load_recording(settings).quality
     verdicts: dict[str, dict[str, str]] = {}
     broken, worst = 0, Level.KEEP
+    for text in _left_out(bags):
+        console.print(f"left out: {text}", style="yellow", soft_wrap=True)
     for path in _found(bags):
         try:
-            quality = _judge(path, bounds, robot)
+            quality, warnings = _judge(path, bounds, robot)
         except SmpError as error:
             broken += 1
             verdicts[str(path)] = {"error": str(error)}
-            console.print(f"error: {error}", style="red", soft_wrap=True)
+            console.print(f"error: {one_line(error)}", style="red", soft_wrap=True)
             continue
         worst = max(worst, quality.level)
         verdicts[str(path)] = quality.notes()
         if quality.findings or not quiet:
-            show_quality(str(path), quality.notes())
+            show_quality(one_line(path), quality.notes())
+        for text in warnings:
+            console.print(f"        {text}", style="yellow", soft_wrap=True)
     words = [v.get("quality", "unreadable") for v in verdicts.values()]
     console.print(", ".join(f"{words.count(w)} {w}" for w in ("keep", "warn", "reject", "unreadable") if w in words))
     write_json(json, verdicts)
@@ -50,19 +55,23 @@ def check(
 
 @app.command()
 def repair(
-    bag: Annotated[Path, typer.Argument(help="Broken bag: a folder (also NAME.partial) or an MCAP file.")],
+    bag: Annotated[Path, typer.Argument(help="Broken bag: a folder (also NAME.partial) or a file.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the repaired bag [beside the broken one].")] = None,
+    replace: Annotated[
+        bool, typer.Option(help="Give it the name of the broken one, which becomes NAME.broken.")
+    ] = False,
 ) -> None:
-    """Recover what is whole into a new bag, and say exactly what was lost."""
+    """Recover what is whole into a new bag, and say exactly what was lost; no file of the broken one is changed."""
     from rich.table import Table
 
     from smp_bringup.bag.repair import repair as run
 
-    report = run(bag, out)
+    report = run(bag, out, replace)
     table = Table("topic", "recovered", "known lost", "last message [s]", title=str(report.folder))
     end = max(topic.last_ns for topic in report.topics)
     for topic in report.topics:
-        table.add_row(topic.topic, str(topic.recovered), str(topic.missing), f"{(topic.last_ns - end) / 1e9:+.3f}")
+        last = f"{(topic.last_ns - end) / 1e9:+.3f}" if topic.recovered else ""
+        table.add_row(topic.topic, str(topic.recovered), str(topic.missing), last)
     console.print(table)
     for text in report.damage:
         console.print(f"damage: {text}", soft_wrap=True)
@@ -135,22 +144,32 @@ def import_(
     from smp_bringup.exchange.mapping import load_mapping
 
     importer = Importer(bag, load_mapping(mapping))
-    console.print(f"wrote {importer.write(out)}; {importer.refused} messages refused")
+    folder, reasons = importer.write(out), importer.reasons()
+    for reason in reasons:
+        console.print(reason, style="yellow", soft_wrap=True)
     for sentence in importer.outside:
         console.print(f"warning: {sentence}", soft_wrap=True)
+    refused = sum(causes.total() for causes in importer.refused.values())
+    console.print(f"wrote {folder}; {refused} messages refused")
 
 
 def _found(bags: list[Path]) -> list[Path]:
-    from smp_bringup.bag.aligned import bag_folders
+    from smp_bringup.bag.tree import bag_folders
 
     return [folder for bag in bags for folder in ([bag] if bag.is_file() else bag_folders(bag))]
 
 
-def _judge(path: Path, bounds: object, robot: str | None) -> "Quality":
+def _left_out(bags: list[Path]) -> list[str]:
+    from smp_bringup.bag.tree import left_out
+
+    return [text for bag in bags if bag.is_dir() for text in left_out(bag)]
+
+
+def _judge(path: Path, bounds: "QualityConfig", robot: str | None) -> tuple["Quality", tuple[str, ...]]:
     from smp_bringup.bag.reader import open_bag
     from smp_bringup.record.check import judge_bag
     from smp_bringup.robot import load_robot
 
     opened = open_bag(path)
     opened.verify()
-    return judge_bag(opened, load_robot(robot) if robot else opened.robot(), bounds)  # type: ignore[arg-type]
+    return judge_bag(opened, load_robot(robot) if robot else opened.robot(), bounds), opened.warnings

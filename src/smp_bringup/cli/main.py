@@ -85,7 +85,7 @@ def main() -> None:
     except SmpError as error:
         if _debug:
             raise
-        _fail(str(error))
+        _fail(one_line(error))
     except OSError as error:
         if _debug or error.errno not in OUTSIDE:
             raise

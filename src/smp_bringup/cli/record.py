@@ -1,5 +1,6 @@
 """`smp record`: demonstrations to bags, through the running graph or in lockstep."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,11 +30,14 @@ def record(
     robot: Annotated[str, typer.Option(help="Robot in config/robots, or a path.")] = "aloha",
     keys: Annotated[bool, typer.Option(help="Drive the recorder of a running record.launch.py from here.")] = False,
 ) -> None:
-    """Record demonstrations of the scripted operator to rosbag2 folders; existing episodes are kept."""
+    """Record demonstrations of the scripted operator to rosbag2 folders; existing episodes are kept.
+
+    Live, every episode gets a verdict; exit code 1 if one is rejected.
+    """
     if keys:
         _keys()
         return
-    tasks = task_names(task)
+    tasks = list(dict.fromkeys(task_names(task)))
     if lockstep:
         from smp_bringup.robot import load_robot
         from smp_bringup.sim.collect import DemonstrationJob
@@ -72,13 +76,20 @@ def _live(tasks: list[str], episodes: int, seed: int, out: Path, noise: float, r
 
     graph = build_graph(robot=robot, model=None, sim=True, task=tasks[0], teleop=True, record=str(out), noise=noise)
     try_folder(out)
+    words: Counter[str] = Counter()
     with Graph(graph, out / "graph.log") as running:
         from smp_bringup.client.record import record_live
 
         with progress() as bar:
             line = bar.add_task("recording", total=len(tasks) * episodes, note="")
-            for name, folder, success in record_live(running, tasks, episodes, seed):
-                bar.update(line, advance=1, note=f"{name}: {'success' if success else 'failure'}, {folder}")
+            for done in record_live(running, tasks, episodes, seed):
+                words[done.state["quality"]] += 1
+                bar.update(line, advance=1, note=f"{done.task}: {'success' if done.success else 'failure'}")
+                show_quality(done.said.split(":")[0], done.state)
+                console.print(f"        queue: {done.state['queue']}")
+    console.print(", ".join(f"{count} {word}" for word, count in words.items()))
+    if words["reject"]:
+        raise typer.Exit(1)
 
 
 def _keys() -> None:

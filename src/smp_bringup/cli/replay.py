@@ -58,7 +58,7 @@ def replay(
     allow_missing: Annotated[bool, typer.Option(help="Score bags without leaders too, by all but the error.")] = False,
 ) -> None:
     """Show what the policy would have done at every instant of bags, against what the operator did."""
-    from smp_bringup.bag.aligned import bag_folders
+    from smp_bringup.bag.tree import bag_folders
     from smp_bringup.policy.checkpoint import find_model
     from smp_bringup.replay.batch import ReplayJob, check_bags
     from smp_bringup.replay.criteria import load_criteria, parse_criterion

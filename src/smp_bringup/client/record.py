@@ -1,25 +1,54 @@
 """Recording demonstrations through the running graph: the scripted operator teleoperates in real time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from smp_bringup.client.graph_client import GraphClient, graph_client
+from diagnostic_msgs.msg import DiagnosticArray
+
+from smp_bringup.client.graph_client import START_S, GraphClient, graph_client
 from smp_bringup.launcher import Graph
+from smp_bringup.nodes import qos
+from smp_bringup.nodes.messages import status_values
 from smp_bringup.sim.demonstration import TAIL_S
 from smp_bringup.sim.seeds import demonstration_seed
 
+_STATE_S = 10.0
 
-def record_live(graph: Graph, tasks: Sequence[str], episodes: int, seed: int) -> Iterator[tuple[str, str, bool]]:
-    """Record episodes one after the other; yield task, what the recorder said, and success."""
+
+class LiveEpisode(NamedTuple):
+    """One episode, recorded and judged."""
+
+    task: str
+    success: bool
+    said: str
+    """By the recorder when it closed the bag."""
+    state: Mapping[str, str]
+    """Of the recorder then: the verdict and the queue."""
+
+
+def record_live(graph: Graph, tasks: Sequence[str], episodes: int, seed: int) -> Iterator[LiveEpisode]:
+    """Record episodes one after the other; each task is a queue of so many."""
     with graph_client() as client:
+        state: dict[str, str] = {}
+        client.create_subscription(
+            DiagnosticArray, "/recorder/state", lambda message: state.update(status_values(message)), qos.STATE
+        )
         for task in tasks:
+            client.set_parameters("recorder", START_S, task=f"{task}*{episodes}")
             for episode in range(episodes):
-                yield task, *record_episode(client, graph, task, demonstration_seed(seed, episode))
+                said, success = record_episode(client, graph, task, demonstration_seed(seed, episode))
+                _wait_said(client, graph, state, said)
+                yield LiveEpisode(task, success, said, dict(state))
+
+
+def _wait_said(client: GraphClient, graph: Graph, state: Mapping[str, str], said: str) -> None:
+    """Wait until the recorder's state is the one that follows what it said."""
+    client.wait(lambda: state.get("said") == said, _STATE_S, "the verdict", graph.check)
 
 
 def record_episode(client: GraphClient, graph: Graph, task: str, seed: int) -> tuple[str, bool]:
     """Record one episode of the operator; return what the recorder said, and success."""
     client.start_episode(task, seed, "teleop", graph.check)
-    client.set_parameters("recorder", task=task)
     client.trigger("/recorder/start")
     client.trigger("/sim/operate")
     budget_s = float(client.sim_state["budget_s"])

@@ -1,10 +1,12 @@
 """Bags of other recorders, by a mapping: their topics and joints to those of a robot file."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from smp_bringup.bag.episode import IMPORTED
 from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.writer import BagWriter
@@ -33,23 +35,30 @@ class Importer:
         self._bag.require(wanted)
         self._joints, self._images, self._wanted = joints, images, wanted
         self._extent = Extent(self.robot, mapping)
-        self.refused = 0
-        """Messages that could not be used."""
+        self.refused: dict[str, Counter[str]] = {topic: Counter() for topic in wanted}
+        """Messages that could not be used, per topic and cause."""
         self.outside: list[str] = []
         """What lies outside the joint limits, a sentence a topic."""
+        self._taken: Counter[str] = Counter()
 
     def write(self, folder: Path) -> Path:
-        """Write the bag in our form; raises SmpError where it cannot be read, or is in other units."""
+        """Write the bag in our form.
+
+        Raises:
+            BagError: of a topic not one message could be used, or the bag cannot be read or written.
+            ConfigError: it is in other units.
+        """
         self._bag.verify()
         writer = BagWriter(folder, self.robot, self._mapping.task or "imported")
         try:
             for topic, log_ns, message in self._bag.messages(set(self._wanted)):
                 try:
                     self._rewrite(writer, topic, log_ns, message)
-                except Refusal:
-                    self.refused += 1
+                except Refusal as refusal:
+                    self.refused[topic][str(refusal)] += 1
+            self._require_something()
             self.outside = self._extent.judge()
-            notes = {"imported": self._bag.path.name, "source": "rosbag", "commands": "none"}
+            notes = {IMPORTED: self._bag.path.name, "source": "rosbag", "commands": "none"}
             return writer.close(None, notes | ({"outside": "; ".join(self.outside)} if self.outside else {}))
         except BaseException as error:
             if not folder.exists():
@@ -58,6 +67,31 @@ class Importer:
                 raise BagError(f"bag '{folder}' cannot be written: {error.strerror or error}") from error
             raise
 
+    def reasons(self) -> list[str]:
+        """Return one line per topic and cause: how many of its messages could not be used."""
+        return [
+            f"{topic}: {count} of {self._bag.counts[topic]} messages refused ({one_line(cause)})"
+            for topic, causes in sorted(self.refused.items())
+            for cause, count in causes.items()
+        ]
+
+    def _require_something(self) -> None:
+        """Raise BagError where one of our topics stays empty."""
+        cameras = {self.robot.camera(name).topic: topic for topic, name in self._images.items()}
+        joints = {
+            ours: theirs
+            for arm in self.robot.arms
+            for ours, theirs in zip(
+                (arm.state_topic, arm.leader_topic), _topics(self._mapping.arms[arm.name]), strict=True
+            )
+        }
+        empty = {theirs for ours, theirs in (cameras | joints).items() if not self._taken[ours]}
+        if empty:
+            reasons = [text for text in self.reasons() if text.split(": ")[0] in empty]
+            raise BagError(
+                f"bag '{self._bag.path}': nothing to import on {', '.join(sorted(empty))}: {'; '.join(reasons)}"
+            )
+
     def _joint_topics(self) -> set[str]:
         return {topic for arm in self._mapping.arms.values() for topic in _topics(arm)}
 
@@ -65,13 +99,19 @@ class Importer:
         if topic in self._images:
             camera = self.robot.camera(self._images[topic])
             shown = frame(message, (camera.height, camera.width))
-            at = log_ns if self._mapping.stamps == "log" else shown.stamp_ns
-            writer.write(camera.topic, IMAGE, log_ns, image_cdr(at, camera.name, shown.image))
+            at = log_ns if self._mapping.stamps == "log" else _stamp(shown.stamp_ns)
+            self._write(writer, camera.topic, IMAGE, log_ns, image_cdr(at, camera.name, shown.image))
             return
         headless = self._mapping.stamps == "log" or self._wanted[topic] == ARRAY
-        at = log_ns if headless else stamp_ns(message.header.stamp)
+        at = log_ns if headless else _stamp(stamp_ns(message.header.stamp))
+        reasons = []
         for arm in self._joints[topic]:
-            self._write_joints(writer, arm, topic, (at, log_ns), message)
+            try:
+                self._write_joints(writer, arm, topic, (at, log_ns), message)
+            except Refusal as refusal:  # another arm of the topic may be in this message
+                reasons.append(str(refusal))
+        if len(reasons) == len(self._joints[topic]):
+            raise Refusal("; ".join(reasons))
 
     def _write_joints(self, writer: BagWriter, arm: Arm, topic: str, times: tuple[int, int], message: Any) -> None:
         theirs = self._mapping.arms[arm.name]
@@ -82,7 +122,11 @@ class Importer:
             values = _positions(message, _names(arm, theirs, told), self._wanted[topic])
             values = values * [joint.factor for joint in said] + [joint.offset for joint in said]
             self._extent.add(topic, values[None], self.robot.arm_slices[arm.name])
-            writer.write(target, JOINT_STATE, times[1], joint_state_cdr(times[0], ours, values))
+            self._write(writer, target, JOINT_STATE, times[1], joint_state_cdr(times[0], ours, values))
+
+    def _write(self, writer: BagWriter, topic: str, kind: str, log_ns: int, cdr: bytes) -> None:
+        writer.write(topic, kind, log_ns, cdr)
+        self._taken[topic] += 1
 
 
 def _topics(arm: ArmMapping) -> tuple[str, str]:
@@ -95,6 +139,12 @@ def _names(arm: Arm, mapping: ArmMapping, told: bool) -> list[str]:
     return [(theirs.leader if told else "") or theirs.name or joint.name for joint, theirs in said]
 
 
+def _stamp(at_ns: int) -> int:
+    if at_ns <= 0:
+        raise Refusal("its stamp is zero: say stamps: log in the mapping to take the log time")
+    return at_ns
+
+
 def _positions(message: Any, names: list[str], kind: str) -> np.ndarray:
     """Return the named joints of a message; an array without names must have just these joints in their order."""
     if kind == ARRAY:
@@ -103,8 +153,11 @@ def _positions(message: Any, names: list[str], kind: str) -> np.ndarray:
         return np.array(message.data, dtype=np.float64)
     known = list(message.name)
     missing = [name for name in names if name not in known]
-    if missing or len(message.position) != len(known):
-        raise Refusal(f"missing {', '.join(missing)}")
+    if missing:
+        several = "; joints of an arm that come in several messages are not joined" * (len(missing) < len(names))
+        raise Refusal(f"missing {', '.join(missing)}{several}")
+    if len(message.position) != len(known):
+        raise Refusal(f"{len(message.position)} positions for {len(known)} names")
     return np.array([message.position[known.index(name)] for name in names], dtype=np.float64)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from smp_bringup import config
-from smp_bringup.bag.episode import ROBOT_ATTACHMENT, slug
+from smp_bringup.bag.episode import IMPORTED, ROBOT_ATTACHMENT, slug
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, ConfigError, one_line
@@ -137,7 +137,7 @@ class _Import:
 
     def _notes(self) -> dict[str, str]:
         """Return what a check must know: the joints come at the rate of the cameras, and no commands do."""
-        notes = {"imported": self._source.root.name, "source": "lerobot", "commands": "none"}
+        notes = {IMPORTED: self._source.root.name, "source": "lerobot", "commands": "none"}
         notes["rate_hz"] = f"{self._source.rate_hz:g}"
         return notes | ({"outside": "; ".join(self._outside)} if self._outside else {})
 

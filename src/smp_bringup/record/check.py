@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from smp_bringup.bag.episode import IMPORTED, ROBOT_ATTACHMENT
 from smp_bringup.bag.metadata import METADATA
 from smp_bringup.bag.reader import Bag
 from smp_bringup.record.config import QualityConfig
@@ -19,6 +20,11 @@ def judge_bag(bag: Bag, robot: Robot, bounds: QualityConfig) -> Quality:
     tracks = Tracks(robot)
     for topic, log_ns, cdr in bag.raw_messages(set(bag.types)):
         tracks.take(topic, bag.types[topic], log_ns, cdr)
+    imported = IMPORTED in bag.episode
+    if imported:
+        tracks.take_rates_as_found()
+    if imported or ROBOT_ATTACHMENT not in bag.attachments:
+        tracks.do_without_commands()
     dropped = {
         key.removeprefix(DROPPED): int(count)
         for key, count in bag.episode.items()

@@ -47,7 +47,7 @@ class QualityConfig:
     duplicate_share: Bounds = (0.02, 0.1)
     """Share of frames that equal the one before while the camera's surroundings move."""
     jump_rad: Bounds = (0.12, 0.2)
-    """Step of a measured or leader joint between two samples [rad]."""
+    """Step of a measured or leader joint between two samples at 100 Hz, in proportion where they are rarer [rad]."""
     jump_m: Bounds = (0.012, 0.02)
     """The same for grippers [m]."""
     leader_offset_rad: Bounds = (0.1, 0.2)
@@ -64,6 +64,8 @@ class QualityConfig:
     """Length against the median of the task's other episodes, either way."""
     dropped_share: Bounds = (0.0, 0.01)
     """Share of a topic's messages that were dropped."""
+    refused_share: Bounds = (0.0, 0.01)
+    """Share of a topic's messages that replay and training cannot use."""
 
     def __post_init__(self) -> None:
         for name, (warn, reject) in vars(self).items():

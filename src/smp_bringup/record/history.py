@@ -19,6 +19,6 @@ def lengths_s(task: Path, leave_out: Path | None = None) -> list[float]:
         try:
             information = config.read_yaml(path)[INFORMATION]
             lengths.append(information["duration"]["nanoseconds"] / 1e9)
-        except (ConfigError, KeyError, TypeError, OSError):
+        except (ConfigError, KeyError, TypeError, ValueError, OSError):
             continue
     return lengths

@@ -9,13 +9,14 @@ import numpy as np
 
 from smp_bringup.bag.disk import free_bytes
 from smp_bringup.bag.episode import slug
+from smp_bringup.bag.files import PARTIAL
 from smp_bringup.bag.images import Encoder
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, definition, image_cdr, joint_state_cdr
-from smp_bringup.bag.writer import PARTIAL, BagWriter
+from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, SmpError, one_line
 from smp_bringup.record.config import RecordConfig
 from smp_bringup.record.history import lengths_s
-from smp_bringup.record.quality import Finding, Level, Quality, judge
+from smp_bringup.record.quality import Level, Quality, judge
 from smp_bringup.record.sink import GIB, Sink, needed_bytes
 from smp_bringup.record.tasks import TaskQueue
 from smp_bringup.record.tracks import Tracks
@@ -94,7 +95,7 @@ class Recorder:
         """Open the next free episode of the present task.
 
         Raises:
-            SmpError: one is open, the queue is done, or the disk is too full.
+            SmpError: one is open, the queue is done, the disk is too full, or the folder cannot be made.
         """
         with self._lock:
             if self._sink is not None:
@@ -102,8 +103,7 @@ class Recorder:
             entry = self.queue.current
             if entry is None:
                 raise SmpError(f"the queue is done ({self.queue}): set another with the parameter task")
-            self._require_space()
-            folder = _next_folder(self._out / slug(entry.task))
+            folder = self._place(slug(entry.task))
             storage = self.config.storage
             writer = BagWriter(folder, self.robot, entry.task, self._safety, storage)
             self._lengths.setdefault(entry.task, lengths_s(folder.parent))
@@ -136,7 +136,10 @@ class Recorder:
             if self._last is None:
                 raise SmpError("nothing to discard: no episode was recorded since the recorder started")
             (folder, task, counted), self._last = self._last, None
-            shutil.rmtree(folder)
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                raise BagError(f"'{folder}' cannot be removed: {error.strerror}") from error
             self.queue.kept(task, -counted)
             if self._lengths[task]:
                 self._lengths[task].pop()
@@ -162,6 +165,7 @@ class Recorder:
             "said": self.said,
             "messages": sum(sink.tracks.counts.values()) if sink is not None else 0,
             "seconds": round(sink.tracks.duration_s, 2) if sink is not None else 0.0,
+            "refused": sum(t.refused.total() for t in sink.tracks.all()) if sink is not None else 0,
             "dropped": total,
             **{f"dropped/{topic}": count for topic, count in sorted(failures.items())},
         }
@@ -175,15 +179,16 @@ class Recorder:
         sink.finish()
         failures = sink.failures
         self.dropped += sum(failures.values())
-        quality = self._judge(sink.tracks, failures)
+        quality = judge(sink.tracks, self.config.quality, self._lengths[self._entry], failures)
         notes = quality.notes() | {f"dropped{topic}": str(count) for topic, count in failures.items()}
         if sink.ended:
             notes["truncated"] = sink.ended
         try:
             folder = sink.close(self._success, notes)
-        except OSError as error:
+        except Exception as error:  # of the disk, or what ended the writing before
             self.failed = True
-            raise BagError(f"the episode could not be closed ({error.strerror}): smp bag repair it") from error
+            reason = one_line(getattr(error, "strerror", None) or repr(error))
+            raise BagError(f"the episode could not be closed ({reason}): smp bag repair it") from error
         self.verdict = quality
         counted = int(quality.level < Level.REJECT and self._success is not False)
         self.queue.kept(self._entry, counted)
@@ -195,22 +200,22 @@ class Recorder:
             f": {reasons}" if reasons else ""
         )
 
-    def _judge(self, tracks: Tracks, failures: dict[str, int]) -> Quality:
-        """Return the verdict; messages so odd that the checks trip over them must not cost the bag its closing."""
+    def _place(self, task: str) -> Path:
+        """Return the folder of the next episode; raises SmpError where there is no room for it."""
         try:
-            return judge(tracks, self.config.quality, self._lengths[self._entry], failures)
-        except Exception as error:  # foreign bytes
-            finding = Finding(Level.REJECT, "verdict", f"the episode cannot be judged: {one_line(repr(error))}")
-            return Quality((finding,), tracks.duration_s, dict(tracks.counts))
-
-    def _require_space(self) -> None:
-        self._out.mkdir(parents=True, exist_ok=True)
-        free, need = self._free(self._out), needed_bytes(self.config.storage, self._rate())
+            self._out.mkdir(parents=True, exist_ok=True)
+            free, need = self._free(self._out), needed_bytes(self.config.storage, self._rate())
+            folder = _next_folder(self._out / task)
+        except OSError as error:
+            raise BagError(
+                f"nothing can be recorded in '{self._out}': {error.strerror}; set out to a folder"
+            ) from error
         if not free >= need:
             raise SmpError(
                 f"{free / GIB:.2f} GiB free in '{self._out}', {need / GIB:.2f} GiB are needed: make room, "
                 "or lower min_free_gib in config/recording"
             )
+        return folder
 
     def _rate(self) -> float:
         """Return what raw cameras and a kilobyte per joint message would write [bytes/s]."""

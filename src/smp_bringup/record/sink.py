@@ -14,6 +14,7 @@ from smp_bringup.bag.disk import MIB, free_bytes
 from smp_bringup.bag.images import Encoder
 from smp_bringup.bag.settings import StorageConfig
 from smp_bringup.bag.writer import BagWriter
+from smp_bringup.errors import one_line
 from smp_bringup.record.tracks import Tracks
 from smp_bringup.types import nanoseconds, seconds
 
@@ -56,7 +57,7 @@ class Sink:
         """Messages per topic that the transport says it lost."""
         self.ended = ""
         """Why nothing more is written: "disk_low", "disk_full" or an error; empty while all is well."""
-        self.broken: OSError | None = None
+        self.broken: Exception | None = None
         """The error that left the file in an unknown state."""
         self._flushed_ns = self._synced_ns = self._looked_ns = steady_ns
         self._written: deque[tuple[int, int]] = deque([(steady_ns, 0)])
@@ -77,34 +78,42 @@ class Sink:
             self._queued_bytes += len(cdr)
 
     def pump(self, steady_ns: int) -> None:
-        """Write what waits, flush and sync when it is time, and look at the disk."""
-        self._drain()
-        try:
-            if not self.ended and steady_ns - self._flushed_ns >= nanoseconds(self._config.flush_s):
-                self._writer.flush()
-                self._flushed_ns = steady_ns
-            if not self.ended and steady_ns - self._synced_ns >= nanoseconds(self._config.sync_s):
-                self._writer.sync()
-                self._synced_ns = steady_ns
-        except OSError as error:
-            self._break(error)
+        """Write what waits, flush and sync when it is time, and look at the disk; an error ends the episode."""
+        self._guarded(lambda: self._serve(steady_ns))
+        self._observe()
+
+    def _serve(self, steady_ns: int) -> None:
+        self._write_all()
+        if not self.ended and steady_ns - self._flushed_ns >= nanoseconds(self._config.flush_s):
+            self._writer.flush()
+            self._flushed_ns = steady_ns
+        if not self.ended and steady_ns - self._synced_ns >= nanoseconds(self._config.sync_s):
+            self._writer.sync()
+            self._synced_ns = steady_ns
         if self._writer.full:
             self._end("disk_full")
         elif steady_ns - self._looked_ns >= _LOOK_NS:
             self._look(steady_ns)
-        self._observe()
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """Do something to the file; after an error of the disk or of ours nothing more is written, and that is said."""
+        try:
+            act()
+        except Exception as error:
+            self.broken = error
+            self._end(f"write error: {one_line(getattr(error, 'strerror', None) or repr(error))}")
 
     def close(self, success: bool | None, notes: Mapping[str, str]) -> Path:
         """Close the bag; an unwritable one stays under its temporary name.
 
         Raises:
-            OSError: the disk does not take it.
+            OSError: the disk does not take it; or the error after which nothing more was written.
         """
         try:
             if self.broken is not None:
                 raise self.broken
             return self._writer.close(success, notes)
-        except OSError:
+        except Exception:
             self._writer.abandon()
             raise
 
@@ -114,7 +123,7 @@ class Sink:
 
     def finish(self) -> None:
         """Write what waits, and let the tracks see it: the verdict is next."""
-        self._drain()
+        self._guarded(self._write_all)
         self._observe()
 
     def _observe(self) -> None:
@@ -122,16 +131,6 @@ class Sink:
         while self._unseen:
             item = self._unseen.popleft()
             self.tracks.take(item.topic, item.msgtype, item.log_ns, item.cdr)
-
-    def _drain(self) -> None:
-        try:
-            self._write_all()
-        except OSError as error:
-            self._break(error)
-
-    def _break(self, error: OSError) -> None:
-        self.broken = error
-        self._end(f"write error: {error.strerror}")
 
     def _write_all(self) -> None:
         while not self.ended:
@@ -144,7 +143,7 @@ class Sink:
             topic, msgtype, cdr = self._encoder.encode(item.topic, item.msgtype, item.cdr)
             try:
                 self._writer.write(topic, msgtype, item.log_ns, cdr, item.sequence)
-            except OSError:
+            except Exception:
                 self.dropped[item.topic] += 1
                 raise
             if self._writer.full:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, typestore
+from smp_bringup.bag.images import SUFFIX
+from smp_bringup.bag.messages import IMAGE, JOINT_STATE, typestore
 from smp_bringup.robot import Arm, Camera, Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
-from smp_bringup.types import NS_PER_S, FloatArray
+from smp_bringup.types import NS_PER_S, FloatArray, nanoseconds
+from smp_bringup.wire import frame, stamp_ns
 
 TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
 ARRAY = "std_msgs/msg/Float64MultiArray"
@@ -32,6 +34,10 @@ class Track:
     log_ns: list[int] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     """Checksum of each frame, or joint positions (n,) of each sample."""
+    ahead_ns: int = 0
+    """How long before the time in its stamp a message is sent: a command says when it is due."""
+    expected: bool = True
+    """Whether an episode without it is spoiled."""
     refused: Counter[str] = field(default_factory=Counter)
     """Messages that say nothing usable, by cause."""
 
@@ -40,8 +46,15 @@ class Track:
         return (np.array(self.stamp_ns, dtype=np.int64) - self.log_ns[0]) / NS_PER_S
 
     def lateness(self) -> FloatArray:
-        """Return arrival minus stamp (N,) [s]."""
-        return (np.array(self.log_ns, dtype=np.int64) - np.array(self.stamp_ns, dtype=np.int64)) / NS_PER_S
+        """Return by how much each message arrived after it was to be sent (N,) [s]."""
+        sent = np.array(self.stamp_ns, dtype=np.int64) - self.ahead_ns
+        return (np.array(self.log_ns, dtype=np.int64) - sent) / NS_PER_S
+
+    def period_s(self) -> float:
+        """Return the median time between two stamps [s]; 0 where there are fewer than two."""
+        if len(self.stamp_ns) < 2:
+            return 0.0
+        return float(np.median(np.diff(np.array(self.stamp_ns, dtype=np.int64)))) / NS_PER_S
 
 
 class Tracks:
@@ -52,7 +65,7 @@ class Tracks:
         self.cameras = {c.name: _camera(c) for c in robot.cameras}
         self.states = {a.name: Track(a.state_topic, a.name, JOINT_STATE, robot.state_rate_hz) for a in robot.arms}
         self.leaders = {a.name: Track(a.leader_topic, a.name, JOINT_STATE, 0.0) for a in robot.arms}
-        self.commands = {a.name: _command(a) for a in robot.arms}
+        self.commands = {a.name: _command(a, nanoseconds(robot.control_period_s)) for a in robot.arms}
         self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in robot.arms}
         self._by_topic = {track.topic: track for track in self.all()}
         self.counts: Counter[str] = Counter()
@@ -64,6 +77,17 @@ class Tracks:
         """Return every track."""
         return [t for group in (self.cameras, self.states, self.leaders, self.commands) for t in group.values()]
 
+    def do_without_commands(self) -> None:
+        """Expect no commands: only our own recorder promises them."""
+        for track in self.commands.values():
+            track.expected = False
+
+    def take_rates_as_found(self) -> None:
+        """Hold every topic against the rate that it has itself: who imports a bag cannot choose it."""
+        for track in self.all():
+            period_s = track.period_s()
+            track.rate_hz = 1 / period_s if period_s > 0 else 0.0
+
     @property
     def duration_s(self) -> float:
         """Time between the first and the last message [s]."""
@@ -74,7 +98,7 @@ class Tracks:
         self.counts[topic] += 1
         first, last = self.span_ns or (log_ns, log_ns)
         self.span_ns = min(first, log_ns), max(last, log_ns)
-        track = self._by_topic.get(topic.removesuffix("/compressed"))
+        track = self._by_topic.get(topic.removesuffix(SUFFIX))
         if track is None:
             return
         try:
@@ -91,20 +115,27 @@ class Tracks:
         track.values.append(value)
 
     def _read(self, track: Track, message: Any, msgtype: str, log_ns: int) -> tuple[int, Any]:
+        """Return stamp and value of a message; raises Refusal where replay and training would."""
         if msgtype == ARRAY:
             return log_ns, np.array(message.data, dtype=np.float64)
-        stamp = int(message.header.stamp.sec) * NS_PER_S + int(message.header.stamp.nanosec)
-        if msgtype in (IMAGE, COMPRESSED):
+        stamp = stamp_ns(message.header.stamp)
+        if stamp <= 0:
+            raise Refusal("zero_stamp")
+        if track.kind == IMAGE:
+            camera = self.robot.camera(track.name)
+            frame(message, (camera.height, camera.width))
             return stamp, zlib.crc32(message.data)
         order = self._orders[track.name]
         if msgtype == TRAJECTORY:
             return stamp, order.map(message.joint_names, message.points[-1].positions, [])[0]
-        return stamp, order.map(message.name, message.position, [])[0]
+        velocity = message.velocity if track is self.states[track.name] else []
+        return stamp, order.map(message.name, message.position, velocity)[0]
 
 
 def _camera(camera: Camera) -> Track:
     return Track(camera.topic, camera.name, IMAGE, camera.rate_hz)
 
 
-def _command(arm: Arm) -> Track:
-    return Track(arm.command_topic, arm.name, _COMMAND_KIND[arm.command_interface], 0.0)
+def _command(arm: Arm, ahead_ns: int) -> Track:
+    kind = _COMMAND_KIND[arm.command_interface]
+    return Track(arm.command_topic, arm.name, kind, 0.0, ahead_ns=0 if kind == ARRAY else ahead_ns)

@@ -11,8 +11,8 @@ import numpy as np
 from smp_bringup.action.planner import LATENCY_S, Plan
 from smp_bringup.action.seam import DEFAULT_SEAM
 from smp_bringup.bag.aligned import Feed, Trajectory, aligned_sets, leader_topics
+from smp_bringup.bag.contents import Order
 from smp_bringup.bag.reader import Bag
-from smp_bringup.bag.storage import Order
 from smp_bringup.errors import BagError, ModelError
 from smp_bringup.observation.observer import Observer
 from smp_bringup.pipeline import build_planner

@@ -11,6 +11,8 @@ from smp_bringup.types import FloatArray, ImageArray, nanoseconds
 FUTURE_S = 0.05
 _CHANNELS = {"rgb8": 3, "bgr8": 3}
 _MAX_SIDE = 8192
+_PNG_DEPTH = 24
+"""Where a PNG says how many bits a value has; the library that unpacks it takes 16 for 8."""
 _MAX_MAGNITUDE = 1e6
 """No joint position [rad] or velocity [rad/s] is larger; catches 1e300 as well as bit errors."""
 
@@ -73,18 +75,25 @@ def decode_packed(data: object, camera_size: tuple[int, int] | None = None) -> I
     """Return the (H, W, 3) RGB image in JPEG or PNG bytes; its size is known before it is unpacked.
 
     Raises:
-        Refusal: it is neither, or of another (height, width) than `camera_size`.
+        Refusal: it is neither, of other pixels than an unpacked image may have, or of another (height, width) than
+            `camera_size`.
     """
-    from PIL import Image, UnidentifiedImageError  # the command process uses this module, and loads no image library
+    from PIL import Image  # the command process uses this module, and loads no image library
 
+    packed = bytes(data)  # type: ignore[call-overload]
     try:
-        with Image.open(BytesIO(bytes(data)), formats=("JPEG", "PNG")) as image:  # type: ignore[call-overload]
+        with Image.open(BytesIO(packed), formats=("JPEG", "PNG")) as image:
             if not (0 < image.height <= _MAX_SIDE and 0 < image.width <= _MAX_SIDE):
                 raise Refusal(f"size {image.width}x{image.height}, expected 1 to {_MAX_SIDE}")
             if camera_size is not None and (image.height, image.width) != camera_size:
                 raise Refusal(f"size {image.width}x{image.height}, expected {camera_size[1]}x{camera_size[0]}")
-            return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+            bits = packed[_PNG_DEPTH] if image.format == "PNG" else 8
+            if image.mode != "RGB" or bits != 8:
+                raise Refusal(f"{image.format} of mode {image.mode} with {bits} bits, expected RGB with 8")
+            return np.asarray(image)
+    except Refusal:
+        raise
+    except Exception as error:  # foreign bytes: the library raises whatever it trips over
         raise Refusal(f"no JPEG or PNG: {type(error).__name__}") from error
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from smp_bringup.bag.aligned import bag_folders
 from smp_bringup.bag.reader import open_bag
+from smp_bringup.bag.tree import bag_folders
 from smp_bringup.errors import BagError, ConfigError, SmpError
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import load_run

@@ -1,0 +1,125 @@
+"""Reading a sqlite3 file of rosbag2; it is opened in place and never changed."""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from struct import unpack_from
+from typing import Any
+
+from smp_bringup.bag.contents import Contents, Order
+from smp_bringup.bag.records import MAX_BYTES, Damaged
+from smp_bringup.errors import BagError, one_line
+
+MAGIC = b"SQLite format 3\x00"
+_STEP, _STEPS_A_BYTE = 1_000_000, 100
+"""Instructions of sqlite3: reading and sorting a sound file takes fewer than one for each of its bytes."""
+_WAL_HEAD, _FRAME_HEAD = 32, 24
+_COUNTS = "SELECT topic_id, count(*) FROM messages GROUP BY topic_id"
+_MESSAGES = "SELECT topic_id, timestamp, data FROM messages ORDER BY timestamp, id"
+
+
+def sqlite_contents(file: Path) -> Contents:
+    """Return the topics of a file; raises Damaged, or BagError where it is no bag."""
+    found = Contents()
+    with _opened(file) as connection:
+        counts = dict(connection.execute(_COUNTS))
+        for number, topic, kind in _topics(connection):
+            found.types[topic] = kind
+            found.counts[topic] += counts.get(number, 0)
+    return found
+
+
+def sqlite_messages(file: Path, topics: set[str]) -> Iterator[tuple[str, int, bytes]]:
+    """Yield topic, log time and serialised message in the order of log time; raises Damaged."""
+    with _opened(file) as connection:
+        wanted = {number: topic for number, topic, _ in _topics(connection) if topic in topics}
+        for number, log_ns, data in connection.execute(_MESSAGES):
+            if number not in wanted:
+                continue
+            if not (isinstance(log_ns, int) and isinstance(data, bytes) and len(data) <= MAX_BYTES):
+                raise Damaged(f"a message on {wanted[number]} is a {type(data).__name__} at {one_line(log_ns)}")
+            yield wanted[number], log_ns, data
+
+
+def verify_sqlite(file: Path, order: Order) -> None:
+    """Test the structure of a file, which is all that sqlite3 can, and look at the order of its messages."""
+    with _opened(file) as connection:
+        (told,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if told != "ok":
+            raise Damaged(one_line(told))
+        for (log_ns,) in connection.execute("SELECT timestamp FROM messages ORDER BY id"):
+            if not isinstance(log_ns, int):
+                raise Damaged(f"a message is at {one_line(log_ns)}")
+            order.take(log_ns)
+
+
+def with_its_log(file: Path, folder: Path) -> tuple[Path, str]:
+    """Return a copy in `folder` in which what its writer left in -wal or -journal is settled, and what is to be said.
+
+    sqlite3 writes to both files when it reads them, and a recording stays as it is.
+    """
+    for log in logs(file):
+        shutil.copyfile(log, folder / log.name)
+    copy = Path(shutil.copyfile(file, folder / file.name))
+    said = f"bag '{file}': read with its {', '.join(log.name.removeprefix(file.name) for log in logs(file))}"
+    try:
+        with closing(sqlite3.connect(copy)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # undoes what a -journal says
+            _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            connection.execute("PRAGMA journal_mode=DELETE").fetchone()
+    except sqlite3.Error as error:
+        return copy, f"bag '{file}': its -wal or -journal cannot be read ({one_line(error)})"
+    lost = _written_frames(file.with_name(f"{file.name}-wal")) - max(0, frames)
+    return copy, f"{said}; {lost} pages of an unfinished transaction are lost" if lost > 0 else said
+
+
+def logs(file: Path) -> list[Path]:
+    """Return the files in which sqlite3 keeps what has not reached the database yet."""
+    beside = [file.with_name(f"{file.name}{end}") for end in ("-wal", "-journal")]
+    return [log for log in beside if log.is_file() and log.stat().st_size]
+
+
+def _written_frames(wal: Path) -> int:
+    """Return how many pages the last writer of a write-ahead log put into it."""
+    if not wal.is_file():
+        return 0
+    with wal.open("rb") as stream:
+        head, size, frames = stream.read(_WAL_HEAD), wal.stat().st_size, 0
+        if len(head) < _WAL_HEAD:
+            return 0
+        step = _FRAME_HEAD + max(512, unpack_from(">I", head, 8)[0])
+        for at in range(_WAL_HEAD, size, step):
+            stream.seek(at + 8)
+            frames += stream.read(8) == head[16:24]
+    return frames
+
+
+def _topics(connection: sqlite3.Connection) -> list[tuple[int, str, str]]:
+    rows: list[Any] = connection.execute("SELECT id, name, type FROM topics").fetchall()
+    for _, topic, kind in rows:
+        if not (isinstance(topic, str) and isinstance(kind, str)):
+            raise Damaged(f"topic {one_line(topic)} has the type {one_line(kind)}")
+    return rows
+
+
+def connect(file: Path) -> sqlite3.Connection:
+    """Open a file for reading; a damaged one, whose pages may lead to each other without end, is given up some time."""
+    connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    steps = iter(range(1 + _STEPS_A_BYTE * file.stat().st_size // _STEP))
+    connection.set_progress_handler(lambda: int(next(steps, None) is None), _STEP)
+    return connection
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[sqlite3.Connection]:
+    """Open a file for reading; whatever sqlite3 says of it becomes Damaged."""
+    try:
+        with closing(connect(file)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not {"topics", "messages"} <= tables:
+                raise BagError(f"bag '{file}' cannot be read: a database without the tables of rosbag2")
+            yield connection
+    except sqlite3.Error as error:
+        raise Damaged(one_line(error)) from error
