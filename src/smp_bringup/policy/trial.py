@@ -40,11 +40,15 @@ def within(limit_s: float, what: str, work: Callable[[], T]) -> T:
     thread.join(limit_s)
     if thread.is_alive():
         raise ModelError(f"{what} takes longer than {limit_s:g} s: it may never end; train or export it anew")
-    for error in errors:
+    if results:
+        return results[0]
+    error = errors.pop()
+    try:
         if isinstance(error, InstallError | ModelError):
             raise error
         raise ModelError(f"{what} fails: {one_line(repr(error))[:300]}: train or export it anew") from error
-    return results[0]
+    finally:
+        del error  # its traceback holds this frame, and would keep the caller's objects alive
 
 
 def blank(robot: Robot, steps: int, objects: int = 0) -> Observation:
