@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray
 
-from smp_bringup.client.graph_client import START_S, GraphClient, graph_client
+from smp_bringup.client.graph_client import GraphClient, graph_client
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import status_values
@@ -28,15 +28,15 @@ class LiveEpisode(NamedTuple):
 
 def record_live(graph: Graph, tasks: Sequence[str], episodes: int, seed: int) -> Iterator[LiveEpisode]:
     """Record episodes one after the other; each task is a queue of so many."""
+    state: dict[str, str] = {}
     with graph_client() as client:
-        state: dict[str, str] = {}
         client.create_subscription(
             DiagnosticArray, "/recorder/state", lambda message: state.update(status_values(message)), qos.STATE
         )
         for task in tasks:
-            client.set_parameters("recorder", START_S, task=f"{task}*{episodes}")
             for episode in range(episodes):
-                said, success = record_episode(client, graph, task, demonstration_seed(seed, episode))
+                layout = demonstration_seed(seed, episode)
+                said, success = record_episode(client, graph, task, layout, f"{task}*{episodes}")
                 _wait_said(client, graph, state, said)
                 yield LiveEpisode(task, success, said, dict(state))
 
@@ -46,9 +46,18 @@ def _wait_said(client: GraphClient, graph: Graph, state: Mapping[str, str], said
     client.wait(lambda: state.get("said") == said, _STATE_S, "the verdict", graph.check)
 
 
-def record_episode(client: GraphClient, graph: Graph, task: str, seed: int) -> tuple[str, bool]:
-    """Record one episode of the operator; return what the recorder said, and success."""
+def record_episode(client: GraphClient, graph: Graph, task: str, seed: int, queue: str = "") -> tuple[str, bool]:
+    """Record one episode of the operator; return what the recorder said, and success.
+
+    Args:
+        client: of the graph.
+        graph: started.
+        task: that the operator does.
+        seed: of the layout.
+        queue: of the recorder; the task without end, if empty.
+    """
     client.start_episode(task, seed, "teleop", graph.check)
+    client.set_parameters("recorder", task=queue or task)
     client.trigger("/recorder/start")
     client.trigger("/sim/operate")
     budget_s = float(client.sim_state["budget_s"])
