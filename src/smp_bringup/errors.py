@@ -31,6 +31,10 @@ class BagError(SmpError):
     """A bag cannot be read, or lacks what is asked of it."""
 
 
+class TrainingError(SmpError):
+    """A training cannot go on: it diverged, or another one runs in its folder."""
+
+
 class UnreachableError(SmpError):
     """The scripted operator of a task cannot reach what it must in this layout."""
 

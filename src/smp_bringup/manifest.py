@@ -5,11 +5,13 @@ folder `NEW` inside it, the new manifest replaces the old one in one step, then 
 reads finds the whole old checkpoint or the whole new one, also where the process that writes dies in between.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from smp_bringup.documents import parse_json
@@ -31,9 +33,26 @@ _MOST_HEADER = 100_000_000
 def write_checked(folder: Path, files: Mapping[str, bytes]) -> None:
     """Make `files` the checkpoint in `folder`, instead of the one that may be there.
 
-    A kill at any instant leaves the old checkpoint (or no folder, where there was none) or the new one, whole. One
-    process writes at a time; others may read.
+    A kill at any instant leaves the old checkpoint (or no folder, where there was none) or the new one, whole.
+    Writers wait for each other; others may read meanwhile.
     """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(folder.parent):
+        _write_alone(folder, files)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait for other writers of checkpoints in a folder; a killed one holds nothing."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _write_alone(folder: Path, files: Mapping[str, bytes]) -> None:
     if not folder.exists():
         beside = folder.with_name(folder.name + ".partial")
         shutil.rmtree(beside, ignore_errors=True)

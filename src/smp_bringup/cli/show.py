@@ -34,7 +34,7 @@ def progress(show: bool = True) -> Progress:
     """Return a progress bar with counts and times, or one that is not shown."""
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=20),  # all of it fits into 80 columns
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),

@@ -46,9 +46,7 @@ def train(
             f"training {training.run.policy.kind}", total=training.run.training.steps, completed=done, note=""
         )
         trained = trainer.train(
-            lambda step, losses: bar.update(
-                line, completed=step, note=" ".join(f"{k} {v:.4f}" for k, v in losses.items())
-            )
+            lambda step, losses: bar.update(line, completed=step, note=f"loss {sum(losses.values()):.3f}")
         )
     if not trainer.first:
         return

@@ -26,6 +26,8 @@ from smp_bringup.sync.history import windows
 from smp_bringup.types import FloatArray, ImageArray, nanoseconds
 
 _MIN_FRAMES = 8
+OTHER_ROBOT = "is of another robot"
+"""Stands in the reason why a bag of another robot was skipped."""
 _ARRAYS = {"stamps": np.int64} | dict.fromkeys(("state", "objects", "action", "foresight"), np.float32)
 _FORMAT = 2
 """Of the cache: another one is not read but made anew."""
@@ -112,7 +114,7 @@ def read_episode(folder: Path, robot: Robot, policy: PolicyConfig) -> Episode:
         raise BagError(f"bag '{folder}' is labelled a failure")
     own = bag.robot()
     if unlike := own.unlike(robot):
-        raise BagError(f"bag '{folder}' is of another robot than the one that is trained for: {unlike}")
+        raise BagError(f"bag '{folder}' {OTHER_ROBOT} than the one that is trained for: {unlike}")
     seen = _see_cameras(bag, own) if policy.track == "camera" else _see_state(bag, own)
     if len(seen.stamps) < _MIN_FRAMES:
         raise BagError(f"bag '{folder}' has {len(seen.stamps)} aligned frames, at least {_MIN_FRAMES} are needed")
