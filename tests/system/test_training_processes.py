@@ -20,10 +20,9 @@ RUN = """
 policy:
   kind: smp
   cameras: [overview]
-  experts: 4
   denoiser: {{width: 16, depth: 1}}
-  mean: {{width: 16, depth: 1}}
   encoder: {{channels: [4, 8], keypoints: 4, feature: 32}}
+  smp: {{form: motion, experts: 4, mean: {{width: 16, depth: 1}}}}
 training: {{steps: {steps}, pairs: 8, warmup_steps: 2, save_every: 5, held_out: 0.3, devices: {devices}}}
 """
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo"}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smp_bringup.cli.show import console, progress, show_quality, write_json
-from smp_bringup.errors import EXIT_CODE, SmpError, UnknownNameError
+from smp_bringup.errors import EXIT_CODE, ConfigError, SmpError, UnknownNameError
 
 if TYPE_CHECKING:
     from smp_bringup.record.quality import Quality
@@ -97,16 +97,31 @@ def from_lerobot(
     dataset: Annotated[Path, typer.Argument(help="Folder of a LeRobotDataset v3.0.")],
     out: Annotated[Path, typer.Option(help="Folder of the bags.")],
     robot: Annotated[str | None, typer.Option(help="Robot, where the dataset is not of our making.")] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="Mapping in config/imports, or a path, where its names or units are not ours.")
+    ] = None,
 ) -> None:
     """Write every episode of a LeRobotDataset v3.0 as a bag."""
     from smp_bringup.exchange.from_lerobot import import_dataset
+    from smp_bringup.exchange.mapping import load_mapping
     from smp_bringup.robot import load_robot
 
+    if robot and mapping:
+        raise ConfigError(f"--robot {robot} and --mapping {mapping}: a mapping names its robot, give one of the two")
+    theirs = load_mapping(mapping) if mapping else None
+    named = theirs.robot if theirs else robot
     with progress() as bar:
         line = bar.add_task("importing", total=None, note="")
-        body = load_robot(robot) if robot else None
-        folders = import_dataset(dataset, out, body, lambda done, total: bar.update(line, completed=done, total=total))
-    console.print(f"{len(folders)} bags under {out}")
+        imported = import_dataset(
+            dataset,
+            out,
+            load_robot(named) if named else None,
+            lambda done, total: bar.update(line, completed=done, total=total),
+            theirs,
+        )
+    for sentence in imported.outside:
+        console.print(f"warning: {sentence}", soft_wrap=True)
+    console.print(f"{len(imported.folders)} bags under {out}")
 
 
 @app.command("import")
@@ -116,10 +131,13 @@ def import_(
     out: Annotated[Path, typer.Option(help="Folder of the new bag.")],
 ) -> None:
     """Rewrite a foreign bag with the topics and joints of a robot file."""
-    from smp_bringup.exchange.foreign import Importer, load_mapping
+    from smp_bringup.exchange.foreign import Importer
+    from smp_bringup.exchange.mapping import load_mapping
 
     importer = Importer(bag, load_mapping(mapping))
     console.print(f"wrote {importer.write(out)}; {importer.refused} messages refused")
+    for sentence in importer.outside:
+        console.print(f"warning: {sentence}", soft_wrap=True)
 
 
 def _found(bags: list[Path]) -> list[Path]:

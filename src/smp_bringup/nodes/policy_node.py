@@ -174,6 +174,7 @@ class PolicyNode(LeanNode):
             "observations": self._observations,
             "inference_errors": self._errors,
             "incomplete_observations": self._assembler.incomplete,
+            "unseen_instants": self._observer.unseen,
             **self._guard.counters,
         }
 

@@ -13,7 +13,7 @@ from smp_bringup.output import write_text
 from smp_bringup.page import figure_png, gate_axis, page, picture, strip, table
 from smp_bringup.replay.batch import Replayed
 from smp_bringup.replay.criteria import Criterion
-from smp_bringup.replay.metrics import executed, summarise
+from smp_bringup.replay.metrics import COUNTS, executed, summarise
 from smp_bringup.replay.run import ReplayResult
 from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray, ImageArray
@@ -42,17 +42,6 @@ _SHOWN = (
     "kept_mass",
     "gate_flip",
     "inference_ms",
-)
-_COUNTED = (
-    "chunks",
-    "gripper_missed",
-    "gripper_spurious",
-    "interventions",
-    "held_cycles",
-    "refused_chunks",
-    "deadline_misses",
-    "log_anomalies",
-    "sync_refused",
 )
 
 
@@ -173,7 +162,7 @@ def _row(images: Sequence[ImageArray]) -> bytes:
 
 
 def _counts(figures: Mapping[str, float]) -> str:
-    return table(("count", "total"), [(name, f"{figures[name]:.0f}") for name in _COUNTED if name in figures])
+    return table(("count", "total"), [(name, f"{figures[name]:.0f}") for name in COUNTS if name in figures])
 
 
 def _phases(figures: Mapping[str, float]) -> str:
