@@ -22,8 +22,8 @@ _SHARED = {
     "/tf_static",
 }
 """Topics of everyone, or of the emergency stop."""
-_OBSERVED = {"joint_states", "state"}
-"""Under /observation, beside the cameras."""
+_TAKEN = {"action", "foresight", "joint_states", "objects", "stamps", "state"}
+"""Under /observation, or in the cache of training, beside the cameras."""
 
 
 def check_name(kind: str, name: str) -> None:
@@ -42,8 +42,8 @@ def check_word(kind: str, name: str) -> None:
             f"{kind} name '{one_line(name[:_LONGEST_NAME])}' must be letters, digits and _ after a first letter, "
             "at most 64: ROS refuses others"
         )
-    if kind == "camera" and name in _OBSERVED:
-        raise ConfigError(f"no camera can be called '{name}': /observation/{name} is a topic of the sync node")
+    if kind == "camera" and name in _TAKEN:
+        raise ConfigError(f"no camera can be called '{name}': {', '.join(sorted(_TAKEN))} are names of other data")
 
 
 def check_topic(topic: str) -> None:
@@ -55,7 +55,7 @@ def check_topic(topic: str) -> None:
             f"between slashes, no digit first, at most {_LONGEST_TOPIC} characters"
         )
     first = topic.split("/")[1]
-    if topic in _SHARED or first in _OURS or topic.endswith("_"):
+    if topic in _SHARED or first in _OURS:
         raise ConfigError(
             f"{said} is not free: {', '.join(sorted(_SHARED))} and all below /{', /'.join(_OURS)} are taken"
         )

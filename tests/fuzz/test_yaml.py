@@ -254,6 +254,7 @@ IMPLAUSIBLE = {
     },
     "camera as a path": (changed(("cameras", 0, "name"), "../x"), "camera name '../x' must be letters"),
     "camera of the sync node": (changed(("cameras", 0, "name"), "joint_states"), "no camera can be called"),
+    "camera of the cache": (changed(("cameras", 0, "name"), "action"), "no camera can be called"),
     "arm with a space": (changed(("arms", 0, "name"), "left arm"), "arm name 'left arm' must be letters"),
     "control character": (changed((*JOINT, "name"), "a\x07b"), "holds the control character"),
     "text that runs backwards": (changed(("name",), "a\u202eb"), "holds the control character"),

@@ -38,6 +38,11 @@ VERBS = [
     "bench phases --policy smp_state --json {}",
     "calibrate latency nowhere --out {}",
     "calibrate wiggle {}",
+    "bag check nowhere --json {}",
+    "bag repair nowhere --out {}/x",
+    "bag to-lerobot nowhere --out {}/x",
+    "bag from-lerobot nowhere --out {}/x",
+    "bag import nowhere --mapping example --out {}/x",
 ]
 """Every verb that writes, with each of its outputs; where the bags are nowhere, the output is looked at first."""
 

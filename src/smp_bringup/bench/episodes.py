@@ -96,7 +96,7 @@ class EpisodeFile:
         for number, line in enumerate(lines[1:], 2):
             try:
                 episode = _episode(json.loads(line))
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
                 raise ConfigError(f"{self.path}:{number} is no episode ({error!r}): remove the file") from None
             self.done[episode.task, episode.episode] = episode
         os.truncate(self.path, len(kept) - len(cut))  # of a process that died within a line: that episode runs again

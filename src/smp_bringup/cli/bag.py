@@ -7,6 +7,7 @@ import typer
 
 from smp_bringup.cli.show import console, progress, show_quality, write_json
 from smp_bringup.errors import EXIT_CODE, ConfigError, SmpError, UnknownNameError, one_line
+from smp_bringup.output import try_file, try_folder
 
 if TYPE_CHECKING:
     from smp_bringup.record.config import QualityConfig
@@ -27,6 +28,7 @@ def check(
     from smp_bringup.record.config import load_recording
     from smp_bringup.record.quality import Level
 
+    try_file(json)
     bounds = load_recording(settings).quality
     verdicts: dict[str, dict[str, str]] = {}
     broken, worst = 0, Level.KEEP
@@ -66,6 +68,7 @@ def repair(
 
     from smp_bringup.bag.repair import repair as run
 
+    try_folder(out and out.parent)
     report = run(bag, out, replace)
     table = Table("topic", "recovered", "known lost", "last message [s]", title=str(report.folder))
     end = max(topic.last_ns for topic in report.topics)
@@ -93,6 +96,7 @@ def to_lerobot(
 
     if video not in CODECS:
         raise UnknownNameError("video", video, CODECS)
+    try_folder(out.parent)
     with progress() as bar:
         line = bar.add_task("exporting", total=None, note="")
         episodes, frames = export(
@@ -117,6 +121,7 @@ def from_lerobot(
 
     if robot and mapping:
         raise ConfigError(f"--robot {robot} and --mapping {mapping}: a mapping names its robot, give one of the two")
+    try_folder(out.parent)
     theirs = load_mapping(mapping) if mapping else None
     named = theirs.robot if theirs else robot
     with progress() as bar:
@@ -143,6 +148,7 @@ def import_(
     from smp_bringup.exchange.foreign import Importer
     from smp_bringup.exchange.mapping import load_mapping
 
+    try_folder(out.parent)
     importer = Importer(bag, load_mapping(mapping))
     folder, reasons = importer.write(out), importer.reasons()
     for reason in reasons:
