@@ -210,7 +210,7 @@ def unpack_file(file: Path, folder: Path, partly: bool) -> tuple[Path, list[str]
     try:
         with file.open("rb") as packed, target.open("wb") as out:
             reader = zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
-            while block := reader.read(_BLOCK):
+            while block := reader.read1(_BLOCK):
                 if out.tell() + len(block) > limit:
                     raise BagError(f"bag '{file}' unpacks to more than {limit} bytes: refusing to read it")
                 out.write(block)

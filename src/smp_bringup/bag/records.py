@@ -222,7 +222,7 @@ def blocks(compression: str, data: bytes) -> Iterator[bytes]:
 
 def _zstd(data: bytes) -> Iterator[bytes]:
     with zstandard.ZstdDecompressor().stream_reader(data) as reader:
-        while block := reader.read(_BLOCK):
+        while block := reader.read1(_BLOCK):
             yield block
 
 

@@ -226,7 +226,7 @@ class _Copy:
         for source in self._sources:
             found |= source.metadata
         repaired = json.dumps({"missing": report.missing, "damage": report.damage, "closed": report.closed})
-        known = {"outcome": "unlabelled", "task": self._target.parent.name, **found.get(EPISODE_METADATA, {})}
+        known = {"outcome": "unlabelled", "task": one_line(self._target.parent.name), **found.get(EPISODE_METADATA, {})}
         return {**found, EPISODE_METADATA: {**known, "repaired": repaired}}
 
 

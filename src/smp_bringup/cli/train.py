@@ -26,6 +26,7 @@ def train(
     resume: Annotated[bool, typer.Option(help="Go on from the last saved state.")] = False,
     start: Annotated[Path | None, typer.Option(help="Checkpoint to go on from (few-shot transfer).")] = None,
     only_router: Annotated[bool, typer.Option(help="With --start: train SMP's router alone (composition).")] = False,
+    rejected: Annotated[bool, typer.Option(help="Take bags that the recorder rejected too.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 1,
 ) -> None:
     """Train a policy, save its state on the way, and export OUT/model, checked against PyTorch."""
@@ -37,7 +38,7 @@ def train(
     use_threads(threads)
     changes = (*(change or ()), *([f"training.steps={steps}"] if steps else ()))
     wanted = () if tasks == "all" else tuple(name.strip() for name in tasks.split(","))
-    training = _read(TrainingJob(bags, policy, changes, wanted, limit, seed, start, only_router))
+    training = _read(TrainingJob(bags, policy, changes, wanted, limit, seed, start, only_router, rejected))
     trainer = training.trainer(folder)
     try_folder(folder, trainer.state_bytes)
     done = trainer.resume() if resume else 0
@@ -64,7 +65,8 @@ def _read(job: "TrainingJob") -> "Training":
         data = training.data
         count = len(data.starts) - 1 + len(data.skipped)
         bar.update(line, completed=count, total=count)
-    for reason in data.skipped:
+    skipped = [*training.left_out, *data.skipped]
+    for reason in skipped:
         console.print(f"skipped: {reason}", style="yellow")
-    console.print(f"{len(data.starts) - 1} episodes, {len(data.state)} frames; {len(data.skipped)} bags skipped")
+    console.print(f"{len(data.starts) - 1} episodes, {len(data.state)} frames; {len(skipped)} bags skipped")
     return training

@@ -58,7 +58,7 @@ class Importer:
                     self.refused[topic][str(refusal)] += 1
             self._require_something()
             self.outside = self._extent.judge()
-            notes = {IMPORTED: self._bag.path.name, "source": "rosbag", "commands": "none"}
+            notes = {IMPORTED: one_line(self._bag.path.name), "source": "rosbag", "commands": "none"}
             return writer.close(None, notes | ({"outside": "; ".join(self.outside)} if self.outside else {}))
         except BaseException as error:
             if not folder.exists():

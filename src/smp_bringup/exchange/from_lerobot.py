@@ -137,7 +137,7 @@ class _Import:
 
     def _notes(self) -> dict[str, str]:
         """Return what a check must know: the joints come at the rate of the cameras, and no commands do."""
-        notes = {IMPORTED: self._source.root.name, "source": "lerobot", "commands": "none"}
+        notes = {IMPORTED: one_line(self._source.root.name), "source": "lerobot", "commands": "none"}
         notes["rate_hz"] = f"{self._source.rate_hz:g}"
         return notes | ({"outside": "; ".join(self._outside)} if self._outside else {})
 

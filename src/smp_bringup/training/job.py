@@ -33,6 +33,8 @@ class TrainingJob:
     start: Path | None = None
     """Checkpoint to go on from."""
     only_router: bool = False
+    rejected: bool = False
+    """Whether bags that the recorder rejected are taken too."""
 
     def __post_init__(self) -> None:
         if self.only_router and self.start is None:
@@ -44,6 +46,7 @@ class TrainingJob:
         parts += [f"--set {change}" for change in self.changes]
         parts += [f"--tasks {','.join(self.tasks)}"] * bool(self.tasks) + [f"--limit {self.limit}"] * bool(self.limit)
         parts += [f"--start {self.start}"] * bool(self.start) + ["--only-router"] * self.only_router
+        parts += ["--rejected"] * self.rejected
         return " ".join(parts)
 
 
@@ -53,7 +56,8 @@ class Training:
     def __init__(self, job: TrainingJob, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Read the run and the bags; `progress` gets how many were read, and of how many."""
         self._job, self.run = job, load_run(job.policy, job.changes)
-        found = demonstrations(job)
+        found, self.left_out = _selected(job)
+        """Why bags were not even read: the recorder rejected them."""
         self._robot = _first_robot(found)
         _require_cameras(self.run.policy, self._robot)
         self._start: Start | None = None
@@ -104,15 +108,40 @@ def demonstrations(job: TrainingJob) -> list[Path]:
     """Return the bags of a job.
 
     Raises:
-        BagError: a task has no folder, or there is no bag at all.
+        BagError: a task has no folder, or there is no bag at all that may be taken.
     """
-    found: Sequence[Path] = bag_folders(job.bags)
-    if job.tasks:
-        known = {folder.parent.name for folder in found}
-        for name in job.tasks:
-            if name not in known:
-                raise BagError(
-                    f"'{job.bags}' has no folder '{name}' of demonstrations; it has {', '.join(sorted(known))}"
-                )
-        found = [folder for folder in found if folder.parent.name in job.tasks]
-    return first_of_each(found, job.limit)
+    return _selected(job)[0]
+
+
+def _selected(job: TrainingJob) -> tuple[list[Path], list[str]]:
+    """Return the bags of a job, and why others are left out."""
+    taken, left_out = [], []
+    for folder in _of_tasks(job):
+        reasons = None if job.rejected else _rejection(folder)
+        if reasons is None:
+            taken.append(folder)
+        else:
+            left_out.append(f"bag '{folder}' was rejected when it was recorded ({reasons}); --rejected takes it")
+    if not taken:
+        raise BagError(f"none of {len(left_out)} bags may be trained on; the first: {left_out[0]}")
+    return first_of_each(taken, job.limit), left_out
+
+
+def _of_tasks(job: TrainingJob) -> Sequence[Path]:
+    found = bag_folders(job.bags)
+    if not job.tasks:
+        return found
+    known = {folder.parent.name for folder in found}
+    for name in job.tasks:
+        if name not in known:
+            raise BagError(f"'{job.bags}' has no folder '{name}' of demonstrations; it has {', '.join(sorted(known))}")
+    return [folder for folder in found if folder.parent.name in job.tasks]
+
+
+def _rejection(folder: Path) -> str | None:
+    """Return why the recorder rejected a bag; None where it did not, or where the bag cannot be read."""
+    try:
+        episode = open_bag(folder).episode
+    except SmpError:
+        return None
+    return one_line(episode.get("reasons", "")) if episode.get("quality") == "reject" else None
