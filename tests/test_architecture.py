@@ -12,7 +12,21 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "smp_bringup"
 
 LAYERS = (
-    {"types", "errors", "config", "registry", "paths", "environment", "page", "processes", "stats"}
+    {
+        "types",
+        "errors",
+        "documents",
+        "output",
+        "config",
+        "names",
+        "joint_units",
+        "registry",
+        "paths",
+        "environment",
+        "page",
+        "processes",
+        "stats",
+    }
     | {"manifest", "__init__"},
     {"robot"},
     {"kinematics", "geometry"},

@@ -34,6 +34,12 @@ def smp(*words, env=None, timeout=240):
         (("demo", "--robot", "panda"), "unknown robot 'panda'"),
         (("up", "--model", "nothing"), "unknown model 'nothing'"),
         (("up", "--device", "cuda"), "CUDAExecutionProvider requested"),
+        (("bag", "from-lerobot", "nowhere", "--out", "bags"), "dataset 'nowhere' is no folder"),
+        (("bag", "from-lerobot", BAG, "--out", "bags"), "is it a LeRobotDataset v3.0?"),
+        (
+            ("bag", "from-lerobot", BAG, "--out", "bags", "--robot", "aloha", "--mapping", "lerobot"),
+            "give one of the two",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(words, message):

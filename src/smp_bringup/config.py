@@ -9,18 +9,25 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
+from smp_bringup.documents import dump_yaml, shown
+from smp_bringup.documents import kind_of as kind_of
+from smp_bringup.documents import parse_json as parse_json
+from smp_bringup.documents import parse_yaml as parse_yaml
+from smp_bringup.documents import read_yaml as read_yaml
 from smp_bringup.errors import ConfigError, nearest, one_line
 
 T = TypeVar("T")
 
-_MAX_BYTES = 1_000_000
-"""A configuration larger than this is refused before it is parsed."""
+_LARGEST = 1e9
+"""No number of ours, in whatever unit, is larger."""
+_LONGEST_TEXT = 1000
+"""Characters of a name, a path or a sentence."""
+_SHORTEST_S = 1e-4
+"""No period or time constant of ours is shorter [s]."""
 
 
 def spec(
@@ -33,54 +40,10 @@ def spec(
     unit: str = "",
     help: str = "",
 ) -> dict[str, Any]:
-    """Return field metadata: bounds, allowed words, unit and one sentence of text."""
+    """Return field metadata: bounds (times above 0 s are at least 0.1 ms), allowed words, unit, a sentence of text."""
+    if unit == "s" and gt == 0:
+        gt, ge = None, _SHORTEST_S
     return dict(ge=ge, gt=gt, le=le, lt=lt, choices=choices, unit=unit, help=help)
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses duplicate keys and aliases (an alias bomb expands without bound)."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise ConfigError(f"line {mark.line + 1}: YAML aliases (*name) are not allowed")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise ConfigError(f"line {key.start_mark.line + 1}: duplicate key '{key.value}'")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def parse_yaml(text: str, where: str) -> dict[str, Any]:
-    """Return the mapping in `text`; `where` names its origin in errors."""
-    if len(text) > _MAX_BYTES:
-        raise ConfigError(f"{where}: {len(text)} bytes, at most {_MAX_BYTES} are allowed")
-    try:
-        data = copy.deepcopy(_parsed(text))
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{where}: not valid YAML: {one_line(' '.join(str(error).split()))}") from None
-    if not isinstance(data, dict):
-        raise ConfigError(f"{where}: expected a mapping of keys to values, got {_kind(data)}")
-    return data
-
-
-@functools.lru_cache(maxsize=64)
-def _parsed(text: str) -> Any:
-    """Return what YAML says; the same few files are read again and again, and parsing is slow."""
-    return _Loader(text).get_single_data()
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping in the YAML file `path`."""
-    if not path.is_file():
-        raise ConfigError(f"configuration file '{path}' does not exist")
-    return parse_yaml(path.read_text(encoding="utf-8"), path.name)
 
 
 def load(cls: type[T], path: Path, changes: Sequence[str] = ()) -> T:
@@ -90,7 +53,13 @@ def load(cls: type[T], path: Path, changes: Sequence[str] = ()) -> T:
 
 def dump(value: Any) -> str:
     """Return a dataclass as YAML that `build` reads back to an equal one."""
-    return yaml.safe_dump(_plain(dataclasses.asdict(value)), sort_keys=False, default_flow_style=None, width=200)
+    return dump_yaml(plain(value))
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """Return a dataclass as new dicts and lists."""
+    inner: dict[str, Any] = _plain(dataclasses.asdict(value))
+    return inner
 
 
 def changed(data: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
@@ -124,7 +93,7 @@ def build(cls: type[T], data: Mapping[str, Any], where: str) -> T:
     for key in data:
         if key not in fields:
             raise ConfigError(
-                f"{where}: unknown key '{one_line(key)}'{nearest(str(key), fields)}; allowed: {', '.join(fields)}"
+                f"{where}: unknown key '{shown(key)}'{nearest(shown(key), fields)}; allowed: {', '.join(fields)}"
             )
     hints = _hints(typing.cast(type, cls))
     values = {}
@@ -154,7 +123,7 @@ def _convert(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) -> Any:
         if isinstance(value, typing.cast(type, hint)):
             return value
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{where} must be a mapping, got {_kind(value)}")
+            raise ConfigError(f"{where} must be a mapping, got {kind_of(value)}")
         return build(typing.cast(type, hint), value, where)
     if origin is tuple:
         return _convert_tuple(hint, value, where, meta)
@@ -165,7 +134,7 @@ def _convert(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) -> Any:
 
 def _convert_tuple(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{where} must be a list, got {_kind(value)}")
+        raise ConfigError(f"{where} must be a list, got {kind_of(value)}")
     args = typing.get_args(hint)
     if args[-1] is not Ellipsis and len(value) != len(args):
         raise ConfigError(f"{where} must have {len(args)} entries, got {len(value)}")
@@ -175,29 +144,49 @@ def _convert_tuple(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) -
 
 def _convert_dict(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{where} must be a mapping, got {_kind(value)}")
+        raise ConfigError(f"{where} must be a mapping, got {kind_of(value)}")
     inner = typing.get_args(hint)[1]
-    return {str(k): _convert(inner, v, f"{where}.{one_line(k)}", meta) for k, v in value.items()}
+    return {_text(str(k), where): _convert(inner, v, f"{where}.{shown(k)}", meta) for k, v in value.items()}
 
 
 def _convert_scalar(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST:
         value = float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise ConfigError(f"{where} must be {_expected(hint, meta)}, got {_kind(value)}")
+        raise ConfigError(f"{where} must be {_expected(hint, meta)}, got {kind_of(value)}{_decimal(hint, value)}")
     if hint in (int, float) and not _within(value, meta):
-        raise ConfigError(f"{where} must be {_expected(hint, meta)}, got {value}")
+        huge = f": no number here is above {_LARGEST:g}" if _LARGEST < abs(value) < math.inf else ""
+        raise ConfigError(f"{where} must be {_expected(hint, meta)}, got {kind_of(value)}{huge}")
+    if hint is str:
+        _text(value, where)
     if meta.get("choices") and value not in meta["choices"]:
         raise ConfigError(
-            f"{where} must be one of {', '.join(meta['choices'])}, got '{value}'{nearest(value, meta['choices'])}"
+            f"{where} must be one of {', '.join(meta['choices'])}, "
+            f"got '{shown(value)}'{nearest(shown(value), meta['choices'])}"
         )
     return value
 
 
+def _text(value: str, where: str) -> str:
+    """Return text that can be shown, sent and be the name of something; ends of lines are all that it may hold else."""
+    if len(value) > _LONGEST_TEXT:
+        raise ConfigError(f"{where} is text of {len(value)} characters, at most {_LONGEST_TEXT} are allowed")
+    wrong = next((c for c in value if not c.isprintable() and c != "\n"), None)
+    if wrong is not None:
+        raise ConfigError(f"{where} holds the control character {wrong!r}: take it out")
+    return value
+
+
+def _decimal(hint: Any, value: Any) -> str:
+    """Return what to do where a number was meant that other versions of YAML would read, each in its own way."""
+    meant = hint in (int, float) and isinstance(value, str) and value.strip()[:1] in tuple("+-.0123456789")
+    return ": write a plain decimal number, e.g. 0.25 (not 3:30, 010, 0x1F or 1_000)" if meant else ""
+
+
 def _within(value: float, meta: Mapping[str, Any]) -> bool:
-    """Return whether a number is finite and inside its bounds (written so that NaN fails)."""
+    """Return whether a number is of this world and inside its bounds (written so that NaN fails)."""
     return (
-        math.isfinite(value)
+        abs(value) <= (_LARGEST if isinstance(value, float) else 1 << 63)
         and (meta.get("ge") is None or value >= meta["ge"])
         and (meta.get("gt") is None or value > meta["gt"])
         and (meta.get("le") is None or value <= meta["le"])
@@ -226,9 +215,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
     return [_plain(inner) for inner in value] if isinstance(value, tuple | list) else value
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    return f"'{one_line(value)}'" if isinstance(value, str) else one_line(repr(value)[:80])

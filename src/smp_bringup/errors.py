@@ -31,12 +31,20 @@ class BagError(SmpError):
     """A bag cannot be read, or lacks what is asked of it."""
 
 
+class TrainingError(SmpError):
+    """A training cannot go on: it diverged, or another one runs in its folder."""
+
+
 class UnreachableError(SmpError):
     """The scripted operator of a task cannot reach what it must in this layout."""
 
 
 class InstallError(SmpError):
     """A library, a device or a system file that the request needs is absent."""
+
+
+class OutputError(SmpError):
+    """A file or folder that results go to cannot be written."""
 
 
 class WorkerError(SmpError):

@@ -18,6 +18,8 @@ from smp_bringup.types import FloatArray
 
 Vector = tuple[float, float, float]
 
+_LENGTH = spec(ge=-3, le=3, unit="m")
+"""Of one coordinate of a link: a larger one is in another unit."""
 _EPSILON = 1e-12
 """Squared length [m^2] below which a segment is a point."""
 
@@ -26,7 +28,7 @@ _EPSILON = 1e-12
 class JointFrame:
     """One revolute joint: where its frame is in the one before, and what it turns about."""
 
-    origin: Vector
+    origin: Vector = field(metadata=_LENGTH)
     """[m]."""
     axis: Vector
 
@@ -38,9 +40,9 @@ class Capsule:
     name: str
     after: int = field(metadata=spec(ge=0))
     """How many of the arm's joints move it; 0 for the base."""
-    start: Vector
+    start: Vector = field(metadata=_LENGTH)
     """[m]."""
-    end: Vector
+    end: Vector = field(metadata=_LENGTH)
     """[m]."""
     radius: float = field(metadata=spec(gt=0, le=1, unit="m"))
     slide: Vector = (0.0, 0.0, 0.0)
@@ -189,6 +191,21 @@ class Body:
         a, b = ends[:, self.first[pairs]], ends[:, self.second[pairs]]
         distance: FloatArray = segment_distance(a, b) - self._radii[pairs]
         return distance
+
+    def sweep(self, position: FloatArray, pairs: NDArray[np.intp]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return what happens to the distances of `pairs` from each of the joint positions (B, J) to the next.
+
+        Returns:
+            distances (B, P) [m] at the positions; how far (B - 1, P) [m] the two move against each other at most from
+            each to the next; and how near (B - 1, P) [m] they may come on the way.
+        """
+        ends = self.segments(position)
+        a, b = ends[:, self.first[pairs]], ends[:, self.second[pairs]]
+        distance = segment_distance(a, b) - self._radii[pairs]
+        # A point between two ends moves no farther than the farther of them, and so do two points against each other.
+        against = np.diff(a, axis=0)[..., :, None, :] - np.diff(b, axis=0)[..., None, :, :]
+        moved = np.sqrt(_dot(against, against).max(axis=(-1, -2)))
+        return distance, moved, (distance[:-1] + distance[1:] - moved) / 2
 
     def pair_travel(self, turned: FloatArray) -> FloatArray:
         """Return how much the distance (P,) [m] of each pair can change at most when joints turn so far (J,)."""

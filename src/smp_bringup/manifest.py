@@ -5,14 +5,17 @@ folder `NEW` inside it, the new manifest replaces the old one in one step, then 
 reads finds the whole old checkpoint or the whole new one, also where the process that writes dies in between.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from smp_bringup.errors import ModelError, one_line
+from smp_bringup.documents import parse_json
+from smp_bringup.errors import ConfigError, ModelError, one_line
 
 MANIFEST = "manifest.json"
 NEW = ".new"
@@ -21,15 +24,35 @@ FORMAT = 2
 _MAX_FILE = 1 << 30
 _REFUSED = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npy", ".npz"}
 _REFUSED_MAGIC = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-"""Zip archives (torch's format) and pickles of protocol 2 to 5, under whatever name."""
+"""Zip archives (torch's format) and pickles of protocol 2 to 5, under whatever name; but these bytes may also be the
+length of a safetensors header (640 of them, say), so what is whole safetensors is none of them."""
+_MOST_HEADER = 100_000_000
+"""Bytes that the format allows for the header of a safetensors file."""
 
 
 def write_checked(folder: Path, files: Mapping[str, bytes]) -> None:
     """Make `files` the checkpoint in `folder`, instead of the one that may be there.
 
-    A kill at any instant leaves the old checkpoint (or no folder, where there was none) or the new one, whole. One
-    process writes at a time; others may read.
+    A kill at any instant leaves the old checkpoint (or no folder, where there was none) or the new one, whole.
+    Writers wait for each other; others may read meanwhile.
     """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(folder.parent):
+        _write_alone(folder, files)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait for other writers of checkpoints in a folder; a killed one holds nothing."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _write_alone(folder: Path, files: Mapping[str, bytes]) -> None:
     if not folder.exists():
         beside = folder.with_name(folder.name + ".partial")
         shutil.rmtree(beside, ignore_errors=True)
@@ -108,10 +131,10 @@ def _manifest(folder: Path) -> tuple[object, dict[str, str]]:
     """Return the format that the manifest states, and its files with their hashes; none leads out of the folder."""
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_bytes(), path.name)
         found, files = content.get("format", 1), content["files"]
         listed = {str(name): str(digest) for name, digest in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ConfigError, KeyError, AttributeError) as error:
         raise ModelError(f"'{path}' is not a manifest: {one_line(error)}") from None
     for name in listed:
         if Path(name).name != name or name == "..":
@@ -145,9 +168,24 @@ def _content(path: Path) -> bytes | None:
             content = file.read()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
-    if content.startswith(_REFUSED_MAGIC):
+    if content.startswith(_REFUSED_MAGIC) and not is_safetensors(content):
         raise ModelError(f"'{path}': pickle-based model files are refused; export to ONNX or safetensors")
     return content
+
+
+def is_safetensors(content: bytes) -> bool:
+    """Return whether bytes are a whole safetensors file: a header of JSON, then the tensors that it lists, no more."""
+    size = int.from_bytes(content[:8], "little")
+    if not 2 <= size <= min(_MOST_HEADER, len(content) - 8):
+        return False
+    try:
+        header = parse_json(content[8 : 8 + size], "header", _MOST_HEADER)
+        header.pop("__metadata__", None)
+        places = sorted(tuple(tensor["data_offsets"]) for tensor in header.values())
+        ends = [0, *(end for _, end in places)]
+        return [start for start, _ in places] == ends[:-1] and ends[-1] == len(content) - 8 - size
+    except (ConfigError, KeyError, TypeError, ValueError):
+        return False
 
 
 def _leaves(folder: Path, name: str) -> ModelError:

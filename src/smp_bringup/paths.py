@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from smp_bringup.errors import ConfigError, UnknownNameError
+from smp_bringup.errors import ConfigError, UnknownNameError, one_line
 
 PACKAGE = "smp_bringup"
 
@@ -59,8 +59,8 @@ def named_config(kind: str, name: str) -> Path:
     """Return the YAML of `name` in config/`kind`, or `name` itself when it is a path to a file."""
     path = Path(name)
     if path.suffix in {".yaml", ".yml"}:
-        if not path.is_file():
-            raise ConfigError(f"{_KINDS[kind]} file '{name}' does not exist")
+        if not os.path.isfile(path):  # Path.is_file raises for a name that the system cannot have
+            raise ConfigError(f"{_KINDS[kind]} file '{one_line(name)}' does not exist")
         return path
     folder = share("config", kind)
     known = sorted(p.stem for p in folder.glob("*.yaml"))

@@ -120,6 +120,8 @@ def _serve(function: Callable[[Any], Any], pipe: Connection) -> None:
 def _outcome(function: Callable[[J], R], job: J) -> _Outcome:
     try:
         return _Outcome(function(job), None)
+    except StopIteration as error:  # raised again in a generator it would end that one instead
+        return _Outcome(None, _portable(RuntimeError(f"StopIteration: {error}").with_traceback(error.__traceback__)))
     except Exception as error:
         return _Outcome(None, _portable(error))
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import pi
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,13 @@ from numpy.typing import NDArray
 from smp_bringup import config
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
+from smp_bringup.joint_units import GRIPPER, TURNING, check_limits
+from smp_bringup.names import check_name, check_topic, check_word
 from smp_bringup.paths import named_config
 from smp_bringup.types import FloatArray
+
+_FARTHEST_M = 10.0
+"""No arm stands farther from the origin of its robot [m]."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,14 @@ class Joint:
     gripper: bool = False
 
     def __post_init__(self) -> None:
+        check_name("joint", self.name)
+        kind = GRIPPER if self.gripper else TURNING
+        rates = {
+            "velocity": (self.velocity, kind.velocity),
+            "acceleration": (self.acceleration, kind.acceleration),
+            "jerk": (self.jerk, kind.jerk),
+        }
+        check_limits(self.name, kind, {"min": self.min, "max": self.max, "home": self.home}, rates)
         if not self.min < self.max:
             raise ConfigError(f"joint '{self.name}': min {self.min:g} must be below max {self.max:g}")
         if not self.min <= self.home <= self.max:
@@ -62,8 +76,21 @@ class Arm:
     """Where the arm stands: x, y, z [m]; roll, pitch, yaw [rad] about fixed axes."""
 
     def __post_init__(self) -> None:
+        check_word("arm", self.name)
+        for topic in (self.state_topic, self.command_topic, self.leader_topic):
+            check_topic(topic)
         if not self.joints:
             raise ConfigError(f"arm '{self.name}' has no joints")
+        if not max(map(abs, self.base[:3])) <= _FARTHEST_M:
+            raise ConfigError(
+                f"arm '{self.name}': base {list(self.base[:3])} must be in m, at most {_FARTHEST_M:g} m away; "
+                "this looks like millimetres: divide by 1000"
+            )
+        if not max(map(abs, self.base[3:])) <= 2 * pi:
+            raise ConfigError(
+                f"arm '{self.name}': base turns {list(self.base[3:])} must be in rad, at most one turn; "
+                "this looks like degrees: multiply by pi / 180"
+            )
 
 
 @dataclass(frozen=True)
@@ -74,7 +101,7 @@ class Camera:
     topic: str
     width: int = field(metadata=spec(gt=0, le=8192, unit="px"))
     height: int = field(metadata=spec(gt=0, le=8192, unit="px"))
-    rate_hz: float = field(metadata=spec(gt=0, le=1000, unit="Hz"))
+    rate_hz: float = field(metadata=spec(ge=0.1, le=1000, unit="Hz"))
     observation_width: int = field(metadata=spec(gt=0, le=1024, unit="px"))
     observation_height: int = field(metadata=spec(gt=0, le=1024, unit="px"))
     latency_s: float = field(default=0.0, metadata=spec(ge=0, le=1, unit="s"))
@@ -85,17 +112,21 @@ class Camera:
     """How its images go into bags."""
     jpeg_quality: int = field(default=95, metadata=spec(ge=1, le=100))
 
+    def __post_init__(self) -> None:
+        check_word("camera", self.name)
+        check_topic(self.topic)
+
 
 @dataclass(frozen=True)
 class Robot:
     """All arms and cameras; arrays over joints are in the order of `joint_names`."""
 
     name: str
-    control_period_s: float = field(metadata=spec(gt=0, le=0.1, unit="s"))
+    control_period_s: float = field(metadata=spec(ge=0.001, le=0.1, unit="s"))
     """Period of the command node."""
-    action_period_s: float = field(metadata=spec(gt=0, le=1, unit="s"))
+    action_period_s: float = field(metadata=spec(ge=0.001, le=1, unit="s"))
     """Period between two actions of a chunk."""
-    state_rate_hz: float = field(metadata=spec(gt=0, le=2000, unit="Hz"))
+    state_rate_hz: float = field(metadata=spec(ge=1, le=2000, unit="Hz"))
     arms: tuple[Arm, ...]
     cameras: tuple[Camera, ...]
     """The first is the reference that the others are aligned to."""
@@ -103,6 +134,15 @@ class Robot:
     """MJCF builder of the simulator, see sim/; empty where there is no simulation."""
 
     def __post_init__(self) -> None:
+        check_name("robot", self.name)
+        if not self.arms:
+            raise ConfigError("a robot has at least one arm: list it under arms")
+        if not self.cameras:
+            raise ConfigError("a robot has at least one camera: list it under cameras")
+        if not self.control_period_s <= self.action_period_s:
+            raise ConfigError(
+                f"action_period_s {self.action_period_s:g} must not be below control_period_s {self.control_period_s:g}"
+            )
         _require_unique("joint", list(self.joint_names))
         _require_unique("arm", [a.name for a in self.arms])
         _require_unique("camera", [c.name for c in self.cameras])

@@ -11,14 +11,16 @@ import pytest
 import yaml
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from smp_bringup import config
 from smp_bringup.bag.aligned import aligned_sets, leader_trajectory
 from smp_bringup.bag.images import jpeg
 from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, image_cdr, joint_state_cdr, typestore
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, ConfigError
-from smp_bringup.exchange.foreign import Importer, load_mapping
+from smp_bringup.exchange.foreign import Importer
 from smp_bringup.exchange.from_lerobot import import_dataset
+from smp_bringup.exchange.mapping import load_mapping
 from smp_bringup.exchange.to_lerobot import export
 from smp_bringup.paths import named_config
 from smp_bringup.robot import load_robot
@@ -112,7 +114,7 @@ def test_the_metadata_says_where_everything_is(dataset, robot):
 
 
 def test_a_dataset_comes_back_as_the_bags_it_was_made_from(dataset, robot, bags, tmp_path):
-    folders = import_dataset(dataset, tmp_path)
+    folders = import_dataset(dataset, tmp_path).folders
     assert [f.parent.name for f in folders] == ["lift_tray", "fold_the_towel"]
     for folder, source, outcome in zip(
         folders, ("lift_tray", "fold_the_towel"), ("success", "unlabelled"), strict=True
@@ -131,7 +133,7 @@ def test_a_dataset_comes_back_as_the_bags_it_was_made_from(dataset, robot, bags,
 
 def test_a_dataset_of_a_robot_that_is_named_becomes_bags_of_that_robot(dataset, robot, tmp_path):
     mine = replace(robot, name="mine")
-    assert all(open_bag(folder).robot() == mine for folder in import_dataset(dataset, tmp_path, mine))
+    assert all(open_bag(folder).robot() == mine for folder in import_dataset(dataset, tmp_path, mine).folders)
 
 
 def test_what_does_not_fit_is_named(dataset, bags, tmp_path):
@@ -213,6 +215,40 @@ def test_a_foreign_bag_is_read_through_a_mapping(foreign, robot, tmp_path):
     _, leader = leader_trajectory(bag, bag.robot())
     first = robot.arm_slices[robot.arms[0].name]
     np.testing.assert_allclose(leader[3][first], joints_of(robot, 5)[first], atol=1e-12)
+
+
+def test_a_mapping_says_units_and_degrees_are_not_taken_for_radians(foreign, robot, tmp_path):
+    path, file, mapping = foreign
+    one = config.dump(replace(robot, cameras=robot.cameras[:1]))
+    (tmp_path / "one.yaml").write_text(one)
+    mapping |= {"robot": str(tmp_path / "one.yaml"), "cameras": {"overview": "/top"}}
+    first = robot.arms[0]
+    elbow = first.joints[2].name
+    names = mapping["arms"][first.name]["joints"]
+    for unit, scale, error in (("", 60, "looks like degrees"), ("deg", 60 * 180 / np.pi, ""), ("deg", 1e-3, "")):
+        names[elbow] = {"name": f"x_{elbow}", "sign": -1, "scale": scale, "offset": 0.25, "unit": unit}
+        file.write_text(yaml.safe_dump(mapping))
+        importer, out = Importer(path, load_mapping(str(file))), tmp_path / f"out{unit}{scale:.0f}"
+        if error:
+            with pytest.raises(ConfigError, match=f"/joint_states: {elbow} .*{error}"):
+                importer.write(out)
+            assert not list(tmp_path.glob(f"{out.name}*"))
+            continue
+        bag = open_bag(importer.write(out))
+        assert bag.episode["commands"] == "none"
+        ours = [s.position[2] for s in aligned_sets(bag, bag.robot())]
+        theirs = np.array([joints_of(robot, k)[2] for k in range(FRAMES)])
+        np.testing.assert_allclose(ours, 0.25 - scale * np.pi / 180 * theirs, atol=1e-9)
+        assert (elbow in importer.outside[0]) == (elbow in bag.episode["outside"]) == (scale > 1)
+
+
+def test_one_joint_of_theirs_is_one_of_ours(foreign):
+    path, file, mapping = foreign
+    joints = next(iter(mapping["arms"].values()))["joints"]
+    joints["left_elbow"] = joints["left_waist"]
+    file.write_text(yaml.safe_dump(mapping))
+    with pytest.raises(ConfigError, match="'x_left_waist' would be two joints"):
+        Importer(path, load_mapping(str(file)))
 
 
 def test_a_mapping_names_what_the_robot_has(foreign, tmp_path):

@@ -8,7 +8,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr, typestore
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.errors import BagError
-from smp_bringup.exchange.foreign import Importer, load_mapping
+from smp_bringup.exchange.foreign import Importer
+from smp_bringup.exchange.mapping import load_mapping
 from smp_bringup.record.check import judge_bag
 from smp_bringup.record.config import QualityConfig
 

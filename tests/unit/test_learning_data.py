@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from smp_bringup.errors import InstallError, TrainingError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
 from smp_bringup.training.batches import Batches
@@ -14,6 +15,7 @@ from smp_bringup.training.config import RunConfig, TrainingConfig
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.ema import Ema
 from smp_bringup.training.save import save_checkpoint
+from smp_bringup.training.state import held_alone
 from smp_bringup.training.trainer import Trainer, _schedule, _split
 from smp_bringup.types import nanoseconds
 
@@ -102,9 +104,11 @@ def test_episodes_held_out_are_never_trained_on(data, robot, tmp_path):
         normalizer = poisoned.normalizer
         noise = np.zeros(DOF)
         poisoned._train = Batches(replace(data, action=bad), normalizer, STATE, train, noise)
-        poisoned.train(lambda step, losses: None)
-        whole = all(torch.isfinite(p).all() for p in poisoned.network.parameters())
-        assert whole == (episode in held)
+        if episode in held:
+            poisoned.train(lambda step, losses: None)
+            continue
+        with pytest.raises(TrainingError, match="diverged"):
+            poisoned.train(lambda step, losses: None)
 
 
 def test_a_trainer_draws_from_what_is_not_held_out_and_measures_on_what_is(data, robot, tmp_path):
@@ -161,3 +165,42 @@ def test_objects_are_seen_between_minus_one_and_one(data, robot, tmp_path):
     torch.testing.assert_close(seen[:, 2:].amax(0), torch.ones(3), atol=1e-5, rtol=0)
     assert seen[:, 0].abs().max() < 1e-5
     assert seen[:, 1].abs().max() < 0.02
+
+
+def test_something_is_left_to_train_on_whatever_share_is_held_out():
+    for episodes in (2, 3, 6):
+        train, held = _split(episodes, 0.9999, 0)
+        assert len(train) >= 1 <= len(held)
+
+
+def test_a_training_that_diverges_says_so_and_keeps_the_weights_before(data, robot, tmp_path):
+    run = trainer(data, robot, tmp_path, learning_rate=1e-4, steps=40)
+    bad = Batches(replace(data, action=data.action * np.inf), run.normalizer, STATE, np.arange(EPISODES))
+    sound, drawn = run._train, []
+
+    class Turning:
+        """Draws sound batches, then one that is not finite."""
+
+        def draw(self, pairs, rng):
+            drawn.append(1)
+            return (sound if len(drawn) < 4 else bad).draw(pairs, rng)
+
+    run._train = Turning()
+    with pytest.raises(TrainingError, match=r"training diverged at step 3 \(denoise .*lower training.learning_rate"):
+        run.train(lambda step, losses: None)
+    again = trainer(data, robot, tmp_path)
+    assert again.resume() == 3
+    assert all(torch.isfinite(p).all() for p in again.network.parameters())
+
+
+def test_two_trainings_do_not_share_a_folder(data, robot, tmp_path):
+    with held_alone(tmp_path, True), pytest.raises(TrainingError, match="another training runs in"):
+        trainer(data, robot, tmp_path).train(lambda step, losses: None)
+    trainer(data, robot, tmp_path).train(lambda step, losses: None)
+
+
+def test_a_gpu_that_is_not_there_is_said_before_anything(data, robot, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(InstallError, match=r"device is cuda, this PyTorch finds no GPU: --set training\.device=cpu"):
+        trainer(data, robot, tmp_path, device="cuda")

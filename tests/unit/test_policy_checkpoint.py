@@ -1,24 +1,28 @@
 """Deployed policies: only selected experts run, sparse equals dense, and nothing unsafe or unfit is loaded (F71)."""
 
+import io
 import json
 import pickle
 import shutil
+import threading
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from smp_bringup.config import parse_yaml
-from smp_bringup.errors import InstallError, ModelError, UnknownNameError
+from smp_bringup.errors import InstallError, ModelError, SmpError, UnknownNameError
 from smp_bringup.manifest import MANIFEST, read_checked, write_checked
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy import policy_config
 from smp_bringup.policy.base import policy_inputs
-from smp_bringup.policy.checkpoint import CONFIG, config_yaml, load_policy
+from smp_bringup.policy.checkpoint import CONFIG, WEIGHTS, config_yaml, load_policy
 from smp_bringup.policy.denoise import EMBEDDING, sample
 from smp_bringup.policy.engine_torch import TorchEngine
 from smp_bringup.policy.smp import deploy_smp
+from smp_bringup.policy.trial import within
 from smp_bringup.types import Observation
 
 
@@ -210,3 +214,165 @@ def test_a_checkpoint_of_another_format_says_how_to_go_on(copy, robot):
     (copy / MANIFEST).write_text(json.dumps({"format": "new\nline", **manifest}))
     with pytest.raises(ModelError, match=r"of format new.*line, this version"):
         load_policy(copy, robot)
+
+
+@pytest.mark.parametrize("length", [640, 896, 1152, 1408])
+def test_weights_whose_header_is_as_long_as_a_pickle_begins_are_weights(length, copy, robot):
+    """The header's length stands first: 640 bytes are 80 02, as a pickle of protocol 2 begins; 1152 are 80 04."""
+    files = read_checked(copy)
+    size = int.from_bytes(files[WEIGHTS][:8], "little")
+    header = json.loads(files[WEIGHTS][8 : 8 + size])
+    tensors = files[WEIGHTS][8 + size :]
+    few = {"a": {"dtype": "F16", "shape": [len(tensors) // 2], "data_offsets": [0, len(tensors)]}}
+    text = json.dumps(few).encode().ljust(length)
+    assert len(text) == length
+    assert header
+    weights = length.to_bytes(8, "little") + text + tensors
+    assert weights.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"))
+    write_checked(copy, {**files, WEIGHTS: weights})
+    load_policy(copy, robot)
+    for broken in (weights[:-1], weights + b"\0", weights[:20], weights.replace(b"F16", b'"F1')):
+        write_checked(copy, {**files, WEIGHTS: broken})
+        with pytest.raises(ModelError, match="pickle-based"):
+            load_policy(copy, robot)
+
+
+@pytest.mark.parametrize("kind", ["zip", "pickle"])
+@pytest.mark.parametrize("name", [WEIGHTS, "encoder.onnx", "config.yaml", "normalizer.json", "README.md"])
+def test_a_pickle_or_an_archive_is_refused_in_the_place_of_every_format(name, kind, copy, robot, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content = io.BytesIO()
+    if kind == "zip":
+        torch.save({"a": _Canary()}, content)
+    else:
+        pickle.dump(_Canary(), content)
+    write_checked(copy, {**read_checked(copy), name: content.getvalue()})
+    with pytest.raises(ModelError, match="pickle-based"):
+        load_policy(copy, robot)
+    assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a":' * 100_000, '{"files": {}, "files": {}}', '{"files": NaN}', "\xff"]
+)
+def test_a_manifest_of_whatever_bytes_is_one_line(copy, robot, text):
+    (copy / MANIFEST).write_bytes(text.encode("latin-1"))
+    with pytest.raises(ModelError, match="is not a manifest") as caught:
+        load_policy(copy, robot)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["normalizer.json", "robot.json", "config.yaml"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b'{"center": [' + b"9" * 400 + b'], "half_range": 1}', b"9" * 5000]
+    + [b'{"kind": "smp", "horizon": 3:30}', b'{"kind": ["smp"]}', b"? [a]\n: 1"],
+)
+def test_a_file_of_a_checkpoint_of_whatever_bytes_is_one_line(name, content, copy, robot):
+    write_checked(copy, {**read_checked(copy), name: content})
+    with pytest.raises(SmpError) as caught:
+        load_policy(copy, robot)
+    assert str(caught.value).isprintable()
+
+
+def spoilt(copy, name, change):
+    """Change an ONNX model of a checkpoint in place."""
+    files = read_checked(copy)
+    model = onnx.load_from_string(files[name])
+    change(model)
+    write_checked(copy, {**files, name: model.SerializeToString()})
+
+
+def _outside(tensor):
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret")
+    return tensor
+
+
+def _in_an_attribute(model):
+    tensor = _outside(onnx.helper.make_tensor("t", 1, [0], []))
+    model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["own"], value=tensor))
+
+
+def _in_a_sparse_tensor(model):
+    values, indices = (onnx.helper.make_tensor(n, kind, [1], [1]) for n, kind in (("v", 1), ("i", 7)))
+    sparse = onnx.helper.make_sparse_tensor(values, indices, [3])
+    _outside(sparse.values)
+    model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["own"], sparse_value=sparse))
+
+
+def _loop(model):
+    body = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["c"], ["d"])],
+        "body",
+        [onnx.helper.make_tensor_value_info("i", 7, []), onnx.helper.make_tensor_value_info("c", 9, [])],
+        [onnx.helper.make_tensor_value_info("d", 9, [])],
+    )
+    yes = onnx.helper.make_tensor("yes", 9, [], [True])
+    model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["yes"], value=yes))
+    model.graph.node.insert(1, onnx.helper.make_node("Loop", ["", "yes"], [], body=body))
+
+
+def _nan(model):
+    tensor = next(t for t in model.graph.initializer if t.raw_data)
+    value = onnx.numpy_helper.to_array(tensor).copy()
+    value.flat[0] = np.nan
+    tensor.CopyFrom(onnx.numpy_helper.from_array(value, tensor.name))
+
+
+def _huge(model):
+    shape = onnx.helper.make_tensor("s", 7, [2], [1 << 20, 1 << 20])
+    model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["s"], value=shape))
+    model.graph.node.insert(1, onnx.helper.make_node("ConstantOfShape", ["s"], ["huge"]))
+
+
+def _not_finite(model):
+    """Divide the last output by zero."""
+    out = model.graph.output[0].name
+    for node in model.graph.node:
+        node.output[:] = ["before" if name == out else name for name in node.output]
+        node.input[:] = ["before" if name == out else name for name in node.input]
+    zero = onnx.helper.make_tensor("zero", 1, [], [0.0])
+    model.graph.node.append(onnx.helper.make_node("Constant", [], ["zero"], value=zero))
+    model.graph.node.append(onnx.helper.make_node("Div", ["before", "zero"], [out]))
+
+
+SPOILT = {
+    "external data in an attribute": (_in_an_attribute, "external data '../secret' leaves the model folder"),
+    "external data in a sparse tensor": (_in_a_sparse_tensor, "external data '../secret' leaves the model folder"),
+    "a loop": (_loop, "operator Loop holds a graph of its own"),
+    "NaN": (_nan, "holds NaN"),
+    "huge": (_huge, "would hold 1099511627776 numbers"),
+    "no graph": (lambda model: model.graph.Clear(), "has no graph"),
+    "not finite": (_not_finite, "is not finite"),
+}
+
+
+@pytest.mark.parametrize("model", ["encoder.onnx", "denoiser_3.onnx"])
+@pytest.mark.parametrize("fault", SPOILT)
+def test_a_model_that_could_hurt_is_refused_when_it_is_loaded(fault, model, copy, robot):
+    change, why = SPOILT[fault]
+    spoilt(copy, model, change)
+    with pytest.raises(ModelError, match=why):
+        load_policy(copy, robot)
+
+
+@pytest.mark.parametrize("name", ["feature", "gate", "basis", "reference"])
+def test_a_missing_output_is_named(name, copy, robot):
+    def without(model):
+        kept = [output for output in model.graph.output if output.name != name]
+        del model.graph.output[:]
+        model.graph.output.extend(kept)
+
+    spoilt(copy, "encoder.onnx", without)
+    with pytest.raises(ModelError, match=f"the encoder lacks the output '{name}', it has "):
+        load_policy(copy, robot)
+
+
+def test_what_never_ends_is_given_up():
+    never = threading.Event()
+    with pytest.raises(ModelError, match=r"the policy takes longer than 0\.05 s"):
+        within(0.05, "the policy", never.wait)
+    never.set()
+    with pytest.raises(ModelError, match=r"the policy fails: ZeroDivisionError"):
+        within(5.0, "the policy", lambda: 1 / 0)

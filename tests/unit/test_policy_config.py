@@ -5,6 +5,7 @@ import pytest
 from smp_bringup.config import parse_yaml
 from smp_bringup.errors import ConfigError, UnknownNameError
 from smp_bringup.policy import POLICIES, policy_config
+from smp_bringup.policy.build import build_network
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.training.config import load_run
 
@@ -37,7 +38,15 @@ def read(text):
             "kind: smp\nsmp: {form: shared, shared: {experts: 8, denoiser: {kind: unet}}}\n",
             "experts 8 are layers of an mlp",
         ),
-        ("kind: smp\nhorizon: 18\nsmp: {form: motion, mean: {kind: unet, depth: 3}}\n", "halves the horizon 18"),
+        (
+            "kind: smp\nhorizon: 18\nsmp: {form: shared, shared: {denoiser: {kind: unet, depth: 3}}}\n",
+            "halves the horizon 18",
+        ),
+        ("kind: smp\nsmp: {form: motion, mean: {kind: unet, depth: 1}}\n", "the mean head is an mlp, not a unet"),
+        ("kind: diffusion\nencoder: {channels: []}\n", "channels must be one positive number or more"),
+        ("kind: diffusion\nencoder: {channels: [8, 0]}\n", "channels must be one positive number or more"),
+        ("kind: diffusion\nforesight_s: [100.0]\n", "foresight_s must lie in (0, 60] s"),
+        ("kind: diffusion\nforesight_s: [-5.0]\n", "foresight_s must lie in (0, 60] s"),
         ("kind: sparse\nsparse: {active: 9}\n", "active 9 of 8 experts"),
         ("kind: sparse\ndenoiser: {kind: unet}\n", "has layers of an mlp, not of a unet"),
         ("cameras: [a]\n", "'kind' must be one of smp, dibm, diffusion, sparse"),
@@ -63,6 +72,8 @@ def test_a_change_that_the_kind_does_not_read_is_refused_before_training():
 def test_impossible_settings_are_refused():
     with pytest.raises(ConfigError, match="denoise_steps 60 must not exceed"):
         PolicyConfig("diffusion", ("a",), denoise_steps=60)
+    with pytest.raises(ConfigError, match="cameras names one twice: a, a"):
+        PolicyConfig("diffusion", ("a", "a"))
     with pytest.raises(ConfigError, match="at least one camera"):
         PolicyConfig("diffusion", ())
     with pytest.raises(ConfigError, match="halves the horizon 18 to a fraction"):
@@ -76,3 +87,10 @@ def test_what_deployment_may_change_are_settings_of_the_kind(kind):
         value = config
         for name in place.split("."):
             value = getattr(value, name)
+
+
+@pytest.mark.parametrize("form", ["paper", "shared", "motion"])
+def test_a_basis_has_no_more_directions_than_the_robot_has_joints(form):
+    config = read(STATE + f"kind: smp\nsmp: {{form: {form}, experts: 8}}\n")
+    with pytest.raises(ConfigError, match=r"smp\.experts is 8, the robot has 7 joints"):
+        build_network(config, 7, 5)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from smp_bringup.errors import BagError, ModelError
+from smp_bringup.errors import BagError, ModelError, OutputError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.sim.collect import DemonstrationJob, collect, jobs
@@ -178,3 +178,39 @@ def test_resuming_needs_a_state_of_the_same_policy(data, robot, small_policies, 
 @pytest.mark.parametrize("name", ["smp", "diffusion"])
 def test_the_shipped_runs_are_valid(name):
     assert load_run(name).policy.kind == name
+
+
+def damaged(folder, name, content):
+    (path,) = folder.rglob(name)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["index.json", "state.npy", "overview.npy"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\x80\x02cos\nsystem\n.", b"PK\x05\x06" + bytes(18)])
+def test_a_damaged_cache_is_made_anew(name, content, data, demos, robot, small_policies, tmp_path):
+    load_dataset(demos[1:2], robot, small_policies["smp"], tmp_path)
+    damaged(tmp_path, name, content)
+    again = load_dataset(demos[1:2], robot, small_policies["smp"], tmp_path)
+    np.testing.assert_array_equal(again.action, data.action[: data.starts[1]])
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x80\x02cos\nsystem\n.", b"PK\x03\x04", b"\x80\x02" + bytes(6) + b"{}" + b" " * 638]
+)
+def test_a_broken_training_state_is_one_line(content, data, robot, small_policies, tmp_path):
+    trainer = Trainer(run_config(small_policies["smp"], 1), data, robot, 0, tmp_path)
+    (tmp_path / "training.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match=r"is no training state of ours: .* train without --resume") as caught:
+        trainer.resume()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_disk_that_takes_nothing_ends_training_in_one_line_and_keeps_the_last_state(
+    data, robot, small_policies, tmp_path
+):
+    trainer = Trainer(run_config(small_policies["smp"], 1), data, robot, 0, tmp_path)
+    (tmp_path / "training.safetensors").write_bytes(b"the last state")
+    (tmp_path / "training.safetensors.partial").mkdir()  # nothing can be written there
+    with pytest.raises(OutputError, match=r"cannot be written: .*: make room, and use --resume"):
+        trainer.train(lambda step, losses: None)
+    assert (tmp_path / "training.safetensors").read_bytes() == b"the last state"

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from smp_bringup.errors import ConfigError
+from smp_bringup.errors import ConfigError, OutputError
+from smp_bringup.output import why
 from smp_bringup.sim.rollout import EpisodeResult
 
 STAGES = ("encode", "denoise", "decode")
@@ -85,6 +86,7 @@ class EpisodeFile:
         text = json.dumps(arguments, sort_keys=True)
         self.path = folder / f"{name}-{sha256(text.encode()).hexdigest()[:12]}.jsonl"
         self.done: dict[tuple[str, int], Episode] = {}
+        self.lost: OutputError | None = None
         kept = self.path.read_bytes() if resume and self.path.exists() else b""
         if b"\n" not in kept:
             folder.mkdir(parents=True, exist_ok=True)
@@ -94,16 +96,21 @@ class EpisodeFile:
         for number, line in enumerate(lines[1:], 2):
             try:
                 episode = _episode(json.loads(line))
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
                 raise ConfigError(f"{self.path}:{number} is no episode ({error!r}): remove the file") from None
             self.done[episode.task, episode.episode] = episode
         os.truncate(self.path, len(kept) - len(cut))  # of a process that died within a line: that episode runs again
 
     def append(self, episode: Episode) -> None:
-        """Keep one more episode."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(episode)) + "\n")
+        """Keep one more episode; after a write that failed the file gets no more, and `lost` says why."""
         self.done[episode.task, episode.episode] = episode
+        if self.lost is not None:
+            return
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(episode)) + "\n")
+        except OSError as error:
+            self.lost = OutputError(f"'{self.path}' lacks the last episodes: {why(error)}: make room, and use --resume")
 
 
 def _episode(data: dict[str, Any]) -> Episode:

@@ -14,6 +14,7 @@ import numpy as np
 
 from smp_bringup.bag.tree import bag_folders
 from smp_bringup.bench import evaluate, spoil
+from smp_bringup.output import write_text
 from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.replay.batch import ReplayJob, run
 from smp_bringup.replay.metrics import pooled, summarise
@@ -116,8 +117,7 @@ def main() -> None:
             rows.append(row)
             print(f"{name} noise {scale:g}: success {row['success']:.2f}", flush=True)
             result = {"bags": len(bags), "checkpoints": rows, "correlations": correlations(rows)}
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-            options.out.write_text(json.dumps(result, indent=1), encoding="utf-8")
+            write_text(options.out, json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

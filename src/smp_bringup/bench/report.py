@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from smp_bringup.output import write_text
 from smp_bringup.page import figure_png, gate_axis, page, picture, strip, table
 from smp_bringup.types import ImageArray
 
@@ -48,8 +49,7 @@ def write_report(
         parts.append(picture(strip(film.frames), "film strip"))
         if film.gate:
             parts.append(picture(gate_picture(film), "gate over time"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(title, parts), encoding="utf-8")
+    write_text(path, page(title, parts))
 
 
 def gate_picture(film: Film) -> bytes:

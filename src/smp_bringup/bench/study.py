@@ -19,7 +19,7 @@ from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.manifest import read_checked
 from smp_bringup.paths import named_config
-from smp_bringup.policy.checkpoint import METRICS, deployed_settings, trained_settings
+from smp_bringup.policy.checkpoint import deployed_settings, read_metrics, trained_settings
 from smp_bringup.processes import unordered
 from smp_bringup.robot import load_robot
 from smp_bringup.tasks import TASKS
@@ -176,7 +176,7 @@ class Evaluation:
         row = self._study.rows[name]
         mine = {cell: self._episodes(jobs) for cell, jobs in self._jobs.items() if cell.row == name}
         every = summary([episode for episodes in mine.values() for episode in episodes])
-        metrics = [json.loads(read_checked(cell.model)[METRICS]) for cell in mine]
+        metrics = [read_metrics(read_checked(cell.model)) for cell in mine]
         total, each = metrics[0]["parameters"], metrics[0]["parameters_per_expert"]
         inactive = len(every["gate"]["usage"]) - every["active_experts"]["mean"]
         # checkpoints without a mixed mean head may be older than the key

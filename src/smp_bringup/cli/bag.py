@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smp_bringup.cli.show import console, progress, show_quality, write_json
-from smp_bringup.errors import EXIT_CODE, SmpError, UnknownNameError, one_line
+from smp_bringup.errors import EXIT_CODE, ConfigError, SmpError, UnknownNameError, one_line
+from smp_bringup.output import try_file, try_folder
 
 if TYPE_CHECKING:
     from smp_bringup.record.config import QualityConfig
@@ -27,6 +28,7 @@ def check(
     from smp_bringup.record.config import load_recording
     from smp_bringup.record.quality import Level
 
+    try_file(json)
     bounds = load_recording(settings).quality
     verdicts: dict[str, dict[str, str]] = {}
     broken, worst = 0, Level.KEEP
@@ -66,6 +68,7 @@ def repair(
 
     from smp_bringup.bag.repair import repair as run
 
+    try_folder(out and out.parent)
     report = run(bag, out, replace)
     table = Table("topic", "recovered", "known lost", "last message [s]", title=str(report.folder))
     end = max(topic.last_ns for topic in report.topics)
@@ -93,6 +96,7 @@ def to_lerobot(
 
     if video not in CODECS:
         raise UnknownNameError("video", video, CODECS)
+    try_folder(out.parent)
     with progress() as bar:
         line = bar.add_task("exporting", total=None, note="")
         episodes, frames = export(
@@ -106,16 +110,32 @@ def from_lerobot(
     dataset: Annotated[Path, typer.Argument(help="Folder of a LeRobotDataset v3.0.")],
     out: Annotated[Path, typer.Option(help="Folder of the bags.")],
     robot: Annotated[str | None, typer.Option(help="Robot, where the dataset is not of our making.")] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="Mapping in config/imports, or a path, where its names or units are not ours.")
+    ] = None,
 ) -> None:
     """Write every episode of a LeRobotDataset v3.0 as a bag."""
     from smp_bringup.exchange.from_lerobot import import_dataset
+    from smp_bringup.exchange.mapping import load_mapping
     from smp_bringup.robot import load_robot
 
+    if robot and mapping:
+        raise ConfigError(f"--robot {robot} and --mapping {mapping}: a mapping names its robot, give one of the two")
+    try_folder(out.parent)
+    theirs = load_mapping(mapping) if mapping else None
+    named = theirs.robot if theirs else robot
     with progress() as bar:
         line = bar.add_task("importing", total=None, note="")
-        body = load_robot(robot) if robot else None
-        folders = import_dataset(dataset, out, body, lambda done, total: bar.update(line, completed=done, total=total))
-    console.print(f"{len(folders)} bags under {out}")
+        imported = import_dataset(
+            dataset,
+            out,
+            load_robot(named) if named else None,
+            lambda done, total: bar.update(line, completed=done, total=total),
+            theirs,
+        )
+    for sentence in imported.outside:
+        console.print(f"warning: {sentence}", soft_wrap=True)
+    console.print(f"{len(imported.folders)} bags under {out}")
 
 
 @app.command("import")
@@ -125,12 +145,16 @@ def import_(
     out: Annotated[Path, typer.Option(help="Folder of the new bag.")],
 ) -> None:
     """Rewrite a foreign bag with the topics and joints of a robot file."""
-    from smp_bringup.exchange.foreign import Importer, load_mapping
+    from smp_bringup.exchange.foreign import Importer
+    from smp_bringup.exchange.mapping import load_mapping
 
+    try_folder(out.parent)
     importer = Importer(bag, load_mapping(mapping))
     folder, reasons = importer.write(out), importer.reasons()
     for reason in reasons:
         console.print(reason, style="yellow", soft_wrap=True)
+    for sentence in importer.outside:
+        console.print(f"warning: {sentence}", soft_wrap=True)
     refused = sum(causes.total() for causes in importer.refused.values())
     console.print(f"wrote {folder}; {refused} messages refused")
 

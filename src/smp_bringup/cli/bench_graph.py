@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from smp_bringup.cli.show import console, write_json
+from smp_bringup.output import try_file
 
 
 def graph(
@@ -23,6 +24,8 @@ def graph(
 
     if load not in LOADS:
         raise UnknownNameError("load", load, LOADS)
+    try_file(json)
+    try_file(log)
     with tempfile.TemporaryDirectory() as folder:
         files = prepare(load, Path(folder))
         where = log or Path(folder) / "graph.log"

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from smp_bringup.cli.show import console, progress, task_names, write_json
+from smp_bringup.output import try_file
 
 
 def phases(
@@ -28,6 +29,7 @@ def phases(
     from smp_bringup.sim.world import World
     from smp_bringup.tasks import TASKS
 
+    try_file(json)
     folder = find_model(policy)
     model, names = build_policy(folder, load_robot(robot)), task_names(tasks, folder)
     rows: dict[str, dict[str, float]] = {}

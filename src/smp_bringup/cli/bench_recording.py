@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from smp_bringup.cli.show import console, write_json
+from smp_bringup.output import try_file, try_folder
 
 
 def recording(
@@ -21,6 +22,8 @@ def recording(
 
     from smp_bringup.client.record_cost import recording_cost
 
+    try_file(json)
+    try_folder(out)
     result = recording_cost(robot, task, seconds, out, settings)
     table = Table("recording", "rate [Hz]", "gap p99 [ms]", "gap max [ms]", "to disk [MB/s]")
     for word, row in result.items():

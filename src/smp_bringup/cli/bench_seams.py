@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from smp_bringup.cli.show import console, progress, task_names, write_json
+from smp_bringup.output import try_file
 
 
 def seams(
@@ -30,6 +31,7 @@ def seams(
     from smp_bringup.policy.checkpoint import find_model
     from smp_bringup.robot import load_robot
 
+    try_file(json)
     wanted = [kind.strip() for kind in kinds.split(",")]
     for kind in wanted:
         if kind not in (*SEAMS, SYNCHRONOUS):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from smp_bringup.cli.show import console, progress, write_json
+from smp_bringup.output import try_file, try_folder
 
 
 def study(
@@ -22,6 +23,8 @@ def study(
     """Train every row of a study with every seed, evaluate all on the same layouts, and print the table."""
     from smp_bringup.bench.study import Evaluation, cells, load_study, train
 
+    try_file(json)
+    try_folder(out)
     wanted = load_study(name)
     wanted = replace(wanted, seeds=wanted.seeds[:seeds])
     all_cells = cells(wanted, bags, out)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from smp_bringup.cli.show import console, write_json
+from smp_bringup.output import try_file
 
 
 def sync(
@@ -28,6 +29,7 @@ def sync(
     from smp_bringup.robot import load_robot
     from smp_bringup.sync.base import AbstractAligner
 
+    try_file(json)
     task_names(task)
     loaded = load_robot(robot)
     makers: dict[str, Callable[[], AbstractAligner]] = {"interpolating": lambda: build_sync(loaded)}

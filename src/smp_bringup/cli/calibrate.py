@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from smp_bringup.cli.show import console
+from smp_bringup.output import try_file, try_folder
 
 app = typer.Typer(no_args_is_help=True, help="Measure what the robot file says about the sensors.")
 
@@ -25,6 +26,7 @@ def latency(
     from smp_bringup.replay.latency import camera_latencies, write_robot
     from smp_bringup.robot import load_robot
 
+    try_file(out)
     loaded = load_robot(robot)
     estimates = camera_latencies(open_bag(bag), loaded)
     table = Table("camera", "latency [ms]", "95 % [ms]", "explained", "robot file [ms]", "")
@@ -62,6 +64,7 @@ def wiggle(
     from smp_bringup.tasks import TASKS
 
     loaded = load_robot(robot)
+    try_folder(out.parent)
     world = World(TASKS["lift_tray"](), loaded)
     try:
         record_wiggle(world, loaded, out, delay_ms / 1e3, seconds, seed)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from smp_bringup.cli.show import console, progress, write_json
+from smp_bringup.output import try_file, try_folder
 
 
 def chaos(
@@ -26,7 +27,8 @@ def chaos(
     require_ros()
     from smp_bringup.chaos.run import Plan, busy, run_chaos
 
-    out.mkdir(parents=True, exist_ok=True)
+    try_file(json)
+    try_folder(out)
     plan = Plan(robot, _names(faults, robot), out, safety=safety, seed=seed, scale=scale, fifo=True)
     table = Table("id", "fault", "bound [ms]", "p50 [ms]", "max [ms]", "n", "pass")
     rows = []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smp_bringup.cli.show import console, task_names, write_json
+from smp_bringup.output import try_file, try_folder
 
 if TYPE_CHECKING:
     from smp_bringup.bench.report import Film
@@ -37,7 +38,9 @@ def demo(
     folder, body = find_model(model), load_robot(robot)
     names = task_names(task, folder)
     replan_s = build_policy(folder, body).config.replan_s
-    out.mkdir(parents=True, exist_ok=True)
+    try_file(json)
+    try_folder(out)
+    try_file(out / "report.html")
     graph = build_graph(robot=robot, model=str(folder), sim=True, task=names[0], seed=seed)
     with Graph(graph, out / "graph.log") as running, Live(console=console, transient=True) as live:
         from smp_bringup.client.demo import run_live
@@ -62,8 +65,8 @@ def demo(
     remark = _remark(folder)
     if remark:
         console.print(remark, markup=False, highlight=False)
-    write_report(out / "report.html", f"smp demo: {model}", tables, films, remark)
     write_json(json, {"model": model, "seed": seed, "tasks": tasks, **figures})
+    write_report(out / "report.html", f"smp demo: {model}", tables, films, remark)
     console.print(f"report: {out / 'report.html'}")
 
 
@@ -72,7 +75,7 @@ def _remark(folder: Path) -> str:
     from smp_bringup.manifest import read_checked
     from smp_bringup.policy.checkpoint import CARD
 
-    card = read_checked(folder).get(CARD, b"").decode("utf-8")
+    card = read_checked(folder).get(CARD, b"").decode("utf-8", "replace")
     return " ".join(card.partition(_REMARK)[2].partition("\n## ")[0].split())
 
 

@@ -8,6 +8,7 @@ import typer
 
 from smp_bringup.cli.show import Track, console, progress, task_names, write_json
 from smp_bringup.errors import ConfigError
+from smp_bringup.output import try_file, try_folder
 
 if TYPE_CHECKING:
     from smp_bringup.robot import Robot
@@ -39,11 +40,15 @@ def evaluate(
     from smp_bringup.policy.checkpoint import find_model
     from smp_bringup.robot import load_robot
 
+    try_file(json)
     folder, body = find_model(policy), load_robot(robot)
     names, changes = task_names(tasks, folder), tuple(change or ())
     sees = _track(policy, folder, body, variation, track, swap_images, changes)
     first = EpisodeJob(names[0], body, folder, seed, 0, swap_images, variation, action_offset, sensor_noise, changes)
     jobs = [replace(first, task=name, episode=i) for name in names for i in range(episodes)]
+    try_folder(out)
+    if into_card:
+        try_folder(folder)
     file = EpisodeFile(out, folder.resolve().name, arguments(first), resume)
     missing = [job for job in jobs if (job.task, job.episode) not in file.done]
     with progress() as bar:
@@ -61,6 +66,8 @@ def evaluate(
         from smp_bringup.training.save import add_evaluation
 
         add_evaluation(folder, report)
+    if file.lost is not None:
+        raise file.lost
 
 
 def _track(

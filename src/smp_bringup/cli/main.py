@@ -1,15 +1,17 @@
 """The `smp` command: one verb per file, heavy imports inside the verbs."""
 
+import os
 import signal
 import sys
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from smp_bringup import __version__
 from smp_bringup.cli import bag, bench, calibrate, chaos, demo, doctor, evaluate, record, replay, top, train, up
 from smp_bringup.errors import EXIT_CODE, SmpError, one_line
+from smp_bringup.output import OUTSIDE, why
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,16 +55,42 @@ def _terminated(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
+def _fail(text: str) -> NoReturn:
+    _drop_output()
+    print(f"error: {text}", file=sys.stderr)
+    sys.exit(EXIT_CODE)
+
+
+def _drop_output() -> None:
+    """Let what standard output did not take go, so that Python does not try it again at its end."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> None:
-    """Run a verb; a user's mistake is one line on stderr and exit code 2."""
+    """Run a verb; a user's mistake, and a disk that is full or not ours, is one line on stderr and exit code 2."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:  # as where it was closed
+                sys.stdout.flush()  # here, and not after main, where a full disk could not be told any more
+    except BrokenPipeError:
+        _drop_output()
+        sys.exit(128 + signal.SIGPIPE)
     except SmpError as error:
         if _debug:
             raise
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        sys.exit(EXIT_CODE)
+        _fail(one_line(error))
+    except OSError as error:
+        if _debug or error.errno not in OUTSIDE:
+            raise
+        where = f"'{one_line(error.filename)}': " if error.filename is not None else "the output cannot be written: "
+        _fail(f"{where}{why(error)}")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -9,6 +9,7 @@ import typer
 
 from smp_bringup.cli.show import Track, console, progress, show_quality, task_names
 from smp_bringup.errors import ConfigError
+from smp_bringup.output import try_folder
 
 if TYPE_CHECKING:
     from smp_bringup.sim.collect import DemonstrationJob
@@ -54,6 +55,7 @@ def _lockstep(tasks: list[str], episodes: int, seed: int, out: Path, like: "Demo
     from smp_bringup.tasks.variation import load_variation
 
     load_variation(like.variation)  # an unknown one is named here, before any process starts
+    try_folder(out)
     wanted = [job for name in tasks for job in jobs(name, episodes, seed, out, like)]
     failed, skipped = 0, 0
     with progress() as bar:
@@ -73,7 +75,7 @@ def _live(tasks: list[str], episodes: int, seed: int, out: Path, noise: float, r
     from smp_bringup.launcher import Graph
 
     graph = build_graph(robot=robot, model=None, sim=True, task=tasks[0], teleop=True, record=str(out), noise=noise)
-    out.mkdir(parents=True, exist_ok=True)
+    try_folder(out)
     words: Counter[str] = Counter()
     with Graph(graph, out / "graph.log") as running:
         from smp_bringup.client.record import record_live

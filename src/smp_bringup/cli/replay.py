@@ -10,6 +10,7 @@ import typer
 from smp_bringup.action.seam import DEFAULT_SEAM, SEAMS
 from smp_bringup.cli.show import console, progress, write_json
 from smp_bringup.errors import UnknownNameError
+from smp_bringup.output import try_file, try_folder
 
 if TYPE_CHECKING:
     from smp_bringup.replay.batch import Replayed, ReplayJob
@@ -67,6 +68,9 @@ def replay(
     if seam not in SEAMS:
         raise UnknownNameError("seam", seam, SEAMS)
     wanted = [parse_criterion(text) for text in fail_if or ()] + (load_criteria(criteria) if criteria else [])
+    try_file(json)
+    try_folder(report)
+    try_file(report and report / "report.html")
     found = [folder for bag in bags for folder in ([bag] if bag.is_file() else bag_folders(bag))]
     body = load_robot(robot) if robot else None
     film = report is not None

@@ -16,6 +16,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from smp_bringup.errors import OutputError
+from smp_bringup.output import write_text
+
 
 class Track(StrEnum):
     """What a policy sees beside the joints."""
@@ -31,7 +34,7 @@ def progress(show: bool = True) -> Progress:
     """Return a progress bar with counts and times, or one that is not shown."""
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=20),  # all of it fits into 80 columns
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
@@ -61,10 +64,19 @@ def task_names(wanted: str, model: Path | None = None) -> list[str]:
 
 
 def write_json(path: Path | None, data: object) -> None:
-    """Write a result as JSON, if a file was asked for."""
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    """Write a result as JSON, if a file was asked for; where that fails, print it, so that it is not lost.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if path is None:
+        return
+    text = json.dumps(data, indent=1) + "\n"
+    try:
+        write_text(path, text)
+    except OutputError:
+        print(text, end="")
+        raise
 
 
 def show_quality(name: str, notes: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smp_bringup.cli.show import console, progress
+from smp_bringup.output import try_folder
 
 if TYPE_CHECKING:
     from smp_bringup.training.job import Training, TrainingJob
@@ -32,21 +33,21 @@ def train(
     from smp_bringup.training.job import TrainingJob
     from smp_bringup.training.trainer import use_threads
 
+    folder = out or Path("runs") / Path(policy).stem
+    try_folder(folder)
     use_threads(threads)
     changes = (*(change or ()), *([f"training.steps={steps}"] if steps else ()))
     wanted = () if tasks == "all" else tuple(name.strip() for name in tasks.split(","))
     training = _read(TrainingJob(bags, policy, changes, wanted, limit, seed, start, only_router, rejected))
-    folder = out or Path("runs") / Path(policy).stem
     trainer = training.trainer(folder)
+    try_folder(folder, trainer.state_bytes)
     done = trainer.resume() if resume else 0
     with progress(trainer.first) as bar:
         line = bar.add_task(
             f"training {training.run.policy.kind}", total=training.run.training.steps, completed=done, note=""
         )
         trained = trainer.train(
-            lambda step, losses: bar.update(
-                line, completed=step, note=" ".join(f"{k} {v:.4f}" for k, v in losses.items())
-            )
+            lambda step, losses: bar.update(line, completed=step, note=f"loss {sum(losses.values()):.3f}")
         )
     if not trainer.first:
         return

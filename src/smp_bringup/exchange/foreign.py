@@ -1,56 +1,23 @@
 """Bags of other recorders, by a mapping: their topics and joints to those of a robot file."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from smp_bringup import config
 from smp_bringup.bag.episode import IMPORTED
 from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.writer import BagWriter
-from smp_bringup.config import spec
-from smp_bringup.errors import BagError, ConfigError, nearest, one_line
-from smp_bringup.paths import named_config
-from smp_bringup.robot import load_robot
+from smp_bringup.errors import BagError, ConfigError, one_line
+from smp_bringup.exchange.extent import Extent
+from smp_bringup.exchange.mapping import ArmMapping, ImportMapping, joint_mappings, require_known
+from smp_bringup.robot import Arm, Robot, load_robot
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.wire import frame, stamp_ns
 
 ARRAY = "std_msgs/msg/Float64MultiArray"
-
-
-@dataclass(frozen=True)
-class ArmMapping:
-    """Where one arm's data are."""
-
-    state: str
-    """Topic of its measured joints."""
-    leader: str
-    """Topic of what it was told: the leader arm, or the commands."""
-    joints: dict[str, str] = field(default_factory=dict)
-    """Their joint name for each of ours; a joint that is left out has our name."""
-
-
-@dataclass(frozen=True)
-class ImportMapping:
-    """A foreign bag in terms of a robot file (config/imports/*.yaml)."""
-
-    robot: str
-    arms: dict[str, ArmMapping]
-    cameras: dict[str, str]
-    """Topic of each camera."""
-    task: str = "imported"
-    stamps: str = field(default="header", metadata=spec(choices=("header", "log")))
-    """Which time counts: log where the headers are empty."""
-
-
-def load_mapping(name: str) -> ImportMapping:
-    """Return the mapping `name` (in config/imports, or a path to a YAML file)."""
-    return config.load(ImportMapping, named_config("imports", name))
 
 
 class Importer:
@@ -59,8 +26,7 @@ class Importer:
     def __init__(self, path: Path, mapping: ImportMapping) -> None:
         """Raises SmpError where the mapping names an arm or camera that the robot lacks, or a topic is missing."""
         self.robot, self._mapping, self._bag = load_robot(mapping.robot), mapping, open_bag(path)
-        _require("arm", mapping.arms, [a.name for a in self.robot.arms])
-        _require("camera", mapping.cameras, [c.name for c in self.robot.cameras])
+        _require_told(self.robot, mapping)
         joints = {t: [a for a in self.robot.arms if t in _topics(mapping.arms[a.name])] for t in self._joint_topics()}
         images = {topic: name for name, topic in mapping.cameras.items()}
         types = self._bag.types
@@ -68,8 +34,11 @@ class Importer:
         wanted |= {t: types[t] if types.get(t) in (JOINT_STATE, ARRAY) else JOINT_STATE for t in joints}
         self._bag.require(wanted)
         self._joints, self._images, self._wanted = joints, images, wanted
+        self._extent = Extent(self.robot, mapping)
         self.refused: dict[str, Counter[str]] = {topic: Counter() for topic in wanted}
         """Messages that could not be used, per topic and cause."""
+        self.outside: list[str] = []
+        """What lies outside the joint limits, a sentence a topic."""
         self._taken: Counter[str] = Counter()
 
     def write(self, folder: Path) -> Path:
@@ -77,9 +46,10 @@ class Importer:
 
         Raises:
             BagError: of a topic not one message could be used, or the bag cannot be read or written.
+            ConfigError: it is in other units.
         """
         self._bag.verify()
-        writer = BagWriter(folder, self.robot, self._mapping.task)
+        writer = BagWriter(folder, self.robot, self._mapping.task or "imported")
         try:
             for topic, log_ns, message in self._bag.messages(set(self._wanted), self._refuse):
                 try:
@@ -87,10 +57,14 @@ class Importer:
                 except Refusal as refusal:
                     self._refuse(topic, str(refusal))
             self._require_something()
-            return writer.close(None, {IMPORTED: one_line(self._bag.path.name)})
-        except BaseException:
+            self.outside = self._extent.judge()
+            notes = {IMPORTED: one_line(self._bag.path.name), "source": "rosbag", "commands": "none"}
+            return writer.close(None, notes | ({"outside": "; ".join(self.outside)} if self.outside else {}))
+        except BaseException as error:
             if not folder.exists():
                 writer.discard()
+            if isinstance(error, OSError):
+                raise BagError(f"bag '{folder}' cannot be written: {error.strerror or error}") from error
             raise
 
     def _refuse(self, topic: str, cause: str) -> None:
@@ -135,18 +109,23 @@ class Importer:
         at = log_ns if headless else _stamp(stamp_ns(message.header.stamp))
         reasons = []
         for arm in self._joints[topic]:
-            theirs = self._mapping.arms[arm.name]
-            names = tuple(joint.name for joint in arm.joints)
             try:
-                values = _positions(message, [theirs.joints.get(name, name) for name in names], self._wanted[topic])
+                self._write_joints(writer, arm, topic, (at, log_ns), message)
             except Refusal as refusal:  # another arm of the topic may be in this message
                 reasons.append(str(refusal))
-                continue
-            for ours, wanted in ((arm.state_topic, theirs.state), (arm.leader_topic, theirs.leader)):
-                if wanted == topic:
-                    self._write(writer, ours, JOINT_STATE, log_ns, joint_state_cdr(at, names, values))
         if len(reasons) == len(self._joints[topic]):
             raise Refusal("; ".join(reasons))
+
+    def _write_joints(self, writer: BagWriter, arm: Arm, topic: str, times: tuple[int, int], message: Any) -> None:
+        theirs = self._mapping.arms[arm.name]
+        said, ours = joint_mappings(arm, theirs), tuple(joint.name for joint in arm.joints)
+        for target, source, told in ((arm.state_topic, theirs.state, False), (arm.leader_topic, theirs.leader, True)):
+            if source != topic:
+                continue
+            values = _positions(message, _names(arm, theirs, told), self._wanted[topic])
+            values = values * [joint.factor for joint in said] + [joint.offset for joint in said]
+            self._extent.add(topic, values[None], self.robot.arm_slices[arm.name])
+            self._write(writer, target, JOINT_STATE, times[1], joint_state_cdr(times[0], ours, values))
 
     def _write(self, writer: BagWriter, topic: str, kind: str, log_ns: int, cdr: bytes) -> None:
         writer.write(topic, kind, log_ns, cdr)
@@ -155,6 +134,12 @@ class Importer:
 
 def _topics(arm: ArmMapping) -> tuple[str, str]:
     return arm.state, arm.leader
+
+
+def _names(arm: Arm, mapping: ArmMapping, told: bool) -> list[str]:
+    """Return their names of the joints of an arm, in what it was told or what was measured."""
+    said = zip(arm.joints, joint_mappings(arm, mapping), strict=True)
+    return [(theirs.leader if told else "") or theirs.name or joint.name for joint, theirs in said]
 
 
 def _stamp(at_ns: int) -> int:
@@ -179,10 +164,19 @@ def _positions(message: Any, names: list[str], kind: str) -> np.ndarray:
     return np.array([message.position[known.index(name)] for name in names], dtype=np.float64)
 
 
-def _require(kind: str, given: Mapping[str, object], wanted: list[str]) -> None:
-    strange = [name for name in given if name not in wanted]
-    if strange:
-        raise ConfigError(f"mapping: no {kind} '{strange[0]}'{nearest(strange[0], wanted)}; robot has {wanted}")
-    missing = [name for name in wanted if name not in given]
-    if missing:
-        raise ConfigError(f"mapping: {kind} {', '.join(missing)} has no topic")
+def _require_told(robot: Robot, mapping: ImportMapping) -> None:
+    """Raise ConfigError where a mapping says nothing of an arm or camera, or one of theirs would be two of ours."""
+    require_known(robot, mapping)
+    silent = [f"arm {a.name}" for a in robot.arms if "" in _topics(mapping.arms.get(a.name, ArmMapping()))]
+    silent += [f"camera {c.name}" for c in robot.cameras if c.name not in mapping.cameras]
+    if silent:
+        raise ConfigError(f"mapping: {', '.join(silent)} has no topic")
+    for which in range(2):
+        theirs = [
+            (_topics(mapping.arms[arm.name])[which], name)
+            for arm in robot.arms
+            for name in _names(arm, mapping.arms[arm.name], which == 1)
+        ]
+        twice = [name for topic, name in theirs if theirs.count((topic, name)) > 1]
+        if twice:
+            raise ConfigError(f"mapping: '{one_line(twice[0])}' would be two joints of the robot")

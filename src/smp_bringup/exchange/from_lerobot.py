@@ -1,14 +1,12 @@
 """A LeRobotDataset v3.0 to bags that train and replay like our own."""
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from smp_bringup import config
 from smp_bringup.bag.episode import IMPORTED, ROBOT_ATTACHMENT, slug
@@ -16,154 +14,218 @@ from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, ConfigError, one_line
 from smp_bringup.exchange import layout
-from smp_bringup.exchange.video import read_video
-from smp_bringup.robot import Robot
-from smp_bringup.types import NS_PER_S, FloatArray
+from smp_bringup.exchange.dataset import Dataset, Episode, Rows, Tables
+from smp_bringup.exchange.extent import Extent
+from smp_bringup.exchange.foreign_files import whole_numbers
+from smp_bringup.exchange.joints import Selection, entry_names, select
+from smp_bringup.exchange.mapping import ArmMapping, ImportMapping, require_known
+from smp_bringup.exchange.pictures import Pictures
+from smp_bringup.robot import Camera, Robot
+from smp_bringup.types import NS_PER_S
 
 START_NS = 1_700_000_000 * NS_PER_S
 """Stamps of an episode begin here where the dataset keeps none."""
+_MAX_STAMP_NS = 2**31 * NS_PER_S
+"""What a header can hold."""
 _OUTCOME = {"success": True, "failure": False}
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of a dataset."""
+
+    folders: list[Path]
+    """The bags, by episode."""
+    outside: list[str]
+    """What lies outside the joint limits, a sentence a feature."""
 
 
 def import_dataset(
     dataset: Path,
     out: Path,
     robot: Robot | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Path]:
-    """Write every episode of a dataset as a bag below `out`/task; return the folders.
+    progress: Progress = lambda done, total: None,
+    mapping: ImportMapping | None = None,
+) -> Imported:
+    """Write every episode of a dataset as a bag below `out`/task: all of them, or none.
 
     Args:
         dataset: its root folder.
         out: of the bags.
         robot: the dataset's own, if None and we wrote it.
         progress: gets done and total.
+        mapping: what the dataset calls and measures otherwise than the robot file.
 
     Raises:
-        BagError: it is no such dataset, or does not fit the robot.
+        BagError: it is no such dataset, is damaged, or does not fit the robot.
+        ConfigError: its joints are not the robot's, or not in its units: a mapping must say which is which.
     """
-    info = _json(dataset / layout.INFO)
-    if info.get("codebase_version") != layout.VERSION:
-        found = one_line(info.get("codebase_version"))
-        raise BagError(
-            f"dataset '{dataset}' has version {found}, only {layout.VERSION} is read: convert it with LeRobot"
+    source = Dataset(dataset)
+    with closing(_Import(source, _as_told(robot or _own_robot(source), source.rate_hz), mapping)) as run:
+        run.require_fit()
+        return run.write(out, progress)
+
+
+class _Import:
+    """One dataset on its way into bags."""
+
+    def __init__(self, source: Dataset, robot: Robot, mapping: ImportMapping | None) -> None:
+        self._source, self._robot = source, robot
+        self._mapping = mapping or ImportMapping(robot.name)
+        require_known(robot, self._mapping)
+        self._extent = Extent(robot, self._mapping)
+        self._outside: list[str] = []
+        arms = {arm.name: self._mapping.arms.get(arm.name, ArmMapping()) for arm in robot.arms}
+        states = {name: arm.state or layout.STATE for name, arm in arms.items()}
+        actions = {name: arm.leader or layout.ACTION for name, arm in arms.items()}
+        cameras = [(c, self._mapping.cameras.get(c.name, layout.IMAGES + c.name)) for c in robot.cameras]
+        _require(source, [*states.values(), *actions.values(), *(key for _, key in cameras)])
+        names = {key: entry_names(key, source.features[key]) for key in [*states.values(), *actions.values()]}
+        self._states, self._actions = (
+            [select(arm, arms[arm.name], keys[arm.name], names[keys[arm.name]], told) for arm in robot.arms]
+            for keys, told in ((states, False), (actions, True))
         )
-    origin = _json(dataset / layout.ORIGIN) if (dataset / layout.ORIGIN).exists() else {}
-    robot = _without_latencies(robot or _own_robot(dataset, origin))
-    order = _fit(dataset, info, robot)
-    rows = [row for path in sorted((dataset / "meta/episodes").rglob("*.parquet")) for row in _table(path).to_pylist()]
-    folders = []
-    for done, row in enumerate(rows, 1):
-        told = json.loads(origin.get(str(row["episode_index"]), {}).get("episode.json", "{}"))
-        task = told.get("task") or (row["tasks"] or ["unnamed"])[0]
-        folder = out / slug(task) / f"episode_{row['episode_index']:05d}"
-        writer = BagWriter(folder, robot, task)
+        for each in (self._states, self._actions):
+            _require_apart(each, names)
+        self._widths = {key: len(entries) for key, entries in names.items()}
+        self._pictures = [_pictures(source, camera, key) for camera, key in cameras]
+
+    def close(self) -> None:
+        """Close what is open."""
+        for pictures in self._pictures:
+            pictures.close()
+
+    def require_fit(self) -> None:
+        """Raise an error for rows that are missing or damaged, and for joints in other units, before a bag is made."""
+        tables = Tables(self._source, self._widths)
+        for episode in self._source.episodes:
+            rows = tables.rows(episode)
+            for each in (self._states, self._actions):
+                for arm, selection in zip(self._robot.arms, each, strict=True):
+                    values = selection.of(rows.vectors[selection.feature])
+                    self._extent.add(selection.feature, values, self._robot.arm_slices[arm.name])
+        self._outside = self._extent.judge()
+
+    def write(self, out: Path, progress: Progress) -> Imported:
+        """Write the bags; those that are written are removed again where a later one cannot be."""
+        images = [column for pictures in self._pictures for column in pictures.columns]
+        tables = Tables(self._source, self._widths, images)
+        folders: list[Path] = []
         try:
-            _write_episode(writer, dataset, info, robot, row, order)
-            outcome = _OUTCOME.get(told.get("outcome", "unlabelled"))
-            folders.append(writer.close(outcome, {IMPORTED: one_line(dataset.name)}))
-        except BaseException:
-            if not folder.exists():
-                writer.discard()
+            for episode in self._source.episodes:
+                folders.append(self._bag(out, episode, tables.rows(episode)))
+                progress(len(folders), len(self._source.episodes))
+        except BaseException as error:
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise BagError(f"bags under '{out}' cannot be written: {error.strerror or error}") from error
             raise
-        progress(done, len(rows))
-    return folders
+        return Imported(folders, self._outside)
+
+    def _bag(self, out: Path, episode: Episode, rows: Rows) -> Path:
+        told = self._source.told(episode)
+        task = self._task(episode, rows, told.get("task"))
+        writer = BagWriter(out / slug(task) / f"episode_{episode.number:05d}", self._robot, task)
+        try:
+            self._messages(writer, episode, rows)
+            return writer.close(_OUTCOME.get(str(told.get("outcome"))), self._notes())
+        except BaseException:
+            writer.discard()
+            raise
+
+    def _notes(self) -> dict[str, str]:
+        """Return what a check must know: the joints come at the rate of the cameras, and no commands do."""
+        notes = {IMPORTED: one_line(self._source.root.name), "source": "lerobot", "commands": "none"}
+        notes["rate_hz"] = f"{self._source.rate_hz:g}"
+        return notes | ({"outside": "; ".join(self._outside)} if self._outside else {})
+
+    def _task(self, episode: Episode, rows: Rows, told: object) -> str:
+        """Return the task in words; a foreign text names no file of ours."""
+        if self._mapping.task:
+            return self._mapping.task
+        if isinstance(told, str) and told:
+            text = told
+        elif episode.tasks:
+            text = episode.tasks[0]
+        elif layout.TASK in rows.table.column_names:
+            number = int(whole_numbers(rows.table, layout.TASK, rows.path)[0])
+            text = self._source.tasks.get(number, "unnamed")
+        else:
+            text = "unnamed"
+        return " ".join(text.split()).removesuffix(".yaml").removesuffix(".yml")
+
+    def _messages(self, writer: BagWriter, episode: Episode, rows: Rows) -> None:
+        robot, stamps = self._robot, _stamps(rows)
+        joints = [
+            (topic, tuple(joint.name for joint in arm.joints), selection.of(rows.vectors[selection.feature]))
+            for arm, state, action in zip(robot.arms, self._states, self._actions, strict=True)
+            for topic, selection in ((arm.state_topic, state), (arm.leader_topic, action))
+        ]
+        videos = [pictures.of(episode, rows) for pictures in self._pictures]
+        for k, images in enumerate(zip(*videos, strict=True)):
+            at_ns = int(stamps[k])
+            for topic, names, values in joints:
+                writer.write(topic, JOINT_STATE, at_ns, joint_state_cdr(at_ns, names, values[k]))
+            for camera, image in zip(robot.cameras, images, strict=True):
+                writer.write(camera.topic, IMAGE, at_ns, image_cdr(at_ns, camera.name, image))
 
 
-def _own_robot(dataset: Path, origin: dict[str, Any]) -> Robot:
-    first: dict[str, str] = next(iter(origin.values()), {})
+def _own_robot(source: Dataset) -> Robot:
+    first: dict[str, str] = next(iter(source.origin.values()), {})
     known = first.get(ROBOT_ATTACHMENT)
     if known is None:
-        raise BagError(f"dataset '{dataset}' carries no robot file: name the robot with --robot")
-    return config.build(Robot, config.parse_yaml(str(known), ROBOT_ATTACHMENT), ROBOT_ATTACHMENT)
+        raise BagError(f"dataset '{source.root}' carries no robot file: name the robot with --robot, or --mapping")
+    return config.build(Robot, config.parse_yaml(known, ROBOT_ATTACHMENT), ROBOT_ATTACHMENT)
 
 
-def _without_latencies(robot: Robot) -> Robot:
-    """Return the robot as its data are in a dataset, where what belongs together stands in one row."""
+def _as_told(robot: Robot, rate_hz: float) -> Robot:
+    """Return the robot as its data are in a dataset: what belongs together stands in one row, at one rate."""
     arms = tuple(replace(arm, latency_s=0.0) for arm in robot.arms)
-    return replace(robot, arms=arms, cameras=tuple(replace(camera, latency_s=0.0) for camera in robot.cameras))
+    cameras = (replace(c, latency_s=0.0, rate_hz=_nominal(c.rate_hz, rate_hz)) for c in robot.cameras)
+    return replace(robot, arms=arms, cameras=tuple(cameras))
 
 
-def _fit(dataset: Path, info: dict[str, Any], robot: Robot) -> list[int]:
-    """Return where each joint of the robot stands in the dataset's vectors; raises BagError where it does not fit."""
-    features = info.get("features", {})
-    wanted = [layout.STATE, layout.ACTION, *(layout.IMAGES + c.name for c in robot.cameras)]
-    missing = [name for name in wanted if name not in features]
+def _nominal(ours_hz: float, theirs_hz: float) -> float:
+    """Return the rate of a camera; a dataset of ours has it in whole frames a second."""
+    return ours_hz if round(ours_hz) == theirs_hz else theirs_hz
+
+
+def _require(source: Dataset, wanted: Sequence[str]) -> None:
+    missing = [name for name in dict.fromkeys(wanted) if name not in source.features]
     if missing:
-        raise BagError(f"dataset '{dataset}' lacks {', '.join(missing)}; it has {one_line(', '.join(features))}")
-    for camera in robot.cameras:
-        shape, size = features[layout.IMAGES + camera.name]["shape"], [camera.height, camera.width, 3]
-        if list(shape) != size:
-            raise BagError(f"dataset '{dataset}': camera '{camera.name}' is {shape}, the robot file says {size}")
-    names = features[layout.STATE].get("names")
-    names = next(iter(names.values())) if isinstance(names, dict) else names
-    if names and set(robot.joint_names) <= set(names):
-        return [names.index(joint) for joint in robot.joint_names]
-    count = features[layout.STATE]["shape"][0]
-    if count != robot.dof:
-        raise BagError(f"dataset '{dataset}' has {count} joints, robot '{robot.name}' has {robot.dof}")
-    return list(range(robot.dof))
-
-
-def _write_episode(
-    writer: BagWriter, dataset: Path, info: dict[str, Any], robot: Robot, row: dict[str, Any], order: list[int]
-) -> None:
-    place = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}
-    table = _table(dataset / info["data_path"].format(**place))
-    mine = np.array(table["episode_index"].to_pylist()) == row["episode_index"]
-    table = table.filter(pa.array(mine))
-    state, action = (_rows(table, name)[:, order] for name in (layout.STATE, layout.ACTION))
-    if layout.STAMP in table.column_names:
-        stamps = np.array(table[layout.STAMP].to_pylist(), dtype=np.int64)
-    else:
-        stamps = START_NS + np.round(np.array(table["timestamp"].to_pylist()) * NS_PER_S).astype(np.int64)
-    videos = [_frames(dataset, info, row, layout.IMAGES + camera.name) for camera in robot.cameras]
-    written = 0
-    for k, images in enumerate(zip(*videos, strict=False)):
-        if k >= len(stamps):
-            break
-        _write_frame(writer, robot, int(stamps[k]), state[k], action[k], images)
-        written += 1
-    if written != len(stamps):
-        raise BagError(f"dataset '{dataset}', episode {row['episode_index']}: {len(stamps)} rows, {written} images")
-
-
-def _write_frame(
-    writer: BagWriter, robot: Robot, at_ns: int, state: FloatArray, action: FloatArray, images: Sequence[np.ndarray]
-) -> None:
-    for arm in robot.arms:
-        names, part = tuple(joint.name for joint in arm.joints), robot.arm_slices[arm.name]
-        for topic, values in ((arm.state_topic, state), (arm.leader_topic, action)):
-            writer.write(topic, JOINT_STATE, at_ns, joint_state_cdr(at_ns, names, values[part]))
-    for camera, image in zip(robot.cameras, images, strict=True):
-        writer.write(camera.topic, IMAGE, at_ns, image_cdr(at_ns, camera.name, image))
-
-
-def _frames(dataset: Path, info: dict[str, Any], row: dict[str, Any], key: str) -> Iterator[np.ndarray]:
-    head = f"videos/{key}"
-    chunk, file = row[f"{head}/chunk_index"], row[f"{head}/file_index"]
-    path = dataset / info["video_path"].format(chunk_index=chunk, file_index=file, video_key=key)
-    return read_video(path, row[f"{head}/from_timestamp"], row[f"{head}/to_timestamp"])
-
-
-def _rows(table: pa.Table, name: str) -> FloatArray:
-    return np.array(table[name].to_pylist(), dtype=np.float64)
-
-
-def _table(path: Path) -> pa.Table:
-    try:
-        return pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowException) as error:
-        raise BagError(f"'{path}' cannot be read: {one_line(error)}") from error
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
         raise BagError(
-            f"'{path}' cannot be read: {one_line(error)}; is it a LeRobotDataset {layout.VERSION}?"
-        ) from None
-    if not isinstance(data, dict):
-        raise ConfigError(f"'{path}' does not hold a JSON object")
-    return data
+            f"dataset '{source.root}' lacks {one_line(', '.join(missing))}; it has "
+            f"{one_line(', '.join(source.features))[:400]}: write which feature is which into a mapping, "
+            "such as config/imports/lerobot.yaml, and name it with --mapping"
+        )
+
+
+def _require_apart(selections: Sequence[Selection], names: dict[str, list[str]]) -> None:
+    """Raise ConfigError where one entry would be two joints."""
+    places = [(selection.feature, place) for selection in selections for place in selection.index]
+    for feature, place in places:
+        if places.count((feature, place)) > 1:
+            raise ConfigError(f"{feature}: '{one_line(names[feature][place])}' would be two joints of the robot")
+
+
+def _pictures(source: Dataset, camera: Camera, key: str) -> Pictures:
+    height, width = source.size(key)
+    if (height, width) != (camera.height, camera.width):
+        raise BagError(
+            f"dataset '{source.root}': camera '{camera.name}' ({key}) is {width} x {height} px, "
+            f"the robot file says {camera.width} x {camera.height}"
+        )
+    return Pictures(source, key, (height, width))
+
+
+def _stamps(rows: Rows) -> np.ndarray:
+    """Return the stamp of each row (N,) [ns]: ours, or the nominal ones."""
+    if layout.STAMP not in rows.table.column_names:
+        elapsed = np.round((rows.time_s - rows.time_s[0]) * NS_PER_S).astype(np.int64)
+        return np.asarray(START_NS + elapsed)
+    stamps = whole_numbers(rows.table, layout.STAMP, rows.path)
+    if stamps[0] < 0 or stamps[-1] >= _MAX_STAMP_NS or np.any(np.diff(stamps) <= 0):
+        raise BagError(f"'{rows.path}': {layout.STAMP} does not rise from row to row")
+    return stamps

@@ -9,17 +9,14 @@ EPISODES = f"meta/episodes/{_FILE}.parquet"
 DATA = f"data/{_FILE}.parquet"
 VIDEO = f"videos/{{video_key}}/{_FILE}.mp4"
 FILES_PER_CHUNK = 1000
+WIDEST = 4096
+"""Entries of a vector."""
 
 STATE, ACTION, IMAGES = "observation.state", "action", "observation.images."
 STAMP = "stamp_ns"
 """Ours: the stamp of the reference camera's frame, which the nominal `timestamp` of a frame only approximates."""
-INDEX_FEATURES = {
-    "timestamp": "float32",
-    "frame_index": "int64",
-    "episode_index": "int64",
-    "index": "int64",
-    "task_index": "int64",
-}
+TIMESTAMP, FRAME, EPISODE, TASK = "timestamp", "frame_index", "episode_index", "task_index"
+INDEX_FEATURES = {TIMESTAMP: "float32", FRAME: "int64", EPISODE: "int64", "index": "int64", TASK: "int64"}
 
 
 def place(pattern: str, number: int, video_key: str = "") -> str:

@@ -1,7 +1,8 @@
 """Bags to a LeRobotDataset v3.0: Parquet and MP4, one file an episode."""
 
 import json
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,10 @@ import pyarrow.parquet as pq
 
 from smp_bringup.bag.aligned import aligned_sets, leader_trajectory
 from smp_bringup.bag.reader import Bag, open_bag
-from smp_bringup.errors import BagError
-from smp_bringup.exchange import layout
-from smp_bringup.exchange.video import CODECS, write_video
+from smp_bringup.errors import BagError, one_line
+from smp_bringup.exchange import layout, statistics
+from smp_bringup.exchange.video import pixel_format, write_video
 from smp_bringup.robot import Robot
-from smp_bringup.types import FloatArray
-
-_SAMPLED_FRAMES = 32
-"""Frames per episode and camera that the statistics of images are taken from."""
-
-Stats = dict[str, dict[str, list[Any]]]
 
 
 @dataclass
@@ -59,7 +54,8 @@ def export(
         progress: gets done and total.
 
     Raises:
-        BagError: `out` exists, a bag cannot be read or is of another robot, or none is left.
+        BagError: `out` exists or cannot be written, a bag cannot be read or is of another robot, or none is left;
+            nothing is left behind then.
     """
     if out.exists():
         raise BagError(f"'{out}' exists already: choose another folder")
@@ -74,13 +70,25 @@ def export(
         if unlike:
             where = chosen[0].path
             raise BagError(f"bag '{bag.path}' is of another robot than '{where}': {unlike}; export them apart")
-    data = _Dataset(robot, out, kind)
-    for done, bag in enumerate(chosen, 1):
-        bag.verify()
-        _episode(data, bag)
-        progress(done, len(chosen))
-    _finish(data)
+    data = _Dataset(robot, out.with_name(out.name + _PARTIAL), kind)
+    try:
+        shutil.rmtree(data.out, ignore_errors=True)
+        data.out.mkdir(parents=True)
+        for done, bag in enumerate(chosen, 1):
+            bag.verify()
+            _episode(data, bag)
+            progress(done, len(chosen))
+        _finish(data)
+        data.out.rename(out)
+    except OSError as error:
+        raise BagError(f"dataset '{out}' cannot be written: {one_line(error.strerror or error)}") from error
+    finally:
+        shutil.rmtree(data.out, ignore_errors=True)
     return len(data.episodes), data.frames
+
+
+_PARTIAL = ".partial"
+"""What is written has this after its name until it is whole."""
 
 
 def _videos(robot: Robot) -> list[tuple[str, int, int, float]]:
@@ -103,24 +111,24 @@ def _episode(data: _Dataset, bag: Bag) -> None:
         layout.STATE: np.stack([s.position for s in sets]).astype(np.float32),
         layout.ACTION: action.astype(np.float32),
         layout.STAMP: at,
-        "timestamp": (np.arange(count) / data.rate_hz).astype(np.float32),
-        "frame_index": np.arange(count),
-        "episode_index": np.full(count, number),
+        layout.TIMESTAMP: (np.arange(count) / data.rate_hz).astype(np.float32),
+        layout.FRAME: np.arange(count),
+        layout.EPISODE: np.full(count, number),
         "index": data.frames + np.arange(count),
-        "task_index": np.full(count, data.tasks.index(text)),
+        layout.TASK: np.full(count, data.tasks.index(text)),
     }
     _write(data.out / layout.place(layout.DATA, number), {k: _column(v) for k, v in columns.items()})
-    stats = {name: _stats(np.atleast_2d(values.T).T) for name, values in columns.items()}
+    stats = {name: statistics.of_rows(np.atleast_2d(values.T).T) for name, values in columns.items()}
     for camera in robot.cameras:
         key, frames = layout.IMAGES + camera.name, [s.images[camera.name] for s in sets]
         write_video(data.out / layout.place(layout.VIDEO, number, key), frames, data.rate_hz, data.kind)
-        stats[key] = _image_stats(frames)
+        stats[key] = statistics.of_images(frames)
     data.episodes.append(_row(data, number, text, count, stats))
     data.attachments[str(number)] = dict(bag.attachments) | {"episode.json": json.dumps(dict(bag.episode))}
     data.frames += count
 
 
-def _row(data: _Dataset, number: int, text: str, count: int, stats: Stats) -> dict[str, Any]:
+def _row(data: _Dataset, number: int, text: str, count: int, stats: Mapping[str, statistics.Stats]) -> dict[str, Any]:
     """Return what meta/episodes says of an episode."""
     chunk, file = divmod(number, layout.FILES_PER_CHUNK)
     row: dict[str, Any] = {
@@ -161,7 +169,7 @@ def _finish(data: _Dataset) -> None:
                 "video.height": camera.height,
                 "video.width": camera.width,
                 "video.codec": "h264",
-                "video.pix_fmt": CODECS[data.kind][1],
+                "video.pix_fmt": pixel_format(data.kind, camera.width, camera.height),
                 "video.is_depth_map": False,
                 "video.fps": data.rate_hz,
                 "video.channels": 3,
@@ -186,53 +194,14 @@ def _finish(data: _Dataset) -> None:
         "features": features,
     }
     _write_json(out / layout.INFO, info)
-    _write_json(out / layout.STATS, _total_stats(rows, list(features)))
+    _write_json(out / layout.STATS, {name: statistics.of_all(rows, name) for name in features})
     _write_json(out / layout.ORIGIN, data.attachments)
 
 
-def _stats(values: np.ndarray) -> dict[str, list[Any]]:
-    """Return the statistics of rows (N, D)."""
-    return {
-        "min": values.min(axis=0).tolist(),
-        "max": values.max(axis=0).tolist(),
-        "mean": values.mean(axis=0, dtype=np.float64).tolist(),
-        "std": values.std(axis=0, dtype=np.float64).tolist(),
-        "count": [len(values)],
-    }
-
-
-def _image_stats(frames: Sequence[np.ndarray]) -> dict[str, list[Any]]:
-    """Return the statistics of each colour, from 0 to 1, in the shape (3, 1, 1)."""
-    chosen = np.linspace(0, len(frames) - 1, min(_SAMPLED_FRAMES, len(frames))).round().astype(int)
-    pixels = np.stack([frames[i] for i in chosen]).reshape(-1, 3) / 255.0
-    flat = _stats(pixels)
-    return {k: v if k == "count" else [[[x]] for x in v] for k, v in flat.items()} | {"count": [len(chosen)]}
-
-
-def _total_stats(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the statistics over all episodes from those of each."""
-    out: dict[str, dict[str, Any]] = {}
-    for name in names:
-        part = {
-            word: np.array([row[f"stats/{name}/{word}"] for row in rows], dtype=np.float64)
-            for word in ("min", "max", "mean", "std", "count")
-        }
-        weight: FloatArray = part["count"].reshape(len(rows), *[1] * (part["mean"].ndim - 1)) / part["count"].sum()
-        mean = (part["mean"] * weight).sum(axis=0)
-        variance = ((part["std"] ** 2 + (part["mean"] - mean) ** 2) * weight).sum(axis=0)
-        out[name] = {
-            "min": part["min"].min(axis=0).tolist(),
-            "max": part["max"].max(axis=0).tolist(),
-            "mean": mean.tolist(),
-            "std": np.sqrt(variance).tolist(),
-            "count": [int(part["count"].sum())],
-        }
-    return out
-
-
 def _column(values: np.ndarray) -> pa.Array:
-    if values.ndim == 1:
-        return pa.array(values)
+    """Return rows as a column; LeRobot keeps vectors of one entry as numbers."""
+    if values.ndim == 1 or values.shape[1] == 1:
+        return pa.array(values.ravel())
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
 
 
@@ -242,12 +211,12 @@ def _write_tasks(path: Path, tasks: Sequence[str]) -> None:
     number = {**index, "name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64"}
     pandas = {"index_columns": ["task"], "column_indexes": [], "columns": [number, index], "pandas_version": "2.2.0"}
     table = pa.table({"task_index": pa.array(range(len(tasks)), pa.int64()), "task": pa.array(tasks, pa.string())})
-    pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), path)
+    pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), path, write_page_checksum=True)
 
 
 def _write(path: Path, columns: dict[str, pa.Array]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(columns), path)
+    pq.write_table(pa.table(columns), path, write_page_checksum=True)
 
 
 def _write_json(path: Path, data: object) -> None:

@@ -5,7 +5,6 @@ import threading
 import time
 from functools import partial
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import Image, JointState
@@ -24,6 +23,7 @@ from smp_bringup.observation.observer import Observer
 from smp_bringup.pipeline import build_planner, build_policy
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import find_model
+from smp_bringup.policy.trial import blank
 from smp_bringup.robot import Robot, load_robot
 from smp_bringup.stats import percentiles
 from smp_bringup.sync.checks import Refusal
@@ -182,15 +182,8 @@ class PolicyNode(LeanNode):
 def _time_ms(policy: AbstractPolicy, robot: Robot) -> float:
     """Return how long one inference takes [ms]; the first loads every code path."""
     start = time.perf_counter()
-    policy.infer(_blank(robot, policy.config.observation_steps), 0)
+    policy.infer(blank(robot, policy.config.observation_steps), 0)
     return (time.perf_counter() - start) * 1e3
-
-
-def _blank(robot: Robot, steps: int) -> Observation:
-    """Return a black observation at home."""
-    images = {c.name: np.zeros((steps, c.observation_height, c.observation_width, 3), np.uint8) for c in robot.cameras}
-    home = np.tile(robot.joint_array("home"), (steps, 1))
-    return Observation(1, images, home, np.zeros_like(home))
 
 
 def main() -> None:

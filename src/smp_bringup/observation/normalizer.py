@@ -36,7 +36,7 @@ class Normalizer:
         """
         try:
             center, half = (np.array(data[key], dtype=np.float64) for key in ("center", "half_range"))
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
             raise ModelError(f"normalizer.json lacks center or half_range as lists of numbers: {error}") from None
         if center.shape != (dof,) or half.shape != (dof,):
             raise ModelError(f"normalizer.json has {center.size} joints, the robot has {dof}")

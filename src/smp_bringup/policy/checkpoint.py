@@ -1,17 +1,13 @@
 """A checkpoint is a folder: ONNX models, weights, settings, normaliser, robot fingerprint, metrics, manifest."""
 
-import dataclasses
-import json
 from collections.abc import Sequence
 from functools import reduce
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from smp_bringup import config
-from smp_bringup.errors import ModelError, UnknownNameError, one_line
+from smp_bringup.errors import ConfigError, ModelError, UnknownNameError, one_line
 from smp_bringup.manifest import MANIFEST, read_checked
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.paths import share
@@ -20,6 +16,7 @@ from smp_bringup.policy.base import DeployedPolicy
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.engine_onnx import OnnxEngine
 from smp_bringup.policy.onnx_check import check_model
+from smp_bringup.policy.trial import LIMIT_S, try_out, within
 from smp_bringup.robot import Robot
 
 CONFIG, NORMALIZER, ROBOT, METRICS, CARD = (
@@ -57,7 +54,7 @@ def read_config(files: dict[str, bytes], changes: Sequence[str] = ()) -> PolicyC
     """
     if CONFIG not in files:
         raise ModelError(f"the checkpoint lacks {CONFIG}")
-    settings = config.parse_yaml(files[CONFIG].decode("utf-8"), CONFIG)
+    settings = config.parse_yaml(files[CONFIG], CONFIG)
     known, places = policy_config(settings, CONFIG).DEPLOYED, []
     for change in changes:
         name, sign, value = change.partition("=")
@@ -74,7 +71,7 @@ def deployed_settings(policy: PolicyConfig) -> tuple[str, ...]:
 
 def trained_settings(policy: PolicyConfig) -> dict[str, Any]:
     """Return the policy's settings without those that deployment may change: what its weights depend on."""
-    settings: dict[str, Any] = _plain(dataclasses.asdict(policy))
+    settings: dict[str, Any] = config.plain(policy)
     for place in policy.DEPLOYED.values():
         *sections, key = place.split(".")
         reduce(dict.__getitem__, sections, settings).pop(key)
@@ -83,7 +80,15 @@ def trained_settings(policy: PolicyConfig) -> dict[str, Any]:
 
 def trained_tasks(folder: Path) -> list[str]:
     """Return the tasks that a checkpoint was trained to do; none where it does not say."""
-    return [str(name) for name in _json(read_checked(folder), METRICS).get("tasks", [])]
+    tasks = read_metrics(read_checked(folder)).get("tasks", [])
+    if not isinstance(tasks, list):
+        raise ModelError(f"{METRICS} of '{folder}': tasks must be a list, got {config.kind_of(tasks)}")
+    return [str(name) for name in tasks]
+
+
+def read_metrics(files: dict[str, bytes]) -> dict[str, Any]:
+    """Return the figures of a checkpoint's files: of training, and of its last evaluation."""
+    return _json(files, METRICS)
 
 
 def read_normalizer(files: dict[str, bytes], dof: int) -> Normalizer:
@@ -93,14 +98,14 @@ def read_normalizer(files: dict[str, bytes], dof: int) -> Normalizer:
 
 def config_yaml(policy: PolicyConfig) -> str:
     """Return policy settings as the YAML that `read_config` reads."""
-    return yaml.safe_dump(_plain(dataclasses.asdict(policy)), sort_keys=False)
+    return config.dump(policy)
 
 
 def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequence[str] = ()) -> DeployedPolicy:
     """Return the deployed policy of a checkpoint, with `changes` made to its settings; see `read_config`.
 
     Raises:
-        ModelError: the checkpoint is incomplete, altered, unsafe, or made for another robot.
+        ModelError: the checkpoint is incomplete, altered, unsafe, made for another robot, or cannot be run.
         InstallError: the device is not there.
     """
     files = read_checked(folder)
@@ -112,8 +117,14 @@ def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequen
         if name not in files:
             raise ModelError(f"'{folder}' lacks {name}")
         check_model(files[name], name, robot.dof, policy)
-    engine = OnnxEngine(files[ENCODER], [files[name] for name in models[1:]], device)
-    return POLICIES[policy.kind].deploy(policy, engine, normalizer, robot.action_period_s)
+
+    def opened() -> DeployedPolicy:
+        engine = OnnxEngine(files[ENCODER], [files[name] for name in models[1:]], device)
+        deployed: DeployedPolicy = POLICIES[policy.kind].deploy(policy, engine, normalizer, robot.action_period_s)
+        try_out(deployed, engine, robot, engine.input_length("objects"))
+        return deployed
+
+    return within(LIMIT_S, f"the policy of '{folder}'", opened)
 
 
 def _check_robot(files: dict[str, bytes], policy: PolicyConfig, robot: Robot) -> None:
@@ -132,17 +143,9 @@ def _check_robot(files: dict[str, bytes], policy: PolicyConfig, robot: Robot) ->
 
 
 def _json(files: dict[str, bytes], name: str) -> dict[str, Any]:
+    if name not in files:
+        raise ModelError(f"the checkpoint lacks {name}")
     try:
-        data = json.loads(files[name])
-    except (KeyError, ValueError) as error:
-        raise ModelError(f"the checkpoint lacks a readable {name}: {one_line(error)}") from None
-    if not isinstance(data, dict):
-        raise ModelError(f"{name} does not hold a JSON object")
-    return data
-
-
-def _plain(value: Any) -> Any:
-    """Return nested tuples as lists, for YAML."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value
+        return config.parse_json(files[name], name)
+    except ConfigError as error:
+        raise ModelError(f"the checkpoint is broken: {error}") from None

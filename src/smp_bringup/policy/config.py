@@ -9,6 +9,9 @@ from typing import ClassVar
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 
+_FORESIGHT_S = 60.0
+"""The feature tells nothing of what lies farther ahead."""
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -21,6 +24,10 @@ class EncoderConfig:
     keypoints: int = field(default=32, metadata=spec(gt=0, le=512))
     feature: int = field(default=256, metadata=spec(gt=0, le=4096))
     """Length of the feature s that every head sees."""
+
+    def __post_init__(self) -> None:
+        if not self.channels or min(self.channels) < 1:
+            raise ConfigError(f"channels must be one positive number or more, got {list(self.channels)}")
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,10 @@ class PolicyConfig:
     def __post_init__(self) -> None:
         if self.track == "camera" and not self.cameras:
             raise ConfigError("cameras must name at least one camera")
+        if len(set(self.cameras)) < len(self.cameras):
+            raise ConfigError(f"cameras names one twice: {', '.join(self.cameras)}")
+        if not all(0 < ahead_s <= _FORESIGHT_S for ahead_s in self.foresight_s):
+            raise ConfigError(f"foresight_s must lie in (0, {_FORESIGHT_S:g}] s, got {list(self.foresight_s)}")
         if self.track == "state" and self.cameras:
             raise ConfigError("a policy of the state track has no cameras")
         if self.prefix_steps >= self.horizon:

@@ -1,33 +1,85 @@
-"""What an ONNX model may not do: leave its bytes, use foreign operators, or have other dimensions."""
+"""What an ONNX model may not do: leave its bytes, run without end, use foreign operators, or have other dimensions."""
 
+from collections.abc import Iterator
+from math import prod
+
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
+from onnx import numpy_helper, shape_inference
 
-from smp_bringup.errors import ModelError
+from smp_bringup.errors import ModelError, one_line
 from smp_bringup.policy.config import PolicyConfig
 
 _DOMAINS = {"", "ai.onnx"}
+_LARGEST_VALUE = 1 << 28
+"""Numbers in one value that is computed: a GiB."""
 
 
 def check_model(content: bytes, name: str, dof: int, policy: PolicyConfig) -> None:
     """Refuse a model before any session is made from it.
 
     Raises:
-        ModelError: it is corrupt, refers to external data, uses a custom operator, or has
-            inputs of the wrong size.
+        ModelError: it is corrupt, refers to external data, holds NaN, uses a custom operator or one with a graph of
+            its own (a loop need not end), computes something huge, or has inputs of the wrong size.
     """
     try:
         model = onnx.load_from_string(content)
-    except DecodeError as error:
-        raise ModelError(f"{name} is not an ONNX model: {error}") from None
-    for tensor in model.graph.initializer:
-        if tensor.external_data:
-            raise ModelError(f"{name}: external data '{tensor.external_data[0].value}' leaves the model folder")
+        _check_parts(model, name)
+        _check_inputs(model, name, dof, policy)
+        _check_sizes(model, name)
+    except ModelError:
+        raise
+    except (DecodeError, ValueError, TypeError, RuntimeError) as error:  # of broken tensors and shapes
+        raise ModelError(f"{name} is not an ONNX model: {one_line(error)[:200]}") from None
+
+
+def _check_parts(model: onnx.ModelProto, name: str) -> None:
+    if not model.graph.node or not model.graph.output:
+        raise ModelError(f"{name} is not an ONNX model: it has no graph")
+    if model.functions or model.training_info:
+        raise ModelError(f"{name}: functions and training graphs are not allowed: export the plain graph")
     for node in model.graph.node:
         if node.domain not in _DOMAINS:
-            raise ModelError(f"{name}: operator domain '{node.domain}' is not allowed")
+            raise ModelError(f"{name}: operator domain '{one_line(node.domain)}' is not allowed")
+        if any(a.HasField("g") or a.graphs for a in node.attribute):
+            raise ModelError(
+                f"{name}: operator {one_line(node.op_type)} holds a graph of its own, which is not allowed"
+            )
+    for tensor in _tensors(model.graph):
+        if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
+            where = one_line(tensor.external_data[0].value) if tensor.external_data else one_line(tensor.name)
+            raise ModelError(f"{name}: external data '{where}' leaves the model folder")
+        value = numpy_helper.to_array(tensor)
+        if value.dtype.kind == "f" and np.isnan(value).any():
+            raise ModelError(f"{name}: weight '{one_line(tensor.name)}' holds NaN: train it anew")
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Yield every tensor of a graph, wherever it stands."""
+    yield from graph.initializer
+    sparse = list(graph.sparse_initializer)
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from [attribute.t, *attribute.tensors] if attribute.HasField("t") else attribute.tensors
+            sparse += [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []
+            sparse += attribute.sparse_tensors
+    for tensor in sparse:
+        yield from (tensor.values, tensor.indices)
+
+
+def _check_inputs(model: onnx.ModelProto, name: str, dof: int, policy: PolicyConfig) -> None:
     wanted = {"state": [1, policy.observation_steps, dof], "x": [1, policy.horizon, policy.columns(dof)]}
     for value in model.graph.input:
         shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
         if value.name in wanted and shape != wanted[value.name]:
             raise ModelError(f"{name}: input '{value.name}' is {shape}, robot and config give {wanted[value.name]}")
+
+
+def _check_sizes(model: onnx.ModelProto, name: str) -> None:
+    """Refuse what would be computed larger than any memory; no number in the graph is read as a size unchecked."""
+    graph = shape_inference.infer_shapes(model, data_prop=True).graph
+    for value in (*graph.value_info, *graph.output):
+        size = prod(max(1, d.dim_value) for d in value.type.tensor_type.shape.dim)
+        if size > _LARGEST_VALUE:
+            raise ModelError(f"{name}: '{one_line(value.name)}' would hold {size} numbers, at most {_LARGEST_VALUE}")

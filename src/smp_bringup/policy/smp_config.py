@@ -93,6 +93,8 @@ class SmpConfig:
         for section, form in (("shared", "shared"), ("mean", "motion")):
             if self.form != form and getattr(self, section) is not None:
                 raise ConfigError(f"section '{section}' is of form {form}, this is form {self.form}: remove it")
+        if self.mean is not None and self.mean.kind != "mlp":
+            raise ConfigError(f"the mean head is an mlp, not a {self.mean.kind}: it has no noisy chunk to look at")
         if self.form == "paper":
             self._check_paper()
 
@@ -137,5 +139,3 @@ class SmpPolicyConfig(PolicyConfig):
         super().__post_init__()
         if self.smp.shared is not None:
             self.smp.shared.denoiser.check(self.horizon)
-        if self.smp.mean is not None:
-            self.smp.mean.check(self.horizon)

@@ -5,6 +5,7 @@ from abc import ABC
 import torch
 from torch import Tensor, distributed, nn
 
+from smp_bringup.errors import ConfigError
 from smp_bringup.policy.basis import Basis, principal_components
 from smp_bringup.policy.batch import Batch
 from smp_bringup.policy.experts import build_bank
@@ -31,9 +32,14 @@ class AbstractSmpNet(AbstractNetwork, ABC):
         Args:
             condition: length of what an expert is told.
             columns: N of the noisy samples (T, N) that an expert sees.
+
+        Raises:
+            ConfigError: there are more experts than joints.
         """
         config, smp = self.config, self.config.smp
         feature, k = config.encoder.feature, smp.experts
+        if k > self.dof:
+            raise ConfigError(f"smp.experts is {k}, the robot has {self.dof} joints: a basis has no more directions")
         hidden = (smp.basis_width or feature,) * smp.basis_depth
         self.basis = Basis(smp.basis, feature, hidden, self.dof, k)
         width = smp.gate.width or feature

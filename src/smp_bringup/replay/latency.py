@@ -10,7 +10,9 @@ import numpy as np
 from smp_bringup import config, wire
 from smp_bringup.bag.aligned import follower_trajectory
 from smp_bringup.bag.reader import Bag
+from smp_bringup.documents import read_bytes
 from smp_bringup.errors import BagError, ConfigError
+from smp_bringup.output import write_text
 from smp_bringup.robot import Camera, Robot
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.sync.latency import LatencyEstimate, estimate, image_motion
@@ -81,8 +83,5 @@ def _set(line: str, value: float) -> str:
 
 def write_robot(source: Path, out: Path, latencies: dict[str, float]) -> None:
     """Write the robot file `source` with the latencies to `out`, whole or not at all."""
-    text = with_latencies(source.read_text(encoding="utf-8"), latencies, source.name)
-    partial = out.with_name(out.name + ".partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(out)
+    text = with_latencies(read_bytes(source).decode("utf-8"), latencies, source.name)
+    write_text(out, text)

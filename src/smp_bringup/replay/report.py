@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
+from smp_bringup.output import write_text
 from smp_bringup.page import figure_png, gate_axis, page, picture, strip, table
 from smp_bringup.replay.batch import Replayed
 from smp_bringup.replay.criteria import Criterion
@@ -87,8 +88,7 @@ def write_report(
     order = sorted(range(len(replays)), key=lambda i: -summarise(replays[i].samples).get("joint_rmse", 0.0))
     for i in order:
         parts += _bag(results[i], robots[i], summarise(replays[i].samples), replan_s)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(title, parts), encoding="utf-8")
+    write_text(path, page(title, parts))
 
 
 def spread_table(figures: Mapping[str, float]) -> str:

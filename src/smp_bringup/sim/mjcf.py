@@ -12,7 +12,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from smp_bringup.errors import InstallError
+from smp_bringup.errors import ConfigError, InstallError, nearest, one_line
 from smp_bringup.robot import Robot
 
 PHYSICS_PERIOD_S = 0.002
@@ -33,18 +33,29 @@ _GAINS = {
 _ARM_TYPE, _OBJECT_TYPE = 2, 1
 """Collision types. Arm links need one that nothing answers to: without any, MuJoCo builds no hull to draw."""
 
+_ARMS = ("left", "right")
 _TCP_OFFSET_M = 0.135
 """From the gripper link to the point between the finger pads."""
 
 
 def aloha_spec(robot: Robot) -> mujoco.MjSpec:
-    """Return the robot and its table, without objects; joints are named as in the robot file."""
+    """Return the robot and its table, without objects; joints are named as in the robot file.
+
+    Raises:
+        ConfigError: the robot file names arms or joints that the simulated robot lacks.
+    """
+    names = [arm.name for arm in robot.arms]
+    if set(names) != set(_ARMS):
+        raise ConfigError(f"simulation 'aloha' has the arms {' and '.join(_ARMS)}, the robot file {', '.join(names)}")
     spec = mujoco.MjSpec.from_file(str(_assets() / "bimanual_viperx_transfer_cube.xml"))
     _strip(spec)
     _options(spec)
     for arm in robot.arms:
         _tune_arm(spec, arm.name)
+    known = [joint.name for joint in spec.joints]
     for joint in robot.joints:
+        if joint.name not in known:
+            raise ConfigError(f"simulation 'aloha' has no joint '{one_line(joint.name)}'{nearest(joint.name, known)}")
         _add_servo(spec, joint.name, (joint.min, joint.max))
     _add_scene(spec)
     _add_cameras(spec)

@@ -14,7 +14,7 @@ class TrainingConfig:
     """One run; the same settings, data and seed give the same weights."""
 
     steps: int = field(default=6000, metadata=spec(ge=1))
-    pairs: int = field(default=32, metadata=spec(ge=1))
+    pairs: int = field(default=32, metadata=spec(ge=1, le=1 << 16))
     """Pairs of samples one action period apart, per batch."""
     learning_rate: float = field(default=1e-3, metadata=spec(gt=0, le=1))
     weight_decay: float = field(default=1e-4, metadata=spec(ge=0, le=1))

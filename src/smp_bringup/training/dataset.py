@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -9,13 +10,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import numpy as np
 
 from smp_bringup import config
 from smp_bringup.bag.aligned import aligned_sets, follower_trajectory, leader_trajectory, object_trajectory
 from smp_bringup.bag.reader import Bag, open_bag
-from smp_bringup.errors import BagError, SmpError
+from smp_bringup.errors import BagError, ConfigError, SmpError
 from smp_bringup.observation.builder import to_observation_size
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.processes import ordered
@@ -24,9 +26,13 @@ from smp_bringup.sync.history import windows
 from smp_bringup.types import FloatArray, ImageArray, nanoseconds
 
 _MIN_FRAMES = 8
+OTHER_ROBOT = "is of another robot"
+"""Stands in the reason why a bag of another robot was skipped."""
 _ARRAYS = {"stamps": np.int64} | dict.fromkeys(("state", "objects", "action", "foresight"), np.float32)
 _FORMAT = 2
 """Of the cache: another one is not read but made anew."""
+_MOST_INDEX = 100_000_000
+"""Bytes of the cache's index: a hundred for each bag."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ def read_episode(folder: Path, robot: Robot, policy: PolicyConfig) -> Episode:
         raise BagError(f"bag '{folder}' is labelled a failure")
     own = bag.robot()
     if unlike := own.unlike(robot):
-        raise BagError(f"bag '{folder}' is of another robot than the one that is trained for: {unlike}")
+        raise BagError(f"bag '{folder}' {OTHER_ROBOT} than the one that is trained for: {unlike}")
     seen = _see_cameras(bag, own) if policy.track == "camera" else _see_state(bag, own)
     if len(seen.stamps) < _MIN_FRAMES:
         raise BagError(f"bag '{folder}' has {len(seen.stamps)} aligned frames, at least {_MIN_FRAMES} are needed")
@@ -169,15 +175,32 @@ def load_dataset(
     wanted = [policy.track, policy.observation_steps, policy.horizon, policy.foresight_s]
     parts = [_FORMAT, [bag_signature(f) for f in folders], config.dump(robot), wanted]
     target = cache / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-    if not (target / "index.json").exists():
-        _build(folders, robot, policy, target, progress)
-    index = json.loads((target / "index.json").read_text())
-    images = {
-        c.name: np.load(target / f"{c.name}.npy", mmap_mode="r", allow_pickle=False) for c in _cameras(robot, policy)
-    }
-    arrays = {name: np.load(target / f"{name}.npy", allow_pickle=False) for name in _ARRAYS}
+    if target.exists():
+        try:
+            return _cached(robot, policy, target)
+        except (ConfigError, OSError, EOFError, KeyError, ValueError, TypeError):  # damaged: it is made anew
+            shutil.rmtree(target)
+    _build(folders, robot, policy, target, progress)
+    return _cached(robot, policy, target)
+
+
+def _cached(robot: Robot, policy: PolicyConfig, target: Path) -> Dataset:
+    """Return the dataset in the folder `target`; raises all kinds of errors where it is damaged."""
+    index = config.parse_json((target / "index.json").read_bytes(), "index.json", _MOST_INDEX)
+    images = {c.name: _array(target / f"{c.name}.npy", "r") for c in _cameras(robot, policy)}
+    arrays = {name: _array(target / f"{name}.npy") for name in _ARRAYS}
     starts, skipped, tasks = np.array(index["starts"]), tuple(index["skipped"]), tuple(index["tasks"])
+    if any(len(array) != starts[-1] for array in (*images.values(), *arrays.values())):
+        raise ValueError("arrays of other lengths than the index")
     return Dataset(robot.action_period_s, images, **arrays, starts=starts, skipped=skipped, tasks=tasks)
+
+
+def _array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
+    """Return the array of an .npy file; raises ValueError for a pickle, an archive, or anything else."""
+    found = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    if not isinstance(found, np.ndarray):
+        raise ValueError(f"{path.name} is no .npy file")
+    return found
 
 
 def bag_signature(folder: Path) -> list[str]:

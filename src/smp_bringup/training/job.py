@@ -7,9 +7,10 @@ from pathlib import Path
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.tree import bag_folders
 from smp_bringup.errors import BagError, ConfigError, SmpError, one_line
+from smp_bringup.policy import PolicyConfig
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import load_run
-from smp_bringup.training.dataset import Dataset, first_of_each, load_dataset
+from smp_bringup.training.dataset import OTHER_ROBOT, Dataset, first_of_each, load_dataset
 from smp_bringup.training.save import model_card, save_checkpoint
 from smp_bringup.training.trainer import Start, Trained, Trainer
 from smp_bringup.training.transfer import start_from
@@ -58,10 +59,12 @@ class Training:
         found, self.left_out = _selected(job)
         """Why bags were not even read: the recorder rejected them."""
         self._robot = _first_robot(found)
+        _require_cameras(self.run.policy, self._robot)
         self._start: Start | None = None
         if job.start is not None:
             self.run, self._start = start_from(job.start, self.run, self._robot, job.only_router)
         self.data: Dataset = load_dataset(found, self._robot, self.run.policy, job.bags.parent / "cache", progress)
+        _require_most(self.data, self._robot)
 
     def trainer(self, out: Path) -> Trainer:
         """Return what trains; its state is kept in `out`."""
@@ -82,6 +85,23 @@ def _first_robot(folders: Sequence[Path]) -> Robot:
         except SmpError as error:
             wrong.append(error)
     raise wrong[0]
+
+
+def _require_cameras(policy: PolicyConfig, robot: Robot) -> None:
+    known = [camera.name for camera in robot.cameras]
+    for name in policy.cameras:
+        if name not in known:
+            raise ConfigError(f"the policy sees camera '{one_line(name)}', robot '{robot.name}' has {', '.join(known)}")
+
+
+def _require_most(data: Dataset, robot: Robot) -> None:
+    """Raise BagError where more bags are of other robots than of this one: the first bag was the odd one."""
+    others = [reason for reason in data.skipped if OTHER_ROBOT in reason]
+    if len(others) >= len(data.starts) - 1 and len(others) > 1:
+        raise BagError(
+            f"{len(others)} bags are of other robots than the first one that was read, '{robot.name}', "
+            f"{len(data.starts) - 1} are of it: keep the bags of one robot in a folder; {others[0]}"
+        )
 
 
 def demonstrations(job: TrainingJob) -> list[Path]:

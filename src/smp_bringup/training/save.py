@@ -74,9 +74,9 @@ def add_evaluation(folder: Path, report: Mapping[str, Any]) -> None:
         ModelError: the folder is no whole checkpoint.
     """
     files = read_checked(folder)
-    metrics = json.loads(files[checkpoint.METRICS])
+    metrics = checkpoint.read_metrics(files)
     found = {key: report[key] for key in ("seed", "tasks", "all", "active_experts")}
-    card = files[checkpoint.CARD].decode("utf-8").split(_EVALUATION)[0]
+    card = files[checkpoint.CARD].decode("utf-8", "replace").split(_EVALUATION)[0]
     episodes = next(iter(report["tasks"].values()))["episodes"]
     rows = [
         f"| {name} | {row['successes']}/{row['episodes']} | {row['interval'][0]:.2f} - {row['interval'][1]:.2f} |"

@@ -1,46 +1,88 @@
 """Everything that a resumed run needs, in one safetensors file (no pickle)."""
 
+import fcntl
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn, optim
 
-from smp_bringup.errors import ModelError
+from smp_bringup.errors import ModelError, OutputError, TrainingError, one_line
 
 FILE = "training.safetensors"
+
+
+@contextmanager
+def held_alone(folder: Path, first: bool) -> Iterator[None]:
+    """Hold the folder of a run: two trainings of one folder would write over each other.
+
+    Args:
+        folder: of the run.
+        first: whether this is the first of the training's processes, which alone holds it.
+
+    Raises:
+        TrainingError: another training holds it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            if first:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError(f"another training runs in '{folder}': wait for it, or choose another --out") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def save_state(
     folder: Path, step: int, seconds: float, network: nn.Module, ema: nn.Module, optimizer: optim.Optimizer
 ) -> None:
-    """Write the state after `step` steps and `seconds` of training; a whole new file replaces the old one."""
+    """Write the state after `step` steps and `seconds` of training; a whole new file replaces the old one.
+
+    Raises:
+        OutputError: the disk is full, or not ours; the old file is still there.
+    """
     tensors = {f"network/{k}": v.contiguous() for k, v in network.state_dict().items()}
     tensors |= {f"ema/{k}": v.contiguous() for k, v in ema.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"adam/{index}/{k}": v.contiguous() for k, v in moments.items()}
     partial = folder / (FILE + ".partial")
-    save_file(tensors, partial, metadata={"step": json.dumps(step), "seconds": json.dumps(seconds)})
-    partial.rename(folder / FILE)
+    try:
+        save_file(tensors, partial, metadata={"step": json.dumps(step), "seconds": json.dumps(seconds)})
+        partial.rename(folder / FILE)
+    except (SafetensorError, OSError) as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"'{folder / FILE}' cannot be written: {one_line(error)}: make room, and use --resume"
+        ) from None
 
 
 def load_state(folder: Path, network: nn.Module, ema: nn.Module, optimizer: optim.Optimizer) -> tuple[int, float]:
     """Restore the state and return its step and seconds.
 
     Raises:
-        ModelError: there is none, or it belongs to another policy.
+        ModelError: there is none, it is broken, or it belongs to another policy.
     """
     path = folder / FILE
     if not path.is_file():
         raise ModelError(f"nothing to resume: '{path}' does not exist")
     parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "ema": {}, "adam": {}}
-    with safe_open(path, framework="pt") as file:
-        step, seconds = (json.loads(file.metadata()[name]) for name in ("step", "seconds"))
-        for key in file.keys():  # noqa: SIM118 - not a dict
-            kind, name = key.split("/", 1)
-            parts[kind][name] = file.get_tensor(key)
+    try:
+        with safe_open(path, framework="pt") as file:
+            told = file.metadata() or {}
+            step, seconds = int(told["step"]), float(told["seconds"])
+            for key in file.keys():  # noqa: SIM118 - not a dict
+                kind, name = key.split("/", 1)
+                parts[kind][name] = file.get_tensor(key)
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise ModelError(f"'{path}' is no training state of ours: {one_line(error)}: train without --resume") from None
     try:
         network.load_state_dict(parts["network"])
         ema.load_state_dict(parts["ema"])
@@ -48,8 +90,11 @@ def load_state(folder: Path, network: nn.Module, ema: nn.Module, optimizer: opti
         raise ModelError(f"'{path}' belongs to another policy: {str(error).splitlines()[0]}") from None
     state = optimizer.state_dict()
     state["state"] = {}
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for name, tensor in parts["adam"].items():
-        index, moment = name.split("/")
+        index, _, moment = name.partition("/")
+        if not index.isdecimal() or int(index) >= len(trained) or tensor.shape not in ((), trained[int(index)].shape):
+            raise ModelError(f"'{path}' belongs to another policy: {one_line(name)} has no parameter of its shape")
         state["state"].setdefault(int(index), {})[moment] = tensor
     optimizer.load_state_dict(state)
-    return int(step), float(seconds)
+    return step, seconds

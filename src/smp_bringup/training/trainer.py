@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from smp_bringup.errors import InstallError, TrainingError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.config import PolicyConfig
@@ -24,7 +25,7 @@ from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.ema import Ema
 from smp_bringup.training.objective import Objective
 from smp_bringup.training.scalars import Scalars
-from smp_bringup.training.state import FILE, load_state, save_state
+from smp_bringup.training.state import FILE, held_alone, load_state, save_state
 
 Report = Callable[[int, dict[str, float]], None]
 """Called after a step with its number and mean losses since the last call."""
@@ -67,7 +68,13 @@ class Trainer:
     def __init__(
         self, run: RunConfig, data: Dataset, robot: Robot, seed: int, out: Path, start: Start | None = None
     ) -> None:
-        """Prepare a run, from scratch or (transfer) from `start`."""
+        """Prepare a run, from scratch or (transfer) from `start`.
+
+        Raises:
+            InstallError: the device is not there.
+        """
+        if run.training.device == "cuda" and not torch.cuda.is_available():
+            raise InstallError("training.device is cuda, this PyTorch finds no GPU: --set training.device=cpu")
         self._run, self._seed, self._out, self._tasks = run, seed, out, data.tasks
         torch.manual_seed(seed)
         self._fabric = Fabric(accelerator=run.training.device, devices=run.training.devices)
@@ -98,6 +105,11 @@ class Trainer:
         """Whether there is a state to resume from."""
         return (self._out / FILE).is_file()
 
+    @property
+    def state_bytes(self) -> int:
+        """Room on the disk that saving the state takes: the network, its average, and two moments."""
+        return 4 * sum(p.numel() * p.element_size() for p in self.network.parameters())
+
     def resume(self) -> int:
         """Go on from the last saved state; return its step."""
         self._step, self._seconds = load_state(self._out, self.network, self._ema.network, self._optimizer)
@@ -105,8 +117,12 @@ class Trainer:
 
     def train(self, report: Report) -> Trained:
         """Run to the last step, saving on the way and when interrupted (KeyboardInterrupt goes on up)."""
-        settings = self._run.training
         self._out.mkdir(parents=True, exist_ok=True)
+        with held_alone(self._out, self.first):
+            return self._train_all(report)
+
+    def _train_all(self, report: Report) -> Trained:
+        settings = self._run.training
         rows: list[dict[str, float]] = []
         with Scalars(self._out, self.first) as scalars:
             try:
@@ -140,7 +156,13 @@ class Trainer:
         total = torch.stack(list(parts.values())).sum()
         self._optimizer.zero_grad()
         self._fabric.backward(total)
-        torch.nn.utils.clip_grad_norm_(self._trained, settings.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self._trained, settings.clip)
+        if not bool(torch.isfinite(norm)):
+            losses = ", ".join(f"{name} {float(value.detach()):g}" for name, value in parts.items())
+            raise TrainingError(
+                f"training diverged at step {self._step} ({losses}): lower training.learning_rate or a loss's weight; "
+                "the weights before this step are saved, --resume goes on from them"
+            )
         self._optimizer.step()
         self._step += 1
         self._ema.update(self._step)
@@ -216,5 +238,5 @@ def _schedule(step: int, settings: TrainingConfig) -> float:
 def _split(episodes: int, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the episodes to train on and the held-out ones (at least one)."""
     order = np.random.default_rng(seed).permutation(episodes)
-    count = max(1, round(episodes * held_out))
+    count = min(max(1, round(episodes * held_out)), episodes - 1)
     return (order[count:], order[:count]) if episodes > 1 else (order, order)

@@ -3,9 +3,10 @@
 import dataclasses
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load
 
-from smp_bringup.errors import ModelError
+from smp_bringup.errors import ModelError, one_line
 from smp_bringup.manifest import read_checked
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.checkpoint import WEIGHTS, read_config, read_normalizer
@@ -35,8 +36,11 @@ def start_from(folder: Path, run: RunConfig, robot: Robot, only_router: bool) ->
         raise ModelError(f"'{folder}' is a {policy.kind} policy, the run trains {run.policy.kind}: name its own run")
     if WEIGHTS not in files:
         raise ModelError(f"'{folder}' was shipped without {WEIGHTS}: it can be run, not trained on; train it anew")
-    tensors = load(files[WEIGHTS])
-    network = build_network(policy, robot.dof, len(tensors[SCALE]))
+    try:
+        tensors = load(files[WEIGHTS])
+        network = build_network(policy, robot.dof, len(tensors[SCALE]))
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise ModelError(f"'{folder}/{WEIGHTS}' are no weights of ours: {one_line(error)}") from None
     try:
         network.load_state_dict({name: value.float() for name, value in tensors.items()})
     except RuntimeError as error:

@@ -1,0 +1,107 @@
+"""What data of others are called and measured in, in terms of a robot file (config/imports/*.yaml)."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from smp_bringup import config
+from smp_bringup.config import spec
+from smp_bringup.errors import ConfigError, nearest
+from smp_bringup.paths import named_config
+from smp_bringup.robot import Arm, Robot
+
+_TURNING = {"rad": 1.0, "deg": math.pi / 180}
+_SLIDING = {"m": 1.0, "mm": 1e-3}
+
+
+@dataclass(frozen=True)
+class JointMapping:
+    """One joint as others tell it: ours = sign * scale * theirs [unit] + offset."""
+
+    name: str = ""
+    """Their name, or its place (from 0) where they give no names; empty: our name."""
+    leader: str = ""
+    """Their name in what the arm was told, where that is another one."""
+    unit: str = field(default="", metadata=spec(choices=("", *_TURNING, *_SLIDING)))
+    """Empty: radians (grippers: metres), and values that cannot be that are refused."""
+    sign: int = field(default=1, metadata=spec(ge=-1, le=1))
+    scale: float = field(default=1.0, metadata=spec(gt=0))
+    offset: float = 0.0
+    """[rad], grippers [m]."""
+
+    def __post_init__(self) -> None:
+        if self.sign == 0:
+            raise ConfigError("sign must be 1 or -1, got 0")
+
+    @property
+    def factor(self) -> float:
+        """What their value is multiplied by."""
+        return self.sign * self.scale * (_TURNING | _SLIDING).get(self.unit, 1.0)
+
+
+@dataclass(frozen=True)
+class ArmMapping:
+    """Where one arm's data are."""
+
+    state: str = ""
+    """Topic (LeRobot: feature) of its measured joints."""
+    leader: str = ""
+    """Topic (LeRobot: feature) of what it was told: the leader arm, or the commands."""
+    joints: dict[str, JointMapping] = field(default_factory=dict)
+    """Each of our joints that they call or measure otherwise."""
+
+
+@dataclass(frozen=True)
+class ImportMapping:
+    """Foreign data in terms of a robot file."""
+
+    robot: str
+    arms: dict[str, ArmMapping] = field(default_factory=dict)
+    cameras: dict[str, str] = field(default_factory=dict)
+    """Topic (LeRobot: feature) of each camera."""
+    task: str = ""
+    """In words; empty: what the data say."""
+    stamps: str = field(default="header", metadata=spec(choices=("header", "log")))
+    """Which time of a bag counts: log where the headers are empty."""
+
+
+def load_mapping(name: str) -> ImportMapping:
+    """Return the mapping `name` (in config/imports, or a path to a YAML file)."""
+    path = named_config("imports", name)
+    data = config.read_yaml(path)
+    arms = data.get("arms")
+    for arm in arms.values() if isinstance(arms, dict) else ():
+        joints = arm.get("joints") if isinstance(arm, dict) else None
+        if isinstance(joints, dict):
+            arm["joints"] = {ours: _joint(theirs) for ours, theirs in joints.items()}
+    return config.build(ImportMapping, data, path.name)
+
+
+def _joint(value: Any) -> Any:
+    """Return what a mapping says of a joint; a word or number alone is its name."""
+    plain = isinstance(value, str | int) and not isinstance(value, bool)
+    return {"name": str(value)} if plain else value
+
+
+def require_known(robot: Robot, mapping: ImportMapping) -> None:
+    """Raise ConfigError where a mapping names what the robot lacks, or a unit that its joint cannot have."""
+    _known("arm", list(mapping.arms), [arm.name for arm in robot.arms])
+    _known("camera", list(mapping.cameras), [camera.name for camera in robot.cameras])
+    for arm in robot.arms:
+        joints = mapping.arms.get(arm.name, ArmMapping()).joints
+        _known("joint", list(joints), [joint.name for joint in arm.joints])
+        for joint in arm.joints:
+            unit, allowed = joints.get(joint.name, JointMapping()).unit, _SLIDING if joint.gripper else _TURNING
+            if unit and unit not in allowed:
+                raise ConfigError(f"mapping: joint '{joint.name}' has unit {unit}, allowed: {', '.join(allowed)}")
+
+
+def joint_mappings(arm: Arm, mapping: ArmMapping) -> list[JointMapping]:
+    """Return what is said of each joint of an arm, in its order."""
+    return [mapping.joints.get(joint.name, JointMapping()) for joint in arm.joints]
+
+
+def _known(kind: str, given: list[str], wanted: list[str]) -> None:
+    for name in given:
+        if name not in wanted:
+            raise ConfigError(f"mapping: no {kind} '{name}'{nearest(name, wanted)}; robot has {wanted}")

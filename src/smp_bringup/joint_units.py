@@ -1,0 +1,68 @@
+"""What the limits of a joint can be in rad and m; a robot file in degrees or millimetres is told so."""
+
+from dataclasses import dataclass
+from math import pi
+
+from smp_bringup.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Plausible:
+    """Bounds that no joint of its kind leaves."""
+
+    unit: str
+    position: float
+    """Largest distance from zero [unit]."""
+    velocity: tuple[float, float]
+    """Least and largest limit [unit/s]."""
+    acceleration: tuple[float, float]
+    """[unit/s^2]."""
+    jerk: tuple[float, float]
+    """[unit/s^3]."""
+    mistaken: str
+    """Unit that larger numbers are probably in, and what to do."""
+
+
+TURNING = Plausible(
+    "rad",
+    4 * pi,
+    (1e-2, 20.0),
+    (1e-2, 500.0),
+    (1e-1, 30_000.0),
+    "this looks like degrees: multiply by pi / 180",
+)
+"""The fastest wrists of arms turn at 10 rad/s; the steepest jerk limit that a maker states is 20,000 rad/s^3."""
+GRIPPER = Plausible(
+    "m",
+    0.5,
+    (1e-3, 5.0),
+    (1e-3, 100.0),
+    (1e-2, 10_000.0),
+    "this looks like millimetres: divide by 1000 (a gripper that is measured in rad is a joint without gripper: true)",
+)
+"""Fingers travel; their largest opening is a hand's width or two."""
+
+
+def check_limits(
+    name: str, bounds: Plausible, positions: dict[str, float], rates: dict[str, tuple[float, tuple[float, float]]]
+) -> None:
+    """Refuse a joint's limits that are of another unit.
+
+    Args:
+        name: of the joint.
+        bounds: of its kind.
+        positions: by key of the robot file [rad or m].
+        rates: by key, the limit and its bounds.
+
+    Raises:
+        ConfigError: a number is not plausible; the message says what its unit must be.
+    """
+    for key, value in positions.items():
+        if not abs(value) <= bounds.position:
+            allowed = f"at most {bounds.position:.4g} {bounds.unit} from zero"
+            raise ConfigError(f"joint '{name}': {key} {value:g} must be in {bounds.unit}, {allowed}; {bounds.mistaken}")
+    for order, (key, (value, (low, high))) in enumerate(rates.items(), 1):
+        unit = f"{bounds.unit}/s" + (f"^{order}" if order > 1 else "")
+        if not low <= value <= high:
+            hint = bounds.mistaken if value > high else "a joint that hardly moves cannot be driven"
+            raise ConfigError(f"joint '{name}': {key} {value:g} must be in [{low:g}, {high:g}] {unit}; {hint}")

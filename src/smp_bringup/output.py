@@ -1,0 +1,100 @@
+"""Files and folders that results go to: tried before the work is done, and written whole or not at all."""
+
+import errno
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from smp_bringup.errors import OutputError, one_line
+
+_TRIED_BYTES = 1 << 16
+"""A disk that cannot take so much is full."""
+OUTSIDE = {
+    number
+    for name in ("EACCES", "EDQUOT", "EEXIST", "EFBIG", "EIO", "EISDIR", "ELOOP", "EMFILE", "ENAMETOOLONG", "ENODEV")
+    + ("ENOENT", "ENOSPC", "ENOTDIR", "ENOTEMPTY", "ENXIO", "EPERM", "EROFS", "ESTALE", "ETXTBSY")
+    if (number := getattr(errno, name, None)) is not None
+}
+"""Errors of the system that the disk, its rights and its names cause, not our code."""
+
+
+def try_file(path: Path | None) -> None:
+    """Make sure that a result can be written to `path`, and make its folder; None is no file.
+
+    Raises:
+        OutputError: it cannot, as far as can be known before.
+    """
+    if path is None:
+        return
+    try:
+        with suppress(FileNotFoundError):
+            path.lstat()  # raises for a name that no file can have
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.is_char_device():
+            with path.open("ab", buffering=0) as file:
+                file.write(b"\n")  # JSON and HTML may begin with it; a device that is full says so
+        elif not path.is_fifo():
+            if path.exists():
+                path.open("ab").close()
+            _fill(path.parent, _TRIED_BYTES)
+    except (OSError, ValueError) as error:
+        raise _cannot(path, error) from None
+
+
+def try_folder(path: Path | None, room: int = _TRIED_BYTES) -> None:
+    """Make the folder `path`, and make sure that files of `room` bytes can be written into it; None is no folder.
+
+    Raises:
+        OutputError: it is none, or cannot be written to, or its disk is full.
+    """
+    if path is None:
+        return
+    try:
+        _fill(path, room)
+    except (OSError, ValueError) as error:
+        raise _cannot(path, error) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file in one step: where that fails, what was there before stays.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():  # a device or a pipe
+            path.write_text(text, encoding="utf-8")
+            return
+        target = path.resolve()
+        partial = target.with_name(target.name + ".partial")
+        try:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(target)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+    except (OSError, ValueError) as error:
+        raise _cannot(path, error) from None
+
+
+def why(error: Exception) -> str:
+    """Return the system's own words for an error."""
+    if isinstance(error, OSError) and error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return "a file stands where a folder is needed"
+    return one_line(error.strerror if isinstance(error, OSError) and error.strerror else error)
+
+
+def _fill(folder: Path, room: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for start in range(0, room, _TRIED_BYTES):
+            file.write(bytes(min(_TRIED_BYTES, room - start)))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _cannot(path: Path, error: Exception) -> OutputError:
+    return OutputError(f"cannot write to '{one_line(path)}': {why(error)}: make room there, or name another place")

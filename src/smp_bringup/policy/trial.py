@@ -1,0 +1,86 @@
+"""A policy that was loaded is run once before anything relies on it, and in bounded time."""
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+
+from smp_bringup.errors import InstallError, ModelError, one_line
+from smp_bringup.policy.base import AbstractEngine, DeployedPolicy
+from smp_bringup.policy.denoise import EMBEDDING
+from smp_bringup.robot import Robot
+from smp_bringup.types import Observation
+
+T = TypeVar("T")
+
+LIMIT_S = 30.0
+"""Loading and one chunk take a tenth of a second; what takes so long does not end."""
+
+
+def within(limit_s: float, what: str, work: Callable[[], T]) -> T:
+    """Return what `work` returns.
+
+    Native code cannot be interrupted: what takes too long goes on in a thread that ends with the process.
+
+    Raises:
+        ModelError: it takes longer than `limit_s` [s], or fails.
+    """
+    results: list[T] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except Exception as error:  # ONNX Runtime raises its own types, and a foreign model causes any of ours
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name=what, daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    if thread.is_alive():
+        raise ModelError(f"{what} takes longer than {limit_s:g} s: it may never end; train or export it anew")
+    if results:
+        return results[0]
+    error = errors.pop()
+    try:
+        if isinstance(error, InstallError | ModelError):
+            raise error
+        raise ModelError(f"{what} fails: {one_line(repr(error))[:300]}: train or export it anew") from error
+    finally:
+        del error  # its traceback holds this frame, and would keep the caller's objects alive
+
+
+def blank(robot: Robot, steps: int, objects: int = 0) -> Observation:
+    """Return a black observation at home, with `objects` numbers of object poses (all zero), if any."""
+    images = {c.name: np.zeros((steps, c.observation_height, c.observation_width, 3), np.uint8) for c in robot.cameras}
+    home = np.tile(robot.joint_array("home"), (steps, 1))
+    return Observation(1, images, home, np.zeros_like(home), np.zeros((steps, objects)) if objects else None)
+
+
+def try_out(policy: DeployedPolicy, engine: AbstractEngine, robot: Robot, objects: int) -> None:
+    """Run a policy once, and every denoiser of its engine.
+
+    Raises:
+        ModelError: an output is missing or not finite.
+    """
+    config = policy.config
+    observation = blank(robot, config.observation_steps, objects)
+    coded = policy.encode(observation)
+    for name, value in coded.items():
+        _require_finite(name, value)
+    try:
+        chunk, _ = policy.infer(observation, 0)
+    except KeyError as error:
+        raise ModelError(f"the encoder lacks the output {error}, it has {', '.join(sorted(coded))}") from None
+    _require_finite("chunk", chunk.position)
+    if chunk.position.shape != (config.horizon, robot.dof):
+        raise ModelError(f"a chunk has the shape {chunk.position.shape}, not {(config.horizon, robot.dof)}")
+    x, mask = np.zeros((config.horizon, config.columns(robot.dof))), np.ones(config.experts)
+    for i in range(config.denoisers):
+        _require_finite(f"denoiser_{i}", engine.denoise(i, coded["feature"], x, mask, np.zeros(EMBEDDING)))
+
+
+def _require_finite(name: str, value: np.ndarray) -> None:
+    if not np.isfinite(value).all():
+        raise ModelError(f"'{one_line(name)}' of a blank observation is not finite: the weights are broken")
