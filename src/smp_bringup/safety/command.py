@@ -84,6 +84,13 @@ class CommandCore:
         """Take the measured state of one arm, or return why it is refused."""
         return self._count(f"state/{arm}", self._states.take(arm, sample, steady_ns))
 
+    def hears(self, kind: Mode, source: str) -> bool:
+        """Return whether a source of a kind may speak: what another holder of the lease sends needs no look."""
+        heard = self._inputs[kind].lease.hears(source)
+        if not heard:
+            self._count({Mode.POLICY: "chunk", Mode.TELEOP: "teleop"}[kind], "lease")
+        return heard
+
     def on_chunk(self, chunk: ActionChunk, now_ns: int, steady_ns: int, source: str = "") -> str | None:
         """Take a chunk of the policy, or return why it is refused (the chunk in execution goes on)."""
         if not self._policy.lease.hears(source):
