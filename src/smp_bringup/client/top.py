@@ -67,7 +67,7 @@ def _fill(name: str, values: dict[str, str], times: Table, rates: Table, counts:
         elif key.startswith("rate_hz/"):
             stream = key.removeprefix("rate_hz/")
             rates.add_row(name, stream, value, values.get(f"skew_ms/{stream}", ""))
-        elif not key.startswith((*_TIMES, "skew_ms/", "warning")):
+        elif not key.startswith((*_TIMES, "skew_ms/", "warning", "error")):
             counts.add_row(name, key, value)
 
 

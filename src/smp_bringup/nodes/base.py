@@ -112,7 +112,7 @@ def run_node(make: Callable[[], Node]) -> None:
 
 
 class Diagnostics:
-    """Publishes a node's counters on /diagnostics once a second."""
+    """Publishes a node's counters on /diagnostics once a second; "error" and "warning" among them are its level."""
 
     def __init__(self, node: LeanNode, values: Callable[[], Mapping[str, object]]) -> None:
         self._node, self._values = node, values
@@ -121,6 +121,8 @@ class Diagnostics:
 
     def _publish(self) -> None:
         values = {**self._values(), **self._node.guard.counters}
-        level = DiagnosticStatus.WARN if values.get("warning") else DiagnosticStatus.OK
+        error, warning = str(values.get("error", "")), str(values.get("warning", ""))
+        level = DiagnosticStatus.ERROR if error else DiagnosticStatus.WARN if warning else DiagnosticStatus.OK
         name = f"smp_bringup: {self._node.get_name()}"
-        self._publisher.publish(status_msg(now_ns(self._node), name, values, level, str(values.get("warning", ""))))
+        text = "; ".join(filter(None, (error, warning)))
+        self._publisher.publish(status_msg(now_ns(self._node), name, values, level, text))
