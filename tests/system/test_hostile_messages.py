@@ -5,9 +5,11 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.serialization import serialize_message
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from smp_bringup.client.graph_client import GraphError, graph_client
 from smp_bringup.graph import NodeSpec
@@ -110,3 +112,39 @@ def test_a_node_outlives_whatever_is_sent_to_it_and_counts_it(node, tmp_path):
         assert any(int(value) > 0 for key, value in values.items() if counter in key), (counter, values, log)
     if node == "command":
         assert "refused what /smp_client sent" in log
+
+
+def test_megabytes_of_strangers_do_not_delay_the_cycles_of_the_command_node(tmp_path, robot):
+    """A joint state of 7 MB and a chunk of 100,000 points, ten times a second; and many within the sizes."""
+    names = list(robot.joint_names)
+    point = JointTrajectoryPoint(positions=[0.0] * robot.dof)
+    flood = {
+        ("/teleop/command", JointState): JointState(name=["x" * 20] * 200_000, position=[0.0] * 200_000),
+        ("/policy/chunk", JointTrajectory): JointTrajectory(joint_names=names, points=[point] * 100_000),
+        ("/observation/state", DiagnosticArray): DiagnosticArray(status=[DiagnosticStatus()] * 100_000),
+        (robot.arms[0].state_topic, JointState): JointState(name=[""] * 1_000),
+        ("/policy/chunk", JointTrajectory, "small"): JointTrajectory(points=[JointTrajectoryPoint()] * 800),
+    }
+    late_ms, counts = [], {}
+
+    def hear(message):
+        if message.status[0].name == "smp_bringup: command":
+            counts.update(status_values(message))
+            late_ms.append(float(counts["late_p99_ms"]))
+
+    with Graph([NodeSpec("command", {})], tmp_path / "log") as graph, graph_client() as client:
+        client.create_subscription(DiagnosticArray, "/diagnostics", hear, 10)
+        publishers = []
+        for (topic, kind, *_), message in flood.items():
+            publisher = client.create_publisher(kind, topic, qos.LATEST if "chunk" in topic else qos.STATE)
+            client.wait(lambda p=publisher: p.get_subscription_count() > 0, 60, topic, graph.check)
+            publishers.append((publisher, serialize_message(message)))
+        client.wait(lambda: late_ms, 20, "a report", graph.check)
+        late_ms.clear()
+        while len(late_ms) < 4:
+            for publisher, raw in publishers:
+                publisher.publish(raw)
+            client.spin_for(0.1, graph.check)
+    assert int(counts["refused/policy/malformed"]) > 0
+    assert int(counts["refused/teleop/malformed"]) > 0
+    assert sorted(late_ms)[1] < 20, late_ms  # a second that another process takes from us is not ours
