@@ -6,7 +6,9 @@ from functools import partial
 from typing import TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
@@ -57,11 +59,12 @@ class CommandNode(LeanNode):
 
     def __init__(self) -> None:
         super().__init__("command")
-        params = declare(self, CommandParams, read_only=True)
+        params = declare(self, CommandParams)
         self._robot, self._config = load_robot(params.robot), load_safety(params.safety)
         self._core = build_command(self._robot, params.safety, params.replayed)
         self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in self._robot.arms}
         self._most = self._sizes()
+        self.add_on_set_parameters_callback(self._on_set)
         self._watch, self._extra = GraphWatch(self), set[str]()
         self._publish()
         self._subscribe()
@@ -84,6 +87,13 @@ class CommandNode(LeanNode):
         """Let the collector see everything again, then end."""
         gc.unfreeze()
         super().destroy_node()
+
+    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
+        """Refuse another clock of the headers while what is published or followed was planned on this one."""
+        if self._core.resting or all(parameter.name != "use_sim_time" for parameter in parameters):
+            return SetParametersResult(successful=True)
+        why = f"use_sim_time cannot change in {self._core.mode.value}: disarm first, and let the arms rest"
+        return SetParametersResult(successful=False, reason=why)
 
     def _publish(self) -> None:
         self._arms = []

@@ -3,6 +3,7 @@
 import inspect
 import time
 import traceback
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,7 @@ class Guard:
     """Wraps the callbacks of one node."""
 
     def __init__(self, node: Node) -> None:
-        self._node = node
+        self._node = weakref.proxy(node)  # no cycle: a node whose start fails is gone at once, not half-built in rclpy
         self._logged_ns: dict[str, int] = {}
         self.counters: Counter[str] = Counter()
         """Refused messages as "refused/topic", exceptions as "callback_error/topic", of services too."""

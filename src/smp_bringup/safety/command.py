@@ -71,6 +71,11 @@ class CommandCore:
         return [name for name in CHECKS if name not in self._config.checks]
 
     @property
+    def resting(self) -> bool:
+        """Whether the core is disarmed and publishes nothing."""
+        return self.mode is Mode.DISARMED and not self._live
+
+    @property
     def verdict(self) -> Verdict:
         """What latched the core, or `PASS`."""
         return self._latched
