@@ -4,12 +4,14 @@ The official `ros2 launch` starts the same `NodeSpec`s (launch/*.launch.py); thi
 for machines that have ROS from PyPI wheels, which have no launch_ros.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -19,6 +21,8 @@ from smp_bringup.errors import InstallError, SmpError
 from smp_bringup.graph import MAX_RESPAWNS, RESPAWN_DELAY_S, NodeSpec
 
 _STOP_S = 5.0
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
 class NodeDied(SmpError):
@@ -99,13 +103,27 @@ class Graph:
             command += ["-p", f"{key}:={_literal(value)}"]
         for name, other in spec.remappings.items():
             command += ["-r", f"{name}:={other}"]
-        # Its own session: a Ctrl-C in the terminal reaches us alone, and we stop the nodes in order.
+        # Its own session: a Ctrl-C in the terminal reaches us alone, and we stop the nodes in order. Where we cannot,
+        # being killed, the nodes end by themselves.
         return subprocess.Popen(
-            command, stdout=self._log, stderr=self._log, start_new_session=True, env=os.environ.copy()
+            command,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+            env=os.environ.copy(),
+            preexec_fn=partial(_end_with, os.getpid()),
         )
 
     def _where(self) -> str:
         return f": see {self._log.name}" if self._log else ""
+
+
+def _end_with(launcher: int) -> None:
+    """Let the kernel ask this process to end when the launcher does (more exactly, the thread that started it)."""
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != launcher:  # it has ended already
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def require_ros() -> None:
