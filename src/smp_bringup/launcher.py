@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from smp_bringup.environment import free_shared_memory, prepare_environment
+from smp_bringup.environment import free_shared_memory, prepare_environment, require_shared_memory
 from smp_bringup.errors import InstallError, SmpError
 from smp_bringup.graph import MAX_RESPAWNS, RESPAWN_DELAY_S, NodeSpec
 
@@ -37,10 +37,12 @@ class Graph:
 
         Raises:
             InstallError: rclpy is not installed.
+            SharedMemoryError: the nodes would not find enough of it.
         """
         prepare_environment()
         require_ros()
         free_shared_memory()
+        require_shared_memory(len(nodes) + 1)  # and who drives them
         self._log: IO[bytes] | None = log.open("wb") if log else None
         self._specs = {spec.name: spec for spec in nodes}
         self._restarts = dict.fromkeys(self._specs, 0)

@@ -179,3 +179,27 @@ def test_the_clock_of_the_headers_does_not_change_while_the_command_node_is_arme
         client.set_bool("/command/estop", False)
         client.wait(lambda: client.accepts("reset"), 10, "the reset", graph.check)
         client.set_parameters("command", use_sim_time=True)
+
+
+SMALL = "mount -t tmpfs -o size=40m tmpfs /dev/shm && exec "
+"""In a namespace of its own, so that nobody else's shared memory is touched."""
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0, reason="no right to mount"
+)
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [*((f"smp_bringup.nodes.{name}_node", 2) for name in PARAMETERS), ("smp_bringup.cli.main top", 2)]
+    + [("smp_bringup.cli.main record", 2), ("smp_bringup.cli.main doctor", 0)],
+)
+def test_too_little_shared_memory_is_one_line(words, code, tmp_path):
+    command = ["unshare", "-m", "sh", "-c", f"{SMALL} {sys.executable} -m {words}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    said = [
+        line for line in (done.stdout + done.stderr).splitlines() if re.search("/dev/shm has [34][0-9] MiB free", line)
+    ]
+    assert len(said) == 1, done
+    assert "--shm-size" in said[0]
+    assert "Traceback" not in done.stderr
+    assert done.returncode == code

@@ -19,7 +19,7 @@ from rclpy.qos import QoSProfile
 from rclpy.service import Service
 from rclpy.subscription import Subscription
 
-from smp_bringup.environment import prepare_environment
+from smp_bringup.environment import SharedMemoryError, prepare_environment, require_shared_memory
 from smp_bringup.errors import EXIT_CODE, SmpError
 from smp_bringup.nodes.guard import Guard
 from smp_bringup.nodes.messages import status_msg
@@ -86,6 +86,11 @@ def run_node(make: Callable[[], Node]) -> None:
     # strike in the middle of a callback, a destructor or a call into C.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        require_shared_memory()
+    except SharedMemoryError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE)
     rclpy.init()
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     code, node = 0, None
