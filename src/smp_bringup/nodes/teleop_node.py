@@ -28,10 +28,7 @@ class TeleopNode(LeanNode):
         self._publisher = self.create_publisher(JointState, "/teleop/command", qos.LATEST)
         for arm in self._robot.arms:
             self.create_subscription(JointState, arm.leader_topic, partial(self._on_leader, arm), qos.SENSOR)
-        self._diagnostics = Diagnostics(self, self._values)
-
-    def _values(self) -> dict[str, object]:
-        return {"sent": self._sent, "refused": self._refused, "late": self._leaders.late}
+        self._diagnostics = Diagnostics(self, lambda: {"sent": self._sent, "refused": self._refused})
 
     def _on_leader(self, arm: Arm, message: JointState) -> None:
         try:
@@ -43,7 +40,8 @@ class TeleopNode(LeanNode):
             return
         if merged is not None:
             wanted = self._tremor.step(merged)
-            self._publisher.publish(joint_state_msg(wanted.stamp_ns, *wire.teleop_fields(wanted, self._robot)))
+            names = self._robot.joint_names
+            self._publisher.publish(joint_state_msg(wanted.stamp_ns, names, wanted.position, wanted.velocity))
             self._sent += 1
 
 

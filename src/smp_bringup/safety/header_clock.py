@@ -2,8 +2,7 @@
 
 from smp_bringup.types import nanoseconds
 
-_RESET_NS = nanoseconds(0.05)
-"""A step back by less repeats so little of a plan that the arms need not stop for it."""
+_RESET_NS = nanoseconds(1.0)
 
 
 class HeaderClock:

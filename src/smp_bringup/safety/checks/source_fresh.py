@@ -10,8 +10,7 @@ class SourceFresh(AbstractCheck):
     name = "source_fresh"
 
     def verdict(self, context: Context) -> Verdict:
-        """Return HOLD when a source is selected but gives no target; where it merges leaders, name who is silent."""
+        """Return HOLD when a source is selected but gives no target."""
         if not context.following or context.target is not None:
             return PASS
-        silent = context.source_silence or "the selected source gives no setpoint for now"
-        return Verdict(Severity.HOLD, self.name, silent)
+        return Verdict(Severity.HOLD, self.name, "the selected source gives no setpoint for now")
