@@ -21,6 +21,7 @@ from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.sync.history import History
 from smp_bringup.training.batches import Batches
 from smp_bringup.training.dataset import load_dataset
+from smp_bringup.training.job import Training, TrainingJob
 
 T0 = 1_700_000_000_000_000_000
 MS = 1_000_000
@@ -182,7 +183,7 @@ def test_each_bag_is_aligned_with_its_own_latencies(robot, tmp_path):
     np.testing.assert_allclose(one, two, atol=1e-6)
     np.testing.assert_array_equal(*np.split(data.stamps, 2))
     assert export(bags, tmp_path / "set") == (2, 2 * len(one))
-    for folder, bag in zip(sorted(import_dataset(tmp_path / "set", tmp_path / "back")), bags, strict=True):
+    for folder, bag in zip(sorted(import_dataset(tmp_path / "set", tmp_path / "back").folders), bags, strict=True):
         np.testing.assert_allclose(positions(folder), positions(bag), atol=1e-6)
 
 
@@ -239,6 +240,17 @@ policy:
   encoder: {channels: [4, 8], keypoints: 4, feature: 16}
 training: {steps: 1, pairs: 2, held_out: 0.5}
 """
+
+
+def test_one_bag_of_another_robot_that_comes_first_does_not_decide_for_all(robot, tmp_path):
+    robot = filming(robot, 25)
+    slow = replace(robot, control_period_s=0.02)
+    write(tmp_path / "demos/a/odd", slow, np.arange(10, 1000, 40))
+    for name in ("one", "two"):
+        write(tmp_path / "demos/b" / name, robot, np.arange(10, 1000, 40))
+    (tmp_path / "small.yaml").write_text(POLICY)
+    with pytest.raises(BagError, match=r"1 bags are of the first robot that was read, .* 2 of another than the one"):
+        Training(TrainingJob(tmp_path / "demos", str(tmp_path / "small.yaml"), rejected=True))
 
 
 def test_the_command_says_which_bags_it_skips(mixed, tmp_path):

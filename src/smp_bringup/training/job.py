@@ -1,5 +1,6 @@
 """One training run from bags to a checkpoint, as `smp train` and the studies ask for it."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,12 +96,13 @@ def _require_cameras(policy: PolicyConfig, robot: Robot) -> None:
 
 
 def _require_most(data: Dataset, robot: Robot) -> None:
-    """Raise BagError where more bags are of other robots than of this one: the first bag was the odd one."""
-    others = [reason for reason in data.skipped if OTHER_ROBOT in reason]
-    if len(others) >= len(data.starts) - 1 and len(others) > 1:
+    """Raise BagError where more bags are of one other robot than of this one: the first bag was the odd one."""
+    others = Counter(reason.partition(OTHER_ROBOT)[2] for reason in data.skipped if OTHER_ROBOT in reason)
+    unlike, count = others.most_common(1)[0] if others else ("", 0)
+    if count > len(data.starts) - 1:
         raise BagError(
-            f"{len(others)} bags are of other robots than the first one that was read, '{robot.name}', "
-            f"{len(data.starts) - 1} are of it: keep the bags of one robot in a folder; {others[0]}"
+            f"{len(data.starts) - 1} bags are of the first robot that was read, '{robot.name}', {count} of "
+            f"another{unlike}: keep the bags of one robot in a folder, or name theirs with --tasks"
         )
 
 
