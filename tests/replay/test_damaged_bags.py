@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -63,8 +64,10 @@ def test_a_damaged_head_costs_no_more_than_its_record(options, others, tmp_path)
     places = [at for opcode, at, _ in records(data) if opcode == wanted]
     for at in rng.sample(places, min(12, len(places))):
         hurt = bytearray(data)
-        if rng.random() < 0.5:
+        if rng.random() < 0.3:
             hurt[at : at + HEAD.size] = b"\xff" * HEAD.size
+        elif rng.random() < 0.5:
+            hurt[at] ^= 0x40 << rng.randrange(2)  # a kind that nobody knows
         else:
             hurt[at + rng.randrange(HEAD.size)] ^= 1 << rng.randrange(8)
         path.write_bytes(hurt)
@@ -74,6 +77,12 @@ def test_a_damaged_head_costs_no_more_than_its_record(options, others, tmp_path)
         bag = open_bag(report.folder)
         values = others.values(bag)
         assert (bag.verify().messages, len(set(values))) == (report.recovered, report.recovered)
+
+
+def test_a_bag_is_repaired_from_within_its_folder(others, tmp_path, monkeypatch):
+    others.mcap(tmp_path / "bag" / "x.mcap")
+    monkeypatch.chdir(tmp_path / "bag")
+    assert repair(Path()).folder == tmp_path / "bag_repaired"
 
 
 def test_messages_that_only_the_summary_counts_are_known_to_be_lost(others, tmp_path):

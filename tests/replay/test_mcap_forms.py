@@ -70,16 +70,18 @@ def test_a_channel_without_a_schema_is_left_out_and_kept_by_repair(others, tmp_p
 def test_records_and_fields_of_later_versions_are_ignored(others, tmp_path):
     """Private records, and fields at the end of known ones; nothing points behind them in a file without a summary."""
     data = others.mcap(tmp_path / "bag.mcap", **BARE, use_chunking=False).read_bytes()
-    out, at = bytearray(MAGIC), len(MAGIC)
+    out, at, kinds = bytearray(MAGIC), len(MAGIC), []
     while data[at] != Opcode.FOOTER:
         opcode, length = HEAD.unpack_from(data, at)
         body, at = data[at + HEAD.size : at + HEAD.size + length], at + HEAD.size + length
         more = b"" if opcode == Opcode.MESSAGE else b"later"
-        out += HEAD.pack(opcode, length + len(more)) + body + more + HEAD.pack(0x80, 3) + b"own"
+        kinds.append(0x80 - len(kinds) % 2)
+        out += HEAD.pack(opcode, length + len(more)) + body + more + HEAD.pack(kinds[-1], 3) + b"own"
     (tmp_path / "bag.mcap").write_bytes(out + data[at:])
     bag = open_bag(tmp_path / "bag.mcap")
     assert (bag.verify().messages, others.values(bag)) == (400, list(range(400)))
-    assert repair(tmp_path / "bag.mcap").recovered == 400
+    report = repair(tmp_path / "bag.mcap")
+    assert (report.recovered, report.damage) == (400, (f"{len(kinds)} records of unknown kinds are left out",))
 
 
 def test_messages_come_in_the_order_of_their_log_time(others, tmp_path):

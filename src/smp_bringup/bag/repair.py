@@ -68,6 +68,7 @@ def repair(path: Path, out: Path | None = None, replace: bool = False) -> Repair
     Raises:
         BagError: there is nothing to repair, or the repaired bag cannot be written.
     """
+    path = path if path.name not in ("", "..") else path.resolve()
     files, scratch = _files(path), Scratch()
     target = _target(path, out, replace)
     temporary = target.with_name(target.name + REPAIRING)

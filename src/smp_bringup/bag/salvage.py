@@ -36,8 +36,10 @@ from smp_bringup.sync.checks import Refusal
 _OURS = "smp_bringup"
 _DEFINITIONS = (Opcode.SCHEMA, Opcode.CHANNEL)
 _TAKEN = (*_DEFINITIONS, Opcode.MESSAGE, Opcode.ATTACHMENT, Opcode.METADATA, Opcode.STATISTICS, Opcode.HEADER)
+_KNOWN = frozenset(Opcode)
 _COMPRESSIONS = (b"", b"lz4", b"zstd")
 _LONGEST = 4
+_TRIES = 8
 
 
 @dataclass
@@ -58,13 +60,18 @@ class _Scan:
     _summary: list[tuple[int, Any]] | None = None
     """What stands behind the data section, once that has ended."""
     _days: set[int] = field(default_factory=set)
+    """On which messages were logged."""
+    _unknown: int = 0
+    """Records of kinds that the format does not know yet, or that are the recorder's own."""
+    _tried: int = 0
+    """Bytes that were taken for chunks without a head: not again and again."""
 
     def messages(self) -> Iterator[Message]:
         """Yield every readable message in the order of the file; fills the rest of this object."""
         at = len(MAGIC)
         while at < len(self.data) and not self._over(at):
             end, chunk = record_end(self.data, at), self.data[at] == Opcode.CHUNK
-            if end is None or (chunk and not self._ends_at(at, end)):
+            if end is None or (chunk and not self._ends_at(at, end)) or self._disguised(at):
                 at = yield from self._broken(at)
             elif chunk:
                 yield from self._chunk(read_chunk(self.data[at + HEAD.size : end]), at)
@@ -74,6 +81,15 @@ class _Scan:
                 at = end
             else:
                 at = yield from self._beside(at, end)
+        if self._unknown:
+            self.damage.append(f"{self._unknown} records of unknown kinds are left out")
+
+    def _disguised(self, at: int) -> bool:
+        """Return whether what seems to be a record of an unknown kind is a chunk."""
+        if self.data[at] in _KNOWN:
+            return False
+        chunk = self._headless(at)[0]
+        return chunk is not None and _sound(chunk)
 
     def _ends_at(self, at: int, end: int) -> bool:
         """Return whether a chunk fills its record, or another record stands behind that."""
@@ -124,6 +140,9 @@ class _Scan:
         compression, at = self.data[at : at + name], at + name
         length, at = int.from_bytes(self.data[at : at + 8], "little"), at + 8
         if compression not in _COMPRESSIONS or not 0 < length <= MAX_BYTES or (name == 0 and length != size):
+            return None, at
+        self._tried += length
+        if self._tried > _TRIES * len(self.data):
             return None, at
         return Chunk(start_ns, end_ns, size, crc, compression.decode(), self.data[at : at + length]), at + length
 
@@ -193,6 +212,7 @@ class _Scan:
 
     def _take(self, opcode: int, body: bytes, at: int, tested: bool = False) -> Iterator[Message]:
         if opcode not in _TAKEN:
+            self._unknown += opcode not in _KNOWN
             return
         try:
             record = read_message(body) if opcode == Opcode.MESSAGE else read_record(opcode, body)
