@@ -4,6 +4,7 @@ The official `ros2 launch` starts the same `NodeSpec`s (launch/*.launch.py); thi
 for machines that have ROS from PyPI wheels, which have no launch_ros.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -122,5 +123,5 @@ def importable(module: str) -> object | None:
 
 
 def _literal(value: object) -> str:
-    """Return a value as ROS parses it on a command line."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """Return a value as ROS parses it on a command line: as YAML, in which a text needs its quotes."""
+    return json.dumps(value, ensure_ascii=False)

@@ -151,3 +151,13 @@ def test_live_and_offline_agree_on_the_same_observations(robot, checkpoints, tmp
     for chunk in heard.chunks:
         if chunk.stamp_ns in offline:
             np.testing.assert_allclose(chunk.position, offline[chunk.stamp_ns].position, rtol=0, atol=1e-4)
+
+
+def test_an_episode_lies_in_the_folder_that_was_named_whatever_its_name(recording, client, tmp_path):
+    """Parameters are YAML: a `#` would end the path, and `: ` would make a mapping of it."""
+    folder = tmp_path / """a #1: [x], 'y" ü? \\z"""
+    _, source = recording(folder)
+    client.wait(lambda: source.tick > 20, 20, "some messages")
+    client.trigger("/recorder/stop")
+    assert [path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*.mcap")] == [folder.name]
+    assert open_bag(folder / "test/episode_00000").verify().messages > 0
