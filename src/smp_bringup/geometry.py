@@ -192,6 +192,21 @@ class Body:
         distance: FloatArray = segment_distance(a, b) - self._radii[pairs]
         return distance
 
+    def sweep(self, position: FloatArray, pairs: NDArray[np.intp]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return what happens to the distances of `pairs` from each of the joint positions (B, J) to the next.
+
+        Returns:
+            distances (B, P) [m] at the positions; how far (B - 1, P) [m] the two move against each other at most from
+            each to the next; and how near (B - 1, P) [m] they may come on the way.
+        """
+        ends = self.segments(position)
+        a, b = ends[:, self.first[pairs]], ends[:, self.second[pairs]]
+        distance = segment_distance(a, b) - self._radii[pairs]
+        # A point between two ends moves no farther than the farther of them, and so do two points against each other.
+        against = np.diff(a, axis=0)[..., :, None, :] - np.diff(b, axis=0)[..., None, :, :]
+        moved = np.sqrt(_dot(against, against).max(axis=(-1, -2)))
+        return distance, moved, (distance[:-1] + distance[1:] - moved) / 2
+
     def pair_travel(self, turned: FloatArray) -> FloatArray:
         """Return how much the distance (P,) [m] of each pair can change at most when joints turn so far (J,)."""
         travel: FloatArray = turned @ self._pair_reach

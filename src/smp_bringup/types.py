@@ -46,6 +46,8 @@ class JointSample:
     """(J,) [rad], grippers [m]."""
     velocity: FloatArray
     """(J,) [rad/s], grippers [m/s]."""
+    stamps_ns: Mapping[str, int] = field(default_factory=dict)
+    """Of each arm's part, where the arms were sampled one by one; empty where `stamp_ns` is that of all."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from smp_bringup.sync.checks import Refusal, decode_image, decode_packed
-from smp_bringup.types import NS_PER_S, Frame, JointSample
+from smp_bringup.robot import Robot
+from smp_bringup.sync.checks import Refusal, decode_image, decode_packed, known_velocity
+from smp_bringup.types import NS_PER_S, FloatArray, Frame, JointSample
 
 OBJECTS_TOPIC = "/sim/objects"
 """Object poses of the simulator, at the action rate: sensor_msgs/JointState with the names of `tasks.state`."""
@@ -44,9 +45,34 @@ def whole_robot(message: Any, names: tuple[str, ...]) -> JointSample:
     if tuple(message.name) != names:
         raise Refusal(f"joints {list(message.name)}, expected {list(names)}")
     position = np.array(message.position, dtype=np.float64)
-    velocity = np.array(message.velocity, dtype=np.float64)
-    if velocity.size == 0:
-        velocity = np.zeros_like(position)
+    velocity = known_velocity(position, message.velocity)
     if position.shape != (len(names),) or velocity.shape != position.shape:
         raise Refusal(f"{position.size} positions and {velocity.size} velocities for {len(names)} joints")
     return JointSample(stamp_ns(message.header.stamp), position, velocity)
+
+
+def teleop_fields(sample: JointSample, robot: Robot) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
+    """Return names, positions and velocities of a teleoperation command, a sensor_msgs/JointState of all joints (J,).
+
+    Behind the joints stand the stamps of the leaders that it merges, exactly: "stamp/ARM", seconds and nanoseconds.
+    """
+    stamps = np.array([split_stamp(at_ns) for at_ns in sample.stamps_ns.values()], dtype=np.float64).reshape(-1, 2)
+    names = robot.joint_names + tuple(f"stamp/{arm}" for arm in sample.stamps_ns)
+    return names, np.append(sample.position, stamps[:, 0]), np.append(sample.velocity, stamps[:, 1])
+
+
+def teleop_command(message: Any, robot: Robot) -> JointSample:
+    """Return a teleoperation command, with or without the stamps of leaders behind the joints; see `teleop_fields`.
+
+    Raises:
+        Refusal: the names are others, or a stamp is none.
+    """
+    if tuple(message.name) == robot.joint_names:
+        return whole_robot(message, robot.joint_names)
+    arms = [arm.name for arm in robot.arms]
+    sample = whole_robot(message, robot.joint_names + tuple(f"stamp/{arm}" for arm in arms))
+    sec, nanosec = sample.position[robot.dof :], sample.velocity[robot.dof :]
+    if not ((np.abs(sec) < 2**33) & (nanosec >= 0) & (nanosec < NS_PER_S)).all():
+        raise Refusal("nanosec")
+    stamps = {arm: int(s) * NS_PER_S + int(ns) for arm, s, ns in zip(arms, sec, nanosec, strict=True)}
+    return JointSample(sample.stamp_ns, sample.position[: robot.dof], sample.velocity[: robot.dof], stamps)

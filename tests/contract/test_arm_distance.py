@@ -185,3 +185,57 @@ def test_a_demonstration_of_a_task_is_never_held(task, robot):
             assert loop.output.verdict.severity < Severity.HOLD
         assert world.succeeded()
     world.close()
+
+
+def meeting_pose(robot, body, rng):
+    """Return a random pose (J,) in which fingertips of both arms meet, and no other links do."""
+    center = [{"shoulder": -0.1, "elbow": 0.5}.get(joint.name.split("_")[-1], joint.home) for joint in robot.joints]
+    tips = body.touching[body.across]
+    return draw(robot, body, rng, center, lambda distance: distance[tips].min() < -0.01 and distance[~tips].min() > 0)
+
+
+def test_fingertips_meet_no_faster_than_they_may(robot, rng):
+    """Judged from the setpoints alone; some are driven together in a third of the time that they are allowed."""
+    config = replace(load_safety("default"), ramp_in_s=0.01)
+    body, period = Body(robot, config.self_gap), robot.control_period_s
+    fastest, met = 0.0, 0
+    for _ in range(25):
+        goal = meeting_pose(robot, body, rng)
+        start = draw(robot, body, rng, goal, lambda distance: distance.min() > 0.08)
+        core, at, rows = CommandCore(robot, config), start, []
+        travel_s = (np.abs(goal - start) / robot.joint_array("velocity"))[robot.turning].max() * rng.uniform(0.5, 2)
+        for cycle in range(120):
+            now = nanoseconds(1 + cycle * period)
+            for arm in robot.arms:
+                part = at[robot.arm_slices[arm.name]]
+                core.on_state(arm.name, JointSample(now, part, np.zeros_like(part)), now)
+            if cycle == 0:
+                assert core.arm(now).ok
+            share = np.clip((cycle - 5) * period / travel_s, 0, 1)
+            moving = (goal - start) / travel_s * (0 < share < 1)
+            core.on_teleop(JointSample(now, start + share * (goal - start), moving), now, now)
+            if cycle == 0:
+                assert core.use(Mode.TELEOP, now, now).ok
+            at = core.step(now, now).command.position
+            rows.append(at)
+        distance = body.distances(np.array(rows))[:, body.touching]
+        closing, inside = (distance[:-1] - distance[1:]) / period, distance[1:] < config.touch_distance
+        met += inside.any()
+        fastest = max(fastest, closing[inside].max(initial=0.0))
+    assert met > 20
+    assert 0.3 < fastest <= config.touch_speed
+
+
+def test_nothing_comes_nearer_between_two_poses_than_is_said(robot, rng):
+    body = Body(robot, 3)
+    low, high = robot.joint_array("min"), robot.joint_array("max")
+    pairs = np.flatnonzero(body.across)
+    for _ in range(20):
+        first = rng.uniform(low, high)
+        poses = np.stack([first, np.clip(first + rng.uniform(-0.06, 0.06, robot.dof) * robot.turning, low, high)])
+        distance, moved, nearest = body.sweep(poses, pairs)
+        between = poses[0] + np.linspace(0, 1, 50)[:, None] * (poses[1] - poses[0])
+        dense = body.distances(between, pairs)
+        np.testing.assert_allclose(distance, dense[[0, -1]])
+        assert (nearest[0] <= dense.min(axis=0) + 1e-3).all()
+        assert (moved[0] >= np.abs(distance[1] - distance[0]) - 1e-3).all()

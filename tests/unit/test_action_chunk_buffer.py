@@ -112,6 +112,13 @@ def test_bad_chunks_are_refused_and_the_old_one_goes_on(bad, cause):
     assert ChunkBuffer(2).put(bad, 0) == cause
 
 
+def test_another_chunk_of_the_same_observation_is_refused():
+    buffer = ChunkBuffer(2)
+    buffer.put(chunk(-100), 0)
+    assert buffer.put(chunk(-100, value=np.ones((16, 2))), 0) == "older"
+    np.testing.assert_allclose(buffer.sample(0)[0], 0.025)
+
+
 @given(st.integers(0, 15), st.integers(0, 13))
 def test_one_bad_number_anywhere_refuses_the_whole_chunk(k, joint):
     """F20."""

@@ -29,6 +29,7 @@ MESSAGES = {
     "safety_tag": "not valid YAML: ",
     "safety_list": "expected a mapping of keys to values, got ['finite']",
     "safety_checks_no_list": "checks must be a list, got 'finite'",
+    "safety_checks_none": "checks: none is listed, so nothing would stop the arms: list those of config/safety",
     "safety_short_box": "workspace_min must have 3 entries, got 2",
     "safety_limit_looser": "limits: velocity 9 of joint 'left_waist' is looser than the robot's 3",
     "safety_limit_lower": "limits: min -9 of joint 'left_waist' is looser than the robot's -3.14158",

@@ -153,10 +153,10 @@ def test_f21_another_shape_is_a_fault(rig, shape):
 
 def test_f21_other_joints_are_a_fault_of_the_followed_source_only(rig):
     rig.following(Mode.TELEOP)
-    rig.core.on_malformed(Mode.POLICY, "joints [elbow]", rig.steady)
+    rig.core.on_malformed(Mode.POLICY, "joints [elbow]")
     rig.step(5, lambda rig: rig.say(Mode.TELEOP))
     assert rig.core.mode is Mode.TELEOP
-    rig.core.on_malformed(Mode.TELEOP, "joints [elbow]", rig.steady)
+    rig.core.on_malformed(Mode.TELEOP, "joints [elbow]")
     assert first(rig, faulted("source_contract"), 1, keep) == 1
     assert "joints [elbow]" in rig.core.verdict.reason
 
@@ -259,7 +259,7 @@ def test_f44_only_the_holder_of_the_lease_is_heard(rig):
     rig.step(50, both)
     np.testing.assert_array_equal(rig.measured, still)
     assert rig.core.refused["teleop/lease"] == 50
-    rig.core.on_malformed(Mode.TELEOP, "nonsense", rig.steady, "b")
+    rig.core.on_malformed(Mode.TELEOP, "nonsense", "b")
     assert rig.step(say=both).verdict.severity is Severity.PASS
 
 

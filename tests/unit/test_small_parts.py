@@ -24,7 +24,7 @@ def test_leaders_speak_once_all_have_spoken_and_velocity_comes_from_stamps(robot
     leaders = Leaders(robot)
     left, right = robot.arms
     names = {arm.name: [j.name for j in arm.joints] for arm in robot.arms}
-    assert leaders.push("right", 0, names["right"], [0.0] * 7) is None
+    assert leaders.push("right", 0, names["right"], [-0.01] * 7) is None
     for ms, value in ((10, 0.0), (20, 0.01)):
         assert leaders.push("left", ms * MS, names["left"], [value] * len(left.joints)) is None
         merged = leaders.push("right", ms * MS, names["right"], [value] * len(right.joints))

@@ -67,6 +67,19 @@ def test_joints_are_interpolated_to_the_image_stamp(robot):
     np.testing.assert_allclose(aligned.velocity, 2.8)
 
 
+def test_velocities_are_interpolated_to_the_image_stamp(robot):
+    aligner = Aligner(robot)
+    for ms in (0, 10):
+        for arm in robot.arms:
+            names, position = joints(arm, 0.0)
+            at = T0 + ms * MS
+            aligner.push_joints(arm.name, at, names, position, [ms / 10] * len(names), at)
+    for camera in robot.cameras:
+        aligner.push_image(camera.name, Frame(T0 + 4 * MS, image(robot, camera.name)), T0 + 10 * MS)
+    (aligned,) = aligner.pop()
+    np.testing.assert_allclose(aligned.velocity, 0.4)
+
+
 def test_a_frame_waits_for_the_joint_sample_after_it(robot):
     aligner = Aligner(robot)
     for arm in robot.arms:

@@ -29,6 +29,8 @@ from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import JointSample
 
 _GRAPH_PERIOD_S = 0.05
+_ANYBODY = "topic"
+"""Who speaks on /estop where the middleware does not say."""
 _YOUNG_NS = 5_000_000_000
 """A node that finds another of its name so soon after its start, and is not armed, is the second, and ends."""
 
@@ -56,6 +58,8 @@ class CommandNode(LeanNode):
         self.create_timer(self._robot.control_period_s, self._cycle, clock=clock)
         self.create_timer(_GRAPH_PERIOD_S, lambda: self._inspect(self._watch.look()), clock=clock)
         self.get_logger().info(", ".join(f"{grant.option} {grant}" for grant in grants) or "realtime off")
+        if self._core.left_out:
+            self.get_logger().warning(f"checks that do not run: {', '.join(self._core.left_out)}")
         self.get_logger().info("disarmed; no certified safety function: keep the hardware e-stop at hand")
 
     def destroy_node(self) -> None:
@@ -120,12 +124,14 @@ class CommandNode(LeanNode):
         young = self._core.mode is Mode.DISARMED and steady_ns() - self._born_ns < _YOUNG_NS
         if snapshot.nodes.count(us) > 1 and young:
             raise ConfigError(f"another node '{us}' is already running: stop it first")
+        self._core.on_estop_publishers({*self._watch.speakers("/estop"), _ANYBODY})
         self._report.graph(findings)
         self._core.on_graph(findings)
 
-    def _on_estop(self, message: Bool) -> None:
-        self._core.estop_heard(steady_ns())
-        self._core.estop(message.data, "topic")
+    def _on_estop(self, message: Bool, info: dict) -> None:
+        channel = self._source(info) or _ANYBODY
+        self._core.estop_heard(steady_ns(), channel)
+        self._core.estop(message.data, channel)
 
     def _on_state(self, arm: Arm, message: JointState) -> None:
         try:
@@ -145,7 +151,7 @@ class CommandNode(LeanNode):
         try:
             chunk = chunk_from_msg(message, self._robot.joint_names, self._robot.action_period_s)
         except Refusal as refusal:
-            self._core.on_malformed(Mode.POLICY, one_line(refusal)[:200], steady_ns(), source)
+            self._core.on_malformed(Mode.POLICY, one_line(refusal)[:200], source)
             self._refuse(f"chunk of {source}", refusal)
             return
         cause = self._core.on_chunk(chunk, now_ns(self), steady_ns(), source)
@@ -160,9 +166,9 @@ class CommandNode(LeanNode):
     def _on_teleop(self, message: JointState, info: dict) -> None:
         source = self._source(info)
         try:
-            sample = wire.whole_robot(message, self._robot.joint_names)
+            sample = wire.teleop_command(message, self._robot)
         except Refusal as refusal:
-            self._core.on_malformed(Mode.TELEOP, one_line(refusal)[:200], steady_ns(), source)
+            self._core.on_malformed(Mode.TELEOP, one_line(refusal)[:200], source)
             self._refuse(f"teleoperation of {source}", refusal)
             return
         self._refuse(f"teleoperation of {source}", self._core.on_teleop(sample, now_ns(self), steady_ns(), source))

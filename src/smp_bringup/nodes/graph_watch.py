@@ -25,6 +25,7 @@ class GraphWatch:
         self._seen: dict[str, Topic] = {}
         self._gids: dict[str, str] = {}
         self._labels: dict[str, str] = {}
+        self._speakers: dict[str, set[str]] = {}
         self._nameless_ns: dict[str, int] = {}
         self._next: Iterator[str] = iter(())
 
@@ -59,6 +60,10 @@ class GraphWatch:
             self._labels[gid] = f"{self._gids.get(gid, 'a publisher')} [{gid[:24]}]"
         return self._labels[gid]
 
+    def speakers(self, topic: str) -> set[str]:
+        """Return those of the publishers of a topic, as they are now, that `name_of` was asked about."""
+        return {self._labels[gid] for gid in self._speakers.get(topic, set()) if gid in self._labels}
+
     def _watch(self, topic: str, kind: str, ours: bool) -> None:
         self._topics[topic] = kind, ours
         self._next = cycle(list(self._topics))
@@ -67,6 +72,7 @@ class GraphWatch:
         kind, ours = self._topics[name]
         publishers = self._node.get_publishers_info_by_topic(name)
         subscribers = self._node.get_subscriptions_info_by_topic(name)
+        self._speakers[name] = {bytes(info.endpoint_gid).hex() for info in publishers}
         publishers, subscribers = self._named(publishers), self._named(subscribers)
         for info in publishers:
             self._gids[bytes(info.endpoint_gid).hex()] = _full(info.node_name, info.node_namespace)

@@ -28,7 +28,10 @@ class TeleopNode(LeanNode):
         self._publisher = self.create_publisher(JointState, "/teleop/command", qos.LATEST)
         for arm in self._robot.arms:
             self.create_subscription(JointState, arm.leader_topic, partial(self._on_leader, arm), qos.SENSOR)
-        self._diagnostics = Diagnostics(self, lambda: {"sent": self._sent, "refused": self._refused})
+        self._diagnostics = Diagnostics(self, self._values)
+
+    def _values(self) -> dict[str, object]:
+        return {"sent": self._sent, "refused": self._refused, "late": self._leaders.late}
 
     def _on_leader(self, arm: Arm, message: JointState) -> None:
         try:
@@ -40,8 +43,7 @@ class TeleopNode(LeanNode):
             return
         if merged is not None:
             wanted = self._tremor.step(merged)
-            names = self._robot.joint_names
-            self._publisher.publish(joint_state_msg(wanted.stamp_ns, names, wanted.position, wanted.velocity))
+            self._publisher.publish(joint_state_msg(wanted.stamp_ns, *wire.teleop_fields(wanted, self._robot)))
             self._sent += 1
 
 

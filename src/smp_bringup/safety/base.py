@@ -51,8 +51,12 @@ class Context:
     """States in a row of each arm that were not finite."""
     late_s: float = 0.0
     """How late this cycle is."""
-    estop_silence_s: float | None = None
-    """Time since anybody said anything on the emergency stop's topic; None before that."""
+    estop_silence_s: Mapping[str, float] = field(default_factory=dict)
+    """For how long each publisher that has spoken on the emergency stop's topic has said nothing."""
+    source_silence: str = ""
+    """Which leader has said nothing for how long; empty where the source has none, or all of them speak."""
+    came_back: frozenset[str] = frozenset()
+    """Arms whose leader, or whose whole source, was silent or jumped and speaks again since the last cycle."""
     observation_fault: str = ""
     """Why the policy's observations must not be acted on; empty while they may, or while no policy is followed."""
     clock_still_ns: int = 0

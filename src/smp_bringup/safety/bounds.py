@@ -52,3 +52,14 @@ def bounds(robot: Robot, config: SafetyConfig) -> Bounds:
         limits["acceleration"] * config.acceleration_scale,
         limits["jerk"] * config.jerk_scale,
     )
+
+
+def tolerances(robot: Robot, config: SafetyConfig, name: str) -> FloatArray:
+    """Return the setting `name` of all joints (J,): grippers, which travel in metres, have their own."""
+    angle, travel = float(getattr(config, name)), float(getattr(config.gripper, name))
+    return np.where(robot.turning, angle, travel)
+
+
+def measure(robot: Robot, index: int, value: float) -> str:
+    """Return a distance of one joint in words, with its unit."""
+    return f"{value:.2f} rad" if robot.turning[index] else f"{value:.3f} m"

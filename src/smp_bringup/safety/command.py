@@ -5,22 +5,27 @@ caller reads; no watchdog looks at a stamp. Not a certified safety function.
 """
 
 from collections import Counter
+from collections.abc import Collection
 
 import numpy as np
 
 from smp_bringup.robot import Robot
 from smp_bringup.safety import CHECKS
 from smp_bringup.safety.base import Context, SourceTrouble
+from smp_bringup.safety.bounds import tolerances
 from smp_bringup.safety.chain import judge, strictest
 from smp_bringup.safety.config import SafetyConfig
-from smp_bringup.safety.estop import EmergencyStop
+from smp_bringup.safety.estop import SERVICE, EmergencyStop
 from smp_bringup.safety.header_clock import HeaderClock
-from smp_bringup.safety.inputs import AbstractInput, PolicyInput, TeleopInput
+from smp_bringup.safety.holds import HoldBudget
+from smp_bringup.safety.inputs import AbstractInput, PolicyInput
 from smp_bringup.safety.limits import MEETING_S, Limiter, Proposal
 from smp_bringup.safety.modes import Mode, Reply
+from smp_bringup.safety.motion import Motion
 from smp_bringup.safety.output import CommandOutput
 from smp_bringup.safety.states import States
 from smp_bringup.safety.takeover import far, outside
+from smp_bringup.safety.teleop_input import TeleopInput
 from smp_bringup.safety.trim import Trim
 from smp_bringup.types import (
     PASS,
@@ -46,21 +51,24 @@ class CommandCore:
         self._limiter = Limiter(robot, config)
         self._checks = [CHECKS[name](robot, config) for name in config.checks]
         self._states, self._trim = States(robot, config), Trim(robot, config)
+        self._motion, self._holds = Motion(robot, config, self._limiter, self._states), HoldBudget(config)
         self._policy, self._teleop = PolicyInput(robot, config), TeleopInput(robot, config)
         self._inputs: dict[Mode, AbstractInput] = {Mode.POLICY: self._policy, Mode.TELEOP: self._teleop}
         self._estop = EmergencyStop()
         self._findings: tuple[Verdict, ...] = ()
         self._clock, self._observation_fault = HeaderClock(), ""
         self._live = False  # whether the setpoint is published
-        self._hold_since_ns: int | None = None
-        self._ramp_since_ns = 0
         self._last_step_ns: int | None = None
         self._cycle, self._switched_cycle = 0, -1
-        self._speed = 1.0
         self._latched = PASS
         self.mode = Mode.DISARMED
         self.refused: Counter[str] = Counter()
         """Refused inputs by cause since start."""
+
+    @property
+    def left_out(self) -> list[str]:
+        """Checks that the settings do not list."""
+        return [name for name in CHECKS if name not in self._config.checks]
 
     @property
     def verdict(self) -> Verdict:
@@ -78,20 +86,21 @@ class CommandCore:
 
     def on_chunk(self, chunk: ActionChunk, now_ns: int, steady_ns: int, source: str = "") -> str | None:
         """Take a chunk of the policy, or return why it is refused (the chunk in execution goes on)."""
-        if not self._policy.lease.hear(source, steady_ns):
+        if not self._policy.lease.hears(source):
             return self._count("chunk", "lease")
+        self._look_at_clock(now_ns, steady_ns)
         setpoint = self._limiter.position + self._trim.offset if self.mode.follows else None
-        return self._count("chunk", self._policy.take(chunk, setpoint, now_ns))
+        return self._count("chunk", self._policy.take(chunk, setpoint, now_ns, steady_ns, source))
 
     def on_teleop(self, sample: JointSample, now_ns: int, steady_ns: int, source: str = "") -> str | None:
         """Take a setpoint (J,) of the teleoperation, or return why it is refused."""
-        if not self._teleop.lease.hear(source, steady_ns):
+        if not self._teleop.lease.hears(source):
             return self._count("teleop", "lease")
-        return self._count("teleop", self._teleop.take(sample, now_ns, steady_ns))
+        return self._count("teleop", self._teleop.take(sample, now_ns, steady_ns, source))
 
-    def on_malformed(self, kind: Mode, cause: str, steady_ns: int, source: str = "") -> str:
+    def on_malformed(self, kind: Mode, cause: str, source: str = "") -> str:
         """Hear of a message of a source that could not be read; the followed source breaks its contract with it."""
-        heard = self._inputs[kind].lease.hear(source, steady_ns)
+        heard = self._inputs[kind].lease.hears(source)
         if heard:
             self._inputs[kind].refused(f"malformed: {cause}")
         return self._count(kind.value, "malformed" if heard else "lease") or ""
@@ -118,14 +127,15 @@ class CommandCore:
         if self._live:
             return Reply(False, "the arms are still coming to rest")
         causes = self._objections(steady_ns, Severity.REFUSE)
-        if not causes and len(self._states.arms) < len(self._robot.arms):
+        if not causes and not self._states.complete:
             causes = ["not every arm has reported its state"]
         if not causes:
             causes = outside(self._robot, self._limiter.bounds, self._states.position())
         if causes:
             return Reply(False, "; ".join(causes))
-        self._limiter.seed(self._states.position())
+        self._motion.seed(steady_ns)
         self._trim.seed()
+        self._holds.clear()
         self._live = True
         self._enter(Mode.HOLD)
         return Reply(True, "armed; this is no certified safety function: keep the hardware e-stop at hand")
@@ -149,27 +159,28 @@ class CommandCore:
         wanted = self._trim.trimmed(self._inputs[source].ahead(now_ns, steady_ns, _AHEAD_S))
         if wanted is None:
             return Reply(False, f"{source.value} gives no setpoint for now: start it first")
-        bound = self._config.max_switch_step if self.mode.follows else self._config.max_step_refuse
+        bound = tolerances(self._robot, self._config, "max_switch_step" if self.mode.follows else "max_step_refuse")
         gap = far(self._robot, self._limiter.bounds, wanted[0][0], self._limiter.position, bound)
         if gap:
             return Reply(False, f"{source.value} {gap}")
-        grant = self._inputs[source].lease.grant(source.value, steady_ns)
+        grant = self._inputs[source].lease.grant(source.value, steady_ns, self._inputs[source].speaker)
         if not grant.ok:
             return grant
         if self.mode is Mode.HOLD:
-            self._ramp_since_ns = steady_ns
+            self._motion.ramp_in(steady_ns)
         else:
             self._inputs[self.mode].clear()
         for mode, other in self._inputs.items():
             if mode is not source:
                 other.lease.release()
         self._switched_cycle = self._cycle
-        self.mode, self._hold_since_ns = source, None
-        self._inputs[source].trouble = SourceTrouble()
+        self.mode = source
+        self._holds.resume()
+        self._inputs[source].begin()
         return Reply(True, f"following {source.value}")
 
-    def estop(self, pressed: bool, channel: str = "service") -> Reply:
-        """Press or release the emergency stop; pressing latches in every mode, releasing moves nothing."""
+    def estop(self, pressed: bool, channel: str = SERVICE) -> Reply:
+        """Press or release one button; pressing latches the emergency stop in every mode, releasing moves nothing."""
         self._estop.set(channel, pressed)
         if pressed:
             self._latch(Mode.ESTOP, Verdict(Severity.ESTOP, "estop", f"the emergency stop was pressed ({channel})"))
@@ -178,15 +189,19 @@ class CommandCore:
             return Reply(True, f"released here; still pressed: {self._estop.channels}")
         return Reply(True, "released; a latched stop stays until reset")
 
-    def estop_heard(self, steady_ns: int) -> None:
-        """Take a heartbeat of the emergency stop."""
-        self._estop.heard(steady_ns)
+    def estop_heard(self, steady_ns: int, channel: str = "topic") -> None:
+        """Take a heartbeat of the emergency stop of one publisher."""
+        self._estop.heard(steady_ns, channel)
+
+    def on_estop_publishers(self, channels: Collection[str]) -> None:
+        """Hear which publishers of the emergency stop there are."""
+        self._estop.present(channels)
 
     def reset(self, steady_ns: int) -> Reply:
         """Leave a latched mode; ends disarmed. Refused while a cause is still there; the answer lists them all."""
         if not self.mode.latched:
             return Reply(False, f"nothing to reset in {self.mode.value}")
-        causes = ["the emergency stop is pressed: release it first"] if self._estop.pressed else []
+        causes = [f"the emergency stop is pressed ({self._estop.channels})"] if self._estop.pressed else []
         if not self._limiter.at_rest:
             causes.append("the arms are still coming to rest")
         causes += self._objections(steady_ns, Severity.HOLD)
@@ -200,14 +215,13 @@ class CommandCore:
         """Return what to publish in this cycle; `now_ns` is on the clock of the headers."""
         late_s = self._lateness(steady_ns)
         self._cycle += 1
-        if self._clock.watch(now_ns, steady_ns):
-            self._policy.clear()
-            self.refused["clock_reset"] += 1
+        self._look_at_clock(now_ns, steady_ns)
         if self._live:
             reasons = self._move(now_ns, steady_ns, late_s)
             due_ns = now_ns + nanoseconds(self._robot.control_period_s)
             command = Command(due_ns, self._limiter.position, self._limiter.velocity, self._limiter.acceleration)
-            self._live &= self.mode is not Mode.DISARMED or not self._limiter.at_rest
+            rests = self.mode is Mode.DISARMED and self._limiter.at_rest
+            self._live = not rests and not self._motion.estranged
         else:
             reasons, command = (() if self._latched is PASS else (self._latched,)), None
         self._states.forget_jumps()
@@ -216,30 +230,22 @@ class CommandCore:
 
     def _move(self, now_ns: int, steady_ns: int, late_s: float) -> tuple[Verdict, ...]:
         """Take one step, of the source or of a stop; return the objections."""
+        self._motion.look(self.mode.latched, steady_ns)
         if not self.mode.armed:
-            self._limiter.take(self._limiter.propose_stop())
+            self._limiter.take(self._motion.stop())
             return (self._latched,) if self.mode.latched else ()
         said = self._inputs[self.mode].ahead(now_ns, steady_ns, _AHEAD_S) if self.mode.follows else None
         wanted = self._trim.trimmed(said)
         target = None if wanted is None else wanted[0][0]
-        step = None if wanted is None else self._proposal(*wanted, steady_ns)
+        step = None if wanted is None else self._motion.towards(*wanted, steady_ns)
         reasons = judge(self._checks, self._context(steady_ns, late_s, target, step))
-        self._speed = min((verdict.speed for verdict in reasons), default=1.0)
+        self._motion.speed = min((verdict.speed for verdict in reasons), default=1.0)
         latched = self._grace(strictest(reasons), steady_ns)
         stopped = step is None or strictest(reasons).severity >= Severity.HOLD
         if not stopped:
             self._trim.look(self._limiter.position, self._states.position())
-        self._limiter.take(self._limiter.propose_stop() if step is None or stopped else step)
+        self._limiter.take(self._motion.stop() if step is None or stopped else step)
         return (latched,) if latched is not PASS else tuple(reasons)
-
-    def _proposal(self, position: FloatArray, velocity: FloatArray, steady_ns: int) -> Proposal | None:
-        """Return the step to positions and velocities (5, J) now and at `MEETING_S`; None where one is not finite."""
-        if not (np.isfinite(position).all() and np.isfinite(velocity).all()):
-            return None
-        start = self._config.ramp_in_start
-        elapsed = seconds(steady_ns - self._ramp_since_ns) / self._config.ramp_in_s
-        speed = min(self._speed, start + (1 - start) * min(1.0, elapsed))  # slower soon after a take-over
-        return self._limiter.propose(position[1:], velocity[1:], speed)
 
     def _context(
         self, steady_ns: int, late_s: float = 0.0, target: FloatArray | None = None, step: Proposal | None = None
@@ -256,28 +262,24 @@ class CommandCore:
             self._states.nonfinite,
             late_s,
             self._estop.silence_s(steady_ns),
+            self._inputs[self.mode].silence(steady_ns) if self.mode.follows else "",
+            self._inputs[self.mode].came_back() if self.mode.follows else frozenset(),
             self._observation_fault if self.mode is Mode.POLICY else "",
             self._clock.still_ns(steady_ns),
             self._findings,
         )
 
     def _grace(self, verdict: Verdict, steady_ns: int) -> Verdict:
-        """Latch a fault, or a hold that outlasts its grace; return what is latched, or `PASS`."""
-        if verdict.severity < Severity.HOLD:
-            self._hold_since_ns = None
-            return PASS
-        if self._hold_since_ns is None:
-            self._hold_since_ns = steady_ns
-        outlasts = seconds(steady_ns - self._hold_since_ns) > self._config.hold_grace_s
+        """Latch a fault, or holds that outlast their grace; return what is latched, or `PASS`."""
+        outlasts = self._holds.exceeded(verdict.severity >= Severity.HOLD, steady_ns)
         if verdict.severity >= Severity.FAULT or outlasts:
-            self._latch(Mode.FAULT, Verdict(Severity.FAULT, verdict.check, verdict.reason))
+            often = f" ({outlasts})" if outlasts else ""
+            self._latch(Mode.FAULT, Verdict(Severity.FAULT, verdict.check, verdict.reason + often))
         return self._latched
 
     def _objections(self, steady_ns: int, least: Severity) -> list[str]:
-        """Return what the checks hold against moving at all."""
-        at = self._limiter.position
-        if not self._live and len(self._states.arms) == len(self._robot.arms):
-            at = self._states.position()  # where it would start
+        """Return what the checks hold against starting where the arms are measured, and which of them move."""
+        at = self._states.position() if self._states.complete else self._limiter.position
         context = Context(
             steady_ns,
             at,
@@ -286,7 +288,13 @@ class CommandCore:
             estop_silence_s=self._estop.silence_s(steady_ns),
             findings=self._findings,
         )
-        return [v.reason for v in judge(self._checks, context) if v.severity >= least]
+        return [v.reason for v in judge(self._checks, context) if v.severity >= least] + self._states.moving()
+
+    def _look_at_clock(self, now_ns: int, steady_ns: int) -> None:
+        """Drop what was planned on a clock of the headers that has been set back."""
+        if self._clock.watch(now_ns, steady_ns):
+            self._policy.clear()
+            self.refused["clock_reset"] += 1
 
     def _lateness(self, steady_ns: int) -> float:
         """Return how late this cycle is [s]."""
@@ -306,7 +314,7 @@ class CommandCore:
     def _enter(self, mode: Mode) -> None:
         """Enter a mode that follows no source: all leases end, and nothing that was said is kept."""
         self.mode = mode
-        self._hold_since_ns, self._speed = None, 1.0
+        self._motion.speed = 1.0
         for source in self._inputs.values():
             source.clear()
             source.lease.release()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from smp_bringup import config
 from smp_bringup.config import spec
+from smp_bringup.errors import ConfigError
 from smp_bringup.paths import named_config
 
 Point = tuple[float, float, float]
@@ -22,10 +23,24 @@ class JointLimits:
 
 
 @dataclass(frozen=True)
+class GripperBounds:
+    """Bounds of grippers, where those of other joints are angles: their fingers travel, in metres."""
+
+    max_step_refuse: float = field(default=0.1, metadata=spec(gt=0, le=1, unit="m"))
+    """A hand is told to open or close at once: wider than most can."""
+    max_switch_step: float = field(default=0.02, metadata=spec(gt=0, le=1, unit="m"))
+    max_tracking_error: float = field(default=0.1, metadata=spec(gt=0, le=1, unit="m"))
+    """What is between the fingers keeps them from where they are told to be."""
+    max_state_jump: float = field(default=0.01, metadata=spec(gt=0, le=1, unit="m"))
+    max_rest_speed: float = field(default=0.05, metadata=spec(gt=0, le=1, unit="m/s"))
+
+
+@dataclass(frozen=True)
 class SafetyConfig:
     """Which checks run, and their bounds."""
 
     checks: tuple[str, ...]
+    """At least one; the command node names at its start those that are left out."""
     velocity_scale: float = field(default=1.0, metadata=spec(gt=0, le=1, help="share of the robot's limit"))
     acceleration_scale: float = field(default=1.0, metadata=spec(gt=0, le=1, help="share of the robot's limit"))
     jerk_scale: float = field(default=1.0, metadata=spec(gt=0, le=1, help="share of the robot's limit"))
@@ -38,21 +53,29 @@ class SafetyConfig:
     """A teleoperation command that is older holds both arms; a chunk commands for its whole horizon."""
     hold_grace_s: float = field(default=0.5, metadata=spec(gt=0, le=10, unit="s"))
     """A hold that lasts longer becomes a fault, which only a reset clears."""
+    hold_share: float = field(default=0.05, metadata=spec(gt=0, le=0.5, help="share of the time"))
+    """Holds that come again and again and take more of the time become a fault too."""
     overrun_cycles: float = field(default=5.0, metadata=spec(ge=1, le=50))
     """A cycle that comes so many periods late is a fault."""
     estop_heartbeat_s: float = field(default=0.0, metadata=spec(ge=0, le=1, unit="s"))
     """Period at which something repeats /estop; three missed are a fault. 0: nobody need repeat it."""
     future_tolerance_s: float = field(default=0.05, metadata=spec(ge=0, le=1, unit="s"))
 
+    max_horizon_s: float = field(default=5.0, metadata=spec(gt=0, le=60, unit="s"))
+    """A chunk that commands for longer is refused: its source may be gone by then."""
     max_step_refuse: float = field(default=0.5, metadata=spec(gt=0, le=10, unit="rad"))
     """A source farther from the setpoint is not taken over, its chunk is refused, and following it holds."""
     max_switch_step: float = field(default=0.1, metadata=spec(gt=0, le=10, unit="rad"))
-    """A source farther from the setpoint is not switched to while another is followed."""
+    """A source farther from the setpoint is not switched to while another is followed, nor a leader that comes back."""
     ramp_in_s: float = field(default=1.0, metadata=spec(gt=0, le=30, unit="s"))
     """After a take-over from rest the speed limit grows to its full value over so long."""
     ramp_in_start: float = field(default=0.2, metadata=spec(gt=0, le=1, help="share of the speed limit it starts at"))
     max_tracking_error: float = field(default=0.5, metadata=spec(gt=0, le=10, unit="rad"))
     """A measured joint farther from its setpoint holds both arms."""
+    max_sag: float = field(default=0.2, metadata=spec(gt=0, le=10, unit="rad"))
+    """An arm that leaves the standing setpoint of a latched stop by more has no power: the setpoint goes after it."""
+    max_rest_speed: float = field(default=0.2, metadata=spec(gt=0, le=10, unit="rad/s"))
+    """While a joint is measured to move faster, the arms are neither armed nor reset."""
     trim_limit: float = field(default=0.03, metadata=spec(ge=0, le=0.1, unit="rad"))
     """Arms that stand beside their setpoints are trimmed by at most so much; 0: not at all."""
     trim_time_s: float = field(default=0.2, metadata=spec(gt=0, le=60, unit="s"))
@@ -61,6 +84,7 @@ class SafetyConfig:
     """A joint whose setpoint moves faster tells nothing about the trim."""
     max_state_jump: float = field(default=0.2, metadata=spec(gt=0, le=10, unit="rad"))
     """A measured joint that moves farther from one sample to the next is a fault of its encoder."""
+    gripper: GripperBounds = field(default_factory=GripperBounds)
     bad_states_to_fault: int = field(default=3, metadata=spec(ge=1, le=100))
     """So many states in a row that are not finite are a fault."""
     bad_chunks_to_fault: int = field(default=2, metadata=spec(ge=1, le=100))
@@ -86,6 +110,10 @@ class SafetyConfig:
     """Links of one arm are kept apart from this many joints between them on."""
     listeners: tuple[str, ...] = ("recorder", "rosbag2_recorder")
     """Nodes that may listen to command topics without being a driver, beside those whose name begins with smp_."""
+
+    def __post_init__(self) -> None:
+        if not self.checks:
+            raise ConfigError("checks: none is listed, so nothing would stop the arms: list those of config/safety")
 
 
 def load_safety(name: str) -> SafetyConfig:

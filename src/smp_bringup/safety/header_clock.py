@@ -2,7 +2,8 @@
 
 from smp_bringup.types import nanoseconds
 
-_RESET_NS = nanoseconds(1.0)
+_RESET_NS = nanoseconds(0.05)
+"""A step back by less repeats so little of a plan that the arms need not stop for it."""
 
 
 class HeaderClock:

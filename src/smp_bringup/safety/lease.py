@@ -4,7 +4,7 @@ from smp_bringup.safety.modes import Reply
 from smp_bringup.types import nanoseconds
 
 _CLAIM_NS = nanoseconds(1.0)
-"""Who has spoken within this time claims to be the source."""
+"""Who has said something usable within this time claims to be the source."""
 
 
 class Lease:
@@ -14,18 +14,23 @@ class Lease:
         self._heard_ns: dict[str, int] = {}
         self.holder: str | None = None
 
-    def hear(self, source: str, steady_ns: int) -> bool:
-        """Take note of a speaker; return whether it may be heard."""
-        self._heard_ns[source] = steady_ns
+    def hears(self, source: str) -> bool:
+        """Return whether a speaker may be heard."""
         return self.holder is None or source == self.holder
 
-    def grant(self, what: str, steady_ns: int) -> Reply:
-        """Give the lease to the only speaker; refuse when there are several, or none."""
-        self._heard_ns = {s: at for s, at in self._heard_ns.items() if steady_ns - at <= _CLAIM_NS}
-        if len(self._heard_ns) != 1:
-            names = ", ".join(sorted(self._heard_ns)) or "nobody"
+    def claim(self, source: str, steady_ns: int) -> None:
+        """Take note of a speaker whose speech was taken; what is refused claims nothing."""
+        self._heard_ns[source] = steady_ns
+        if len(self._heard_ns) > 1:
+            self._heard_ns = {s: at for s, at in self._heard_ns.items() if steady_ns - at <= _CLAIM_NS}
+
+    def grant(self, what: str, steady_ns: int, speaker: str) -> Reply:
+        """Give the lease to `speaker`, whose speech would be followed; refuse unless it alone claims it."""
+        claims = {s for s, at in self._heard_ns.items() if steady_ns - at <= _CLAIM_NS}
+        if claims != {speaker}:
+            names = ", ".join(sorted(claims)) or "nobody"
             return Reply(False, f"cannot follow {what}: exactly one publisher must speak, there is {names}")
-        self.holder = next(iter(self._heard_ns))
+        self.holder = speaker
         return Reply(True, f"{what} is leased to {self.holder}")
 
     def release(self) -> None:

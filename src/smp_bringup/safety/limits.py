@@ -34,6 +34,9 @@ _LATE = 1.001
 _SLACK = 1e-9
 """Rounding of ruckig's plans at a position limit."""
 
+_REST = 1e-9
+"""Share of the limits below which a joint does not move: rounding, and numbers too small to go away."""
+
 _MARGIN = 0.8
 """Share of the deceleration that approaching a position limit counts on; the rest pays for the jerk phases."""
 
@@ -157,7 +160,7 @@ class Limiter:
 
     @property
     def at_rest(self) -> bool:
-        """Whether the setpoint does not move."""
+        """Whether the setpoint does not move: `take` leaves nothing of what is too slow to be motion."""
         return not (self.velocity.any() or self.acceleration.any())
 
     def propose(self, position: FloatArray, velocity: FloatArray, speed: float = 1.0) -> Proposal:
@@ -174,7 +177,8 @@ class Limiter:
                 group.slow(self.bounds.velocity * speed)
         low, high = self.bounds.low, self.bounds.high
         inside = np.minimum(np.maximum(position, low), high)
-        meeting = np.where(inside == position, self._stoppable(inside, velocity), 0.0)
+        moves = (inside == position) & (np.abs(velocity) > _REST * self.bounds.velocity)
+        meeting = np.where(moves, self._stoppable(inside, velocity), 0.0)
         return self._propose(lambda group: group.plan(inside, meeting))
 
     def propose_stop(self) -> Proposal:
@@ -185,7 +189,10 @@ class Limiter:
 
     def take(self, step: Proposal) -> FloatArray:
         """Take a step that was proposed from the present state; return the new setpoint (J,)."""
-        self.position, self.velocity, self.acceleration = step.position, step.velocity, step.acceleration
+        slow = np.abs(step.velocity) <= _REST * self.bounds.velocity
+        rests = slow & (np.abs(step.acceleration) <= _REST * self.bounds.acceleration)
+        self.position = step.position
+        self.velocity, self.acceleration = np.where(rests, 0.0, step.velocity), np.where(rests, 0.0, step.acceleration)
         return self.position
 
     def _stoppable(self, position: FloatArray, velocity: FloatArray) -> FloatArray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from smp_bringup.robot import Robot
-from smp_bringup.safety.bounds import Bounds
+from smp_bringup.safety.bounds import Bounds, measure
 from smp_bringup.types import FloatArray
 
 
@@ -18,10 +18,11 @@ def outside(robot: Robot, limits: Bounds, position: FloatArray) -> list[str]:
     ]
 
 
-def far(robot: Robot, limits: Bounds, target: FloatArray, setpoint: FloatArray, bound: float) -> str:
-    """Return why a target (J,) is too far from the setpoint (J,) to be taken over, or nothing."""
+def far(robot: Robot, limits: Bounds, target: FloatArray, setpoint: FloatArray, bound: FloatArray) -> str:
+    """Return why a target (J,) is too far from the setpoint (J,) to be taken over, or nothing; bounds are (J,)."""
     gap = np.abs(np.clip(target, limits.low, limits.high) - setpoint)
-    if (gap <= bound).all():
+    if (near := gap <= bound).all():
         return ""
-    joint = robot.joint_names[int(np.argmax(gap))]
-    return f"wants {joint} {gap.max():.2f} rad from the setpoint, at most {bound:g} is taken over"
+    i = int(np.argmin(near))
+    wanted, allowed = measure(robot, i, gap[i]), f"{bound[i]:g} {'rad' if robot.turning[i] else 'm'}"
+    return f"wants {robot.joint_names[i]} {wanted} from the setpoint, at most {allowed} is taken over"

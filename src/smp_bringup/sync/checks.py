@@ -97,6 +97,12 @@ def decode_packed(data: object, camera_size: tuple[int, int] | None = None) -> I
         raise Refusal(f"no JPEG or PNG: {type(error).__name__}") from error
 
 
+def known_velocity(position: FloatArray, velocity: ArrayLike) -> FloatArray:
+    """Return velocities (n,), zero where none is measured: drivers leave them out then, or send NaN for every joint."""
+    v = np.asarray(velocity, dtype=np.float64)
+    return np.zeros_like(position) if np.isnan(v).all() else v
+
+
 class JointOrder:
     """Maps the joints of one arm by name; remembers the index so that the usual order costs nothing."""
 
@@ -106,7 +112,7 @@ class JointOrder:
         self._index: list[int] = []
 
     def map(self, names: Sequence[str], position: ArrayLike, velocity: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Return position and velocity (n,) in the wanted order; extra joints are ignored.
+        """Return position and velocity (n,) in the wanted order; extra joints are ignored, see `known_velocity`.
 
         Raises:
             Refusal: a joint is missing or named twice, lengths differ, or a value is not finite.
@@ -115,10 +121,11 @@ class JointOrder:
             self._learn(tuple(names))
         p = np.asarray(position, dtype=np.float64)
         v = np.asarray(velocity, dtype=np.float64)
-        v = np.zeros_like(p) if v.size == 0 else v
+        v = np.full_like(p, np.nan) if v.size == 0 else v
         if p.shape != (len(self._seen),) or v.shape != p.shape:
             raise Refusal(f"{p.size} positions and {v.size} velocities for {len(self._seen)} names")
         p, v = p[self._index], v[self._index]
+        v = known_velocity(p, v)
         if not (np.abs(p) <= _MAX_MAGNITUDE).all() or not (np.abs(v) <= _MAX_MAGNITUDE).all():
             raise Refusal("nonfinite")
         return p, v

@@ -16,8 +16,6 @@ from smp_bringup.safety.bounds import bounds
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.types import PASS, FloatArray, Severity, Verdict
 
-_STRIDE = 3
-"""Cycles of the path between two poses that are looked at."""
 _EPSILON_M = 1e-6
 _SOON_M = 0.1
 
@@ -40,23 +38,48 @@ class ArmDistance(AbstractCheck):
         """Return HOLD or LIMIT naming the nearest pair."""
         if context.path is None or context.target is None:
             return PASS
-        stop = context.path[_STRIDE - 1 :: _STRIDE]
-        poses = np.vstack([context.setpoint, context.path[0], stop, context.path[-1]])
+        poses = np.vstack([context.setpoint, context.path])
         pairs = self._doubtful(poses)  # where the path keeps clear, the target does not matter
         if not len(pairs):
             return PASS
         target = np.clip(context.target, self._bounds.low, self._bounds.high)
-        distance = self._body.distances(np.vstack([poses, target]), pairs)
-        self._least[pairs] = distance[0]
-        return self._judge(pairs, distance[0], distance[1:-1], distance[-1])
+        distance, moved, nearest = self._body.sweep(np.vstack([poses, target]), pairs)
+        path, moved, nearest = distance[:-1], moved[:-1], nearest[:-1]
+        self._least[pairs] = path[0]
+        fast = self._fast(path, moved, nearest) & self._body.touching[pairs]
+        return self._judge(pairs, path, nearest.min(axis=0), fast, distance[-1])
 
-    def _judge(self, pairs: NDArray[np.intp], now: FloatArray, path: FloatArray, target: FloatArray) -> Verdict:
-        """Return the verdict from distances [m] of pairs: now (P,), along the path (K, P), at the target (P,)."""
-        touching, nearest = self._body.touching[pairs], path.min(axis=0)
-        closing = nearest < now - _EPSILON_M
-        fast = (now - path[0]) / self.robot.control_period_s > self.config.touch_speed
-        least = np.where(touching, np.where(fast, self.config.touch_distance, -np.inf), self.config.stop_distance)
-        if (too_near := closing & (nearest < least)).any():
+    def _fast(self, distance: FloatArray, moved: FloatArray, nearest: FloatArray) -> NDArray[np.bool_]:
+        """Return which pairs (P,) come within `touch_distance` faster than fingertips may, in any cycle of the path."""
+        touch = self.config.touch_distance
+        inside = distance[1:] < touch
+        closed = np.where(inside, distance[:-1] - distance[1:], moved)  # within one cycle; some only pass by inside
+        fast = closed / self.robot.control_period_s > self.config.touch_speed
+        found: NDArray[np.bool_] = np.any((nearest < touch) & fast, axis=0)
+        return found
+
+    def _judge(
+        self,
+        pairs: NDArray[np.intp],
+        distance: FloatArray,
+        nearest: FloatArray,
+        fast: NDArray[np.bool_],
+        target: FloatArray,
+    ) -> Verdict:
+        """Return the verdict.
+
+        Args:
+            pairs: (P,) that are looked at.
+            distance: (1 + K, P) now and along the path [m].
+            nearest: (P,) on the way [m].
+            fast: (P,) whether fingertips would meet too fast.
+            target: (P,) at the target [m].
+        """
+        touching, now = self._body.touching[pairs], distance[0]
+        closing = distance.min(axis=0) < now - _EPSILON_M
+        if (too_fast := closing & fast).any():
+            return self._hold("would meet too fast", pairs, np.where(too_fast, nearest, np.inf))
+        if (too_near := closing & ~touching & (nearest < self.config.stop_distance)).any():
             return self._hold("would come too near", pairs, np.where(too_near, nearest, np.inf))
         near = closing & (nearest < self._near[pairs])
         meant = np.where(touching | (target >= now), np.inf, target)

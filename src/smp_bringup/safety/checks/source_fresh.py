@@ -10,7 +10,8 @@ class SourceFresh(AbstractCheck):
     name = "source_fresh"
 
     def verdict(self, context: Context) -> Verdict:
-        """Return HOLD when a source is selected but gives no target."""
+        """Return HOLD when a source is selected but gives no target; where it merges leaders, name who is silent."""
         if not context.following or context.target is not None:
             return PASS
-        return Verdict(Severity.HOLD, self.name, "the selected source gives no setpoint for now")
+        silent = context.source_silence or "the selected source gives no setpoint for now"
+        return Verdict(Severity.HOLD, self.name, silent)

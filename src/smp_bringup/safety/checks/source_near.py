@@ -1,29 +1,43 @@
-"""The source must be near the setpoint: it is not chased at full speed after a stop."""
+"""The source must be near the setpoint: it is not chased at full speed after a stop, nor after it was silent."""
 
 import numpy as np
 
 from smp_bringup.robot import Robot
 from smp_bringup.safety.base import AbstractCheck, Context
-from smp_bringup.safety.bounds import bounds
+from smp_bringup.safety.bounds import bounds, measure, tolerances
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.types import PASS, Severity, Verdict
 
 
 class SourceNear(AbstractCheck):
-    """Hold when the source has run away from the setpoint."""
+    """Hold when the source has run away from the setpoint; one that comes back, or jumps, must be met nearer."""
 
     name = "source_near"
 
     def __init__(self, robot: Robot, config: SafetyConfig) -> None:
         super().__init__(robot, config)
         self._bounds = bounds(robot, config)
+        self._far = tolerances(robot, config, "max_step_refuse")
+        self._switch = tolerances(robot, config, "max_switch_step")
+        self._back: set[str] = set()  # arms that are not yet followed again
 
     def verdict(self, context: Context) -> Verdict:
-        """Return HOLD naming the joint whose target is farthest."""
+        """Return HOLD naming the joint whose target is too far."""
+        self._back = self._back | context.came_back if context.following else set()
         if context.target is None:
             return PASS
         step = np.abs(np.clip(context.target, self._bounds.low, self._bounds.high) - context.setpoint)
-        if (step <= self.config.max_step_refuse).all():
+        allowed = self._far.copy()
+        for arm in sorted(self._back):
+            part = self.robot.arm_slices[arm]
+            if (step[part] <= self._switch[part]).all():
+                self._back.discard(arm)
+            else:
+                allowed[part] = np.minimum(allowed, self._switch)[part]
+        if (near := step <= allowed).all():
             return PASS
-        joint = self.robot.joint_names[int(np.argmax(step))]
-        return Verdict(Severity.HOLD, self.name, f"the source wants {joint} {step.max():.2f} rad from the setpoint")
+        i = int(np.argmin(near))
+        gap = f"{self.robot.joint_names[i]} {measure(self.robot, i, step[i])} from the setpoint"
+        back = [arm for arm in self._back if i in range(*self.robot.arm_slices[arm].indices(self.robot.dof))]
+        why = f": what moves arm '{back[0]}' was silent or jumped, and is followed again from nearby" if back else ""
+        return Verdict(Severity.HOLD, self.name, f"the source wants {gap}{why}")

@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from smp_bringup.robot import Robot
 from smp_bringup.safety.base import AbstractCheck, Context
+from smp_bringup.safety.bounds import tolerances
+from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.types import PASS, Severity, Verdict
 
 
@@ -11,14 +14,18 @@ class StateNear(AbstractCheck):
 
     name = "state_near"
 
+    def __init__(self, robot: Robot, config: SafetyConfig) -> None:
+        super().__init__(robot, config)
+        self._bound = tolerances(robot, config, "max_tracking_error")
+
     def verdict(self, context: Context) -> Verdict:
         """Return HOLD naming the first joint whose error exceeds the bound."""
         for arm in self.robot.arms:
             state = context.arms.get(arm.name)
             if state is None:
                 continue
-            wanted = context.setpoint[self.robot.arm_slices[arm.name]]
-            near = np.abs(state.sample.position - wanted) <= self.config.max_tracking_error
+            part = self.robot.arm_slices[arm.name]
+            near = np.abs(state.sample.position - context.setpoint[part]) <= self._bound[part]
             if not near.all():
                 joint = arm.joints[int(np.argmin(near))].name
                 return Verdict(Severity.HOLD, self.name, f"{joint} is far from its setpoint")

@@ -25,7 +25,7 @@ class Workspace(AbstractCheck):
         """Return HOLD naming the arm that would leave the box farther than it has."""
         if context.path is None or self._surely_inside(context.path):
             return PASS
-        outside = self._outside(np.stack([context.setpoint, context.path[0], context.path[-1]]))  # (3, arms)
+        outside = self._outside(np.vstack([context.setpoint, context.path]))  # (1 + K, arms)
         self._known = context.setpoint, outside[0]
         leaving = (outside[1:].max(axis=0) > 0) & (outside[1:].max(axis=0) > outside[0])
         if not leaving.any():
