@@ -239,3 +239,25 @@ def test_nothing_comes_nearer_between_two_poses_than_is_said(robot, rng):
         np.testing.assert_allclose(distance, dense[[0, -1]])
         assert (nearest[0] <= dense.min(axis=0) + 1e-3).all()
         assert (moved[0] >= np.abs(distance[1] - distance[0]) - 1e-3).all()
+
+
+def test_the_setpoint_does_not_go_to_arms_that_sagged_into_each_other(robot, rng):
+    config = load_safety("default")
+    body, period = Body(robot, config.self_gap), robot.control_period_s
+    for _ in range(5):
+        start, goal = clear_pose(robot, body, rng), colliding_pose(robot, body, rng)
+        core, rows, output = CommandCore(robot, config), [], None
+        for cycle in range(500):
+            now = nanoseconds(1 + cycle * period)
+            measured = start + np.clip((cycle - 50) * period / 1.5, 0, 1) * (goal - start)
+            for arm in robot.arms:
+                part = measured[robot.arm_slices[arm.name]]
+                core.on_state(arm.name, JointSample(now, part, np.zeros_like(part)), now)
+            if cycle == 0:
+                assert core.arm(now).ok
+            output = core.step(now, now)
+            rows += [] if output.command is None else [output.command.position]
+            if cycle == 20:
+                core.estop(True)
+        assert output.command is None
+        assert body.distances(np.array(rows))[:, ~body.touching].min() > config.stop_distance - 1e-6

@@ -1,10 +1,14 @@
 """The command core with a fake clock: modes, sources, watchdogs and refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from smp_bringup.errors import UnknownNameError
+from smp_bringup.errors import ConfigError, UnknownNameError
 from smp_bringup.safety import CHECKS
+from smp_bringup.safety.bounds import bounds
+from smp_bringup.safety.config import JointLimits, load_safety
 from smp_bringup.safety.modes import Mode
 from smp_bringup.types import JointSample, Severity
 
@@ -194,3 +198,27 @@ def test_a_longer_list_of_checks_is_never_less_strict(robot):
         ]
         assert severities == sorted(severities)
         assert severities[-1] >= Severity.HOLD
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.4])
+def test_a_scaled_speed_limit_is_reached_and_kept(make_rig, scale):
+    rig = make_rig(replace(load_safety("default"), velocity_scale=scale, ramp_in_s=0.01))
+    rig.following(Mode.TELEOP)
+    goal = rig.measured + 0.45 * np.array([joint.endswith("waist") for joint in rig.robot.joint_names])
+    rig.step(60, lambda rig: rig.core.on_teleop(JointSample(rig.now, goal, np.zeros(14)), rig.now, rig.steady))
+    speed = np.abs(np.array(rig.rows)[:, 1]).max(axis=0)[0]
+    assert 0.5 * scale * 3.0 < speed <= scale * 3.0 * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(("key", "value"), [("min", -3.2), ("max", 3.2), ("velocity", 3.1), ("jerk", 601.0)])
+def test_limits_are_tightened_and_never_loosened(robot, key, value):
+    config = load_safety("default")
+    with pytest.raises(ConfigError, match=f"limits: {key} .* of joint 'left_waist' is looser than the robot's"):
+        bounds(robot, replace(config, limits={"left_waist": JointLimits(**{key: value})}))
+    assert (
+        getattr(
+            bounds(robot, replace(config, limits={"left_waist": JointLimits(**{key: 0.5})})),
+            {"min": "low", "max": "high"}.get(key, key),
+        )[0]
+        == 0.5
+    )

@@ -14,6 +14,7 @@ from smp_bringup.safety import CHECKS
 from smp_bringup.safety.base import Context, SourceTrouble
 from smp_bringup.safety.bounds import tolerances
 from smp_bringup.safety.chain import judge, strictest
+from smp_bringup.safety.checks.arm_distance import ArmDistance
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.safety.estop import SERVICE, EmergencyStop
 from smp_bringup.safety.header_clock import HeaderClock
@@ -50,6 +51,7 @@ class CommandCore:
         self._robot, self._config = robot, config
         self._limiter = Limiter(robot, config)
         self._checks = [CHECKS[name](robot, config) for name in config.checks]
+        self._apart = [check for check in self._checks if isinstance(check, ArmDistance)]
         self._states, self._trim = States(robot, config), Trim(robot, config)
         self._motion, self._holds = Motion(robot, config, self._limiter, self._states), HoldBudget(config)
         self._policy, self._teleop = PolicyInput(robot, config), TeleopInput(robot, config)
@@ -232,7 +234,7 @@ class CommandCore:
         """Take one step, of the source or of a stop; return the objections."""
         self._motion.look(self.mode.latched, steady_ns)
         if not self.mode.armed:
-            self._limiter.take(self._motion.stop())
+            self._limiter.take(self._stop(steady_ns))
             return (self._latched,) if self.mode.latched else ()
         said = self._inputs[self.mode].ahead(now_ns, steady_ns, _AHEAD_S) if self.mode.follows else None
         wanted = self._trim.trimmed(said)
@@ -246,6 +248,17 @@ class CommandCore:
             self._trim.look(self._limiter.position, self._states.position())
         self._limiter.take(self._motion.stop() if step is None or stopped else step)
         return (latched,) if latched is not PASS else tuple(reasons)
+
+    def _stop(self, steady_ns: int) -> Proposal:
+        """Return the step of a stop; where it would bring links too near to each other, sagged arms are given up."""
+        step, goal = self._motion.stop(), self._motion.goal
+        if goal is None:
+            return step
+        context = Context(steady_ns, self._limiter.position, self._states.arms, target=goal, path=step.path)
+        if strictest(judge(self._apart, context)).severity < Severity.HOLD:
+            return step
+        self._motion.give_up()
+        return self._motion.stop()
 
     def _context(
         self, steady_ns: int, late_s: float = 0.0, target: FloatArray | None = None, step: Proposal | None = None

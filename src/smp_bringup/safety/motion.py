@@ -34,6 +34,15 @@ class Motion:
         """Whether the arms stand far from the resting setpoint of a latched stop, and have not sagged."""
         return self._sag.estranged and self._limiter.at_rest
 
+    @property
+    def goal(self) -> FloatArray | None:
+        """(J,) where arms sagged to, while the setpoint goes there."""
+        return self._sag.goal
+
+    def give_up(self) -> None:
+        """Go after sagged arms no more: the way to them is not clear."""
+        self._sag.goal, self._sag.estranged = None, True
+
     def towards(self, position: FloatArray, velocity: FloatArray, steady_ns: int) -> Proposal | None:
         """Return the step to positions and velocities (5, J) now and at `MEETING_S`; None where one is not finite."""
         if not (np.isfinite(position).all() and np.isfinite(velocity).all()):
@@ -45,9 +54,9 @@ class Motion:
 
     def stop(self) -> Proposal:
         """Return the step to rest, or after arms that have left a latched stop by themselves."""
-        if self._sag.goal is None:
+        if self.goal is None:
             return self._limiter.propose_stop()
-        where = np.tile(self._sag.goal, (len(MEETING_S), 1))
+        where = np.tile(self.goal, (len(MEETING_S), 1))
         return self._limiter.propose(where, np.zeros_like(where), self._config.ramp_in_start)
 
     def look(self, latched: bool, steady_ns: int) -> None:
