@@ -4,9 +4,16 @@ import fcntl
 import os
 from pathlib import Path
 
+from smp_bringup.errors import SmpError
 from smp_bringup.paths import share
 
 _SHARED_MEMORY = Path("/dev/shm")
+SEGMENT_BYTES = 68 * 1024 * 1024
+"""What a process takes of it: the segment of config/fastdds.xml, and what Fast DDS keeps beside it."""
+
+
+class SharedMemoryError(SmpError):
+    """There is too little shared memory for the messages of a process."""
 
 
 def prepare_environment() -> None:
@@ -14,6 +21,25 @@ def prepare_environment() -> None:
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(share("config", "fastdds.xml")))
     os.environ.setdefault("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
+
+
+def require_shared_memory(processes: int = 1) -> None:
+    """Raise SharedMemoryError where so many processes cannot have their segments; Fast DDS would break in its own way.
+
+    Whoever has a profile of their own knows what it takes.
+    """
+    if os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE") != str(share("config", "fastdds.xml")):
+        return
+    try:
+        disk = os.statvfs(_SHARED_MEMORY)
+    except OSError:
+        return
+    free, needed = disk.f_bavail * disk.f_frsize, processes * SEGMENT_BYTES
+    if free < needed:
+        raise SharedMemoryError(
+            f"{_SHARED_MEMORY} has {free >> 20} MiB free, and {processes} ROS process(es) need {needed >> 20} MiB: "
+            f"remove what lies there, or give it more (a container: --shm-size=1g)"
+        )
 
 
 def free_shared_memory() -> int:

@@ -4,6 +4,7 @@ The official `ros2 launch` starts the same `NodeSpec`s (launch/*.launch.py); thi
 for machines that have ROS from PyPI wheels, which have no launch_ros.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -11,15 +12,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from smp_bringup.environment import free_shared_memory, prepare_environment
+from smp_bringup.environment import free_shared_memory, prepare_environment, require_shared_memory
 from smp_bringup.errors import InstallError, SmpError
 from smp_bringup.graph import MAX_RESPAWNS, RESPAWN_DELAY_S, NodeSpec
 
 _STOP_S = 5.0
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
 class NodeDied(SmpError):
@@ -34,10 +38,12 @@ class Graph:
 
         Raises:
             InstallError: rclpy is not installed.
+            SharedMemoryError: the nodes would not find enough of it.
         """
         prepare_environment()
         require_ros()
         free_shared_memory()
+        require_shared_memory(len(nodes) + 1)  # and who drives them
         self._log: IO[bytes] | None = log.open("wb") if log else None
         self._specs = {spec.name: spec for spec in nodes}
         self._restarts = dict.fromkeys(self._specs, 0)
@@ -100,13 +106,27 @@ class Graph:
             command += ["-p", f"{key}:={_literal(value)}"]
         for name, other in spec.remappings.items():
             command += ["-r", f"{name}:={other}"]
-        # Its own session: a Ctrl-C in the terminal reaches us alone, and we stop the nodes in order.
+        # Its own session: a Ctrl-C in the terminal reaches us alone, and we stop the nodes in order. Where we cannot,
+        # being killed, the nodes end by themselves.
         return subprocess.Popen(
-            command, stdout=self._log, stderr=self._log, start_new_session=True, env=os.environ.copy()
+            command,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+            env=os.environ.copy(),
+            preexec_fn=partial(_end_with, os.getpid()),
         )
 
     def _where(self) -> str:
         return f": see {self._log.name}" if self._log else ""
+
+
+def _end_with(launcher: int) -> None:
+    """Let the kernel ask this process to end when the launcher does (more exactly, the thread that started it)."""
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != launcher:  # it has ended already
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def require_ros() -> None:

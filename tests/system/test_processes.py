@@ -96,7 +96,7 @@ def test_what_waits_in_a_queue_is_taken_in_order_at_once():
         node.wait(lambda: heard, 10, "a message")
         deadline, all_of_them = time.monotonic() + 10, list(heard)
         while len(all_of_them) < 10 and time.monotonic() < deadline:
-            all_of_them += waiting(subscription)
+            all_of_them += [message for message, _ in waiting(subscription)]
         node.spin(0.1)
         assert [message.position[0] for message in all_of_them] == list(range(10))
         assert len(heard) == 1
@@ -129,3 +129,77 @@ def test_a_killed_process_leaves_no_shared_memory_and_a_living_one_keeps_its_own
         free_shared_memory()
         assert not any(path.exists() for path in own)
         assert any(path.exists() for path in living)
+
+
+PARAMETERS = {  # what is read once, and a value that it could have had
+    "command": {"safety": "default", "realtime": "off", "cpus": "0", "replayed": True},
+    "sync": {"aligner": "message_filters", "robot": "aloha"},
+    "teleop": {"noise": 0.01, "seed": 3},
+    "sim": {"operator": "scripted", "camera_latency_s": 0.1, "publish_clock": True},
+    "recorder": {"settings": "default"},
+    "policy": {"seed": 3, "device": "cpu", "hung_s": 9.0},
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_what_a_node_reads_once_cannot_be_set_and_says_what_is_allowed(name, tmp_path):
+    from rcl_interfaces.srv import DescribeParameters
+
+    from smp_bringup.client.graph_client import GraphError, graph_client
+    from smp_bringup.graph import NodeSpec
+    from smp_bringup.launcher import Graph
+
+    with Graph([NodeSpec(name, {})], tmp_path / "log") as graph, graph_client() as client:
+        client.wait(lambda: client.service_ready(f"/{name}/set_parameters"), 60, "the node", graph.check)
+        for key, value in PARAMETERS[name].items():
+            with pytest.raises(GraphError, match="read-only"):
+                client.set_parameters(name, **{key: value})
+        if name == "sim":
+            client.set_parameters("sim", task="lift_tray", seed=5)
+            with pytest.raises(GraphError, match="range"):
+                client.set_parameters("sim", seed=-1)
+            asked = DescribeParameters.Request(names=["seed", "operator"])
+            described = client._request(DescribeParameters, "/sim/describe_parameters", asked, 10)
+            seed, operator = described.descriptors
+            assert seed.integer_range[0].from_value == 0
+            assert operator.additional_constraints == "one of none, scripted"
+
+
+def test_the_clock_of_the_headers_does_not_change_while_the_command_node_is_armed(launch, tmp_path):
+    from smp_bringup.client.graph_client import GraphError
+
+    with launch(tmp_path / "log", model=None, sim=True, task="lift_tray") as (graph, client):
+        client.wait(lambda: bool(client.sim_state and client.command_state), 60, "the graph", graph.check)
+        client.wait(lambda: client.accepts("arm"), 20, "arming", graph.check)
+        with pytest.raises(GraphError, match="use_sim_time cannot change in hold: disarm first"):
+            client.set_parameters("command", use_sim_time=True)
+        client.set_bool("/command/estop", True)
+        with pytest.raises(GraphError, match="use_sim_time cannot change in estop"):
+            client.set_parameters("command", use_sim_time=True)
+        client.set_bool("/command/estop", False)
+        client.wait(lambda: client.accepts("reset"), 10, "the reset", graph.check)
+        client.set_parameters("command", use_sim_time=True)
+
+
+SMALL = "mount -t tmpfs -o size=40m tmpfs /dev/shm && exec "
+"""In a namespace of its own, so that nobody else's shared memory is touched."""
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0, reason="no right to mount"
+)
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [*((f"smp_bringup.nodes.{name}_node", 2) for name in PARAMETERS), ("smp_bringup.cli.main top", 2)]
+    + [("smp_bringup.cli.main record", 2), ("smp_bringup.cli.main doctor", 0)],
+)
+def test_too_little_shared_memory_is_one_line(words, code, tmp_path):
+    command = ["unshare", "-m", "sh", "-c", f"{SMALL} {sys.executable} -m {words}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    said = [
+        line for line in (done.stdout + done.stderr).splitlines() if re.search("/dev/shm has [34][0-9] MiB free", line)
+    ]
+    assert len(said) == 1, done
+    assert "--shm-size" in said[0]
+    assert "Traceback" not in done.stderr
+    assert done.returncode == code

@@ -11,7 +11,7 @@ from sensor_msgs.msg import JointState
 from smp_bringup import wire
 from smp_bringup.chaos.output_law import Violation, violations
 from smp_bringup.errors import ConfigError
-from smp_bringup.nodes.messages import status_values
+from smp_bringup.nodes.messages import first_status, status_values
 from smp_bringup.robot import Arm, Robot
 from smp_bringup.types import FloatArray
 
@@ -119,7 +119,7 @@ class Ear:
         return max(0, odd - sum(ear.lost for ear in self.arms.values()) - 1)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        if message.status[0].name.endswith(": command"):
+        if first_status(message).name.endswith(": command"):
             if self.heard > self._reported:  # a second without commands has no skew
                 self.skew_ms.append(float(status_values(message)["skew_us"]) / 1e3)
             self._reported = self.heard

@@ -49,13 +49,14 @@ def _library(name: str, distribution: str | None = None) -> Check:
 
 
 def _ros() -> str:
-    from smp_bringup.environment import prepare_environment
+    from smp_bringup.environment import prepare_environment, require_shared_memory
 
     prepare_environment()
     try:
         import_module("rclpy")
     except ImportError as error:
         raise SmpError(f"rclpy cannot be imported ({error}): run make setup, or source ROS 2") from None
+    require_shared_memory()
     names = ("RMW_IMPLEMENTATION", "ROS_AUTOMATIC_DISCOVERY_RANGE", "FASTDDS_DEFAULT_PROFILES_FILE")
     return "rclpy; " + ", ".join(f"{n}={os.environ.get(n, '')}" for n in names)
 

@@ -73,6 +73,8 @@ def _drop_output() -> None:
 def main() -> None:
     """Run a verb; a user's mistake, and a disk that is full or not ours, is one line on stderr and exit code 2."""
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, _terminated)
     try:
         try:
             app()

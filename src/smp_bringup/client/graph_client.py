@@ -13,7 +13,7 @@ from rclpy.parameter import Parameter
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
-from smp_bringup.environment import prepare_environment
+from smp_bringup.environment import prepare_environment, require_shared_memory
 from smp_bringup.errors import SmpError
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import LeanNode
@@ -40,9 +40,11 @@ def graph_client(name: str = "smp_client") -> Iterator["GraphClient"]:
         name: of the node; one that begins with "smp_" is never taken for the driver of an arm (docs/safety.md).
 
     Raises:
+        SharedMemoryError: there is none left for it.
         KeyboardInterrupt: a signal ended rclpy's context, wherever in rclpy that was noticed.
     """
     prepare_environment()
+    require_shared_memory()
     rclpy.init()
     try:
         client = GraphClient(name)

@@ -6,7 +6,7 @@ from sensor_msgs.msg import JointState
 from smp_bringup.client.graph_client import GraphClient
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
-from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, status_values
+from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, first_status, status_values
 from smp_bringup.robot import Robot
 from smp_bringup.stats import percentiles
 from smp_bringup.wire import stamp_ns
@@ -46,7 +46,7 @@ class Listener:
             self.on_command_state(stamp_ns(message.header.stamp), status_values(message))
 
         def hear_diagnostics(message: DiagnosticArray) -> None:
-            self.on_diagnostics(message.status[0].name.removeprefix("smp_bringup: "), status_values(message))
+            self.on_diagnostics(first_status(message).name.removeprefix("smp_bringup: "), status_values(message))
 
         def hear_command(message: ArmCommand) -> None:
             self.on_command(stamp_ns(message.header.stamp))

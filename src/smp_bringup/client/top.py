@@ -11,6 +11,7 @@ from rich.text import Text
 from smp_bringup.client.graph_client import graph_client
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
+from smp_bringup.nodes.messages import first_status
 
 _SILENT_S = 2.5
 """A node that says nothing for so long is marked."""
@@ -34,9 +35,9 @@ class Top:
 
     def on_observation_state(self, message: DiagnosticArray) -> None:
         """Take /observation/state."""
-        level = message.status[0].level
-        word = {DiagnosticStatus.OK: "", DiagnosticStatus.WARN: "WARN "}.get(level, "INVALID ")
-        self._observation = word + one_line(message.status[0].message)
+        status = first_status(message)
+        word = {DiagnosticStatus.OK: "", DiagnosticStatus.WARN: "WARN "}.get(status.level, "INVALID ")
+        self._observation = word + one_line(status.message)
 
     def view(self, command: dict[str, str], now_s: float) -> Group:
         """Return the whole screen."""
@@ -66,7 +67,7 @@ def _fill(name: str, values: dict[str, str], times: Table, rates: Table, counts:
         elif key.startswith("rate_hz/"):
             stream = key.removeprefix("rate_hz/")
             rates.add_row(name, stream, value, values.get(f"skew_ms/{stream}", ""))
-        elif not key.startswith((*_TIMES, "skew_ms/", "warning")):
+        elif not key.startswith((*_TIMES, "skew_ms/", "warning", "error")):
             counts.add_row(name, key, value)
 
 

@@ -15,33 +15,47 @@ from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallba
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from rclpy.service import Service
 from rclpy.subscription import Subscription
 
-from smp_bringup.environment import prepare_environment
+from smp_bringup.environment import SharedMemoryError, prepare_environment, require_shared_memory
 from smp_bringup.errors import EXIT_CODE, SmpError
+from smp_bringup.nodes.guard import Guard
 from smp_bringup.nodes.messages import status_msg
 
 
 class LeanNode(Node):
-    """A node without rclpy's handlers of QoS events, half of what its executor puts into the wait set every time.
+    """A node whose callbacks are guarded, without rclpy's handlers of QoS events.
 
-    They only warn of incompatible QoS. Drivers' topics are read best effort, which every publisher offers,
-    and the command node's graph guard names whoever is incompatible with a command topic.
+    Those are half of what its executor puts into the wait set every time, and only warn of incompatible QoS.
+    Drivers' topics are read best effort, which every publisher offers, and the command node's graph guard names who is
+    incompatible with a command topic.
     """
+
+    def __init__(self, name: str, **options: Any) -> None:
+        self.guard = Guard(self)  # first: the node's own services are guarded too
+        super().__init__(name, **options)
 
     def create_publisher(self, *args: Any, **options: Any) -> Publisher:
         """As of Node."""
         options.setdefault("event_callbacks", PublisherEventCallbacks(use_default_callbacks=False))
         return super().create_publisher(*args, **options)
 
-    def create_subscription(self, *args: Any, **options: Any) -> Subscription:
+    def create_subscription(
+        self, kind: type, topic: str, callback: Callable[..., None], profile: QoSProfile | int, **options: Any
+    ) -> Subscription:
         """As of Node."""
         options.setdefault("event_callbacks", SubscriptionEventCallbacks(use_default_callbacks=False))
-        return super().create_subscription(*args, **options)
+        return super().create_subscription(kind, topic, self.guard.message(topic, callback), profile, **options)
+
+    def create_service(self, kind: type, name: str, callback: Callable[[Any, Any], Any], **options: Any) -> Service:
+        """As of Node."""
+        return super().create_service(kind, name, self.guard.request(name, callback), **options)
 
 
-def waiting(subscription: Subscription) -> Iterator[Any]:
-    """Yield the messages that wait in a subscription's queue.
+def waiting(subscription: Subscription) -> Iterator[tuple[Any, dict]]:
+    """Yield the messages that wait in a subscription's queue, each with what the middleware says of it.
 
     An executor hands out one message for each time it waits: a busy node falls behind on a fast topic, by up to the
     depth of its queue, and stays behind.
@@ -51,7 +65,7 @@ def waiting(subscription: Subscription) -> Iterator[Any]:
             taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
             if taken is None:
                 return
-            yield taken[0]
+            yield taken
 
 
 def now_ns(node: Node) -> int:
@@ -72,6 +86,11 @@ def run_node(make: Callable[[], Node]) -> None:
     # strike in the middle of a callback, a destructor or a call into C.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        require_shared_memory()
+    except SharedMemoryError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE)
     rclpy.init()
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     code, node = 0, None
@@ -98,15 +117,17 @@ def run_node(make: Callable[[], Node]) -> None:
 
 
 class Diagnostics:
-    """Publishes a node's counters on /diagnostics once a second."""
+    """Publishes a node's counters on /diagnostics once a second; "error" and "warning" among them are its level."""
 
-    def __init__(self, node: Node, values: Callable[[], Mapping[str, object]]) -> None:
+    def __init__(self, node: LeanNode, values: Callable[[], Mapping[str, object]]) -> None:
         self._node, self._values = node, values
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         node.create_timer(1.0, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME))  # paused time says so too
 
     def _publish(self) -> None:
-        values = self._values()
-        level = DiagnosticStatus.WARN if values.get("warning") else DiagnosticStatus.OK
+        values = {**self._values(), **self._node.guard.counters}
+        error, warning = str(values.get("error", "")), str(values.get("warning", ""))
+        level = DiagnosticStatus.ERROR if error else DiagnosticStatus.WARN if warning else DiagnosticStatus.OK
         name = f"smp_bringup: {self._node.get_name()}"
-        self._publisher.publish(status_msg(now_ns(self._node), name, values, level, str(values.get("warning", ""))))
+        text = "; ".join(filter(None, (error, warning)))
+        self._publisher.publish(status_msg(now_ns(self._node), name, values, level, text))

@@ -3,9 +3,12 @@
 import gc
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
@@ -17,7 +20,17 @@ from smp_bringup.nodes import qos, realtime
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.command_report import CommandReport
 from smp_bringup.nodes.graph_watch import GraphWatch
-from smp_bringup.nodes.messages import COMMAND_TYPES, chunk_from_msg, command_msg, type_name
+from smp_bringup.nodes.messages import (
+    COMMAND_TYPES,
+    STATUS_BYTES,
+    chunk_bytes,
+    chunk_from_msg,
+    command_msg,
+    decoded,
+    first_status,
+    joints_bytes,
+    type_name,
+)
 from smp_bringup.nodes.params import CommandParams, declare
 from smp_bringup.pipeline import build_command, warm_up_command
 from smp_bringup.robot import Arm, load_robot
@@ -28,9 +41,15 @@ from smp_bringup.safety.output import CommandOutput
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import JointSample
 
+M = TypeVar("M")
 _GRAPH_PERIOD_S = 0.05
 _ANYBODY = "topic"
 """Who speaks on /estop where the middleware does not say."""
+_EXTRA_JOINTS = 64
+"""A driver may report so many joints that are not of its arm: a hand's, a whole robot's."""
+_BOOL_BYTES = 64
+_LONGEST_LOG = 200
+"""Characters of what a stranger makes us say."""
 _YOUNG_NS = 5_000_000_000
 """A node that finds another of its name so soon after its start, and is not armed, is the second, and ends."""
 
@@ -40,10 +59,12 @@ class CommandNode(LeanNode):
 
     def __init__(self) -> None:
         super().__init__("command")
-        params = declare(self, CommandParams, read_only=True)
+        params = declare(self, CommandParams)
         self._robot, self._config = load_robot(params.robot), load_safety(params.safety)
         self._core = build_command(self._robot, params.safety, params.replayed)
         self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in self._robot.arms}
+        self._most = self._sizes()
+        self.add_on_set_parameters_callback(self._on_set)
         self._watch, self._extra = GraphWatch(self), set[str]()
         self._publish()
         self._subscribe()
@@ -67,12 +88,29 @@ class CommandNode(LeanNode):
         gc.unfreeze()
         super().destroy_node()
 
+    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
+        """Refuse another clock of the headers while what is published or followed was planned on this one."""
+        if self._core.resting or all(parameter.name != "use_sim_time" for parameter in parameters):
+            return SetParametersResult(successful=True)
+        why = f"use_sim_time cannot change in {self._core.mode.value}: disarm first, and let the arms rest"
+        return SetParametersResult(successful=False, reason=why)
+
     def _publish(self) -> None:
         self._arms = []
         for arm in self._robot.arms:
             kind = COMMAND_TYPES[arm.command_interface]
             self._arms.append((arm, self.create_publisher(kind, arm.command_topic, qos.LATEST)))
             self._watch.publishes(arm.command_topic, type_name(kind))
+
+    def _sizes(self) -> dict[type, int]:
+        """Return how large a message of each type may be [bytes], of this robot under these settings."""
+        points = int(self._config.max_horizon_s / self._robot.action_period_s) + 1
+        joints = joints_bytes(self._robot.dof + _EXTRA_JOINTS)
+        chunk = chunk_bytes(self._robot.dof, points)
+        return {JointState: joints, JointTrajectory: chunk, DiagnosticArray: STATUS_BYTES, Bool: _BOOL_BYTES}
+
+    def _decoded(self, cdr: bytes, kind: type[M]) -> M:
+        return decoded(cdr, kind, self._most[kind])
 
     def _subscribe(self) -> None:
         listened: list[tuple] = [
@@ -85,7 +123,7 @@ class CommandNode(LeanNode):
             ("/estop", Bool, self._on_estop, qos.OBSERVATION),
         ]
         for topic, kind, callback, profile in listened:
-            self.create_subscription(kind, topic, callback, profile)
+            self.create_subscription(kind, topic, callback, profile, raw=True)  # its size is looked at first
             self._watch.subscribes(topic, type_name(kind))
 
     def _serve(self) -> None:
@@ -128,13 +166,15 @@ class CommandNode(LeanNode):
         self._report.graph(findings)
         self._core.on_graph(findings)
 
-    def _on_estop(self, message: Bool, info: dict) -> None:
+    def _on_estop(self, cdr: bytes, info: dict) -> None:
+        message = self._decoded(cdr, Bool)
         channel = self._source(info) or _ANYBODY
         self._core.estop_heard(steady_ns(), channel)
         self._core.estop(message.data, channel)
 
-    def _on_state(self, arm: Arm, message: JointState) -> None:
+    def _on_state(self, arm: Arm, cdr: bytes) -> None:
         try:
+            message = self._decoded(cdr, JointState)
             position, velocity = self._orders[arm.name].map(message.name, message.position, message.velocity)
             sample = JointSample(wire.stamp_ns(message.header.stamp), position, velocity)
         except Refusal as refusal:
@@ -146,12 +186,16 @@ class CommandNode(LeanNode):
             self.get_logger().warning(f"{arm.state_topic} names joints that arm '{arm.name}' lacks: ignored")
         self._core.on_state(arm.name, sample, steady_ns())
 
-    def _on_chunk(self, message: JointTrajectory, info: dict) -> None:
+    def _on_chunk(self, cdr: bytes, info: dict) -> None:
         source = self._source(info)
+        if not self._core.hears(Mode.POLICY, source):
+            self._refuse(f"chunk of {source}", "lease")
+            return
         try:
+            message = self._decoded(cdr, JointTrajectory)
             chunk = chunk_from_msg(message, self._robot.joint_names, self._robot.action_period_s)
         except Refusal as refusal:
-            self._core.on_malformed(Mode.POLICY, one_line(refusal)[:200], source)
+            self._core.on_malformed(Mode.POLICY, one_line(refusal)[:_LONGEST_LOG], source)
             self._refuse(f"chunk of {source}", refusal)
             return
         cause = self._core.on_chunk(chunk, now_ns(self), steady_ns(), source)
@@ -159,16 +203,21 @@ class CommandNode(LeanNode):
         if cause is None and self._core.jump is not None:
             self._report.jumped(self._core.jump)
 
-    def _on_observation_state(self, message: DiagnosticArray) -> None:
-        invalid = message.status[0].level >= DiagnosticStatus.ERROR
-        self._core.on_observation_state(one_line(message.status[0].message) if invalid else "")
+    def _on_observation_state(self, cdr: bytes) -> None:
+        status = first_status(self._decoded(cdr, DiagnosticArray))
+        invalid = status.level >= DiagnosticStatus.ERROR
+        self._core.on_observation_state(one_line(status.message) or "observations are invalid" if invalid else "")
 
-    def _on_teleop(self, message: JointState, info: dict) -> None:
+    def _on_teleop(self, cdr: bytes, info: dict) -> None:
         source = self._source(info)
+        if not self._core.hears(Mode.TELEOP, source):
+            self._refuse(f"teleoperation of {source}", "lease")
+            return
         try:
+            message = self._decoded(cdr, JointState)
             sample = wire.teleop_command(message, self._robot)
         except Refusal as refusal:
-            self._core.on_malformed(Mode.TELEOP, one_line(refusal)[:200], source)
+            self._core.on_malformed(Mode.TELEOP, one_line(refusal)[:_LONGEST_LOG], source)
             self._refuse(f"teleoperation of {source}", refusal)
             return
         self._refuse(f"teleoperation of {source}", self._core.on_teleop(sample, now_ns(self), steady_ns(), source))
@@ -179,7 +228,7 @@ class CommandNode(LeanNode):
 
     def _refuse(self, what: str, why: object) -> None:
         if why:
-            self.get_logger().error(f"{what} refused: {one_line(why)}", throttle_duration_sec=1.0)
+            self.get_logger().error(f"{what} refused: {one_line(why)[:_LONGEST_LOG]}", throttle_duration_sec=1.0)
 
     def _cycle(self) -> None:
         steady = steady_ns()

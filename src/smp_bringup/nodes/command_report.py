@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 
 from smp_bringup.nodes import qos
@@ -12,7 +12,7 @@ from smp_bringup.nodes.realtime import Grant
 from smp_bringup.robot import Robot
 from smp_bringup.safety.command import CommandCore
 from smp_bringup.safety.output import CommandOutput
-from smp_bringup.types import FloatArray, Verdict
+from smp_bringup.types import FloatArray, Severity, Verdict
 
 _STATE_PERIOD_NS = 100_000_000
 
@@ -28,6 +28,7 @@ class CommandReport:
         self._said_ns, self._last_ns, self._cycles = 0, 0, 0
         self._late_ms: list[float] = []
         self._skew_us: list[float] = []
+        self._output: CommandOutput | None = None
         self._findings: tuple[Verdict, ...] = ()
         self._turning = robot.turning
         self._jump_mrad = 0.0
@@ -42,7 +43,7 @@ class CommandReport:
             self._late_ms.append((steady - self._last_ns) / 1e6 - self._period_ms)
         if sent_ns:
             self._skew_us.append((sent_ns[-1] - sent_ns[0]) / 1e3)
-        self._last_ns, self._cycles = steady, self._cycles + 1
+        self._last_ns, self._cycles, self._output = steady, self._cycles + 1, output
         self._say(output, steady)
 
     def graph(self, findings: tuple[Verdict, ...]) -> None:
@@ -57,6 +58,8 @@ class CommandReport:
         late, self._late_ms = sorted(self._late_ms), []
         skew, self._skew_us = sorted(self._skew_us), []
         jump, self._jump_mrad = self._jump_mrad, 0.0
+        level, trouble = _level(self._output)
+        held = trouble if level == DiagnosticStatus.WARN else ""
         return {
             "mode": core.mode.value,
             "cycles": self._cycles,
@@ -66,7 +69,8 @@ class CommandReport:
             "skew_us": round(skew[-1], 1) if skew else 0.0,
             **{f"realtime/{grant.option}": grant for grant in grants},
             **{f"refused/{cause}": count for cause, count in core.refused.items()},
-            "warning": "; ".join(finding.reason for finding in self._findings),
+            "error": trouble if level == DiagnosticStatus.ERROR else "",
+            "warning": "; ".join(filter(None, (held, *(finding.reason for finding in self._findings)))),
         }
 
     def _say(self, output: CommandOutput, steady: int) -> None:
@@ -75,8 +79,9 @@ class CommandReport:
         key = (output.mode, *((reason.check, reason.severity) for reason in output.reasons))
         fresh = output.chunk_stamp_ns != self._followed_ns
         self._followed_ns = output.chunk_stamp_ns
+        level, trouble = _level(output)
         if key != self._said:
-            self._node.get_logger().info(f"{output.mode.value}: {verdict.check} {verdict.reason}".rstrip(" :"))
+            self._log(level, f"{output.mode.value}: {verdict.check} {verdict.reason}".rstrip(" :"))
         elif not fresh and steady - self._said_ns < _STATE_PERIOD_NS:
             return
         self._said, self._said_ns = key, steady
@@ -88,4 +93,21 @@ class CommandReport:
             "reasons": "; ".join(f"{reason.check}: {reason.reason}" for reason in output.reasons),
             "chunk_stamp_ns": output.chunk_stamp_ns or 0,
         }
-        self._publisher.publish(status_msg(now_ns(self._node), "command", values))
+        self._publisher.publish(status_msg(now_ns(self._node), "command", values, level, trouble))
+
+    def _log(self, level: bytes, text: str) -> None:
+        logger = self._node.get_logger()
+        if level == DiagnosticStatus.ERROR:
+            logger.error(text)
+        elif level == DiagnosticStatus.WARN:
+            logger.warning(text)
+        else:
+            logger.info(text)
+
+
+def _level(output: CommandOutput | None) -> tuple[bytes, str]:
+    """Return how bad it is, and why: a latched mode is an error, a hold is a warning."""
+    if output is None or not (output.mode.latched or output.verdict.severity >= Severity.HOLD):
+        return DiagnosticStatus.OK, ""
+    reason = "; ".join(f"{verdict.check}: {verdict.reason}" for verdict in output.reasons)
+    return DiagnosticStatus.ERROR if output.mode.latched else DiagnosticStatus.WARN, f"{output.mode.value}: {reason}"

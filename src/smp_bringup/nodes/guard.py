@@ -1,32 +1,86 @@
-"""A callback that raises is counted and logged; the node goes on with the next message."""
+"""A message or a request that a callback cannot take is refused, counted and logged; the node goes on with the next."""
 
+import inspect
+import time
 import traceback
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
 
+from smp_bringup.errors import one_line
+from smp_bringup.sync.checks import Refusal
+
+_LOG_NS = 1_000_000_000
+"""What is refused on a topic is logged no more often."""
+_LONGEST_LOG = 400
+"""Characters of what a stranger makes us say."""
+
 
 class Guard:
     """Wraps the callbacks of one node."""
 
     def __init__(self, node: Node) -> None:
-        self._node = node
+        self._node = weakref.proxy(node)  # no cycle: a node whose start fails is gone at once, not half-built in rclpy
+        self._logged_ns: dict[str, int] = {}
         self.counters: Counter[str] = Counter()
-        """Exceptions as "callback_error/name"."""
+        """Refused messages as "refused/topic", exceptions as "callback_error/topic", of services too."""
 
-    def __call__(self, name: str, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Return `callback` so wrapped that nothing it raises reaches the executor."""
+    def message(self, topic: str, callback: Callable[..., None]) -> Callable[[Any, dict], None]:
+        """Return the callback of a subscription so wrapped that nothing it raises reaches the executor."""
+        alone = _takes_one(callback)
 
-        def guarded(message: Any) -> None:
+        def guarded(message: Any, info: dict) -> None:
             try:
-                callback(message)
-            except Exception:  # whatever it is: one bad message must not end the node
-                if not self._node.context.ok():
-                    raise  # the node is told to stop: what it can no longer publish is no fault
-                self.counters[f"callback_error/{name}"] += 1
-                text = f"{name}: {traceback.format_exc(limit=-3)}"
-                self._node.get_logger().error(text, throttle_duration_sec=1.0)
+                callback(message) if alone else callback(message, info)
+            except Exception as error:  # whatever it is: one bad message must not end the node
+                self._caught(topic, error, info)
 
         return guarded
+
+    def request(self, service: str, callback: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """Return the callback of a service so wrapped that whatever it raises is the answer: no."""
+
+        def guarded(request: Any, response: Any) -> Any:
+            try:
+                return callback(request, response)
+            except Exception as error:
+                self._caught(service, error, {})
+                if hasattr(response, "success"):
+                    response.success, response.message = False, one_line(error)[:_LONGEST_LOG]
+                return response
+
+        return guarded
+
+    def _caught(self, name: str, error: Exception, info: dict) -> None:
+        """Count what a callback raised; name who sent it where the middleware says so."""
+        if not self._node.context.ok():
+            raise error  # the node is told to stop: what it can no longer publish is no fault
+        refused = isinstance(error, Refusal)
+        self.counters[f"{'refused' if refused else 'callback_error'}/{name.lstrip('/')}"] += 1
+        now_ns = time.monotonic_ns()
+        if now_ns - self._logged_ns.get(name, -_LOG_NS) < _LOG_NS:
+            return
+        self._logged_ns[name] = now_ns
+        text = one_line(error)[:_LONGEST_LOG] if refused else "".join(traceback.format_exception(error, limit=-3))
+        self._node.get_logger().error(f"{name}: refused what {self._sender(name, info)} sent: {text}")
+
+    def _sender(self, topic: str, info: dict) -> str:
+        gid = info.get("publisher_gid")  # absent before Kilted, and of a request
+        if gid is None:
+            return "somebody"
+        for publisher in self._node.get_publishers_info_by_topic(topic):
+            if bytes(publisher.endpoint_gid) == bytes(gid["data"]):
+                return one_line(f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}")
+        return "somebody"
+
+
+def _takes_one(callback: Callable[..., None]) -> bool:
+    """Return whether a callback takes the message alone, as rclpy decides it."""
+    try:
+        inspect.signature(callback).bind(None)
+    except TypeError:
+        return False
+    return True

@@ -2,11 +2,12 @@
 
 from array import array
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
@@ -16,12 +17,43 @@ from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import ActionChunk, Command, FloatArray, GateReport, ImageArray, nanoseconds
 from smp_bringup.wire import split_stamp, stamp_ns
 
+M = TypeVar("M")
 ArmCommand: TypeAlias = JointState | Float64MultiArray | JointTrajectory
 COMMAND_TYPES: dict[str, type[ArmCommand]] = {
     "joint_state": JointState,
     "forward_position": Float64MultiArray,
     "joint_trajectory": JointTrajectory,
 }
+
+
+_TEXT_BYTES = 128
+"""A frame or a joint has no longer name, padding included; a message has that much of its own besides."""
+STATUS_BYTES = 16_384
+"""A status of a node of ours is no larger."""
+
+
+def joints_bytes(joints: int) -> int:
+    """Return how large a JointState of so many joints may be: name, position, velocity and effort of each."""
+    return 2 * _TEXT_BYTES + joints * (_TEXT_BYTES + 3 * 8)
+
+
+def chunk_bytes(joints: int, points: int) -> int:
+    """Return how large a JointTrajectory of so many points may be: positions and velocities, and their lengths."""
+    return 2 * _TEXT_BYTES + joints * _TEXT_BYTES + points * (2 * 8 * joints + 32)
+
+
+def decoded(cdr: bytes, kind: type[M], most: int) -> M:
+    """Return the message in CDR, which is not looked at where it is larger than `most` bytes: decoding takes time.
+
+    Raises:
+        Refusal: it is too large, or is no such message.
+    """
+    if len(cdr) > most:
+        raise Refusal(f"{len(cdr)} bytes, expected at most {most}")
+    try:
+        return cast(M, deserialize_message(cdr, kind))
+    except Exception as error:
+        raise Refusal(f"{len(cdr)} bytes that are no {type_name(kind)}") from error
 
 
 def type_name(kind: type) -> str:
@@ -146,6 +178,13 @@ def status_msg(
     return DiagnosticArray(header=Header(stamp=time_msg(at_ns)), status=[status])
 
 
+def first_status(message: DiagnosticArray) -> DiagnosticStatus:
+    """Return the status of a node that says one; raises Refusal where there is none."""
+    if not message.status:
+        raise Refusal("an array without a status")
+    return message.status[0]
+
+
 def status_values(message: DiagnosticArray) -> dict[str, str]:
-    """Return the key-value pairs of the first status."""
-    return {pair.key: pair.value for pair in message.status[0].values}
+    """Return the key-value pairs of the first status; raises Refusal where there is none."""
+    return {pair.key: pair.value for pair in first_status(message).values}

@@ -4,11 +4,17 @@
 """
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.exceptions import InvalidParameterTypeException, ParameterUninitializedException
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterUninitializedException,
+)
 from rclpy.node import Node
 
 from smp_bringup import config
@@ -17,6 +23,9 @@ from smp_bringup.config import bounds_text, spec
 from smp_bringup.errors import ConfigError, nearest
 
 T = TypeVar("T")
+_LIVE = {"live": True}
+"""Of a parameter that is looked at again while the node runs; every other is read once, and cannot be set."""
+_LARGEST_INT = 2**63 - 1
 
 _FOREIGN = ("use_sim_time", "qos_overrides.", "start_type_description_service")
 """Parameters that rclpy itself understands."""
@@ -106,10 +115,11 @@ class RecorderParams:
     """Every topic of an episode into a bag."""
 
     robot: str = robot_parameter()
-    out: str = field(default="data/demos", metadata=spec(help="folder of the bags"))
+    out: str = field(default="data/demos", metadata=spec(help="folder of the bags") | _LIVE)
     task: str = field(
         default="unnamed",
-        metadata=spec(help="task that the next episode shows, in config/tasks or in words; or a queue: a*20, b*5"),
+        metadata=spec(help="task that the next episode shows, in config/tasks or in words; or a queue: a*20, b*5")
+        | _LIVE,
     )
     safety: str = field(default="default", metadata=spec(help="safety settings that travel in the bag"))
     settings: str = field(default="default", metadata=spec(help="settings in config/recording, or a path"))
@@ -120,8 +130,10 @@ class SimParams:
     """A simulated robot that publishes what its drivers would."""
 
     robot: str = robot_parameter()
-    task: str = field(default="transfer_cube", metadata=spec(help="task in config/tasks; taken at the next reset"))
-    seed: int = field(default=0, metadata=spec(ge=0, help="of the layout; taken at the next reset"))
+    task: str = field(
+        default="transfer_cube", metadata=spec(help="task in config/tasks; taken at the next reset") | _LIVE
+    )
+    seed: int = field(default=0, metadata=spec(ge=0, help="of the layout; taken at the next reset") | _LIVE)
     operator: str = field(
         default="none",
         metadata=spec(choices=("none", "scripted"), help="who moves the simulated leader arms"),
@@ -155,8 +167,8 @@ NODES: dict[str, type] = {
 }
 
 
-def declare(node: Node, cls: type[T], read_only: bool = False) -> T:
-    """Declare the fields of `cls` on `node` and return their values; a read-only one cannot be set later.
+def declare(node: Node, cls: type[T]) -> T:
+    """Declare the fields of `cls` on `node` and return their values; what is read once cannot be set later.
 
     Raises:
         ConfigError: a parameter is unknown, of the wrong type, or out of range.
@@ -169,10 +181,10 @@ def declare(node: Node, cls: type[T], read_only: bool = False) -> T:
             )
     values = {}
     for name, f in known.items():
-        text = f.metadata["help"] + bounds_text(f.metadata)
-        descriptor = ParameterDescriptor(description=text, read_only=read_only)
         try:
-            values[name] = node.declare_parameter(name, f.default, descriptor).value
+            values[name] = node.declare_parameter(name, f.default, _descriptor(type(f.default), f.metadata)).value
+        except InvalidParameterValueException:  # out of its range: refused below, in our words
+            values[name] = node._parameter_overrides[name].value
         except (InvalidParameterTypeException, ParameterUninitializedException):
             given = node._parameter_overrides[name].value
             words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -180,6 +192,26 @@ def declare(node: Node, cls: type[T], read_only: bool = False) -> T:
                 f"{node.get_name()}: {name} must be {words[type(f.default)]}{bounds_text(f.metadata)}, got '{given}'"
             ) from None
     return config.build(cls, values, node.get_name())
+
+
+def _descriptor(kind: type, meta: Mapping[str, Any]) -> ParameterDescriptor:
+    """Return what `ros2 param describe` shows: text, choices, range, and whether it can be set."""
+    descriptor = ParameterDescriptor(
+        description=meta["help"] + bounds_text(meta),
+        additional_constraints=f"one of {', '.join(meta['choices'])}" if meta["choices"] else "",
+        read_only=not meta.get("live"),
+    )
+    low = meta["ge"] if meta["gt"] is None else math.nextafter(meta["gt"], math.inf)
+    high = meta["le"] if meta["lt"] is None else math.nextafter(meta["lt"], -math.inf)
+    if low is None and high is None:
+        return descriptor
+    if kind is int:
+        least, most = (-_LARGEST_INT if low is None else math.ceil(low)), (_LARGEST_INT if high is None else int(high))
+        descriptor.integer_range = [IntegerRange(from_value=least, to_value=most)]
+    else:
+        lowest, highest = (-math.inf if low is None else float(low)), (math.inf if high is None else float(high))
+        descriptor.floating_point_range = [FloatingPointRange(from_value=lowest, to_value=highest)]
+    return descriptor
 
 
 def current(node: Node, cls: type[T]) -> T:

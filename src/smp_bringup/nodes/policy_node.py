@@ -15,7 +15,6 @@ from smp_bringup.action.mailbox import Mailbox
 from smp_bringup.errors import InstallError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
-from smp_bringup.nodes.guard import Guard
 from smp_bringup.nodes.messages import chunk_msg, gate_msg, status_values
 from smp_bringup.nodes.params import PolicyParams, declare
 from smp_bringup.observation.assembler import Assembler
@@ -26,7 +25,6 @@ from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.policy.trial import blank
 from smp_bringup.robot import Robot, load_robot
 from smp_bringup.stats import percentiles
-from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import AlignedSet, Observation
 
 _HUNG_EXIT = 70
@@ -52,14 +50,10 @@ class PolicyNode(LeanNode):
         self._errors, self._queue_ms, self._latency_ms = 0, [], []  # type: ignore[var-annotated]
         self._chunks = self.create_publisher(JointTrajectory, "/policy/chunk", qos.LATEST)
         self._gates = self.create_publisher(JointState, "/policy/gate", qos.OBSERVATION)
-        self._guard = Guard(self)
         for name in config.cameras:
-            callback = self._guard(name, partial(self._on_image, name))
-            self.create_subscription(Image, f"/observation/{name}", callback, qos.OBSERVATION)
-        on_joints = self._guard("joint_states", self._on_joints)
-        self.create_subscription(JointState, "/observation/joint_states", on_joints, qos.OBSERVATION)
-        on_state = self._guard("command_state", self._on_command_state)
-        self.create_subscription(DiagnosticArray, "/command/state", on_state, qos.STATE)
+            self.create_subscription(Image, f"/observation/{name}", partial(self._on_image, name), qos.OBSERVATION)
+        self.create_subscription(JointState, "/observation/joint_states", self._on_joints, qos.OBSERVATION)
+        self.create_subscription(DiagnosticArray, "/command/state", self._on_command_state, qos.STATE)
         self._diagnostics = Diagnostics(self, self._report)
         self.create_timer(0.1, self._watch_worker, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._worker = threading.Thread(target=self._work, name="inference", daemon=True)
@@ -86,20 +80,11 @@ class PolicyNode(LeanNode):
         return policy
 
     def _on_image(self, camera: str, message: Image) -> None:
-        try:
-            frame = wire.frame(message)
-        except Refusal as refusal:
-            self.get_logger().error(f"{camera}: refused: {refusal}", throttle_duration_sec=1.0)
-            return
+        frame = wire.frame(message)
         self._take(self._assembler.push_image(camera, frame.stamp_ns, frame.image))
 
     def _on_joints(self, message: JointState) -> None:
-        try:
-            sample = wire.whole_robot(message, self._robot.joint_names)
-        except Refusal as refusal:
-            self.get_logger().error(f"joint states refused: {refusal}", throttle_duration_sec=1.0)
-            return
-        self._take(self._assembler.push_joints(sample))
+        self._take(self._assembler.push_joints(wire.whole_robot(message, self._robot.joint_names)))
 
     def _on_command_state(self, message: DiagnosticArray) -> None:
         """Learn which chunk is followed, and since when: the delay that seams are made for is measured here."""
@@ -175,7 +160,6 @@ class PolicyNode(LeanNode):
             "inference_errors": self._errors,
             "incomplete_observations": self._assembler.incomplete,
             "unseen_instants": self._observer.unseen,
-            **self._guard.counters,
         }
 
 

@@ -11,6 +11,9 @@ from smp_bringup.errors import ConfigError
 
 PRIORITY = 50
 _MCL_CURRENT, _MCL_FUTURE = 1, 2
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_KEPT_BYTES = 64 * 1024 * 1024
+"""Memory for large messages, of strangers: they fit into one segment of shared memory (config/fastdds.xml)."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,19 @@ def apply(wanted: str, cpus: str) -> list[Grant]:
 
 
 def freeze() -> None:
-    """Take what exists now out of the collector's sight: it lives for ever, a collection need not look at it again."""
+    """Take what exists now out of the collector's sight, and keep memory that is freed.
+
+    What exists now lives for ever, a collection need not look at it again. Memory that is given back is faulted in
+    again, page by page, while a large message is received.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # glibc's
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, -1)
+        libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+        kept = libc.malloc(ctypes.c_size_t(_KEPT_BYTES))
+        ctypes.memset(kept, 0, _KEPT_BYTES)
+        libc.free(kept)
     gc.collect()
     gc.freeze()
 
@@ -63,9 +78,11 @@ def _ask(name: str, option: Callable[[], None]) -> Grant:
 
 
 def _fifo() -> None:
-    # The middleware's threads too: what they receive late is late. Processes started from here inherit nothing.
+    # The middleware's threads too: what they receive late is late. They come after the cycles, which a flood of
+    # messages would delay otherwise. Processes started from here inherit nothing.
     for thread in os.listdir("/proc/self/task"):
-        os.sched_setscheduler(int(thread), os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
+        priority = os.sched_param(PRIORITY if int(thread) == os.getpid() else PRIORITY - 1)
+        os.sched_setscheduler(int(thread), os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, priority)
 
 
 def _lock_memory() -> None:

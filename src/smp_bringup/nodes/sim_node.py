@@ -24,7 +24,6 @@ from smp_bringup.nodes.params import SimParams, current, declare
 from smp_bringup.robot import Arm, load_robot
 from smp_bringup.sim.camera_delay import CameraDelay
 from smp_bringup.sim.live import LiveRobot
-from smp_bringup.sync.checks import Refusal
 from smp_bringup.tasks.state import STATE_NAMES
 from smp_bringup.types import FloatArray, Frame, nanoseconds
 from smp_bringup.wire import OBJECTS_TOPIC
@@ -123,11 +122,7 @@ class SimNode(LeanNode):
                 self._leaders[arm.name].publish(joint_state_msg(stamp, names, leaders[part], still))
 
     def _on_command(self, arm: Arm, message: ArmCommand) -> None:
-        try:
-            position = command_position(message, tuple(joint.name for joint in arm.joints))
-        except Refusal as refusal:
-            self.get_logger().error(f"{arm.command_topic}: refused: {refusal}", throttle_duration_sec=1.0)
-            return
+        position = command_position(message, tuple(joint.name for joint in arm.joints))
         self._live.command(arm.name, position, steady_ns())
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

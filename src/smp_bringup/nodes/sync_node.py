@@ -13,7 +13,6 @@ from smp_bringup import wire
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns, waiting
-from smp_bringup.nodes.guard import Guard
 from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg
 from smp_bringup.nodes.params import SyncParams, declare
 from smp_bringup.observation.builder import frame_to_observation_size
@@ -53,12 +52,11 @@ class SyncNode(LeanNode):
         }
         self._joints = self.create_publisher(JointState, "/observation/joint_states", qos.OBSERVATION)
         self._state = self.create_publisher(DiagnosticArray, "/observation/state", qos.STATE)
-        self._guard, self._states = Guard(self), dict[str, Subscription]()
+        self._states: dict[str, Subscription] = {}
         for camera in self._robot.cameras:
-            callback = self._guard(camera.name, partial(self._on_image, camera))
-            self.create_subscription(Image, camera.topic, callback, qos.SENSOR)
+            self.create_subscription(Image, camera.topic, partial(self._on_image, camera), qos.SENSOR)
         for arm in self._robot.arms:
-            take = self._guard(arm.name, partial(self._on_joints, arm))
+            take = self.guard.message(arm.state_topic, partial(self._on_joints, arm))
             callback = partial(self._take_all, arm.name, take)
             self._states[arm.name] = self.create_subscription(JointState, arm.state_topic, callback, qos.JOINTS)
         self._diagnostics = Diagnostics(self, self._diagnose)
@@ -71,10 +69,10 @@ class SyncNode(LeanNode):
             return MessageFiltersAligner(self._robot)
         return build_sync(self._robot)
 
-    def _take_all(self, arm: str, take: Callable[[JointState], None], message: JointState) -> None:
-        take(message)
+    def _take_all(self, arm: str, take: Callable[[JointState, dict], None], message: JointState, info: dict) -> None:
+        take(message, info)
         for another in waiting(self._states[arm]):
-            take(another)
+            take(*another)
 
     def _on_image(self, camera: Camera, message: Image) -> None:
         self._received[camera.name] += 1
@@ -157,7 +155,7 @@ class SyncNode(LeanNode):
         self._skew_ms, self._age_ms = {}, {}
         warning = {"warning": self._report.reason} if self._report.reason else {}
         received = {f"received/{name}": count for name, count in self._received.items()}
-        counters = {**received, "withheld": self._withheld, **self._aligner.counters, **self._guard.counters}
+        counters = {**received, "withheld": self._withheld, **self._aligner.counters}
         return {**warning, **rates, **ages, **skew, **counters}
 
 

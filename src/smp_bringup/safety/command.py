@@ -73,6 +73,11 @@ class CommandCore:
         return [name for name in CHECKS if name not in self._config.checks]
 
     @property
+    def resting(self) -> bool:
+        """Whether the core is disarmed and publishes nothing."""
+        return self.mode is Mode.DISARMED and not self._live
+
+    @property
     def verdict(self) -> Verdict:
         """What latched the core, or `PASS`."""
         return self._latched
@@ -85,6 +90,13 @@ class CommandCore:
     def on_state(self, arm: str, sample: JointSample, steady_ns: int) -> str | None:
         """Take the measured state of one arm, or return why it is refused."""
         return self._count(f"state/{arm}", self._states.take(arm, sample, steady_ns))
+
+    def hears(self, kind: Mode, source: str) -> bool:
+        """Return whether a source of a kind may speak: what another holder of the lease sends needs no look."""
+        heard = self._inputs[kind].lease.hears(source)
+        if not heard:
+            self._count({Mode.POLICY: "chunk", Mode.TELEOP: "teleop"}[kind], "lease")
+        return heard
 
     def on_chunk(self, chunk: ActionChunk, now_ns: int, steady_ns: int, source: str = "") -> str | None:
         """Take a chunk of the policy, or return why it is refused (the chunk in execution goes on)."""

@@ -11,6 +11,9 @@ from smp_bringup.types import AlignedSet, FloatArray, Frame
 SLOP_S = 0.02
 """Two frames farther apart than this are never put into one set."""
 
+_MOST_CAUSES = 100
+"""Causes that are counted each by itself: a stranger must not make up ever more of them."""
+
 
 class AbstractAligner(ABC):
     """Takes stamped messages one by one and gives sets back when it is asked; never calls anybody."""
@@ -39,5 +42,6 @@ class AbstractAligner(ABC):
 
     def refuse(self, stream: str, cause: str) -> str:
         """Count a message that is not taken, and return the cause."""
-        self.counters[f"{stream}/{cause}"] += 1
+        key = f"{stream}/{cause}"
+        self.counters[key if key in self.counters or len(self.counters) < _MOST_CAUSES else f"{stream}/other"] += 1
         return cause
