@@ -320,7 +320,8 @@ def test_velocities_and_stamps_that_replay_would_refuse_are_counted(robot):
         def send(self, tracks, topic, kind, ms, cdr):
             if topic == "/follower_left/joint_states" and ms == 1000:
                 names = tuple(j.name for j in self.robot.arms[0].joints)
-                velocity = np.full(len(names), np.nan)
+                velocity = np.zeros(len(names))
+                velocity[1] = np.nan  # in every joint it would mean that none is measured
                 cdr = joint_state_cdr(self.stamp(topic, ms), names, np.zeros(len(names)), velocity)
             super().send(tracks, topic, kind, ms, cdr)
 
