@@ -118,6 +118,18 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class JointTopic:
+    """A topic of joint states, and whose joints its messages name."""
+
+    topic: str
+    arms: tuple[Arm, ...]
+    names: tuple[str, ...]
+    """(n,) of the joints of these arms."""
+    places: NDArray[np.intp]
+    """(n,) of these joints in an array over joints (J,)."""
+
+
+@dataclass(frozen=True)
 class Robot:
     """All arms and cameras; arrays over joints are in the order of `joint_names`."""
 
@@ -139,18 +151,18 @@ class Robot:
             raise ConfigError("a robot has at least one arm: list it under arms")
         if not self.cameras:
             raise ConfigError("a robot has at least one camera: list it under cameras")
-        if not self.control_period_s <= self.action_period_s:
-            raise ConfigError(
-                f"action_period_s {self.action_period_s:g} must not be below control_period_s {self.control_period_s:g}"
-            )
         _require_unique("joint", list(self.joint_names))
         _require_unique("arm", [a.name for a in self.arms])
         _require_unique("camera", [c.name for c in self.cameras])
         carriers = {c.arm for c in self.cameras if c.arm} - {a.name for a in self.arms}
         if carriers:
             raise ConfigError(f"no arm is called {', '.join(sorted(carriers))}: a camera names it as its carrier")
-        topics = [t for a in self.arms for t in (a.state_topic, a.command_topic, a.leader_topic)]
-        _require_unique("topic", topics + [c.topic for c in self.cameras])
+        joint_topics = [joints.topic for joints in (*self.state_topics, *self.leader_topics)]
+        commands = [a.command_topic for a in self.arms]
+        _require_unique("topic", joint_topics + commands + [c.topic for c in self.cameras])
+        for joints in self.state_topics:
+            if len({arm.latency_s for arm in joints.arms}) > 1:
+                raise ConfigError(f"arms of {joints.topic} share its messages: give them one latency_s")
 
     @cached_property
     def joints(self) -> tuple[Joint, ...]:
@@ -175,6 +187,25 @@ class Robot:
             slices[arm.name] = slice(start, start + len(arm.joints))
             start += len(arm.joints)
         return slices
+
+    @cached_property
+    def state_topics(self) -> tuple["JointTopic", ...]:
+        """Topics of measured joint states; arms under one joint_state_broadcaster share one."""
+        return self._joint_topics([arm.state_topic for arm in self.arms])
+
+    @cached_property
+    def leader_topics(self) -> tuple["JointTopic", ...]:
+        """Topics of the leaders' joint states."""
+        return self._joint_topics([arm.leader_topic for arm in self.arms])
+
+    def _joint_topics(self, topics: list[str]) -> tuple["JointTopic", ...]:
+        """Return the topics, each with those of the arms that name it."""
+        found = []
+        for topic in dict.fromkeys(topics):
+            arms = tuple(arm for arm, named in zip(self.arms, topics, strict=True) if named == topic)
+            places = np.concatenate([np.arange(self.dof)[self.arm_slices[arm.name]] for arm in arms])
+            found.append(JointTopic(topic, arms, tuple(self.joint_names[k] for k in places), places))
+        return tuple(found)
 
     @cached_property
     def turning(self) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE
 from smp_bringup.bag.reader import Bag
 from smp_bringup.errors import BagError, one_line
 from smp_bringup.pipeline import build_sync
-from smp_bringup.robot import Arm, Camera, Robot
+from smp_bringup.robot import Arm, Camera, JointTopic, Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import AlignedSet, FloatArray
 
@@ -26,7 +26,7 @@ def camera_topics(bag: Bag, robot: Robot) -> dict[str, Camera]:
 def observation_topics(bag: Bag, robot: Robot) -> dict[str, str]:
     """Return topic and type of everything that the aligner needs."""
     images = {t: COMPRESSED if t != c.topic else IMAGE for t, c in camera_topics(bag, robot).items()}
-    return images | {a.state_topic: JOINT_STATE for a in robot.arms}
+    return images | {joints.topic: JOINT_STATE for joints in robot.state_topics}
 
 
 OBJECTS_TOPIC = "/sim/objects"
@@ -35,7 +35,7 @@ OBJECTS_TOPIC = "/sim/objects"
 
 def leader_topics(robot: Robot) -> dict[str, str]:
     """Return topic and type of the leaders' joint states."""
-    return {a.leader_topic: JOINT_STATE for a in robot.arms}
+    return {joints.topic: JOINT_STATE for joints in robot.leader_topics}
 
 
 class Feed:
@@ -47,7 +47,7 @@ class Feed:
         bag.require(self.topics)
         self.aligner = build_sync(robot)
         self._bag, self._cameras = bag, camera_topics(bag, robot)
-        self._arms = {a.state_topic: a for a in robot.arms}
+        self._arms = {joints.topic: joints.arms for joints in robot.state_topics}
         self._known: set[str] = set()
 
     def push(self, topic: str, log_ns: int, message: Any) -> list[AlignedSet]:
@@ -60,7 +60,8 @@ class Feed:
             if topic in self._cameras:
                 self._push_image(self._cameras[topic], log_ns, message)
             else:
-                self._push_joints(self._arms[topic], topic, log_ns, message)
+                for arm in self._arms[topic]:
+                    self._push_joints(arm, topic, log_ns, message)
         except Refusal as refusal:
             self.refuse(topic, str(refusal))
         return self.aligner.pop()
@@ -68,16 +69,17 @@ class Feed:
     def refuse(self, topic: str, cause: str) -> None:
         """Count a message that is not taken; of a topic that is not one of `topics`, nothing."""
         if topic in self.topics:
-            stream = self._cameras[topic] if topic in self._cameras else self._arms[topic]
-            self.aligner.refuse(stream.name, cause)
+            streams = [self._cameras[topic]] if topic in self._cameras else self._arms[topic]
+            for stream in streams:
+                self.aligner.refuse(stream.name, cause)
 
     def _push_image(self, camera: Camera, log_ns: int, message: Any) -> None:
         self.aligner.push_image(camera.name, wire.frame(message, (camera.height, camera.width)), log_ns)
 
     def _push_joints(self, arm: Arm, topic: str, log_ns: int, message: Any) -> None:
-        if topic not in self._known:
+        if arm.name not in self._known:
             require_joints(self._bag, topic, message.name, arm)
-            self._known.add(topic)
+            self._known.add(arm.name)
         stamp = wire.stamp_ns(message.header.stamp)
         self.aligner.push_joints(arm.name, stamp, message.name, message.position, message.velocity, log_ns)
 
@@ -97,46 +99,51 @@ def aligned_sets(bag: Bag, robot: Robot) -> Iterator[AlignedSet]:
 
 
 class Trajectory:
-    """Collects the joints of all arms from one topic an arm; samples that say nothing usable are left out."""
+    """Collects the joints of all arms from their topics; samples that say nothing usable are left out."""
 
-    def __init__(self, bag: Bag, robot: Robot, order: Sequence[str]) -> None:
-        """Read from the topics `order`, one an arm; raises BagError where one is missing."""
-        self.topics = dict.fromkeys(order, JOINT_STATE)
+    def __init__(self, bag: Bag, robot: Robot, sources: Sequence[JointTopic]) -> None:
+        """Read from the topics `sources`; raises BagError where one is missing."""
+        self.topics = {joints.topic: JOINT_STATE for joints in sources}
         bag.require(self.topics)
-        self._bag, self._order = bag, order
-        self._arms = dict(zip(order, robot.arms, strict=True))
-        self._joints = {topic: JointOrder([j.name for j in arm.joints]) for topic, arm in self._arms.items()}
-        self._stamps: dict[str, list[int]] = {topic: [] for topic in order}
-        self._rows: dict[str, list[FloatArray]] = {topic: [] for topic in order}
+        self._bag = bag
+        self._arms = {joints.topic: joints.arms for joints in sources}
+        self._topic_of = {arm.name: joints.topic for joints in sources for arm in joints.arms}
+        self._joints = {arm.name: JointOrder([j.name for j in arm.joints]) for arm in robot.arms}
+        self._stamps: dict[str, list[int]] = {arm.name: [] for arm in robot.arms}
+        self._rows: dict[str, list[FloatArray]] = {arm.name: [] for arm in robot.arms}
 
     def push(self, topic: str, message: Any) -> None:
         """Take a message of one of `topics`; raises BagError for one of other joints than the robot's."""
-        stamps = self._stamps[topic]
+        for arm in self._arms[topic]:
+            self._push(arm, topic, message)
+
+    def _push(self, arm: Arm, topic: str, message: Any) -> None:
+        stamps = self._stamps[arm.name]
         if not stamps:
-            require_joints(self._bag, topic, message.name, self._arms[topic])
+            require_joints(self._bag, topic, message.name, arm)
         try:
             stamp = wire.stamp_ns(message.header.stamp)
-            row = self._joints[topic].map(message.name, message.position, [])[0]
+            row = self._joints[arm.name].map(message.name, message.position, [])[0]
         except Refusal:
             return
         if not stamps or stamp > stamps[-1]:
             stamps.append(stamp)
-            self._rows[topic].append(row)
+            self._rows[arm.name].append(row)
 
     def positions(self) -> tuple[np.ndarray, FloatArray]:
-        """Return stamps (N,) [ns] of the first topic, and the joints of all arms at them (N, J).
+        """Return stamps (N,) [ns] of the first arm, and the joints of all arms at them (N, J).
 
         Raises:
             BagError: a topic has fewer than two samples.
         """
-        short = [topic for topic in self._order if len(self._stamps[topic]) < 2]
+        short = dict.fromkeys(self._topic_of[arm] for arm, stamps in self._stamps.items() if len(stamps) < 2)
         if short:
             raise BagError(f"bag '{self._bag.path}': fewer than two messages on {', '.join(short)}")
-        at = np.array(self._stamps[self._order[0]])
+        at = np.array(next(iter(self._stamps.values())))
         columns = [
-            np.interp(at - at[0], np.array(self._stamps[topic]) - at[0], column)
-            for topic in self._order
-            for column in np.array(self._rows[topic]).T
+            np.interp(at - at[0], np.array(self._stamps[arm]) - at[0], column)
+            for arm, rows in self._rows.items()
+            for column in np.array(rows).T
         ]
         return at, np.stack(columns, axis=1)
 
@@ -147,12 +154,12 @@ def leader_trajectory(bag: Bag, robot: Robot) -> tuple[np.ndarray, FloatArray]:
     Raises:
         BagError: a leader's topic is missing, has other joints, or fewer than two samples.
     """
-    return _read(bag, Trajectory(bag, robot, [a.leader_topic for a in robot.arms]))
+    return _read(bag, Trajectory(bag, robot, robot.leader_topics))
 
 
 def follower_trajectory(bag: Bag, robot: Robot) -> tuple[np.ndarray, FloatArray]:
     """Return stamps (N,) [ns] and measured positions (N, J) of all arms; raises like `leader_trajectory`."""
-    return _read(bag, Trajectory(bag, robot, [a.state_topic for a in robot.arms]))
+    return _read(bag, Trajectory(bag, robot, robot.state_topics))
 
 
 def object_trajectory(bag: Bag) -> tuple[np.ndarray, FloatArray]:

@@ -17,6 +17,7 @@ from smp_bringup.sim.mjcf import PHYSICS_PERIOD_S
 from smp_bringup.sim.world import World
 from smp_bringup.stats import percentiles
 from smp_bringup.sync.base import AbstractAligner
+from smp_bringup.sync.checks import JointOrder
 from smp_bringup.tasks import TASKS
 from smp_bringup.tasks.experts import ScriptedOperator
 from smp_bringup.types import AlignedSet, FloatArray, Frame, nanoseconds
@@ -90,11 +91,16 @@ def recorded(robot: Robot, folder: Path) -> Streams:
     bag = open_bag(folder)
     topics, cameras = observation_topics(bag, robot), camera_topics(bag, robot)
     bag.require(topics)
-    names = {t: c.name for t, c in cameras.items()} | {a.state_topic: a.name for a in robot.arms}
+    arms = {joints.topic: joints.arms for joints in robot.state_topics}
+    orders = {arm.name: JointOrder([joint.name for joint in arm.joints]) for arm in robot.arms}
     events = []
     for topic, log_ns, message in bag.messages(set(topics)):
-        value = wire.frame(message).image if topic in cameras else np.array(message.position)
-        events.append(Event(log_ns, names[topic], wire.stamp_ns(message.header.stamp), value))
+        stamp = wire.stamp_ns(message.header.stamp)
+        if topic in cameras:
+            events.append(Event(log_ns, cameras[topic].name, stamp, wire.frame(message).image))
+        for arm in arms.get(topic, ()):
+            position, _ = orders[arm.name].map(message.name, message.position, [])
+            events.append(Event(log_ns, arm.name, stamp, position))
     possible = sum(event.stream == robot.cameras[0].name for event in events)
     return Streams(tuple(events), possible)
 

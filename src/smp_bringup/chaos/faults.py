@@ -62,7 +62,7 @@ def _nonfinite_state(rig: ChaosRig, rng: np.random.Generator) -> float:
     arm = rig.robot.arms[rng.integers(len(rig.robot.arms))]
     rig.silent.add(arm.name)
     for _ in range(3):
-        rig.report(arm.name, np.full(len(arm.joints), rng.choice([np.nan, np.inf])))
+        rig.report([arm], np.full(rig.robot.dof, rng.choice([np.nan, np.inf])))
     return _react(rig, "state_finite")
 
 

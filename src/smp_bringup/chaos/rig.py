@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
 from smp_bringup.nodes.messages import chunk_msg, joint_state_msg
-from smp_bringup.robot import Robot, load_robot
+from smp_bringup.robot import Arm, Robot, load_robot
 from smp_bringup.types import ActionChunk, FloatArray
 
 HEARTBEAT_S = 0.05
@@ -82,7 +82,8 @@ class ChaosRig:
         self._born_s, self._beat = time.monotonic(), 0
         arms = self.robot.arms
         self.ear = Ear(client, self.robot)
-        self._states = {a.name: client.create_publisher(JointState, a.state_topic, qos.DRIVER) for a in arms}
+        topics = dict.fromkeys(arm.state_topic for arm in arms)
+        self._states = {topic: client.create_publisher(JointState, topic, qos.DRIVER) for topic in topics}
         self.teleop = client.create_publisher(JointState, "/teleop/command", qos.LATEST)
         self.chunks = client.create_publisher(JointTrajectory, "/policy/chunk", qos.LATEST)
         self.button = client.create_publisher(Bool, "/estop", qos.OBSERVATION)
@@ -189,10 +190,9 @@ class ChaosRig:
         now, names = now_ns(self.client), self.robot.joint_names
         if self.ear.heard:
             self._measured = self.ear.newest()
-        for arm in self.robot.arms:
-            if arm.name not in self.silent:
-                part = self.robot.arm_slices[arm.name]
-                self.report(arm.name, (self._measured + self.offset)[part])
+        measured = self._measured + self.offset
+        for joints in self.robot.state_topics:
+            self.report([arm for arm in joints.arms if arm.name not in self.silent], measured)
         if "teleop" not in self.quiet:
             position, velocity = self.target()
             self.teleop.publish(joint_state_msg(now + self.ahead_ns, names, position, velocity))
@@ -201,11 +201,14 @@ class ChaosRig:
         if self._beat % 2 == 0 and "heartbeat" not in self.quiet:
             self.button.publish(Bool(data=False))
 
-    def report(self, arm: str, position: FloatArray) -> None:
-        """Publish a measured state of one arm."""
-        names = tuple(joint.name for joint in self.robot.arm(arm).joints)
-        stamp = now_ns(self.client)
-        self._states[arm].publish(joint_state_msg(stamp, names, position, np.zeros(len(names))))
+    def report(self, arms: Sequence[Arm], position: FloatArray) -> None:
+        """Publish a measured state of some of the arms of one topic, out of that of all joints (J,)."""
+        if not arms:
+            return
+        names = tuple(joint.name for arm in arms for joint in arm.joints)
+        measured = np.concatenate([position[self.robot.arm_slices[arm.name]] for arm in arms])
+        message = joint_state_msg(now_ns(self.client), names, measured, np.zeros(len(names)))
+        self._states[arms[0].state_topic].publish(message)
 
 
 @contextmanager

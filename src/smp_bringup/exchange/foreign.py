@@ -13,8 +13,9 @@ from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, ConfigError, one_line
 from smp_bringup.exchange.extent import Extent
 from smp_bringup.exchange.mapping import ArmMapping, ImportMapping, joint_mappings, require_known
-from smp_bringup.robot import Arm, Robot, load_robot
+from smp_bringup.robot import Arm, JointTopic, Robot, load_robot
 from smp_bringup.sync.checks import Refusal
+from smp_bringup.types import FloatArray
 from smp_bringup.wire import frame, stamp_ns
 
 ARRAY = "std_msgs/msg/Float64MultiArray"
@@ -27,13 +28,13 @@ class Importer:
         """Raises SmpError where the mapping names an arm or camera that the robot lacks, or a topic is missing."""
         self.robot, self._mapping, self._bag = load_robot(mapping.robot), mapping, open_bag(path)
         _require_told(self.robot, mapping)
-        joints = {t: [a for a in self.robot.arms if t in _topics(mapping.arms[a.name])] for t in self._joint_topics()}
+        self._targets = _targets(self.robot, mapping)
         images = {topic: name for name, topic in mapping.cameras.items()}
         types = self._bag.types
         wanted = {t: types[t] if types.get(t) in (COMPRESSED, IMAGE) else IMAGE for t in images}
-        wanted |= {t: types[t] if types.get(t) in (JOINT_STATE, ARRAY) else JOINT_STATE for t in joints}
+        wanted |= {t: types[t] if types.get(t) in (JOINT_STATE, ARRAY) else JOINT_STATE for t in self._targets}
         self._bag.require(wanted)
-        self._joints, self._images, self._wanted = joints, images, wanted
+        self._images, self._wanted = images, wanted
         self._extent = Extent(self.robot, mapping)
         self.refused: dict[str, Counter[str]] = {topic: Counter() for topic in wanted}
         """Messages that could not be used, per topic and cause."""
@@ -95,9 +96,6 @@ class Importer:
                 f"bag '{self._bag.path}': nothing to import on {', '.join(sorted(empty))}: {'; '.join(reasons)}"
             )
 
-    def _joint_topics(self) -> set[str]:
-        return {topic for arm in self._mapping.arms.values() for topic in _topics(arm)}
-
     def _rewrite(self, writer: BagWriter, topic: str, log_ns: int, message: Any) -> None:
         if topic in self._images:
             camera = self.robot.camera(self._images[topic])
@@ -108,28 +106,46 @@ class Importer:
         headless = self._mapping.stamps == "log" or self._wanted[topic] == ARRAY
         at = log_ns if headless else _stamp(stamp_ns(message.header.stamp))
         reasons = []
-        for arm in self._joints[topic]:
+        for target, told in self._targets[topic]:
             try:
-                self._write_joints(writer, arm, topic, (at, log_ns), message)
+                values = np.concatenate([self._values(arm, told, topic, message) for arm in target.arms])
+                self._write(writer, target.topic, JOINT_STATE, log_ns, joint_state_cdr(at, target.names, values))
             except Refusal as refusal:  # another arm of the topic may be in this message
                 reasons.append(str(refusal))
-        if len(reasons) == len(self._joints[topic]):
+        if len(reasons) == len(self._targets[topic]):
             raise Refusal("; ".join(reasons))
 
-    def _write_joints(self, writer: BagWriter, arm: Arm, topic: str, times: tuple[int, int], message: Any) -> None:
+    def _values(self, arm: Arm, told: bool, topic: str, message: Any) -> FloatArray:
+        """Return the joints (n,) of an arm in a message, in our units."""
         theirs = self._mapping.arms[arm.name]
-        said, ours = joint_mappings(arm, theirs), tuple(joint.name for joint in arm.joints)
-        for target, source, told in ((arm.state_topic, theirs.state, False), (arm.leader_topic, theirs.leader, True)):
-            if source != topic:
-                continue
-            values = _positions(message, _names(arm, theirs, told), self._wanted[topic])
-            values = values * [joint.factor for joint in said] + [joint.offset for joint in said]
-            self._extent.add(topic, values[None], self.robot.arm_slices[arm.name])
-            self._write(writer, target, JOINT_STATE, times[1], joint_state_cdr(times[0], ours, values))
+        said = joint_mappings(arm, theirs)
+        values = _positions(message, _names(arm, theirs, told), self._wanted[topic])
+        values = values * [joint.factor for joint in said] + [joint.offset for joint in said]
+        self._extent.add(topic, values[None], self.robot.arm_slices[arm.name])
+        return values
 
     def _write(self, writer: BagWriter, topic: str, kind: str, log_ns: int, cdr: bytes) -> None:
         writer.write(topic, kind, log_ns, cdr)
         self._taken[topic] += 1
+
+
+def _targets(robot: Robot, mapping: ImportMapping) -> dict[str, list[tuple[JointTopic, bool]]]:
+    """Return for each of their joint topics which of ours it fills, and whether with what the arms were told.
+
+    Raises:
+        ConfigError: one of our topics would have to be put together from several of theirs.
+    """
+    found: dict[str, list[tuple[JointTopic, bool]]] = {}
+    for ours, told in ((robot.state_topics, False), (robot.leader_topics, True)):
+        for joints in ours:
+            theirs = {_topics(mapping.arms[arm.name])[told] for arm in joints.arms}
+            if len(theirs) > 1:
+                raise ConfigError(
+                    f"the mapping takes {joints.topic} of robot '{robot.name}', which several arms share, from "
+                    f"{', '.join(sorted(theirs))}: name one topic, or give the arms topics of their own"
+                )
+            found.setdefault(theirs.pop(), []).append((joints, told))
+    return found
 
 
 def _topics(arm: ArmMapping) -> tuple[str, str]:

@@ -158,11 +158,12 @@ class _Import:
 
     def _messages(self, writer: BagWriter, episode: Episode, rows: Rows) -> None:
         robot, stamps = self._robot, _stamps(rows)
-        joints = [
-            (topic, tuple(joint.name for joint in arm.joints), selection.of(rows.vectors[selection.feature]))
-            for arm, state, action in zip(robot.arms, self._states, self._actions, strict=True)
-            for topic, selection in ((arm.state_topic, state), (arm.leader_topic, action))
-        ]
+        measured, told = (
+            np.concatenate([one.of(rows.vectors[one.feature]) for one in each], axis=1)
+            for each in (self._states, self._actions)
+        )
+        joints = [(joints.topic, joints.names, measured[:, joints.places]) for joints in robot.state_topics]
+        joints += [(joints.topic, joints.names, told[:, joints.places]) for joints in robot.leader_topics]
         videos = [pictures.of(episode, rows) for pictures in self._pictures]
         for k, images in enumerate(zip(*videos, strict=True)):
             at_ns = int(stamps[k])

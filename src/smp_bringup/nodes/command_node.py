@@ -33,7 +33,7 @@ from smp_bringup.nodes.messages import (
 )
 from smp_bringup.nodes.params import CommandParams, declare
 from smp_bringup.pipeline import build_command, warm_up_command
-from smp_bringup.robot import Arm, load_robot
+from smp_bringup.robot import Arm, JointTopic, load_robot
 from smp_bringup.safety.config import load_safety
 from smp_bringup.safety.modes import Mode, Reply
 from smp_bringup.safety.node_graph import Snapshot, inspect
@@ -114,7 +114,8 @@ class CommandNode(LeanNode):
 
     def _subscribe(self) -> None:
         listened: list[tuple] = [
-            (arm.state_topic, JointState, partial(self._on_state, arm), qos.SENSOR) for arm in self._robot.arms
+            (joints.topic, JointState, partial(self._on_states, joints), qos.SENSOR)
+            for joints in self._robot.state_topics
         ]
         listened += [
             ("/policy/chunk", JointTrajectory, self._on_chunk, qos.LATEST),
@@ -172,19 +173,31 @@ class CommandNode(LeanNode):
         self._core.estop_heard(steady_ns(), channel)
         self._core.estop(message.data, channel)
 
-    def _on_state(self, arm: Arm, cdr: bytes) -> None:
+    def _on_states(self, joints: JointTopic, cdr: bytes) -> None:
         try:
             message = self._decoded(cdr, JointState)
+        except Refusal as refusal:
+            for arm in joints.arms:
+                self._bad_state(arm, refusal)
+            return
+        if len(message.name) > len(joints.names) and joints.topic not in self._extra:
+            self._extra.add(joints.topic)
+            self.get_logger().warning(f"{joints.topic} names joints that its arms lack: ignored")
+        for arm in joints.arms:
+            self._on_state(arm, message)
+
+    def _on_state(self, arm: Arm, message: JointState) -> None:
+        try:
             position, velocity = self._orders[arm.name].map(message.name, message.position, message.velocity)
             sample = JointSample(wire.stamp_ns(message.header.stamp), position, velocity)
         except Refusal as refusal:
-            self._core.on_bad_state(arm.name, str(refusal))
-            self._refuse(f"state of {arm.name}", refusal)
+            self._bad_state(arm, refusal)
             return
-        if len(message.name) > len(arm.joints) and arm.name not in self._extra:
-            self._extra.add(arm.name)
-            self.get_logger().warning(f"{arm.state_topic} names joints that arm '{arm.name}' lacks: ignored")
         self._core.on_state(arm.name, sample, steady_ns())
+
+    def _bad_state(self, arm: Arm, refusal: Refusal) -> None:
+        self._core.on_bad_state(arm.name, str(refusal))
+        self._refuse(f"state of {arm.name}", refusal)
 
     def _on_chunk(self, cdr: bytes, info: dict) -> None:
         source = self._source(info)

@@ -131,11 +131,10 @@ def command_msg(arm: Arm, part: slice, command: Command, period_s: float) -> Arm
         return joint_state_msg(command.stamp_ns, names, position, velocity)
     if arm.command_interface == "forward_position":
         return Float64MultiArray(data=position.tolist())
-    point = JointTrajectoryPoint(
-        positions=position.tolist(),
-        velocities=velocity.tolist(),
-        time_from_start=Duration(sec=0, nanosec=nanoseconds(period_s)),
-    )
+    # A joint_trajectory_controller refuses a last point that moves, unless told otherwise (its parameter
+    # allow_nonzero_velocity_at_trajectory_end): from positions alone it interpolates between our setpoints.
+    step = Duration(sec=0, nanosec=nanoseconds(period_s))
+    point = JointTrajectoryPoint(positions=position.tolist(), time_from_start=step)
     return JointTrajectory(header=Header(stamp=time_msg(command.stamp_ns)), joint_names=list(names), points=[point])
 
 

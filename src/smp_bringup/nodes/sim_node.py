@@ -65,10 +65,12 @@ class SimNode(LeanNode):
 
     def _advertise(self, clock: bool) -> None:
         self._images = {c.name: self.create_publisher(Image, c.topic, qos.DRIVER) for c in self._robot.cameras}
-        self._states, self._leaders = {}, {}
-        for arm in self._robot.arms:
-            self._states[arm.name] = self.create_publisher(JointState, arm.state_topic, qos.DRIVER)
-            self._leaders[arm.name] = self.create_publisher(JointState, arm.leader_topic, qos.DRIVER)
+        robot = self._robot
+        self._states, self._leaders = (
+            [(joints, self.create_publisher(JointState, joints.topic, qos.DRIVER)) for joints in each]
+            for each in (robot.state_topics, robot.leader_topics)
+        )
+        for arm in robot.arms:
             kind = COMMAND_TYPES[arm.command_interface]
             self.create_subscription(kind, arm.command_topic, partial(self._on_command, arm), qos.LATEST)
         self._clock_topic = self.create_publisher(ClockMessage, "/clock", 10) if clock else None
@@ -113,13 +115,14 @@ class SimNode(LeanNode):
     def _publish_joints(self, stamp: int) -> None:
         position, velocity = self._live.world.joint_state()
         leaders = self._live.leaders()
-        for arm in self._robot.arms:
-            part = self._robot.arm_slices[arm.name]
-            names = tuple(joint.name for joint in arm.joints)
-            self._states[arm.name].publish(joint_state_msg(stamp, names, position[part], velocity[part]))
-            if leaders is not None:
-                still: FloatArray = leaders[part] * 0.0
-                self._leaders[arm.name].publish(joint_state_msg(stamp, names, leaders[part], still))
+        for joints, publisher in self._states:
+            measured = position[joints.places], velocity[joints.places]
+            publisher.publish(joint_state_msg(stamp, joints.names, *measured))
+        if leaders is None:
+            return
+        for joints, publisher in self._leaders:
+            told: FloatArray = leaders[joints.places]
+            publisher.publish(joint_state_msg(stamp, joints.names, told, told * 0.0))
 
     def _on_command(self, arm: Arm, message: ArmCommand) -> None:
         position = command_position(message, tuple(joint.name for joint in arm.joints))

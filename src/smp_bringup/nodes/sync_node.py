@@ -17,7 +17,7 @@ from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg
 from smp_bringup.nodes.params import SyncParams, declare
 from smp_bringup.observation.builder import frame_to_observation_size
 from smp_bringup.pipeline import build_sync, build_watch
-from smp_bringup.robot import Arm, Camera, load_robot
+from smp_bringup.robot import Arm, Camera, JointTopic, load_robot
 from smp_bringup.stats import percentiles
 from smp_bringup.sync import watch
 from smp_bringup.sync.base import AbstractAligner
@@ -55,10 +55,10 @@ class SyncNode(LeanNode):
         self._states: dict[str, Subscription] = {}
         for camera in self._robot.cameras:
             self.create_subscription(Image, camera.topic, partial(self._on_image, camera), qos.SENSOR)
-        for arm in self._robot.arms:
-            take = self.guard.message(arm.state_topic, partial(self._on_joints, arm))
-            callback = partial(self._take_all, arm.name, take)
-            self._states[arm.name] = self.create_subscription(JointState, arm.state_topic, callback, qos.JOINTS)
+        for joints in self._robot.state_topics:
+            take = self.guard.message(joints.topic, partial(self._on_joints, joints))
+            callback = partial(self._take_all, joints.topic, take)
+            self._states[joints.topic] = self.create_subscription(JointState, joints.topic, callback, qos.JOINTS)
         self._diagnostics = Diagnostics(self, self._diagnose)
         self.create_timer(_CHECK_PERIOD_S, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -69,9 +69,9 @@ class SyncNode(LeanNode):
             return MessageFiltersAligner(self._robot)
         return build_sync(self._robot)
 
-    def _take_all(self, arm: str, take: Callable[[JointState, dict], None], message: JointState, info: dict) -> None:
+    def _take_all(self, topic: str, take: Callable[[JointState, dict], None], message: JointState, info: dict) -> None:
         take(message, info)
-        for another in waiting(self._states[arm]):
+        for another in waiting(self._states[topic]):
             take(*another)
 
     def _on_image(self, camera: Camera, message: Image) -> None:
@@ -90,7 +90,12 @@ class SyncNode(LeanNode):
         self._refused(camera.name, cause)
         self._publish()
 
-    def _on_joints(self, arm: Arm, message: JointState) -> None:
+    def _on_joints(self, joints: JointTopic, message: JointState) -> None:
+        for arm in joints.arms:
+            self._on_arm(arm, message)
+        self._publish()
+
+    def _on_arm(self, arm: Arm, message: JointState) -> None:
         self._received[arm.name] += 1
         try:
             stamp = wire.stamp_ns(message.header.stamp)
@@ -103,7 +108,6 @@ class SyncNode(LeanNode):
         if cause is None:
             self._watch.on_joints(arm.name, self._aligner.joints[arm.name], steady_ns())
         self._refused(arm.name, cause)
-        self._publish()
 
     def _publish(self) -> None:
         for aligned in self._aligner.pop():

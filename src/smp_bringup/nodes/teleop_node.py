@@ -11,7 +11,7 @@ from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, run_node
 from smp_bringup.nodes.messages import joint_state_msg
 from smp_bringup.nodes.params import TeleopParams, declare
-from smp_bringup.robot import Arm, load_robot
+from smp_bringup.robot import Arm, JointTopic, load_robot
 from smp_bringup.sync.checks import Refusal
 
 
@@ -26,12 +26,16 @@ class TeleopNode(LeanNode):
         self._tremor = Tremor(self._robot, params.noise, params.seed)
         self._sent, self._refused = 0, 0
         self._publisher = self.create_publisher(JointState, "/teleop/command", qos.LATEST)
-        for arm in self._robot.arms:
-            self.create_subscription(JointState, arm.leader_topic, partial(self._on_leader, arm), qos.SENSOR)
+        for joints in self._robot.leader_topics:
+            self.create_subscription(JointState, joints.topic, partial(self._on_leaders, joints), qos.SENSOR)
         self._diagnostics = Diagnostics(self, self._values)
 
     def _values(self) -> dict[str, object]:
         return {"sent": self._sent, "refused": self._refused, "late": self._leaders.late}
+
+    def _on_leaders(self, joints: JointTopic, message: JointState) -> None:
+        for arm in joints.arms:
+            self._on_leader(arm, message)
 
     def _on_leader(self, arm: Arm, message: JointState) -> None:
         try:

@@ -67,7 +67,9 @@ class Tracks:
         self.leaders = {a.name: Track(a.leader_topic, a.name, JOINT_STATE, 0.0) for a in robot.arms}
         self.commands = {a.name: _command(a, nanoseconds(robot.control_period_s)) for a in robot.arms}
         self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in robot.arms}
-        self._by_topic = {track.topic: track for track in self.all()}
+        self._by_topic: dict[str, list[Track]] = {}
+        for track in self.all():
+            self._by_topic.setdefault(track.topic, []).append(track)
         self.counts: Counter[str] = Counter()
         """Messages per topic."""
         self.span_ns: tuple[int, int] | None = None
@@ -98,9 +100,10 @@ class Tracks:
         self.counts[topic] += 1
         first, last = self.span_ns or (log_ns, log_ns)
         self.span_ns = min(first, log_ns), max(last, log_ns)
-        track = self._by_topic.get(topic.removesuffix(SUFFIX))
-        if track is None:
-            return
+        for track in self._by_topic.get(topic.removesuffix(SUFFIX), ()):
+            self._take(track, msgtype, log_ns, cdr)
+
+    def _take(self, track: Track, msgtype: str, log_ns: int, cdr: bytes) -> None:
         try:
             stamp, value = self._read(track, deserialized(cdr, msgtype), msgtype, log_ns)
         except Refusal as refusal:

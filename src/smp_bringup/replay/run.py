@@ -120,11 +120,11 @@ class _Run:
         self._bag, self._robot, self._settings = bag, robot, settings
         topics = leader_topics(robot)
         leaderless = settings.allow_missing and not all(bag.counts.get(topic) for topic in topics)
-        self._leaders = None if leaderless else Trajectory(bag, robot, list(topics))
+        self._leaders = None if leaderless else Trajectory(bag, robot, robot.leader_topics)
         self._feed = Feed(bag, robot)
         self.refuse = self._feed.refuse
         self.topics = {*self._feed.topics, *(() if self._leaders is None else self._leaders.topics)}
-        self._arms = {arm.state_topic: arm.name for arm in robot.arms}
+        self._arms = {joints.topic: joints.arms for joints in robot.state_topics}
         self._orders = {arm.name: JointOrder([j.name for j in arm.joints]) for arm in robot.arms}
         self._observer = Observer(robot, policy.config.observation_steps, policy.config.replan_s)
         self._planner = build_planner(policy, robot, settings.seam, settings.seed)
@@ -141,8 +141,8 @@ class _Run:
         self._clock.advance(log_ns)
         for aligned in self._feed.push(topic, log_ns, message):
             self._plan(log_ns, aligned)
-        if topic in self._arms:
-            self._measure(self._arms[topic], log_ns, message)
+        for arm in self._arms.get(topic, ()):
+            self._measure(arm.name, log_ns, message)
 
     def _measure(self, arm: str, log_ns: int, message: Any) -> None:
         try:

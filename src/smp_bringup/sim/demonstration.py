@@ -32,7 +32,7 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
         loop = Lockstep(
             world,
             robot,
-            on_state=lambda arm, sample: write_state(writer, robot, arm, sample),
+            on_state=lambda sample: write_states(writer, robot, sample),
             on_frame=lambda camera, frame: _write_frame(writer, robot, camera, frame),
             on_command=lambda command: _write_command(writer, robot, command),
         )
@@ -81,10 +81,11 @@ def _write_joints(
     writer.write(topic, JOINT_STATE, at_ns, joint_state_cdr(at_ns, names, position, velocity))
 
 
-def write_state(writer: BagWriter, robot: Robot, arm: str, sample: JointSample) -> None:
-    """Write what the driver of one arm measures."""
-    names = tuple(joint.name for joint in robot.arm(arm).joints)
-    _write_joints(writer, robot.arm(arm).state_topic, sample.stamp_ns, names, sample.position, sample.velocity)
+def write_states(writer: BagWriter, robot: Robot, sample: JointSample) -> None:
+    """Write what the drivers measure of all joints (J,), a message for each of their topics."""
+    for joints in robot.state_topics:
+        position, velocity = sample.position[joints.places], sample.velocity[joints.places]
+        _write_joints(writer, joints.topic, sample.stamp_ns, joints.names, position, velocity)
 
 
 def _write_frame(writer: BagWriter, robot: Robot, camera: str, frame: Frame) -> None:
@@ -98,11 +99,10 @@ def write_objects(writer: BagWriter, at_ns: int, world: World) -> None:
 
 
 def write_leaders(writer: BagWriter, robot: Robot, at_ns: int, leader: FloatArray) -> None:
-    """Write the joint positions (J,) of all leaders, one message each."""
-    for arm in robot.arms:
-        part = leader[robot.arm_slices[arm.name]]
-        names = tuple(joint.name for joint in arm.joints)
-        _write_joints(writer, arm.leader_topic, at_ns, names, part, np.zeros_like(part))
+    """Write the joint positions (J,) of all leaders, a message for each of their topics."""
+    for joints in robot.leader_topics:
+        position = leader[joints.places]
+        _write_joints(writer, joints.topic, at_ns, joints.names, position, np.zeros_like(position))
 
 
 def _write_command(writer: BagWriter, robot: Robot, command: Command) -> None:

@@ -24,7 +24,7 @@ class Lockstep:
 
     world: World
     robot: Robot
-    on_state: Callable[[str, JointSample], None] = lambda arm, sample: None
+    on_state: Callable[[JointSample], None] = lambda sample: None
     on_frame: Callable[[str, Frame], None] = lambda camera, frame: None
     on_command: Callable[[Command], None] = lambda command: None
     wants_frame: Callable[[str, int], bool] = lambda camera, now_ns: True
@@ -71,7 +71,7 @@ class Lockstep:
             part = self.robot.arm_slices[arm.name]
             sample = JointSample(self.now_ns, position[part], velocity[part])
             self.command.on_state(arm.name, sample, self.now_ns)
-            self.on_state(arm.name, sample)
+        self.on_state(JointSample(self.now_ns, position, velocity))
         for camera in self.robot.cameras:
             if self.tick % self._every[camera.name] == 0 and self.wants_frame(camera.name, self.now_ns):
                 self.on_frame(camera.name, Frame(self.now_ns, self.world.render(camera.name)))

@@ -155,9 +155,10 @@ class PolicyDriver:
         newest = nanoseconds(1 / robot.camera(camera).rate_hz)
         return now_ns + window + newest > self._due_ns
 
-    def _on_state(self, arm: str, sample: JointSample) -> None:
-        names = [joint.name for joint in self._loop.robot.arm(arm).joints]
-        self._aligner.push_joints(arm, sample.stamp_ns, names, sample.position, sample.velocity, self._loop.now_ns)
+    def _on_state(self, sample: JointSample) -> None:
+        robot, measured = self._loop.robot, (sample.position, sample.velocity)
+        for arm in robot.arms:
+            self._aligner.push_joints(arm.name, sample.stamp_ns, robot.joint_names, *measured, self._loop.now_ns)
 
     def _on_frame(self, camera: str, frame: Frame) -> None:
         if self._other is not None:

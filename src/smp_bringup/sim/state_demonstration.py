@@ -5,7 +5,7 @@ from pathlib import Path
 from smp_bringup.action.teleop import Tremor
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.robot import Robot
-from smp_bringup.sim.demonstration import TAIL_S, episode_bag, write_leaders, write_objects, write_state
+from smp_bringup.sim.demonstration import TAIL_S, episode_bag, write_leaders, write_objects, write_states
 from smp_bringup.sim.lockstep import START_NS
 from smp_bringup.sim.state_track import Follower
 from smp_bringup.sim.world import World
@@ -38,7 +38,5 @@ def record_state_demonstration(world: World, robot: Robot, seed: int, folder: Pa
 
 def _write(writer: BagWriter, world: World, robot: Robot, now_ns: int) -> None:
     position, velocity = world.joint_state()
-    for arm in robot.arms:
-        part = robot.arm_slices[arm.name]
-        write_state(writer, robot, arm.name, JointSample(now_ns, position[part], velocity[part]))
+    write_states(writer, robot, JointSample(now_ns, position, velocity))
     write_objects(writer, now_ns, world)

@@ -41,10 +41,9 @@ def record_wiggle(world: World, robot: Robot, folder: Path, delay_s: float, dura
         world.set_setpoint(wiggle(robot, world.time_s))
         if k % state_every == 0:
             position, velocity = world.joint_state()
-            for arm in robot.arms:
-                part, names = robot.arm_slices[arm.name], tuple(joint.name for joint in arm.joints)
-                body = joint_state_cdr(now, names, position[part], velocity[part])
-                waiting.append((now, arm.state_topic, JOINT_STATE, body))
+            for joints in robot.state_topics:
+                measured = position[joints.places], velocity[joints.places]
+                waiting.append((now, joints.topic, JOINT_STATE, joint_state_cdr(now, joints.names, *measured)))
         for camera in robot.cameras:
             if k % every[camera.name] == 0:
                 stamp = now + nanoseconds(delay_s)
