@@ -14,8 +14,8 @@ def test_a_policy_is_followed_and_all_arms_are_measured_from_one_topic(launch, c
     arms = tuple(replace(arm, state_topic=STATES, leader_topic="/leaders/joint_states") for arm in robot.arms)
     path, log = tmp_path / "shared.yaml", tmp_path / "graph.log"
     path.write_text(config.dump(replace(robot, arms=arms)))
-    settings = {"robot": str(path), "model": str(checkpoints["smp"][0]), "sim": True, "task": "lift_tray", "teleop": True}
-    with launch(log, **settings) as (graph, client):
+    model = str(checkpoints["smp"][0])
+    with launch(log, robot=str(path), model=model, sim=True, task="lift_tray", teleop=True) as (graph, client):
         observed = []
         client.create_subscription(JointState, "/observation/joint_states", observed.append, qos.OBSERVATION)
         for source in ("policy", "teleop"):
