@@ -108,6 +108,17 @@ def test_what_is_held_out_is_seen_as_it_was_recorded(filmed, rng):
     assert not batch.inputs["state"].any()
 
 
+def test_joints_are_told_wrong_by_the_noise_that_was_asked_for_and_actions_stay(data, robot):
+    normalizer, noise = Normalizer(np.zeros(DOF), np.full(DOF, 2.0)), 0.03 * robot.turning
+    clean, told = (
+        Batches(data, normalizer, STATE, np.arange(EPISODES), n).draw(512, np.random.default_rng(0))
+        for n in (None, noise)
+    )
+    off = (told.inputs["state"] - clean.inputs["state"]).numpy()[:, 0]
+    np.testing.assert_allclose(off.std(0), noise / 2.0, rtol=0.1)
+    torch.testing.assert_close(told.action, clean.action)
+
+
 def test_a_prefix_tells_from_none_to_all_of_the_first_actions_and_flags_each(data, rng):
     batches = Batches(data, PLAIN, replace(STATE, prefix_steps=3), np.arange(EPISODES))
     batch = batches.draw(100, rng)
