@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,8 +89,8 @@ def copy_tree(to: Path) -> Path:
     return to
 
 
-def run_tests(root: Path, tests: tuple[str, ...]) -> tuple[int, str]:
-    """Return pytest's exit code and the first test that failed in a copy of the tree."""
+def run_tests(root: Path, tests: Iterable[str]) -> tuple[int, str]:
+    """Return pytest's exit code and the first test that failed (file::test) in a copy of the tree."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -99,10 +100,10 @@ def run_tests(root: Path, tests: tuple[str, ...]) -> tuple[int, str]:
     except subprocess.TimeoutExpired:
         return _FAILED, f"nothing within {_LONGEST_S} s"
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return done.returncode, failed[0].split(" - ")[0].split("::")[-1] if failed else done.stdout[-200:]
+    return done.returncode, failed[0].split(" - ")[0].split(" ", 1)[1] if failed else done.stdout[-200:]
 
 
-def judge(mutant: Mutant, root: Path, tests: tuple[str, ...]) -> Outcome:
+def judge(mutant: Mutant, root: Path, tests: Iterable[str]) -> Outcome:
     """Plant a fault in a copy of the tree, run the tests of its room, and take the fault out again."""
     path, begun = root / PACKAGE / mutant.file, time.monotonic()
     sound = path.read_text(encoding="utf-8")
@@ -118,7 +119,7 @@ def show(console: Console, outcomes: list[Outcome]) -> bool:
     """Print the table; return whether enough was noticed."""
     table = Table("room", "planted fault", "noticed by", "s")
     for one in outcomes:
-        by = one.by if one.noticed else f"[red]nobody[/red]: {one.mutant.reason or 'no reason given'}"
+        by = one.by.split("::")[-1] if one.noticed else f"[red]nobody[/red]: {one.mutant.reason or 'no reason given'}"
         table.add_row(one.mutant.room, one.mutant.name, by, f"{one.seconds:.0f}")
     console.print(table)
     noticed = sum(one.noticed for one in outcomes)
@@ -136,13 +137,17 @@ def main() -> int:
     wanted = [m for m in found.mutants if given.only in m.name or given.only in m.file]
     with TemporaryDirectory() as folder, ThreadPoolExecutor(given.workers) as pool:
         copies: SimpleQueue[Path] = SimpleQueue()
+        last: dict[str, str] = {}  # what noticed the last fault of a file is likely to notice the next one: it is first
         for number in range(given.workers):
             copies.put(copy_tree(Path(folder) / str(number)))
 
         def borrowed(mutant: Mutant) -> Outcome:
             root = copies.get()
             try:
-                return judge(mutant, root, found.tests[mutant.room])
+                tests = sorted(found.tests[mutant.room], key=lambda test: test != last.get(mutant.file))
+                outcome = judge(mutant, root, tests)
+                last[mutant.file] = outcome.by.split("::")[0]
+                return outcome
             finally:
                 copies.put(root)
 
@@ -157,7 +162,8 @@ def main() -> int:
         for one in pool.map(borrowed, wanted):
             outcomes.append(one)
             console.print(
-                f"{len(outcomes)}/{len(wanted)} {'noticed' if one.noticed else 'SURVIVED'}: {one.mutant.name}"
+                f"{len(outcomes)}/{len(wanted)} {'noticed' if one.noticed else 'SURVIVED'}: {one.mutant.name} "
+                f"({one.seconds:.0f} s)"
             )
     if given.json:
         rows = [{"name": o.mutant.name, "file": o.mutant.file, "noticed": o.noticed, "by": o.by} for o in outcomes]

@@ -9,11 +9,13 @@ from safetensors.torch import load_file
 
 from smp_bringup.errors import InstallError, TrainingError
 from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.policy.build import build_network
 from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
 from smp_bringup.training.batches import Batches
 from smp_bringup.training.config import RunConfig, TrainingConfig
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.ema import Ema
+from smp_bringup.training.objective import Objective
 from smp_bringup.training.save import save_checkpoint
 from smp_bringup.training.state import held_alone
 from smp_bringup.training.trainer import Trainer, _schedule, _split
@@ -59,29 +61,33 @@ def trainer(data, robot, out, **settings):
     return Trainer(RunConfig(STATE, TrainingConfig(**settings)), data, robot, 0, out)
 
 
-def test_an_image_and_what_it_was_moved_by_go_together(rng):
-    """The centre of brightness of a moved image, less what it is said to have been moved by, is that of the image."""
-    size, config = 48, PolicyConfig("diffusion", ("eye",), horizon=4)
-    image = np.zeros((1, size, size, 3), np.uint8)
+EYE = PolicyConfig("diffusion", ("eye",), horizon=4)
+PLAIN = Normalizer(np.zeros(DOF), np.ones(DOF))
+
+
+@pytest.fixture
+def filmed():
+    """Four frames of a bright patch."""
+    image = np.zeros((1, 48, 48, 3), np.uint8)
     image[0, 14:18, 26:32] = 255
-    frames = np.repeat(image, 4, axis=0)
-    zeros = np.zeros((4, DOF))
-    actions, starts = np.zeros((4, 4, DOF)), np.array([0, 4])
-    data = Dataset(
+    return Dataset(
         PERIOD_S,
-        {"eye": frames},
+        {"eye": np.repeat(image, 4, axis=0)},
         stamps(4),
-        zeros,
+        np.zeros((4, DOF)),
         np.zeros((4, 0)),
-        actions,
+        np.zeros((4, 4, DOF)),
         np.zeros((4, 0, DOF)),
-        starts,
+        np.array([0, 4]),
         (),
         (),
     )
-    batches = Batches(data, Normalizer(np.zeros(DOF), np.ones(DOF)), config, np.arange(1), np.zeros(DOF))
-    batch = batches.draw(64, rng)
-    units = np.linspace(-1, 1, size)
+
+
+def test_an_image_and_what_it_was_moved_by_go_together(filmed, rng):
+    """The centre of brightness of a moved image, less what it is said to have been moved by, is that of the image."""
+    batch = Batches(filmed, PLAIN, EYE, np.arange(1), np.zeros(DOF)).draw(64, rng)
+    units = np.linspace(-1, 1, 48)
 
     def centre(picture):
         light = picture[..., 0].astype(float) / picture[..., 0].sum()
@@ -90,7 +96,67 @@ def test_an_image_and_what_it_was_moved_by_go_together(rng):
     moved = batch.shifts["eye"].numpy()
     assert np.abs(moved).max() > 0.1
     seen = np.stack([centre(picture) for picture in batch.inputs["image_eye"][:, 0].numpy()])
-    np.testing.assert_allclose(seen - moved, np.tile(centre(image[0]), (len(seen), 1)), atol=1e-6)
+    image = centre(filmed.images["eye"][0])
+    np.testing.assert_allclose(seen - moved, np.tile(image, (len(seen), 1)), atol=1e-6)
+
+
+def test_what_is_held_out_is_seen_as_it_was_recorded(filmed, rng):
+    batch = Batches(filmed, PLAIN, EYE, np.arange(1)).draw(16, rng)
+    assert not batch.shifts["eye"].any()
+    for picture in batch.inputs["image_eye"][:, 0].numpy():
+        np.testing.assert_array_equal(picture, filmed.images["eye"][0])
+    assert not batch.inputs["state"].any()
+
+
+def test_joints_are_told_wrong_by_the_noise_that_was_asked_for_and_actions_stay(data, robot):
+    normalizer, noise = Normalizer(np.zeros(DOF), np.full(DOF, 2.0)), 0.03 * robot.turning
+    clean, told = (
+        Batches(data, normalizer, STATE, np.arange(EPISODES), n).draw(512, np.random.default_rng(0))
+        for n in (None, noise)
+    )
+    off = (told.inputs["state"] - clean.inputs["state"]).numpy()[:, 0]
+    np.testing.assert_allclose(off.std(0), noise / 2.0, rtol=0.1)
+    torch.testing.assert_close(told.action, clean.action)
+
+
+def test_a_prefix_tells_from_none_to_all_of_the_first_actions_and_flags_each(data, rng):
+    batches = Batches(data, PLAIN, replace(STATE, prefix_steps=3), np.arange(EPISODES))
+    batch = batches.draw(100, rng)
+    prefix, flags = batch.inputs["prefix"][..., :-1].numpy(), batch.inputs["prefix"][..., -1:].numpy()
+    assert set(flags.sum(axis=(1, 2))) == {0, 1, 2, 3}
+    assert (np.diff(flags, axis=1) <= 0).all()  # the first ones, without a gap
+    np.testing.assert_array_equal(prefix, batch.action[:, :3].numpy() * flags)
+    assert not any(inputs["prefix"].any() for inputs in batches.all_inputs(16))
+
+
+def test_every_step_draws_a_batch_of_its_own(data, robot, tmp_path):
+    run, drawn = trainer(data, robot, tmp_path), []
+    whole = run._train
+
+    class Kept:
+        """Draws, and keeps what was drawn."""
+
+        def draw(self, pairs, rng):
+            drawn.append(whole.draw(pairs, rng))
+            return drawn[-1]
+
+    run._train = Kept()
+    for _ in range(3):
+        run._one(run._run.training)
+    assert len({batch.inputs["state"].numpy().tobytes() for batch in drawn}) == len(drawn) == 3
+
+
+@torch.no_grad()
+def test_the_foresight_counts_as_much_as_its_weight(data, rng):
+    batch = Batches(data, PLAIN, STATE, np.arange(EPISODES)).draw(8, rng)
+    losses = {}
+    for weight in (0.0, 0.1, 1.0):
+        torch.manual_seed(0)
+        network = build_network(replace(STATE, foresight_weight=weight), DOF, data.objects.shape[1])
+        losses[weight] = Objective(network).train(False)(batch)
+    assert "foresight" not in losses[0.0]
+    assert float(losses[0.1]["foresight"]) == pytest.approx(0.1 * float(losses[1.0]["foresight"]))
+    assert float(losses[1.0]["foresight"]) > 0
 
 
 def test_episodes_held_out_are_never_trained_on(data, robot, tmp_path):

@@ -78,6 +78,17 @@ def batches(data, config, robot):
     return Batches(data, Normalizer(np.zeros(robot.dof), np.ones(robot.dof)), config, np.arange(len(data.starts) - 1))
 
 
+def test_targets_are_where_the_leaders_are_from_the_frame_on(robot, tmp_path):
+    """An action period apart, and where the leaders ended beyond the end of the bag."""
+    robot = filming(robot, 25)
+    config = replace(policy(robot, 1), foresight_s=(0.5,))
+    data = load_dataset([write(tmp_path / "bag", robot, np.arange(10, 1000, 40))], robot, config, tmp_path / "cache")
+    ahead_s = np.append(0.04 * np.arange(config.horizon), 0.5)
+    moved = np.minimum((data.stamps - T0)[:, None] / 1e9 + ahead_s, SECONDS + 0.01)
+    found = np.concatenate([data.action, data.foresight], axis=1) - robot.joint_array("home")
+    np.testing.assert_allclose(found, np.broadcast_to(moved[..., None], found.shape), atol=1e-5)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3])
 @pytest.mark.parametrize("rate_hz", RATES)
 def test_training_sees_the_observations_that_the_robot_sees(rate_hz, steps, robot, rng, tmp_path):

@@ -80,6 +80,7 @@ def test_a_silent_leader_holds_both_arms_is_named_and_is_not_chased_when_it_retu
     first = next(c for c in cycles if c.output.verdict.severity >= Severity.HOLD)
     assert first.output.verdict.check == "source_fresh"
     assert f"leader of arm '{silent}'" in first.output.verdict.reason
+    assert first.output.verdict.reason.count("leader") == 1  # the other one is still heard
     assert len(first.output.reasons) == 1
     assert first.time_s <= 1.0 + 0.1 + 0.02
     assert cycles[-1].output.mode is Mode.FAULT
@@ -170,6 +171,31 @@ def test_leaders_whose_clock_is_set_are_followed_on(rig, arms, step_s):
     assert len(held) <= 10
     assert cycles[-1].output.mode is Mode.TELEOP
     assert cycles[-1].output.command.velocity[0] == pytest.approx(0.5, abs=0.1)
+
+
+def left_leader(robot, samples):
+    """Return the speed [rad/s] of the left leader's first joint after each of its samples (time [s], angle [rad])."""
+    leaders, names = Leaders(robot), {arm.name: [joint.name for joint in arm.joints] for arm in robot.arms}
+    speeds = []
+    for time_s, angle in samples:
+        leaders.push("left", nanoseconds(1 + time_s), names["left"], [angle] * len(names["left"]))
+        merged = leaders.push("right", nanoseconds(1 + time_s), names["right"], [0.0] * len(names["right"]))
+        speeds.append(merged.velocity[0])
+    return np.array(speeds)
+
+
+def test_the_steps_of_an_encoder_are_not_a_leaders_speed(robot):
+    """4096 steps a turn at 100 Hz: from one sample to the next, 0.5 rad/s look like anything from 0.46 to 0.61."""
+    step = 2 * np.pi / 4096
+    speeds = left_leader(robot, [(0.01 * k, step * round(0.005 * k / step)) for k in range(100)])
+    assert np.abs(speeds[5:] - 0.5).max() < 0.05
+
+
+def test_a_leader_that_comes_back_elsewhere_has_not_got_there_at_a_speed(robot):
+    before = [(0.01 * k, 0.0) for k in range(10)]
+    after = [(0.4 + 0.01 * k, 0.05 + 0.005 * k) for k in range(5)]
+    speeds = left_leader(robot, before + after)
+    np.testing.assert_allclose(speeds, [0.0] * 11 + [0.5] * 4, atol=1e-6)
 
 
 def test_late_samples_are_left_out_and_counted(robot):

@@ -77,11 +77,24 @@ def test_who_speaks_usably_gets_the_lease_whatever_another_says(rig):
     rig.step(2)
     rig.take(away(rig, 0.2), "A")
     rig.step(150, lambda rig: rig.take(rig.chunk(age_ms=5000), "A"))
-    assert rig.take(rig.chunk(age_ms=100), "B") is None  # older than A's chunk, but B's own
+    assert rig.take(rig.chunk(age_ms=100), "B") is None
     rig.take(rig.chunk(age_ms=5000), "A")
     assert rig.use(Mode.POLICY).ok
     assert rig.core._policy.lease.holder == "B"
     before = rig.measured.copy()
+    rig.step(30)
+    np.testing.assert_allclose(rig.measured, before, atol=1e-9)
+
+
+def test_the_first_chunk_of_a_publisher_is_not_measured_against_those_of_another(rig):
+    rig.arm()
+    rig.step(2)
+    assert rig.take(away(rig, 0.2), "A") is None
+    assert rig.take(rig.chunk(age_ms=100), "B") is None  # older than A's
+    assert rig.core.jump is None
+    rig.step(101, lambda rig: rig.take(rig.chunk(age_ms=100), "B"))  # A has been silent for a second
+    before = rig.measured.copy()
+    assert rig.use(Mode.POLICY).ok
     rig.step(30)
     np.testing.assert_allclose(rig.measured, before, atol=1e-9)
 

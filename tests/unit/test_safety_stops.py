@@ -118,8 +118,7 @@ def test_every_robot_comes_to_rest_after_every_stop(rng):
                 )
                 for arm in whole.arms
             )
-            action_s = max(period_s, whole.action_period_s)
-            robot = replace(whole, control_period_s=period_s, action_period_s=action_s, arms=arms)
+            robot = replace(whole, control_period_s=period_s, arms=arms)
             limiter = Limiter(robot, settings)
             limiter.seed(robot.joint_array("home"))
             low, high = robot.joint_array("min"), robot.joint_array("max")

@@ -8,7 +8,7 @@ import pytest
 from smp_bringup.pipeline import build_command
 from smp_bringup.safety.config import load_safety
 from smp_bringup.safety.modes import Mode
-from smp_bringup.types import JointSample
+from smp_bringup.types import JointSample, Severity
 
 
 def stand_beside(rig, offset, lag=0):
@@ -79,6 +79,19 @@ def test_a_hold_keeps_the_trim_still_and_arming_forgets_it(rig):
     assert rig.arm().ok
     rig.step(2)
     np.testing.assert_allclose(rig.measured, held + 0.02 * rig.robot.turning, atol=1e-9)  # where it was measured
+
+
+def test_what_pushes_the_arms_while_they_are_held_is_not_learned(rig):
+    rig.following(Mode.TELEOP)
+    goal, feed = rig.measured.copy(), rig.feed
+    rig.step(15)  # the teleoperation is silent
+    stand_beside(rig, 0.03 * rig.robot.turning)
+    assert rig.step(30).verdict.severity is Severity.HOLD
+    rig.feed = feed
+    follow(rig, lambda cycle: goal, 2)
+    np.testing.assert_allclose(rig.measured, goal, atol=1e-9)
+    follow(rig, lambda cycle: goal, 30)
+    np.testing.assert_allclose(rig.measured, goal, atol=1e-9)
 
 
 @pytest.mark.parametrize("way", ["limit of zero", "arms of a bag"])

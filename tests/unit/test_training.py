@@ -91,17 +91,6 @@ def test_batches_hold_pairs_one_period_apart_within_an_episode(data, small_polic
     torch.testing.assert_close(earlier[:, 1], later[:, 0], atol=1e-3, rtol=0)
 
 
-def test_joints_are_told_wrong_by_the_noise_that_was_asked_for_and_actions_stay(data, robot, small_policies):
-    normalizer, noise = Normalizer(np.zeros(14), np.full(14, 2.0)), 0.03 * robot.turning
-    clean, told = (
-        Batches(data, normalizer, small_policies["smp"], np.arange(3), n).draw(512, np.random.default_rng(0))
-        for n in (None, noise)
-    )
-    off = (told.inputs["state"] - clean.inputs["state"]).numpy()[:, 0]
-    np.testing.assert_allclose(off.std(0), noise / 2.0, rtol=0.1)
-    torch.testing.assert_close(told.action, clean.action)
-
-
 def train(data, robot, policy, steps, out, resume=False):
     trainer = Trainer(run_config(policy, steps), data, robot, 0, out)
     if resume:
