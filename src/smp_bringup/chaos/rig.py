@@ -60,7 +60,7 @@ class ChaosRig:
         """Play everything around a command node, which is not there before `start`.
 
         Args:
-            client: whose node plays; its name must not begin with "smp_", since it stands for the drivers.
+            client: whose node plays, the drivers among others.
             robot: name or YAML path.
             safety: settings that ask for a heartbeat of `HEARTBEAT_S`.
             log: of the command node.

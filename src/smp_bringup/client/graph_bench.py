@@ -103,7 +103,7 @@ class _Counting(Listener):
     def on_command_state(self, stamp: int, values: dict[str, str]) -> None:
         """As of a listener; also count how often the arms were held."""
         super().on_command_state(stamp, values)
-        held = values["severity"] not in ("PASS", "LIMIT")
+        held = values["severity"] not in ("PASS", "WARN", "LIMIT")
         self._trips += self.listening and held and not self._held
         self._held = held
 

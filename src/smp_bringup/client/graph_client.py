@@ -37,7 +37,7 @@ def graph_client(name: str = "smp_client") -> Iterator["GraphClient"]:
     """Give a client of the graph; rclpy's context begins and ends with the block, however it is left.
 
     Args:
-        name: of the node; one that begins with "smp_" is never taken for the driver of an arm (docs/safety.md).
+        name: of the node.
 
     Raises:
         SharedMemoryError: there is none left for it.

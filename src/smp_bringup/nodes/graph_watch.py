@@ -42,9 +42,8 @@ class GraphWatch:
         self._look_at(next(self._next))
         if len(self._seen) < len(self._topics):
             return None
-        nodes = self._node.get_node_names_and_namespaces()
-        names = tuple(_full(name, space) for name, space in nodes if not name.startswith("_ros2cli"))
-        return Snapshot(tuple(self._seen.values()), names)
+        nodes = tuple(_full(name, space) for name, space in self._node.get_node_names_and_namespaces())
+        return Snapshot(tuple(self._seen.values()), nodes)
 
     def look_at_all(self) -> Snapshot | None:
         """Look at every topic: before arming, what was found must be of now."""
