@@ -48,7 +48,7 @@ def kill_policies(robot: str, repeats: int, log: Path, progress: Callable[[int, 
         while len(took) < repeats:
             progress(len(took), repeats)
             _drain(client, ear)
-            ear.restart(another_robot=True)
+            ear.killed(another_robot=True)
             client.command_state, client.sim_state = {}, {}
             with Graph(build_graph(robot=robot, model=_MODEL, sim=True, task=_TASK), log) as graph:
                 try:

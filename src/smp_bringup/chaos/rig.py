@@ -13,10 +13,10 @@ from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup.chaos.ear import Ear
 from smp_bringup.chaos.stranger import Stranger
-from smp_bringup.client.graph_client import START_S, GraphClient, graph_client
+from smp_bringup.client.graph_client import START_S, GraphClient, GraphError, graph_client
 from smp_bringup.errors import ConfigError
-from smp_bringup.graph import NodeSpec
-from smp_bringup.launcher import Graph
+from smp_bringup.graph import NODES, NodeSpec
+from smp_bringup.launcher import Graph, NodeDied
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
 from smp_bringup.nodes.messages import chunk_msg, joint_state_msg
@@ -29,6 +29,10 @@ _AMPLITUDE, _RATE = 0.25, 5.0
 """A joint of each arm swings by up to so much [rad] at so many radians of phase a second."""
 _AT_SPEED = 0.16
 """Share of the fastest joint's greatest velocity from which the arms count as moving."""
+_FOLLOW_S = 20.0
+"""A command node that runs is brought to follow a source within this."""
+_SILENT_PERIODS = 10
+"""Of the control loop: who has published nothing for so long is silent."""
 _HORIZON, _PERIOD_S = 16, 0.01
 """Rows of a chunk, and how often arms and sources speak, whatever the robot's own rates."""
 
@@ -56,7 +60,7 @@ def swings(robot: Robot) -> FloatArray:
 class ChaosRig:
     """Plays arms, sources and the emergency stop's heartbeat for a command node, and listens to it."""
 
-    def __init__(self, client: GraphClient, robot: str, safety: Path, log: Path) -> None:
+    def __init__(self, client: GraphClient, robot: str, safety: Path, log: Path, package: str) -> None:
         """Play everything around a command node, which is not there before `start`.
 
         Args:
@@ -64,9 +68,10 @@ class ChaosRig:
             robot: name or YAML path.
             safety: settings that ask for a heartbeat of `HEARTBEAT_S`.
             log: of the command node.
+            package: that holds the command node.
         """
         self.client, self.robot = client, load_robot(robot)
-        self.command = NodeSpec("command", {"robot": robot, "safety": str(safety)})
+        self.command = NodeSpec("command", {"robot": robot, "safety": str(safety)}, package=package)
         self.log = log
         self.graph: Graph | None = None
         self.silent: set[str] = set()
@@ -77,6 +82,8 @@ class ChaosRig:
         """Added to the stamps of the teleoperation."""
         self.offset = np.zeros(self.robot.dof)
         """Added to what the arms measure."""
+        self.source = ""
+        """Source that the command node was told to follow last."""
         self.swing = swings(self.robot)
         self._home = self._measured = np.array(self.robot.joint_array("home"))
         self._born_s, self._beat = time.monotonic(), 0
@@ -97,16 +104,22 @@ class ChaosRig:
         """Start a command node, again if there was one, and wait until it is disarmed."""
         self.stop()
         self.client.command_state = {}
-        self.ear.restart()
-        for ear in self.ear.arms.values():
-            ear.sequence = None
+        self.ear.killed()
         self.graph = Graph([self.command], self.log)
-        self.client.wait(lambda: self.mode == "disarmed", START_S, "the command node", self.graph.check)
+        self.until(lambda: self.mode == "disarmed", START_S, "the command node")
 
     def stop(self) -> None:
         """End the command node, where there is one."""
         if self.graph is not None:
             self.graph.stop()
+
+    def _check(self) -> None:
+        """Raise GraphError where the command node has ended by itself."""
+        assert self.graph is not None
+        try:
+            self.graph.check()
+        except NodeDied as error:
+            raise GraphError(str(error)) from None
 
     def send(self, number: signal.Signals) -> None:
         """Send the command node a signal; one that is killed has ended when this returns."""
@@ -117,17 +130,30 @@ class ChaosRig:
             process.wait()
 
     def until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> float:
-        """Spin until a condition holds; return how long it took [ms]."""
+        """Spin until a condition holds; return how long it took [ms].
+
+        Raises:
+            GraphError: it did not in time, or the command node has ended.
+        """
         begun = time.monotonic()
-        self.client.wait(condition, timeout_s, what)
+        self.client.wait(condition, timeout_s, what, self._check)
         return (time.monotonic() - begun) * 1e3
 
     def follow(self, source: str = "teleop") -> None:
         """Bring the command node, whatever its state, to follow a source at speed."""
-        self.silent, self.quiet, self.ahead_ns, self.offset = set(), set(), 0, np.zeros(self.robot.dof)
+        self.mend()
         self.client.spin_for(0.05)
-        fast = _AT_SPEED * _RATE * self.swing.max()
-        self.client.follow(source, before=self._expect, once=lambda: self.ear.speed > fast)
+        self.source = source
+        self.client.follow(source, self._check, before=self._expect, once=lambda: self.at_speed, timeout_s=_FOLLOW_S)
+
+    def mend(self) -> None:
+        """Let arms and sources speak again, and as they should."""
+        self.silent, self.quiet, self.ahead_ns, self.offset = set(), set(), 0, np.zeros(self.robot.dof)
+
+    @property
+    def at_speed(self) -> bool:
+        """Whether the newest commands move the arms fast."""
+        return self.ear.speed > _AT_SPEED * _RATE * self.swing.max()
 
     def arm(self) -> bool:
         """Ask for arming; return whether it is granted."""
@@ -135,10 +161,8 @@ class ChaosRig:
         return self.client.accepts("arm")
 
     def _expect(self, request: str) -> None:
-        """Tell the recorder what a request will lead to: arming starts the setpoint anew, a source moves the arms."""
-        if request == "arm":
-            self.ear.restart()
-        elif request != "reset":
+        """Tell the recorder what a request will lead to: but for a reset the arms may move again."""
+        if request != "reset":
             self.ear.thaw()
 
     def is_not_armed(self, why: str) -> bool:
@@ -148,10 +172,6 @@ class ChaosRig:
             return False
         return why in self.client.refusal
 
-    def fault(self, check: str) -> Callable[[], bool]:
-        """Return whether the command node is in a fault of a check."""
-        return lambda: self.mode == "fault" and self.client.command_state["check"] == check
-
     def held(self, check: str) -> Callable[[], bool]:
         """Return whether the command node holds, or has faulted, by a check."""
         return lambda: self.client.command_state["check"] == check
@@ -160,6 +180,18 @@ class ChaosRig:
         """Wait until the arms are told to stand still; from then on they must not be told otherwise."""
         self.until(lambda: self.ear.still, 5.0, "rest")
         self.ear.freeze()
+
+    def silence(self, timeout_s: float) -> None:
+        """Wait until nothing is published any more."""
+        heard, since_s = self.ear.heard, time.monotonic()
+
+        def silent() -> bool:
+            nonlocal heard, since_s
+            if self.ear.heard != heard:
+                heard, since_s = self.ear.heard, time.monotonic()
+            return time.monotonic() - since_s > _SILENT_PERIODS * self.robot.control_period_s
+
+        self.until(silent, timeout_s, "commands to end")
 
     def conclude(self) -> None:
         """Stop moving arms for good, and listen until there is something to judge by every law."""
@@ -209,10 +241,10 @@ class ChaosRig:
 
 
 @contextmanager
-def chaos_rig(robot: str, safety: Path, log: Path) -> Iterator[ChaosRig]:
+def chaos_rig(robot: str, safety: Path, log: Path, package: str = NODES) -> Iterator[ChaosRig]:
     """Give a rig whose command node runs; see `ChaosRig` for the arguments."""
     with graph_client("fake_arms") as client:
-        rig = ChaosRig(client, robot, safety, log)
+        rig = ChaosRig(client, robot, safety, log, package)
         try:
             rig.start()
             yield rig

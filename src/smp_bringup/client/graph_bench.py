@@ -24,7 +24,7 @@ def measure(load: Load, seconds: float, aligner: str, log: Path) -> dict[str, ob
     """Start the graph, run it for `seconds` and return the figures; raises GraphError when it does not come up."""
     robot = str(load.robot)
     graph = (
-        NodeSpec("load", {"robot": robot}, room="client"),
+        NodeSpec("load", {"robot": robot}, package="smp_bringup.client"),
         NodeSpec("sync", {"robot": robot, "aligner": aligner}),
         NodeSpec("command", {"robot": robot}),
         NodeSpec("policy", {"robot": robot, "model": str(load.model)}),

@@ -1,0 +1,149 @@
+"""What state a fault must leave the command node in: with its cause there, once it is gone, and after a reset."""
+
+from dataclasses import dataclass
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from smp_bringup.chaos.rig import ChaosRig
+from smp_bringup.client.graph_client import GraphError
+from smp_bringup.safety.modes import Mode
+from smp_bringup.types import Severity
+
+_LOOK_PERIODS = 6
+"""Of the control loop: what holds for so long goes on."""
+_WAIT_S = 8.0
+_SILENT_S, _GIVEN_UP_S = 2.0, 4.0
+"""Nothing may be published so long after disarming, and after arms that are lost came to rest."""
+_REPORT_S = 3.0
+_CALM = (Severity.PASS.name, Severity.WARN.name, Severity.LIMIT.name)
+_LATCHED = {Mode.FAULT: Severity.FAULT.name, Mode.ESTOP: Severity.ESTOP.name}
+
+
+@dataclass(frozen=True)
+class After:
+    """What must hold after the reaction to a fault.
+
+    A latched mode stays when its cause has gone, its arms at rest, until a reset that is refused before and ends
+    disarmed; who is disarmed publishes nothing; who follows moves the arms on.
+    """
+
+    mode: Mode | None = None
+    """None: the source that it was told to follow last is followed."""
+    check: str = ""
+    """That latched the mode."""
+    reason: str = ""
+    """Part of the reason of a latched mode."""
+    lasting: str = ""
+    """Part of why a reset is refused while the cause is there; empty where no cause lasts."""
+    published: bool = True
+    """Whether a latched mode goes on to publish its standstill."""
+
+    @property
+    def latched(self) -> bool:
+        """Whether only a reset leaves the mode."""
+        return self.mode in _LATCHED
+
+
+_RESET = After(Mode.DISARMED)
+
+
+def judge_there(rig: ChaosRig, after: After, wait: bool) -> None:
+    """Judge the state while the cause is there; raises GraphError.
+
+    Args:
+        rig: whose command node has reacted.
+        after: what must hold.
+        wait: for a report on /diagnostics; without, those are judged that come meanwhile.
+    """
+    if after.latched:
+        _state(rig, after)
+        rig.rest()
+    moved, reports = rig.ear.moved, len(rig.ear.reports)
+    _output(rig, after)
+    if after.lasting:
+        _refused(rig, after.lasting)
+    _end(rig, after, moved, reports, wait)
+
+
+def judge_gone(rig: ChaosRig, after: After, wait: bool) -> None:
+    """Judge the state once the cause has gone, and after a reset; raises GraphError. As `judge_there`."""
+    moved, reports = rig.ear.moved, len(rig.ear.reports)
+    _look(rig)
+    _state(rig, after)
+    _output(rig, after)
+    _end(rig, after, moved, reports, False)
+    if not after.latched:
+        return
+    rig.until(lambda: rig.client.accepts("reset"), _WAIT_S, "the reset")
+    rig.until(lambda: rig.mode == Mode.DISARMED.value, _WAIT_S, "disarmed after the reset")
+    reports = len(rig.ear.reports)
+    _output(rig, _RESET)
+    _end(rig, _RESET, rig.ear.moved, reports, wait)
+
+
+def _output(rig: ChaosRig, after: After) -> None:
+    """Wait for what must be published, or for silence."""
+    if after.mode is None:
+        rig.until(lambda: rig.at_speed or rig.mode != rig.source, _WAIT_S, "arms that are moved on")
+    elif after.latched and after.published:
+        heard = rig.ear.heard
+        rig.until(lambda: rig.ear.heard >= heard + _LOOK_PERIODS, _WAIT_S, f"commands in {after.mode.value}")
+    else:
+        rig.silence(_GIVEN_UP_S if after.latched else _SILENT_S)
+
+
+def _refused(rig: ChaosRig, why: str) -> None:
+    """Ask for a reset that must be refused for a reason."""
+    try:
+        rig.client.trigger("/command/reset")
+    except GraphError as error:
+        if why not in str(error):
+            raise GraphError(f"a reset was to be refused since '{why}', it was since: {error}") from None
+    else:
+        raise GraphError(f"a reset was done that was to be refused: {why}")
+
+
+def _end(rig: ChaosRig, after: After, moved: int, reports: int, wait: bool) -> None:
+    """Judge the state, and what was heard of arms at rest and of reports since there were so many."""
+    if wait:
+        rig.until(lambda: len(rig.ear.reports) > reports, _REPORT_S, "a report on /diagnostics")
+    _state(rig, after)
+    if rig.ear.moved > moved:
+        raise GraphError(f"{rig.ear.moved - moved} commands moved arms at rest")
+    for mode, level in rig.ear.reports[reports:]:
+        if (mode, level == DiagnosticStatus.ERROR) != (_mode(rig, after), after.latched):
+            raise GraphError(f"/diagnostics says {mode} at level {int.from_bytes(level)} in {_mode(rig, after)}")
+
+
+def _mode(rig: ChaosRig, after: After) -> str:
+    return after.mode.value if after.mode else rig.source
+
+
+def _state(rig: ChaosRig, after: After) -> None:
+    """Raise GraphError unless the state that the command node publishes is what must hold."""
+    mode = _mode(rig, after)
+    if after.mode is None:  # a busy machine may hold for a moment
+        rig.until(lambda: _right(rig, after) or rig.mode != mode, _WAIT_S, f"{mode} without a hold")
+    if not _right(rig, after):
+        state, wanted = rig.client.command_state, f"{mode} ({after.check})" if after.latched else mode
+        said = f"{state['mode']}: {state['severity']} {state['check']} {state['reason']}".rstrip()
+        raise GraphError(f"expected {wanted}{f' since {after.reason!r}' if after.reason else ''}, it was {said}")
+
+
+def _right(rig: ChaosRig, after: After) -> bool:
+    """Return whether the state that the command node publishes is what must hold."""
+    state = rig.client.command_state
+    if state["mode"] != _mode(rig, after):
+        return False
+    if after.mode in _LATCHED:
+        due = _LATCHED[after.mode], after.check
+        reason = state["reason"]
+        given = bool(reason) and after.reason in reason and f"{after.check}: {reason}" in state["reasons"]
+        return (state["severity"], state["check"]) == due and given
+    if after.mode is None:
+        return state["severity"] in _CALM
+    return (state["severity"], state["reason"]) == (Severity.PASS.name, "")
+
+
+def _look(rig: ChaosRig) -> None:
+    rig.client.spin_for(_LOOK_PERIODS * rig.robot.control_period_s)
