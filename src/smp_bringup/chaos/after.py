@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from smp_bringup.chaos.rig import ChaosRig
+from smp_bringup.chaos.judged import Judged
 from smp_bringup.client.graph_client import GraphError
 from smp_bringup.safety.modes import Mode
 from smp_bringup.types import Severity
@@ -47,55 +47,55 @@ class After:
 _RESET = After(Mode.DISARMED)
 
 
-def judge_there(rig: ChaosRig, after: After, wait: bool) -> None:
+def judge_there(seen: Judged, after: After, wait: bool) -> None:
     """Judge the state while the cause is there; raises GraphError.
 
     Args:
-        rig: whose command node has reacted.
+        seen: the command node, which has reacted.
         after: what must hold.
         wait: for a report on /diagnostics; without, those are judged that come meanwhile.
     """
     if after.latched:
-        _state(rig, after)
-        rig.rest()
-    moved, reports = rig.ear.moved, len(rig.ear.reports)
-    _output(rig, after)
+        _state(seen, after)
+        seen.rest()
+    moved, reports = seen.ear.moved, len(seen.ear.reports)
+    _output(seen, after)
     if after.lasting:
-        _refused(rig, after.lasting)
-    _end(rig, after, moved, reports, wait)
+        _refused(seen, after.lasting)
+    _end(seen, after, moved, reports, wait)
 
 
-def judge_gone(rig: ChaosRig, after: After, wait: bool) -> None:
+def judge_gone(seen: Judged, after: After, wait: bool) -> None:
     """Judge the state once the cause has gone, and after a reset; raises GraphError. As `judge_there`."""
-    moved, reports = rig.ear.moved, len(rig.ear.reports)
-    _look(rig)
-    _state(rig, after)
-    _output(rig, after)
-    _end(rig, after, moved, reports, False)
+    moved, reports = seen.ear.moved, len(seen.ear.reports)
+    _look(seen)
+    _state(seen, after)
+    _output(seen, after)
+    _end(seen, after, moved, reports, False)
     if not after.latched:
         return
-    rig.until(lambda: rig.client.accepts("reset"), _WAIT_S, "the reset")
-    rig.until(lambda: rig.mode == Mode.DISARMED.value, _WAIT_S, "disarmed after the reset")
-    reports = len(rig.ear.reports)
-    _output(rig, _RESET)
-    _end(rig, _RESET, rig.ear.moved, reports, wait)
+    seen.until(lambda: seen.client.accepts("reset"), _WAIT_S, "the reset")
+    seen.until(lambda: seen.mode == Mode.DISARMED.value, _WAIT_S, "disarmed after the reset")
+    reports = len(seen.ear.reports)
+    _output(seen, _RESET)
+    _end(seen, _RESET, seen.ear.moved, reports, wait)
 
 
-def _output(rig: ChaosRig, after: After) -> None:
+def _output(seen: Judged, after: After) -> None:
     """Wait for what must be published, or for silence."""
     if after.mode is None:
-        rig.until(lambda: rig.at_speed or rig.mode != rig.source, _WAIT_S, "arms that are moved on")
+        seen.until(lambda: seen.at_speed or seen.mode != seen.source, _WAIT_S, "arms that are moved on")
     elif after.latched and after.published:
-        heard = rig.ear.heard
-        rig.until(lambda: rig.ear.heard >= heard + _LOOK_PERIODS, _WAIT_S, f"commands in {after.mode.value}")
+        heard = seen.ear.heard
+        seen.until(lambda: seen.ear.heard >= heard + _LOOK_PERIODS, _WAIT_S, f"commands in {after.mode.value}")
     else:
-        rig.silence(_GIVEN_UP_S if after.latched else _SILENT_S)
+        seen.silence(_GIVEN_UP_S if after.latched else _SILENT_S)
 
 
-def _refused(rig: ChaosRig, why: str) -> None:
+def _refused(seen: Judged, why: str) -> None:
     """Ask for a reset that must be refused for a reason."""
     try:
-        rig.client.trigger("/command/reset")
+        seen.client.trigger("/command/reset")
     except GraphError as error:
         if why not in str(error):
             raise GraphError(f"a reset was to be refused since '{why}', it was since: {error}") from None
@@ -103,37 +103,37 @@ def _refused(rig: ChaosRig, why: str) -> None:
         raise GraphError(f"a reset was done that was to be refused: {why}")
 
 
-def _end(rig: ChaosRig, after: After, moved: int, reports: int, wait: bool) -> None:
+def _end(seen: Judged, after: After, moved: int, reports: int, wait: bool) -> None:
     """Judge the state, and what was heard of arms at rest and of reports since there were so many."""
     if wait:
-        rig.until(lambda: len(rig.ear.reports) > reports, _REPORT_S, "a report on /diagnostics")
-    _state(rig, after)
-    if rig.ear.moved > moved:
-        raise GraphError(f"{rig.ear.moved - moved} commands moved arms at rest")
-    for mode, level in rig.ear.reports[reports:]:
-        if (mode, level == DiagnosticStatus.ERROR) != (_mode(rig, after), after.latched):
-            raise GraphError(f"/diagnostics says {mode} at level {int.from_bytes(level)} in {_mode(rig, after)}")
+        seen.until(lambda: len(seen.ear.reports) > reports, _REPORT_S, "a report on /diagnostics")
+    _state(seen, after)
+    if seen.ear.moved > moved:
+        raise GraphError(f"{seen.ear.moved - moved} commands moved arms at rest")
+    for mode, level in seen.ear.reports[reports:]:
+        if (mode, level == DiagnosticStatus.ERROR) != (_mode(seen, after), after.latched):
+            raise GraphError(f"/diagnostics says {mode} at level {int.from_bytes(level)} in {_mode(seen, after)}")
 
 
-def _mode(rig: ChaosRig, after: After) -> str:
-    return after.mode.value if after.mode else rig.source
+def _mode(seen: Judged, after: After) -> str:
+    return after.mode.value if after.mode else seen.source
 
 
-def _state(rig: ChaosRig, after: After) -> None:
+def _state(seen: Judged, after: After) -> None:
     """Raise GraphError unless the state that the command node publishes is what must hold."""
-    mode = _mode(rig, after)
+    mode = _mode(seen, after)
     if after.mode is None:  # a busy machine may hold for a moment
-        rig.until(lambda: _right(rig, after) or rig.mode != mode, _WAIT_S, f"{mode} without a hold")
-    if not _right(rig, after):
-        state, wanted = rig.client.command_state, f"{mode} ({after.check})" if after.latched else mode
+        seen.until(lambda: _right(seen, after) or seen.mode != mode, _WAIT_S, f"{mode} without a hold")
+    if not _right(seen, after):
+        state, wanted = seen.client.command_state, f"{mode} ({after.check})" if after.latched else mode
         said = f"{state['mode']}: {state['severity']} {state['check']} {state['reason']}".rstrip()
         raise GraphError(f"expected {wanted}{f' since {after.reason!r}' if after.reason else ''}, it was {said}")
 
 
-def _right(rig: ChaosRig, after: After) -> bool:
+def _right(seen: Judged, after: After) -> bool:
     """Return whether the state that the command node publishes is what must hold."""
-    state = rig.client.command_state
-    if state["mode"] != _mode(rig, after):
+    state = seen.client.command_state
+    if state["mode"] != _mode(seen, after):
         return False
     if after.mode in _LATCHED:
         due = _LATCHED[after.mode], after.check
@@ -145,5 +145,5 @@ def _right(rig: ChaosRig, after: After) -> bool:
     return (state["severity"], state["reason"]) == (Severity.PASS.name, "")
 
 
-def _look(rig: ChaosRig) -> None:
-    rig.client.spin_for(_LOOK_PERIODS * rig.robot.control_period_s)
+def _look(seen: Judged) -> None:
+    seen.client.spin_for(_LOOK_PERIODS * seen.robot.control_period_s)

@@ -11,12 +11,12 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
-from smp_bringup.chaos.ear import Ear
+from smp_bringup.chaos.judged import Judged
 from smp_bringup.chaos.stranger import Stranger
-from smp_bringup.client.graph_client import START_S, GraphClient, GraphError, graph_client
+from smp_bringup.client.graph_client import START_S, GraphClient, graph_client
 from smp_bringup.errors import ConfigError
 from smp_bringup.graph import NODES, NodeSpec
-from smp_bringup.launcher import Graph, NodeDied
+from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
 from smp_bringup.nodes.messages import chunk_msg, joint_state_msg
@@ -31,8 +31,6 @@ _AT_SPEED = 0.16
 """Share of the fastest joint's greatest velocity from which the arms count as moving."""
 _FOLLOW_S = 20.0
 """A command node that runs is brought to follow a source within this."""
-_SILENT_PERIODS = 10
-"""Of the control loop: who has published nothing for so long is silent."""
 _HORIZON, _PERIOD_S = 16, 0.01
 """Rows of a chunk, and how often arms and sources speak, whatever the robot's own rates."""
 
@@ -57,7 +55,7 @@ def swings(robot: Robot) -> FloatArray:
     return swing
 
 
-class ChaosRig:
+class ChaosRig(Judged):
     """Plays arms, sources and the emergency stop's heartbeat for a command node, and listens to it."""
 
     def __init__(self, client: GraphClient, robot: str, safety: Path, log: Path, package: str) -> None:
@@ -70,7 +68,9 @@ class ChaosRig:
             log: of the command node.
             package: that holds the command node.
         """
-        self.client, self.robot = client, load_robot(robot)
+        body = load_robot(robot)
+        self.swing = swings(body)
+        super().__init__(client, body, _AT_SPEED * _RATE * self.swing.max())
         self.command = NodeSpec("command", {"robot": robot, "safety": str(safety)}, package=package)
         self.log = log
         self.graph: Graph | None = None
@@ -82,44 +82,29 @@ class ChaosRig:
         """Added to the stamps of the teleoperation."""
         self.offset = np.zeros(self.robot.dof)
         """Added to what the arms measure."""
-        self.source = ""
-        """Source that the command node was told to follow last."""
-        self.swing = swings(self.robot)
         self._home = self._measured = np.array(self.robot.joint_array("home"))
         self._born_s, self._beat = time.monotonic(), 0
         arms = self.robot.arms
-        self.ear = Ear(client, self.robot)
         self._states = {a.name: client.create_publisher(JointState, a.state_topic, qos.DRIVER) for a in arms}
         self.teleop = client.create_publisher(JointState, "/teleop/command", qos.LATEST)
         self.chunks = client.create_publisher(JointTrajectory, "/policy/chunk", qos.LATEST)
         self.button = client.create_publisher(Bool, "/estop", qos.OBSERVATION)
         client.create_timer(_PERIOD_S, self._play)
 
-    @property
-    def mode(self) -> str:
-        """Mode that the command node published last."""
-        return self.client.command_state.get("mode", "")
-
     def start(self) -> None:
-        """Start a command node, again if there was one, and wait until it is disarmed."""
+        """Start a command node, again if there was one, and wait until it is disarmed and answers."""
         self.stop()
         self.client.command_state = {}
         self.ear.killed()
         self.graph = Graph([self.command], self.log)
+        self.alive = self.graph.check
         self.until(lambda: self.mode == "disarmed", START_S, "the command node")
+        self.until(lambda: self.client.accepts("disarm"), START_S, "its answer")
 
     def stop(self) -> None:
         """End the command node, where there is one."""
         if self.graph is not None:
             self.graph.stop()
-
-    def _check(self) -> None:
-        """Raise GraphError where the command node has ended by itself."""
-        assert self.graph is not None
-        try:
-            self.graph.check()
-        except NodeDied as error:
-            raise GraphError(str(error)) from None
 
     def send(self, number: signal.Signals) -> None:
         """Send the command node a signal; one that is killed has ended when this returns."""
@@ -129,31 +114,16 @@ class ChaosRig:
         if number is signal.SIGKILL:
             process.wait()
 
-    def until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> float:
-        """Spin until a condition holds; return how long it took [ms].
-
-        Raises:
-            GraphError: it did not in time, or the command node has ended.
-        """
-        begun = time.monotonic()
-        self.client.wait(condition, timeout_s, what, self._check)
-        return (time.monotonic() - begun) * 1e3
-
     def follow(self, source: str = "teleop") -> None:
         """Bring the command node, whatever its state, to follow a source at speed."""
         self.mend()
         self.client.spin_for(0.05)
         self.source = source
-        self.client.follow(source, self._check, before=self._expect, once=lambda: self.at_speed, timeout_s=_FOLLOW_S)
+        self.client.follow(source, self.check, before=self._expect, once=lambda: self.at_speed, timeout_s=_FOLLOW_S)
 
     def mend(self) -> None:
         """Let arms and sources speak again, and as they should."""
         self.silent, self.quiet, self.ahead_ns, self.offset = set(), set(), 0, np.zeros(self.robot.dof)
-
-    @property
-    def at_speed(self) -> bool:
-        """Whether the newest commands move the arms fast."""
-        return self.ear.speed > _AT_SPEED * _RATE * self.swing.max()
 
     def arm(self) -> bool:
         """Ask for arming; return whether it is granted."""
@@ -175,23 +145,6 @@ class ChaosRig:
     def held(self, check: str) -> Callable[[], bool]:
         """Return whether the command node holds, or has faulted, by a check."""
         return lambda: self.client.command_state["check"] == check
-
-    def rest(self) -> None:
-        """Wait until the arms are told to stand still; from then on they must not be told otherwise."""
-        self.until(lambda: self.ear.still, 5.0, "rest")
-        self.ear.freeze()
-
-    def silence(self, timeout_s: float) -> None:
-        """Wait until nothing is published any more."""
-        heard, since_s = self.ear.heard, time.monotonic()
-
-        def silent() -> bool:
-            nonlocal heard, since_s
-            if self.ear.heard != heard:
-                heard, since_s = self.ear.heard, time.monotonic()
-            return time.monotonic() - since_s > _SILENT_PERIODS * self.robot.control_period_s
-
-        self.until(silent, timeout_s, "commands to end")
 
     def conclude(self) -> None:
         """Stop moving arms for good, and listen until there is something to judge by every law."""

@@ -162,10 +162,10 @@ def laws(ear: Ear) -> Iterator[Row]:
     yield timed("skew", "between sending to the first arm and the last", ALLOWANCE_MS, ear.skew_ms)
 
 
-def kills_row(took_ms: Sequence[float], ear: Ear) -> Row:
-    """Return the row of killed policies: the times until rest [ms], and what the arms were told meanwhile."""
+def kills_row(took_ms: Sequence[float], ear: Ear, note: str = "") -> Row:
+    """Return the row of killed policies: the times until rest [ms], what the arms were told meanwhile, what failed."""
     broken = ear.judge()
-    bad = f"{broken[:3]}, {ear.moved} moved" if broken or ear.moved else ""
+    bad = note or (f"{broken[:3]}, {ear.moved} moved" if broken or ear.moved else "")
     return timed(KILLS, "the policy is killed at speed: until rest", _KILL_BOUND_MS + ALLOWANCE_MS, took_ms, bad)
 
 
