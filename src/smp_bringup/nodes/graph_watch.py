@@ -88,9 +88,11 @@ class GraphWatch:
         """Leave out for a while who was discovered before its name was: a culprit is to be named."""
         now, known = steady_ns(), []
         for info in infos:
-            since_ns = self._nameless_ns.setdefault(bytes(info.endpoint_gid).hex(), now)
-            if _NAMELESS not in info.node_name or now - since_ns > _PATIENCE_NS:
-                known.append(info)
+            if _NAMELESS in info.node_name:
+                since_ns = self._nameless_ns.setdefault(bytes(info.endpoint_gid).hex(), now)
+                if now - since_ns <= _PATIENCE_NS:
+                    continue
+            known.append(info)
         return known
 
     def _pop_own(self, infos: list) -> QoSProfile | None:
