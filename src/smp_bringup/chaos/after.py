@@ -61,7 +61,7 @@ def judge_there(seen: Judged, after: After, wait: bool) -> None:
     moved, reports = seen.ear.moved, len(seen.ear.reports)
     _output(seen, after)
     if after.lasting:
-        _refused(seen, after.lasting)
+        _refused(seen, "reset", after.lasting)
     _end(seen, after, moved, reports, wait)
 
 
@@ -72,8 +72,11 @@ def judge_gone(seen: Judged, after: After, wait: bool) -> None:
     _state(seen, after)
     _output(seen, after)
     _end(seen, after, moved, reports, False)
-    if not after.latched:
+    if after.mode is None or not after.latched:
         return
+    for request in ("arm", "disarm", "use_policy", "use_teleop"):
+        _refused(seen, request, after.mode.value)
+    _state(seen, after)
     seen.until(lambda: seen.client.accepts("reset"), _WAIT_S, "the reset")
     seen.until(lambda: seen.mode == Mode.DISARMED.value, _WAIT_S, "disarmed after the reset")
     reports = len(seen.ear.reports)
@@ -92,15 +95,15 @@ def _output(seen: Judged, after: After) -> None:
         seen.silence(_GIVEN_UP_S if after.latched else _SILENT_S)
 
 
-def _refused(seen: Judged, why: str) -> None:
-    """Ask for a reset that must be refused for a reason."""
+def _refused(seen: Judged, request: str, why: str) -> None:
+    """Ask for what must be refused for a reason."""
     try:
-        seen.client.trigger("/command/reset")
+        seen.client.trigger(f"/command/{request}")
     except GraphError as error:
         if why not in str(error):
-            raise GraphError(f"a reset was to be refused since '{why}', it was since: {error}") from None
+            raise GraphError(f"{request} was to be refused since '{why}', it was since: {error}") from None
     else:
-        raise GraphError(f"a reset was done that was to be refused: {why}")
+        raise GraphError(f"{request} was done that was to be refused: {why}")
 
 
 def _end(seen: Judged, after: After, moved: int, reports: int, wait: bool) -> None:

@@ -2,6 +2,9 @@
 
 import os
 
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from smp_bringup.nodes import command_report
 from smp_bringup.nodes.command_node import main
 from smp_bringup.safety.command import CommandCore
 from smp_bringup.safety.estop import EmergencyStop
@@ -29,11 +32,19 @@ def dies(core, pressed, channel="service"):
     return press(core, pressed, channel)
 
 
+def disarms(core):
+    """Leave a latched mode, too."""
+    core._latched = PASS
+    core._enter(Mode.DISARMED)
+    return disarm(core)
+
+
 def goes_on(core):
     """Say that it is disarmed, and publish on."""
-    reply = disarm(core)
-    core._live = True
-    type(core._limiter).at_rest = property(lambda limiter: False)
+    armed, reply = core.mode.armed, disarm(core)
+    if armed:
+        core._live = True
+        type(core._limiter).at_rest = property(lambda limiter: False)
     return reply
 
 
@@ -42,6 +53,8 @@ PLANTED = {
     "a press is ignored": lambda: setattr(CommandCore, "estop", ignores),
     "a press ends the process": lambda: setattr(CommandCore, "estop", dies),
     "a reset is done while the stop is pressed": lambda: setattr(EmergencyStop, "pressed", property(lambda _: False)),
+    "disarming unlatches the stop": lambda: setattr(CommandCore, "disarm", disarms),
+    "reports are always well": lambda: setattr(command_report, "_level", lambda _: (DiagnosticStatus.OK, "")),
     "commands go on after disarming": lambda: setattr(CommandCore, "disarm", goes_on),
 }
 
