@@ -65,7 +65,7 @@ class ChaosRig(Judged):
             client: whose node plays, the drivers among others.
             robot: name or YAML path.
             safety: settings that ask for a heartbeat of `HEARTBEAT_S`.
-            log: of the command node.
+            log: of the command node; the n-th that is started has its own, with _n in its name.
             package: that holds the command node.
         """
         body = load_robot(robot)
@@ -74,6 +74,7 @@ class ChaosRig(Judged):
         self.command = NodeSpec("command", {"robot": robot, "safety": str(safety)}, package=package)
         self.log = log
         self.graph: Graph | None = None
+        self._starts = 0
         self.silent: set[str] = set()
         """Arms that report nothing."""
         self.quiet: set[str] = set()
@@ -96,7 +97,9 @@ class ChaosRig(Judged):
         self.stop()
         self.client.command_state = {}
         self.ear.killed()
-        self.graph = Graph([self.command], self.log)
+        self._starts += 1
+        again = self.log.with_name(f"{self.log.stem}_{self._starts}{self.log.suffix}")
+        self.graph = Graph([self.command], self.log if self._starts == 1 else again)
         self.alive = self.graph.check
         self.until(lambda: self.mode == "disarmed", START_S, "the command node")
         self.until(lambda: self.client.accepts("disarm"), START_S, "its answer")
