@@ -6,6 +6,8 @@ from smp_bringup.action.seam import DEFAULT_SEAM
 from smp_bringup.robot import load_robot
 
 NODE_NAMES = ("sim", "sync", "policy", "command", "teleop", "recorder", "replay")
+NODES = "smp_bringup.nodes"
+"""Package of the modules that run them."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,8 @@ class NodeSpec:
     respawn: bool = False
     """Whether it is started again when it dies (at most `MAX_RESPAWNS` times); the command node then holds."""
 
-    room: str = "nodes"
-    """Room of the package that holds its module."""
+    package: str = NODES
+    """Package that holds its module."""
 
     @property
     def executable(self) -> str:
@@ -30,7 +32,7 @@ class NodeSpec:
     @property
     def module(self) -> str:
         """Return the module that is run."""
-        return f"smp_bringup.{self.room}.{self.executable}"
+        return f"{self.package}.{self.executable}"
 
 
 MAX_RESPAWNS = 3

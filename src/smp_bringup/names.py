@@ -5,7 +5,7 @@ import re
 from smp_bringup.errors import ConfigError, one_line
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-_TOPIC = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
+_FULL = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
 _LONGEST_TOPIC = 200
 """A topic of DDS has 255 characters; image transports and the recorder add to ours."""
 _LONGEST_NAME = 100
@@ -46,10 +46,19 @@ def check_word(kind: str, name: str) -> None:
         raise ConfigError(f"no camera can be called '{name}': {', '.join(sorted(_TAKEN))} are names of other data")
 
 
+def check_node(name: str) -> None:
+    """Raise ConfigError unless `name` is the full name of a node, with its namespace."""
+    if not _FULL.fullmatch(name):
+        raise ConfigError(
+            f"node '{one_line(name[:_LONGEST_NAME])}' must be a full name as `ros2 node list` writes it, "
+            "e.g. /arm_left/controller: letters, digits and _ between slashes, no digit first"
+        )
+
+
 def check_topic(topic: str) -> None:
     """Raise ConfigError unless `topic` is a full name that ROS takes, and neither one of ours nor one of everyone."""
     said = f"topic '{one_line(topic[:_LONGEST_NAME])}'"
-    if len(topic) > _LONGEST_TOPIC or not _TOPIC.fullmatch(topic) or "__" in topic:
+    if len(topic) > _LONGEST_TOPIC or not _FULL.fullmatch(topic) or "__" in topic:
         raise ConfigError(
             f"{said} must be a full ROS name, e.g. /arm_left/joint_states: letters, digits and single _ "
             f"between slashes, no digit first, at most {_LONGEST_TOPIC} characters"

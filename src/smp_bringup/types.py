@@ -132,11 +132,13 @@ class Severity(IntEnum):
     """How strict a verdict is; the strictest of all checks wins."""
 
     PASS = 0
-    LIMIT = 1
-    REFUSE = 2
-    HOLD = 3
-    FAULT = 4
-    ESTOP = 5
+    WARN = 1
+    """Only said."""
+    LIMIT = 2
+    REFUSE = 3
+    HOLD = 4
+    FAULT = 5
+    ESTOP = 6
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,15 @@ FOUND = tool().read()
 
 
 def test_every_room_that_is_mutated_has_its_tests():
-    assert {mutant.room for mutant in FOUND.mutants} == {"policy", "training", "action", "safety", "sync", "bag"}
+    assert {mutant.room for mutant in FOUND.mutants} == {
+        "policy",
+        "training",
+        "action",
+        "safety",
+        "chaos",
+        "sync",
+        "bag",
+    }
     for tests in FOUND.tests.values():
         assert all((ROOT / name).is_file() for name in tests)
     assert len({mutant.name for mutant in FOUND.mutants}) == len(FOUND.mutants) > 90

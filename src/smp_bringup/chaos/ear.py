@@ -1,6 +1,8 @@
 """An independent recorder of the command topics, which judges all that the arms were told."""
 
+from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -13,38 +15,71 @@ from smp_bringup.chaos.output_law import Violation, violations
 from smp_bringup.errors import ConfigError
 from smp_bringup.nodes.messages import first_status, status_values
 from smp_bringup.robot import Arm, Robot
-from smp_bringup.types import FloatArray
+from smp_bringup.types import FloatArray, nanoseconds
 
 _ALL = QoSProfile(reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_LAST, depth=2000)
 _RESEED = 0.02
 """A new start may differ from the last setpoint by what the arm was off it [rad]."""
+_GAP = 1.5
+"""Periods between two stamps from which on the command node has said nothing for a cycle."""
 
 
 class ArmEar:
-    """What one arm was told, in segments; a segment ends where the command node starts anew."""
+    """What one arm was told, in segments that keep the output law.
 
-    def __init__(self, arm: Arm) -> None:
-        self.arm = arm
+    A segment ends where it shows that the command node began anew: it had come to rest, was silent, and began at rest.
+    Nobody's word is taken for that, but for one: after `killed`, it need not have come to rest.
+    """
+
+    def __init__(self, arm: Arm, period_s: float) -> None:
+        self._arm, self._period_s = arm, period_s
+        self._fastest = np.array([joint.velocity for joint in arm.joints])
         self.rows: list[tuple[FloatArray, FloatArray]] = []
         self.stamps: list[int] = []
-        self.segments = [0]
-        self.fresh = {0}
-        """Segments before which there was another robot."""
         self.lost = 0
-        self.sequence: int | None = None
+        self._seams: dict[int, FloatArray] = {}
+        """First rows of segments, and by how much each joint (n,) may differ from the row before."""
+        self._killed = self._other = False
+        self._sequence: int | None = None
 
-    def judge(self, period_s: float) -> list[Violation]:
+    def killed(self, another_robot: bool) -> None:
+        """The command node was killed: the next new start may follow whatever was said, or be of another robot."""
+        self._killed, self._other = True, another_robot
+
+    def hear(self, position: FloatArray, velocity: FloatArray, stamp_ns: int, sequence: int | None = None) -> None:
+        """Take a command: positions and velocities (n,), and its number where the middleware counts."""
+        missed = sequence - self._sequence - 1 if sequence is not None and self._sequence is not None else 0
+        if not self.rows:
+            self._killed = self._other = False
+        elif missed > 0:  # a new publisher counts from 1 again
+            self.lost += missed
+            self._seams[len(self.rows)] = self._fastest * self._period_s * (missed + 1)
+        elif self._begins(velocity, stamp_ns):
+            self._seams[len(self.rows)] = np.full(len(position), np.inf if self._other else _RESEED)
+            self._killed = self._other = False
+        self._sequence = sequence
+        self.rows.append((position, velocity))
+        self.stamps.append(stamp_ns)
+
+    def judge(self) -> list[Violation]:
         """Return every violation of the output law, and steps at a new start."""
-        found = []
-        for start, end in zip(self.segments, [*self.segments[1:], len(self.rows)], strict=True):
+        found, bounds = [], [0, *self._seams, len(self.rows)]
+        for start, end in pairwise(bounds):
             if end > start:
                 position, velocity = (np.array(part) for part in zip(*self.rows[start:end], strict=True))
-                found += violations(self.arm, period_s, position, velocity)
-            if start not in self.fresh and start < len(self.rows):
-                step = np.abs(self.rows[start][0] - self.rows[start - 1][0]).max()
-                if not step <= _RESEED:
-                    found.append(Violation("reseed", start, float(step)))
+                broken = violations(self._arm, self._period_s, position, velocity)
+                found += [replace(violation, cycle=start + violation.cycle) for violation in broken]
+        for start, most in self._seams.items():
+            step = np.abs(self.rows[start][0] - self.rows[start - 1][0])
+            if not (step <= most).all():
+                found.append(Violation("reseed", start, float((step - most).max())))
         return found
+
+    def _begins(self, velocity: FloatArray, stamp_ns: int) -> bool:
+        """Return whether the command node begins anew with a command."""
+        silent = stamp_ns - self.stamps[-1] > _GAP * nanoseconds(self._period_s)
+        rested = self._killed or not self.rows[-1][1].any()
+        return silent and rested and not velocity.any()
 
 
 class Ear:
@@ -58,18 +93,19 @@ class Ear:
                     f"smp chaos judges position, velocity and stamp of every command: arm '{arm.name}' of robot "
                     f"'{robot.name}' has command_interface {arm.command_interface}; set joint_state in a copy of it"
                 )
-        self._period_s = robot.control_period_s
-        self.arms = {arm.name: ArmEar(arm) for arm in robot.arms}
+        self.arms = {arm.name: ArmEar(arm, robot.control_period_s) for arm in robot.arms}
         self.at_rest = self.moved = 0
         """Commands heard while the arms should have been still, and those of them that differed."""
         self.skew_ms: list[float] = []
         """Longest time between sending the messages of all arms, of each second, as the command node says."""
+        self.reports: list[tuple[str, bytes]] = []
+        """Mode and level of each report of the command node on /diagnostics."""
         self._reported = 0
         """Commands heard before the last report."""
         self._frozen: dict[str, FloatArray] | None = None
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         for arm in robot.arms:
-            node.create_subscription(JointState, arm.command_topic, partial(self._hear, self.arms[arm.name]), _ALL)
+            node.create_subscription(JointState, arm.command_topic, partial(self._hear, arm.name), _ALL)
 
     @property
     def heard(self) -> int:
@@ -98,19 +134,15 @@ class Ear:
         """Commands may move again."""
         self._frozen = None
 
-    def restart(self, another_robot: bool = False) -> None:
-        """The command node is about to start from the measured pose, of another robot or of the same."""
-        self._frozen = None
+    def killed(self, another_robot: bool = False) -> None:
+        """The command node was killed; who comes next may begin anywhere, and command another robot."""
+        self.thaw()
         for ear in self.arms.values():
-            if ear.segments[-1] != len(ear.rows):
-                ear.segments.append(len(ear.rows))
-            if another_robot:
-                ear.fresh.add(len(ear.rows))
-                ear.sequence = None
+            ear.killed(another_robot)
 
     def judge(self) -> list[Violation]:
         """Return every violation of the output law."""
-        return [violation for ear in self.arms.values() for violation in ear.judge(self._period_s)]
+        return [violation for ear in self.arms.values() for violation in ear.judge()]
 
     def unpaired(self) -> int:
         """Return how many cycles did not tell every arm something with one stamp; lost and last ones aside."""
@@ -119,20 +151,17 @@ class Ear:
         return max(0, odd - sum(ear.lost for ear in self.arms.values()) - 1)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        if first_status(message).name.endswith(": command"):
+        status = first_status(message)
+        if status.name.endswith(": command"):
+            self.reports.append((status_values(message)["mode"], status.level))
             if self.heard > self._reported:  # a second without commands has no skew
                 self.skew_ms.append(float(status_values(message)["skew_us"]) / 1e3)
             self._reported = self.heard
 
-    def _hear(self, ear: ArmEar, message: JointState, info: dict) -> None:
+    def _hear(self, arm: str, message: JointState, info: dict) -> None:
         position, velocity = np.array(message.position), np.array(message.velocity)
-        sequence = info.get("publication_sequence_number")
-        if ear.sequence is not None and sequence is not None and sequence > ear.sequence + 1:
-            ear.lost += sequence - ear.sequence - 1
-            ear.segments.append(len(ear.rows))
-        ear.sequence = sequence
         if self._frozen is not None:
             self.at_rest += 1
-            self.moved += not np.array_equal(position, self._frozen[ear.arm.name])
-        ear.rows.append((position, velocity))
-        ear.stamps.append(wire.stamp_ns(message.header.stamp))
+            self.moved += not np.array_equal(position, self._frozen[arm])
+        sequence = info.get("publication_sequence_number")
+        self.arms[arm].hear(position, velocity, wire.stamp_ns(message.header.stamp), sequence)

@@ -3,20 +3,27 @@
 import signal
 import time
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
+from subprocess import Popen
 
+from smp_bringup.chaos.after import After, judge_gone, judge_there
 from smp_bringup.chaos.ear import Ear
-from smp_bringup.client.graph_client import GraphClient, GraphError, graph_client
+from smp_bringup.chaos.judged import Judged
+from smp_bringup.client.graph_client import GraphError, graph_client
 from smp_bringup.errors import ConfigError, SmpError
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.robot import Robot, load_robot
+from smp_bringup.safety.modes import Mode
 
 KILLS = "F29"
 _MODEL, _TASK, _SEED = "smp_aloha", "lift_tray", 2
 _QUIET_S = 0.3
+_FAST = 0.1
+_AFTER = After(Mode.FAULT, "source_fresh")
 _FAILURES = 10
 """So many graphs may not come so far as to follow a policy, on a machine that is too busy for them."""
 
@@ -31,8 +38,10 @@ def require_simulated(robot: Robot) -> None:
         raise ConfigError(f"{KILLS} kills {_MODEL} in the simulator: {error}; leave {KILLS} out of --faults") from None
 
 
-def kill_policies(robot: str, repeats: int, log: Path, progress: Callable[[int, int], None]) -> tuple[list[float], Ear]:
-    """Kill the policy process again and again while it is followed.
+def kill_policies(
+    robot: str, repeats: int, log: Path, progress: Callable[[int, int], None]
+) -> tuple[list[float], Ear, str]:
+    """Kill the policy process again and again while it is followed, until the command node does not do as it should.
 
     Args:
         robot: name or YAML path of a robot that `require_simulated` takes.
@@ -41,44 +50,44 @@ def kill_policies(robot: str, repeats: int, log: Path, progress: Callable[[int, 
         progress: told of every kill.
 
     Returns:
-        The time from each kill to rest [ms], and what was heard of the commands.
+        The time from each kill to rest [ms], what was heard of the commands, and what was not as it should be.
     """
     with graph_client("smp_chaos") as client:
-        ear, took, failed = Ear(client, load_robot(robot)), list[float](), 0
+        seen, took, failed = Judged(client, load_robot(robot), _FAST), list[float](), 0
         while len(took) < repeats:
             progress(len(took), repeats)
-            _drain(client, ear)
-            ear.restart(another_robot=True)
+            seen.alive = lambda: None
+            _drain(seen)
+            seen.ear.killed(another_robot=True)
             client.command_state, client.sim_state = {}, {}
             with Graph(build_graph(robot=robot, model=_MODEL, sim=True, task=_TASK), log) as graph:
+                seen.alive, begun = graph.check, False
                 try:
-                    client.start_episode(_TASK, _SEED, "policy", graph.check)
-                except GraphError:  # a machine too busy to bring up the graph in time may let it fault before
-                    failed += 1
-                    if failed > _FAILURES:
-                        raise
-                    continue
-                client.wait(lambda: ear.speed > 0.1, 20.0, "speed", graph.check)
-                took.append(_kill(client, ear, graph))
-        return took, ear
+                    client.start_episode(_TASK, _SEED, "policy", seen.check)
+                    begun = True
+                    took.append(_kill(seen, graph.processes["policy"], wait=not took))
+                except GraphError as error:
+                    failed += 1  # a machine too busy to bring up the graph in time may let it fault before
+                    if begun or failed > _FAILURES:
+                        return [*took, inf], seen.ear, f"{len(took) + 1} of {repeats}: {error}"
+        return took, seen.ear, ""
 
 
-def _drain(client: GraphClient, ear: Ear) -> None:
-    """Hear what a graph that has ended still said: it must not be taken for what the next one says."""
+def _drain(seen: Judged) -> None:
+    """Hear what a graph that has ended still said."""
     heard = -1
-    while heard != ear.heard:
-        heard = ear.heard
-        client.spin_for(_QUIET_S)
+    while heard != seen.ear.heard:
+        heard = seen.ear.heard
+        seen.client.spin_for(_QUIET_S)
 
 
-def _kill(client: GraphClient, ear: Ear, graph: Graph) -> float:
-    """Kill the policy process; return how long until the arms are told to stand still [ms]."""
+def _kill(seen: Judged, policy: Popen[bytes], wait: bool) -> float:
+    """Kill the policy process at speed; return how long until the arms are told to stand still [ms]."""
+    seen.until(lambda: seen.at_speed, 20.0, "speed")
     begun = time.monotonic()
-    graph.processes["policy"].send_signal(signal.SIGKILL)
-    client.wait(lambda: client.command_state["mode"] == "fault" and ear.still, 5.0, "the fault and rest")
+    policy.send_signal(signal.SIGKILL)
+    seen.until(lambda: seen.mode == "fault" and seen.ear.still, 5.0, "the fault and rest")
     took = (time.monotonic() - begun) * 1e3
-    ear.freeze()
-    heard = ear.heard
-    client.wait(lambda: ear.heard > heard + 30, 5.0, "more commands")
-    ear.thaw()
+    judge_there(seen, _AFTER, wait)
+    judge_gone(seen, _AFTER, wait)
     return took

@@ -36,6 +36,8 @@ def violations(arm: Arm, period_s: float, position: FloatArray, velocity: FloatA
     }
     span = limit["max"] - limit["min"]
     mean = np.diff(velocity, axis=0) / period_s  # acceleration, averaged over a period
+    travelled = (velocity[1:] + velocity[:-1]) / 2 * period_s
+    bend = limit["jerk"] * period_s**3 / 12  # by which the way may differ from that, the jerk being limited
     excess = {
         "finite": np.where(np.isfinite(position) & np.isfinite(velocity), -1.0, np.inf),
         "min": (limit["min"] - position) / span,
@@ -43,6 +45,7 @@ def violations(arm: Arm, period_s: float, position: FloatArray, velocity: FloatA
         "velocity": np.abs(np.diff(position, axis=0)) / period_s / limit["velocity"] - 1,
         "acceleration": np.abs(mean) / limit["acceleration"] - 1,
         "jerk": np.abs(np.diff(mean, axis=0)) / period_s / limit["jerk"] - 1,
+        "path": np.abs(np.diff(position, axis=0) - travelled) / bend - 1,
     }
     found = []
     for what, share in excess.items():

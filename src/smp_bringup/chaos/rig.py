@@ -11,11 +11,11 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
-from smp_bringup.chaos.ear import Ear
+from smp_bringup.chaos.judged import Judged
 from smp_bringup.chaos.stranger import Stranger
 from smp_bringup.client.graph_client import START_S, GraphClient, graph_client
 from smp_bringup.errors import ConfigError
-from smp_bringup.graph import NodeSpec
+from smp_bringup.graph import NODES, NodeSpec
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
@@ -29,6 +29,8 @@ _AMPLITUDE, _RATE = 0.25, 5.0
 """A joint of each arm swings by up to so much [rad] at so many radians of phase a second."""
 _AT_SPEED = 0.16
 """Share of the fastest joint's greatest velocity from which the arms count as moving."""
+_FOLLOW_S = 20.0
+"""A command node that runs is brought to follow a source within this."""
 _HORIZON, _PERIOD_S = 16, 0.01
 """Rows of a chunk, and how often arms and sources speak, whatever the robot's own rates."""
 
@@ -53,22 +55,26 @@ def swings(robot: Robot) -> FloatArray:
     return swing
 
 
-class ChaosRig:
+class ChaosRig(Judged):
     """Plays arms, sources and the emergency stop's heartbeat for a command node, and listens to it."""
 
-    def __init__(self, client: GraphClient, robot: str, safety: Path, log: Path) -> None:
+    def __init__(self, client: GraphClient, robot: str, safety: Path, log: Path, package: str) -> None:
         """Play everything around a command node, which is not there before `start`.
 
         Args:
-            client: whose node plays; its name must not begin with "smp_", since it stands for the drivers.
+            client: whose node plays, the drivers among others.
             robot: name or YAML path.
             safety: settings that ask for a heartbeat of `HEARTBEAT_S`.
-            log: of the command node.
+            log: of the command node; the n-th that is started has its own, with _n in its name.
+            package: that holds the command node.
         """
-        self.client, self.robot = client, load_robot(robot)
-        self.command = NodeSpec("command", {"robot": robot, "safety": str(safety)})
+        body = load_robot(robot)
+        self.swing = swings(body)
+        super().__init__(client, body, _AT_SPEED * _RATE * self.swing.max())
+        self.command = NodeSpec("command", {"robot": robot, "safety": str(safety)}, package=package)
         self.log = log
         self.graph: Graph | None = None
+        self._starts = 0
         self.silent: set[str] = set()
         """Arms that report nothing."""
         self.quiet: set[str] = set()
@@ -77,11 +83,9 @@ class ChaosRig:
         """Added to the stamps of the teleoperation."""
         self.offset = np.zeros(self.robot.dof)
         """Added to what the arms measure."""
-        self.swing = swings(self.robot)
         self._home = self._measured = np.array(self.robot.joint_array("home"))
         self._born_s, self._beat = time.monotonic(), 0
         arms = self.robot.arms
-        self.ear = Ear(client, self.robot)
         topics = dict.fromkeys(arm.state_topic for arm in arms)
         self._states = {topic: client.create_publisher(JointState, topic, qos.DRIVER) for topic in topics}
         self.teleop = client.create_publisher(JointState, "/teleop/command", qos.LATEST)
@@ -89,20 +93,17 @@ class ChaosRig:
         self.button = client.create_publisher(Bool, "/estop", qos.OBSERVATION)
         client.create_timer(_PERIOD_S, self._play)
 
-    @property
-    def mode(self) -> str:
-        """Mode that the command node published last."""
-        return self.client.command_state.get("mode", "")
-
     def start(self) -> None:
-        """Start a command node, again if there was one, and wait until it is disarmed."""
+        """Start a command node, again if there was one, and wait until it is disarmed and answers."""
         self.stop()
         self.client.command_state = {}
-        self.ear.restart()
-        for ear in self.ear.arms.values():
-            ear.sequence = None
-        self.graph = Graph([self.command], self.log)
-        self.client.wait(lambda: self.mode == "disarmed", START_S, "the command node", self.graph.check)
+        self.ear.killed()
+        self._starts += 1
+        again = self.log.with_name(f"{self.log.stem}_{self._starts}{self.log.suffix}")
+        self.graph = Graph([self.command], self.log if self._starts == 1 else again)
+        self.alive = self.graph.check
+        self.until(lambda: self.mode == "disarmed", START_S, "the command node")
+        self.until(lambda: self.client.accepts("disarm"), START_S, "its answer")
 
     def stop(self) -> None:
         """End the command node, where there is one."""
@@ -117,18 +118,16 @@ class ChaosRig:
         if number is signal.SIGKILL:
             process.wait()
 
-    def until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> float:
-        """Spin until a condition holds; return how long it took [ms]."""
-        begun = time.monotonic()
-        self.client.wait(condition, timeout_s, what)
-        return (time.monotonic() - begun) * 1e3
-
     def follow(self, source: str = "teleop") -> None:
         """Bring the command node, whatever its state, to follow a source at speed."""
-        self.silent, self.quiet, self.ahead_ns, self.offset = set(), set(), 0, np.zeros(self.robot.dof)
+        self.mend()
         self.client.spin_for(0.05)
-        fast = _AT_SPEED * _RATE * self.swing.max()
-        self.client.follow(source, before=self._expect, once=lambda: self.ear.speed > fast)
+        self.source = source
+        self.client.follow(source, self.check, before=self._expect, once=lambda: self.at_speed, timeout_s=_FOLLOW_S)
+
+    def mend(self) -> None:
+        """Let arms and sources speak again, and as they should."""
+        self.silent, self.quiet, self.ahead_ns, self.offset = set(), set(), 0, np.zeros(self.robot.dof)
 
     def arm(self) -> bool:
         """Ask for arming; return whether it is granted."""
@@ -136,10 +135,8 @@ class ChaosRig:
         return self.client.accepts("arm")
 
     def _expect(self, request: str) -> None:
-        """Tell the recorder what a request will lead to: arming starts the setpoint anew, a source moves the arms."""
-        if request == "arm":
-            self.ear.restart()
-        elif request != "reset":
+        """Tell the recorder what a request will lead to: but for a reset the arms may move again."""
+        if request != "reset":
             self.ear.thaw()
 
     def is_not_armed(self, why: str) -> bool:
@@ -149,18 +146,9 @@ class ChaosRig:
             return False
         return why in self.client.refusal
 
-    def fault(self, check: str) -> Callable[[], bool]:
-        """Return whether the command node is in a fault of a check."""
-        return lambda: self.mode == "fault" and self.client.command_state["check"] == check
-
     def held(self, check: str) -> Callable[[], bool]:
         """Return whether the command node holds, or has faulted, by a check."""
         return lambda: self.client.command_state["check"] == check
-
-    def rest(self) -> None:
-        """Wait until the arms are told to stand still; from then on they must not be told otherwise."""
-        self.until(lambda: self.ear.still, 5.0, "rest")
-        self.ear.freeze()
 
     def conclude(self) -> None:
         """Stop moving arms for good, and listen until there is something to judge by every law."""
@@ -212,10 +200,10 @@ class ChaosRig:
 
 
 @contextmanager
-def chaos_rig(robot: str, safety: Path, log: Path) -> Iterator[ChaosRig]:
+def chaos_rig(robot: str, safety: Path, log: Path, package: str = NODES) -> Iterator[ChaosRig]:
     """Give a rig whose command node runs; see `ChaosRig` for the arguments."""
     with graph_client("fake_arms") as client:
-        rig = ChaosRig(client, robot, safety, log)
+        rig = ChaosRig(client, robot, safety, log, package)
         try:
             rig.start()
             yield rig

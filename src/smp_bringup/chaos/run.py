@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from smp_bringup.chaos.after import judge_gone, judge_there
 from smp_bringup.chaos.ear import Ear
-from smp_bringup.chaos.faults import ALLOWANCE_MS, FAULTS
+from smp_bringup.chaos.faults import ALLOWANCE_MS, FAULTS, Fault
 from smp_bringup.chaos.kills import KILLS, kill_policies, require_simulated
 from smp_bringup.chaos.rig import HEARTBEAT_S, ChaosRig, chaos_rig
 from smp_bringup.chaos.row import Row, counted, timed
 from smp_bringup.client.graph_client import GraphError
 from smp_bringup.config import read_yaml
+from smp_bringup.graph import NODES
 from smp_bringup.nodes import realtime
 from smp_bringup.paths import named_config
 from smp_bringup.robot import load_robot
@@ -51,6 +53,8 @@ class Plan:
     """Of times, joints and values."""
     scale: float = 1.0
     """Every fault is injected so many times as often as usual."""
+    package: str = NODES
+    """That holds the command node: what plants faults in it is another."""
     fifo: bool = False
     """Make this process real-time for good, where that is granted: what plays and measures must not be late."""
 
@@ -85,8 +89,12 @@ def run_chaos(plan: Plan, progress: Progress = lambda *_: None) -> Iterator[Row]
     inside = [name for name in plan.names if name not in (KILLS, NORMAL)]
     if inside:
         with _rig(plan) as rig:
+            broken = ""
             for name in inside:
-                yield _one(rig, name, plan, progress)
+                row = _one(rig, name, plan, progress, broken)
+                yield row
+                if row.note and not broken:
+                    broken = _start_anew(rig)
             with suppress(GraphError):  # a command node that does not obey has failed, and is judged all the same
                 rig.conclude()
             yield from laws(rig.ear)
@@ -97,7 +105,7 @@ def run_chaos(plan: Plan, progress: Progress = lambda *_: None) -> Iterator[Row]
 
 @contextmanager
 def _rig(plan: Plan) -> Iterator[ChaosRig]:
-    with chaos_rig(plan.robot, _settings(plan), plan.out / "command.log") as rig:
+    with chaos_rig(plan.robot, _settings(plan), plan.out / "command.log", plan.package) as rig:
         realtime.apply("prefer" if plan.fifo else "off", "")
         yield rig
 
@@ -110,20 +118,39 @@ def _settings(plan: Plan) -> Path:
     return path
 
 
-def _one(rig: ChaosRig, name: str, plan: Plan, progress: Progress) -> Row:
-    """Inject one fault repeatedly."""
+def _start_anew(rig: ChaosRig) -> str:
+    """Start a command node in place of one that failed and may be in any state; return why there is none, or ""."""
+    try:
+        rig.start()
+    except GraphError as error:
+        return f"not injected, there is no command node: {error}"
+    return ""
+
+
+def _one(rig: ChaosRig, name: str, plan: Plan, progress: Progress, broken: str) -> Row:
+    """Inject one fault repeatedly, until the command node does not do as it should; not at all where it is `broken`."""
     fault, repeats = FAULTS[name], plan.repeats(FAULTS[name].repeats)
     rng = np.random.default_rng(plan.seed)
-    took, failed = list[float](), ""
-    for k in range(repeats):
+    took, failed = list[float](), broken
+    for k in range(0 if broken else repeats):
         progress(name, k, repeats)
         try:
-            took.append(fault.inject(rig, rng))
+            took.append(_injected(rig, fault, rng, wait=k == 0))
         except GraphError as error:
             took.append(float("inf"))
-            failed = str(error)
+            failed = f"{k + 1} of {repeats}: {error}"
+            break
     bound = fault.bound_ms + (ALLOWANCE_MS if fault.bound_ms else 0.0)
     return timed(name, fault.what, bound, took, failed)
+
+
+def _injected(rig: ChaosRig, fault: Fault, rng: np.random.Generator, wait: bool) -> float:
+    """Inject a fault once and judge what comes after; return how long the reaction took [ms]."""
+    with fault.inject(rig, rng) as took:
+        judge_there(rig, fault.after, wait)
+    rig.mend()
+    judge_gone(rig, fault.after, wait)
+    return took
 
 
 def laws(ear: Ear) -> Iterator[Row]:
@@ -135,30 +162,40 @@ def laws(ear: Ear) -> Iterator[Row]:
     yield timed("skew", "between sending to the first arm and the last", ALLOWANCE_MS, ear.skew_ms)
 
 
-def kills_row(took_ms: Sequence[float], ear: Ear) -> Row:
-    """Return the row of killed policies: the times until rest [ms], and what the arms were told meanwhile."""
+def kills_row(took_ms: Sequence[float], ear: Ear, note: str = "") -> Row:
+    """Return the row of killed policies: the times until rest [ms], what the arms were told meanwhile, what failed."""
     broken = ear.judge()
-    bad = f"{broken[:3]}, {ear.moved} moved" if broken or ear.moved else ""
+    bad = note or (f"{broken[:3]}, {ear.moved} moved" if broken or ear.moved else "")
     return timed(KILLS, "the policy is killed at speed: until rest", _KILL_BOUND_MS + ALLOWANCE_MS, took_ms, bad)
 
 
 def _normal(rig: ChaosRig, duration_s: float, progress: Progress) -> Iterator[Row]:
     """Let everything be well for a while; yield how late cycles were, the longest gap, and what tripped."""
-    rig.follow()
     ear = next(iter(rig.ear.arms.values()))
-    first, trips, tripped = len(ear.stamps), list[str](), False
-    end = time.monotonic() + duration_s
+    first, trips = 0, list[str]()
+    try:
+        rig.follow()
+        first = len(ear.stamps)
+        for reason in _trips(rig, duration_s, progress):
+            trips.append(reason)
+    except GraphError as error:
+        trips.append(str(error))
+    gaps_ms = list(np.diff(np.array(ear.stamps[first:])) / 1e6)  # a stamp is the time of its cycle, and a period
+    yield from normal_rows(gaps_ms, rig.robot.control_period_s, trips)
+
+
+def _trips(rig: ChaosRig, duration_s: float, progress: Progress) -> Iterator[str]:
+    """Let time pass; yield the reason of every hold and fault, and follow again after a fault."""
+    tripped, end = False, time.monotonic() + duration_s
     while (left_s := end - time.monotonic()) > 0:
         progress(NORMAL, round(duration_s - left_s), round(duration_s))
         rig.client.spin_for(0.02)
         state = rig.client.command_state
         if (trips_now := state["severity"] in ("HOLD", "FAULT")) and not tripped:
-            trips.append(state["reason"])
+            yield state["reason"]
         tripped = trips_now
         if rig.mode == "fault":
             rig.follow()
-    gaps_ms = list(np.diff(np.array(ear.stamps[first:])) / 1e6)  # a stamp is the time of its cycle, and a period
-    yield from normal_rows(gaps_ms, rig.robot.control_period_s, trips)
 
 
 def normal_rows(gaps_ms: Sequence[float], period_s: float, trips: Sequence[str]) -> Iterator[Row]:

@@ -50,8 +50,17 @@ class Stranger:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
+        """Let it end by itself: the graph would remember one that is killed for as long as its lease runs."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.close()
+        try:
+            self._until(lambda: self._process.poll() is not None, _ANSWER_S, "a stranger's end")
+        finally:
+            self._process.kill()
+            self._process.wait()
+            stdout.close()
 
     def publishes(self, topic: str, kind: str = "joint_state") -> float:
         """Let it have a publisher, which says nothing; return the steady time of its creation [s]."""

@@ -24,7 +24,7 @@ def measure(load: Load, seconds: float, aligner: str, log: Path) -> dict[str, ob
     """Start the graph, run it for `seconds` and return the figures; raises GraphError when it does not come up."""
     robot = str(load.robot)
     graph = (
-        NodeSpec("load", {"robot": robot}, room="client"),
+        NodeSpec("load", {"robot": robot}, package="smp_bringup.client"),
         NodeSpec("sync", {"robot": robot, "aligner": aligner}),
         NodeSpec("command", {"robot": robot}),
         NodeSpec("policy", {"robot": robot, "model": str(load.model)}),
@@ -103,7 +103,7 @@ class _Counting(Listener):
     def on_command_state(self, stamp: int, values: dict[str, str]) -> None:
         """As of a listener; also count how often the arms were held."""
         super().on_command_state(stamp, values)
-        held = values["severity"] not in ("PASS", "LIMIT")
+        held = values["severity"] not in ("PASS", "WARN", "LIMIT")
         self._trips += self.listening and held and not self._held
         self._held = held
 

@@ -37,7 +37,7 @@ def graph_client(name: str = "smp_client") -> Iterator["GraphClient"]:
     """Give a client of the graph; rclpy's context begins and ends with the block, however it is left.
 
     Args:
-        name: of the node; one that begins with "smp_" is never taken for the driver of an arm (docs/safety.md).
+        name: of the node.
 
     Raises:
         SharedMemoryError: there is none left for it.
@@ -159,6 +159,7 @@ class GraphClient(LeanNode):
         *,
         before: Callable[[str], None] = lambda _: None,
         once: Callable[[], bool] = lambda: True,
+        timeout_s: float = START_S,
     ) -> None:
         """Bring the command node, whatever its mode, to follow "policy" or "teleop"; faults on the way are reset.
 
@@ -167,6 +168,7 @@ class GraphClient(LeanNode):
             check: called while waiting.
             before: called with each request ("reset", "arm", "use_...") before it may be sent.
             once: what must hold besides, while the source is followed.
+            timeout_s: for all of it, from when the command node has said its mode.
 
         Raises:
             GraphError: it did not come so far in time; the message names the last refusal.
@@ -183,7 +185,7 @@ class GraphClient(LeanNode):
             return False
 
         self.wait(lambda: bool(self.command_state), START_S, "the command node", check)
-        self.wait(followed, START_S, f"the command node to follow {source}", check)
+        self.wait(followed, timeout_s, f"the command node to follow {source}", check)
 
     @property
     def latched(self) -> bool:

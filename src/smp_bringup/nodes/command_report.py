@@ -50,7 +50,8 @@ class CommandReport:
         """Log what the graph guard found, when it changes."""
         for finding in findings:
             if finding not in self._findings:
-                self._node.get_logger().error(finding.reason)
+                level = DiagnosticStatus.ERROR if finding.severity >= Severity.REFUSE else DiagnosticStatus.WARN
+                self._log(level, finding.reason)
         self._findings = findings
 
     def values(self, core: CommandCore, grants: Sequence[Grant]) -> dict[str, object]:

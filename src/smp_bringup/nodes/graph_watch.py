@@ -42,9 +42,8 @@ class GraphWatch:
         self._look_at(next(self._next))
         if len(self._seen) < len(self._topics):
             return None
-        nodes = self._node.get_node_names_and_namespaces()
-        names = tuple(_full(name, space) for name, space in nodes if not name.startswith("_ros2cli"))
-        return Snapshot(tuple(self._seen.values()), names)
+        nodes = tuple(_full(name, space) for name, space in self._node.get_node_names_and_namespaces())
+        return Snapshot(tuple(self._seen.values()), nodes)
 
     def look_at_all(self) -> Snapshot | None:
         """Look at every topic: before arming, what was found must be of now."""
@@ -89,9 +88,11 @@ class GraphWatch:
         """Leave out for a while who was discovered before its name was: a culprit is to be named."""
         now, known = steady_ns(), []
         for info in infos:
-            since_ns = self._nameless_ns.setdefault(bytes(info.endpoint_gid).hex(), now)
-            if _NAMELESS not in info.node_name or now - since_ns > _PATIENCE_NS:
-                known.append(info)
+            if _NAMELESS in info.node_name:
+                since_ns = self._nameless_ns.setdefault(bytes(info.endpoint_gid).hex(), now)
+                if now - since_ns <= _PATIENCE_NS:
+                    continue
+            known.append(info)
         return known
 
     def _pop_own(self, infos: list) -> QoSProfile | None:

@@ -114,8 +114,12 @@ class ReplayNode(LeanNode):
         """Return whether sync hears every driver topic and the policy hears sync."""
         needed = [p for t, p in self._publishers_by_topic.items() if t in self._cameras or p.topic_name in self._needed]
         matched = all(publisher.get_subscription_count() > 0 for publisher in needed)
-        listeners = self.get_subscriptions_info_by_topic("/observation/joint_states")
-        return matched and any(info.node_name == "policy" for info in listeners)  # others may look on, too
+        wanted = {publisher.topic_name: "sync" for publisher in needed} | {"/observation/joint_states": "policy"}
+        return matched and all(self._listens(node, topic) for topic, node in wanted.items())
+
+    def _listens(self, node: str, topic: str) -> bool:
+        """Return whether a node subscribes to a topic; others may look on, too."""
+        return any(info.node_name == node for info in self.get_subscriptions_info_by_topic(topic))
 
     def _set_clocks(self, log_ns: int) -> None:
         """Tell every node the time before the first message, which would be one from the future otherwise."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from smp_bringup import config
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
+from smp_bringup.names import check_node
 from smp_bringup.paths import named_config
 
 Point = tuple[float, float, float]
@@ -108,12 +109,14 @@ class SafetyConfig:
     """Fingertips that approach faster may not come nearer."""
     self_gap: int = field(default=3, metadata=spec(ge=2, le=20, unit="joints"))
     """Links of one arm are kept apart from this many joints between them on."""
-    listeners: tuple[str, ...] = ("recorder", "rosbag2_recorder")
-    """Nodes that may listen to command topics without being a driver, beside those whose name begins with smp_."""
+    drivers: tuple[str, ...] = ()
+    """Nodes that drive an arm although another node publishes its joint states, as `ros2 node list` names them."""
 
     def __post_init__(self) -> None:
         if not self.checks:
             raise ConfigError("checks: none is listed, so nothing would stop the arms: list those of config/safety")
+        for name in self.drivers:
+            check_node(name)
 
 
 def load_safety(name: str) -> SafetyConfig:

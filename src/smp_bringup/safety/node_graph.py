@@ -18,7 +18,7 @@ class Endpoint:
     """One publisher or subscriber of a topic."""
 
     node: str
-    """With its namespace."""
+    """With its namespace, so it begins with a slash; what the middleware calls those without a name does not."""
     kind: str
     """Message type."""
     mismatch: str = ""
@@ -48,36 +48,59 @@ class Snapshot:
 
 
 def inspect(snapshot: Snapshot, robot: Robot, config: SafetyConfig, us: str) -> tuple[Verdict, ...]:
-    """Return what is wrong with the graph, seen from the node `us`: FAULT, or REFUSE where it only forbids arming."""
+    """Return what is wrong with the graph, seen from the node `us`.
+
+    FAULT, or REFUSE where it only forbids arming. Who only listens changes nothing: what is wrong with it is WARN.
+    """
     topics = {topic.name: topic for topic in snapshot.topics}
-    found = []
+    found, matter = list[Verdict](), {us}
     for arm in robot.arms:
         commands, states = topics[arm.command_topic], topics[arm.state_topic]
-        if commands.publishers:
-            found.append(_fault(f"{commands.name} has a second publisher: {_names(commands.publishers)}"))
-        if len(states.publishers) > 1:
-            found.append(_fault(f"{states.name} has {len(states.publishers)} publishers: {_names(states.publishers)}"))
-        drivers = [end for end in commands.subscribers if not _listens(end, config) and not _mismatch(commands, end)]
-        if not drivers:
-            found.append(_fault(f"arm_{arm.name}_gone: no driver listens to {commands.name}"))
-    twice = sorted({name for name in snapshot.nodes if snapshot.nodes.count(name) > 1})
+        drivers = _drivers(commands, states, config)
+        matter |= {end.node for end in drivers}
+        found += _arm(arm.name, commands, states, drivers)
+    for topic in snapshot.topics:
+        if not topic.ours:
+            matter |= {end.node for end in topic.publishers}
+            found += [_refuse(f"waiting for {topic.name}: {said}") for said in _mismatches(topic, topic.publishers)]
+    twice = {name for name in snapshot.nodes if snapshot.nodes.count(name) > 1}
     if us in twice:
         found.append(_fault(f"another node '{us}' is already running"))
-    found += [_refuse(f"node name '{name}' is used twice") for name in twice if name != us]
-    for topic in snapshot.topics:
-        for end in topic.subscribers if topic.ours else topic.publishers:
-            if cause := _mismatch(topic, end):
-                found.append(_refuse(f"waiting for {topic.name}: {end.node} is there, but {cause}"))
+    found += [_refuse(f"node name '{name}' is used twice") for name in sorted(twice & matter - {us})]
     return tuple(found)
+
+
+def _arm(arm: str, commands: Topic, states: Topic, drivers: Sequence[Endpoint]) -> list[Verdict]:
+    """Return what is wrong with who speaks and who listens on the topics of one arm."""
+    found = []
+    if commands.publishers:
+        found.append(_fault(f"{commands.name} has a second publisher: {_names(commands.publishers)}"))
+    if len(states.publishers) > 1:
+        found.append(_fault(f"{states.name} has {len(states.publishers)} publishers: {_names(states.publishers)}"))
+    deaf = _mismatches(commands, drivers)
+    if len(deaf) == len(drivers):
+        missing = f"needed is a node that subscribes to it and publishes {states.name}, or that `drivers` names"
+        found.append(_fault(f"arm_{arm}_gone: no driver listens to {commands.name}: {'; '.join(deaf) or missing}"))
+    else:
+        found += [_refuse(f"waiting for {commands.name}: {said}") for said in deaf]
+    others = [end for end in commands.subscribers if end not in drivers]
+    said = (f"{commands.name} cannot be watched: {said}" for said in _mismatches(commands, others))
+    return found + [Verdict(Severity.WARN, _NAME, reason) for reason in said]
+
+
+def _drivers(commands: Topic, states: Topic, config: SafetyConfig) -> list[Endpoint]:
+    """Return who drives an arm: who listens to its commands and publishes its joint states, or is named."""
+    driving = {end.node for end in states.publishers if end.node.startswith("/")}.union(config.drivers)
+    return [end for end in commands.subscribers if end.node in driving]
+
+
+def _mismatches(topic: Topic, ends: Sequence[Endpoint]) -> list[str]:
+    """Return who of those at the other end of a topic cannot talk to us, and why."""
+    return [f"{end.node} is there, but {cause}" for end in ends if (cause := _mismatch(topic, end))]
 
 
 def _mismatch(topic: Topic, end: Endpoint) -> str:
     return end.mismatch if end.kind == topic.kind else f"speaks {end.kind}, not {topic.kind}"
-
-
-def _listens(end: Endpoint, config: SafetyConfig) -> bool:
-    name = end.node.rpartition("/")[2]
-    return name in config.listeners or name.startswith("smp_")
 
 
 def _names(ends: Sequence[Endpoint]) -> str:

@@ -1,4 +1,4 @@
-"""Nobody else commands the arms, and they listen."""
+"""Nobody else commands the arms, and their drivers listen."""
 
 from smp_bringup.safety.base import AbstractCheck, Context
 from smp_bringup.types import PASS, Verdict
@@ -10,5 +10,9 @@ class GraphGuard(AbstractCheck):
     name = "graph_guard"
 
     def verdict(self, context: Context) -> Verdict:
-        """Return the strictest finding."""
-        return max(context.findings, key=lambda finding: finding.severity, default=PASS)
+        """Return the strictest findings."""
+        if not context.findings:
+            return PASS
+        severity = max(finding.severity for finding in context.findings)
+        reasons = [finding.reason for finding in context.findings if finding.severity is severity]
+        return Verdict(severity, self.name, "; ".join(reasons))
