@@ -9,7 +9,7 @@ import os
 import random
 import sys
 from contextlib import suppress
-from time import perf_counter
+from time import process_time
 
 import pytest
 import yaml
@@ -167,12 +167,12 @@ def verdict(path, capsys, monkeypatch):
 
 
 def test_a_broken_robot_file_is_refused_in_one_line_or_sound(tmp_path, capsys, monkeypatch):
-    path, accepted = tmp_path / "r.yaml", 0
+    path, accepted, slowest = tmp_path / "r.yaml", 0, 0.0
     for number in range(COUNT):
         rng = random.Random(number)
         content = (other_values, other_bytes)[number % 2](rng)
         path.write_bytes(content)
-        start = perf_counter()
+        start = process_time()
         try:
             said = verdict(path, capsys, monkeypatch)
             if "nowhere" in said:
@@ -183,7 +183,9 @@ def test_a_broken_robot_file_is_refused_in_one_line_or_sound(tmp_path, capsys, m
         except BaseException:
             print(f"file {number}: {content[:2000]!r}")
             raise
-        assert perf_counter() - start < LONGEST_S, number
+        slowest = max(slowest, process_time() - start)
+        assert slowest < LONGEST_S, number
+    print(f"{COUNT} robot files: {accepted} accepted, the others refused in one line; slowest {slowest:.2f} s of CPU")
     assert 0.05 < accepted / COUNT < 0.6  # both sides are tried
 
 
@@ -302,10 +304,10 @@ def test_numbers_that_each_reader_reads_otherwise_are_refused(key, number, tmp_p
 def test_bytes_that_are_no_robot_are_refused(content, why, tmp_path):
     path = tmp_path / "r.yaml"
     path.write_bytes(content)
-    start = perf_counter()
+    start = process_time()
     with pytest.raises(ConfigError, match=why):
         load_robot(str(path))
-    assert perf_counter() - start < LONGEST_S
+    assert process_time() - start < LONGEST_S
 
 
 def test_a_name_that_the_system_cannot_have_does_not_exist():
