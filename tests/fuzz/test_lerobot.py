@@ -186,5 +186,5 @@ def test_no_dataset_breaks_the_import(sound, tmp_path):
             assert not [p for p in out.rglob("*") if p.is_file()], number
         for folder in (root, out):
             shutil.rmtree(folder, ignore_errors=True)
-    print(f"{COUNT} datasets: {COUNT - refused} imported, {refused} refused in one line; slowest {slowest:.2f} s of CPU")
+    print(f"{COUNT} datasets: {COUNT - refused} imported, {refused} refused; slowest {slowest:.2f} s of CPU")
     assert COUNT / 4 < refused < COUNT
