@@ -20,10 +20,12 @@ endif
 setup: $(STAMP)
 
 # Every package comes with its hash, pip and setuptools first: the first looks hashes up, the second builds what has no wheel.
-$(STAMP): $(LOCK)/*.txt requirements/runtime.in setup.py setup.cfg tools/setup_checks.sh tools/link_ament.sh launch/*.launch.py
+$(STAMP): $(LOCK)/*.txt requirements/torch-cpu.txt requirements/runtime.in setup.py setup.cfg tools/setup_checks.sh tools/link_ament.sh launch/*.launch.py
 	@sh tools/setup_checks.sh "$(PYTHON)"
 	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)/build.txt
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/torch-cpu.txt 2>/dev/null || \
+	  echo "setup: no PyTorch without CUDA that is in requirements/torch-cpu.txt is at hand; PyPI's follows, 3 GB on x86_64"
 	$(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation -r $(LOCK)/runtime.txt $(ROS_LOCK) -r $(LOCK)/dev.txt
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(LOCK)/assets.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .

@@ -66,10 +66,11 @@ def resolve(inputs: Iterable[str], locked: Iterable[str], *flags: str) -> Pins:
 
 
 def add_builds(pins: Pins) -> None:
-    """Add the hashes of builds that the registry does not serve."""
-    for pin, hashes in read((REQUIREMENTS / "builds.txt").read_text(encoding="utf-8")).items():
+    """Add the hashes of builds that the registry does not serve, to the version that they are builds of."""
+    for build, hashes in read((REQUIREMENTS / "torch-cpu.txt").read_text(encoding="utf-8")).items():
+        pin = build.split("+")[0]
         if pin not in pins:
-            sys.exit(f"lock: requirements/builds.txt has {pin}, which is not locked: replace or delete its line")
+            sys.exit(f"lock: requirements/torch-cpu.txt has {build}, which is not locked: replace or delete its line")
         pins[pin] = sorted({*pins[pin], *hashes})
 
 
