@@ -31,15 +31,15 @@ def main() -> int:
     asked = {answer["name"] for answer in answers}
     unknown = sorted({answer["name"] for answer in answers if "skip_reason" in answer})
     known = {
-        f"{answer['name']} {answer['version']}: {fault['id']}, mended in {fault['fix_versions'] or 'no version'}"
+        f"{answer['name']} {answer['version']}: {fault['id']}, mended in {', '.join(fault['fix_versions']) or '?'}"
         for answer in answers
         for fault in answer.get("vulns", ())
     }
     for line in sorted(known):
         print(line)
     if unknown:
-        names = "none is known" if len(unknown) == len(asked) else f"unknown are {', '.join(unknown)}"
-        print(f"audit: PyPI's advisories were not reached for all of {len(asked)} packages: {names}", file=sys.stderr)
+        who = f"any of {len(asked)} packages" if len(unknown) == len(asked) else ", ".join(unknown)
+        print(f"audit: no answer about {who}: PyPI's advisories were not reached", file=sys.stderr)
     else:
         print(f"audit: {len(known)} known faults in {len(asked)} packages")
     return 1 if known else 2 if unknown else 0
