@@ -7,6 +7,7 @@ from launch.actions import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from smp_bringup.access import enclave
 from smp_bringup.environment import prepare_environment
 from smp_bringup.errors import ConfigError
 from smp_bringup.graph import MAX_RESPAWNS, RESPAWN_DELAY_S, NodeSpec
@@ -40,6 +41,7 @@ def _node(spec: NodeSpec) -> Node:
         name=spec.name,
         parameters=[spec.parameters],
         remappings=list(spec.remappings.items()),
+        ros_arguments=["--enclave", enclave(spec.name)],
         output="screen",
         **again,
     )

@@ -61,6 +61,22 @@ def _ros() -> str:
     return "rclpy; " + ", ".join(f"{n}={os.environ.get(n, '')}" for n in names)
 
 
+def _security() -> str:
+    from smp_bringup.access import CLIENT
+    from smp_bringup.launcher import importable
+    from smp_bringup.security import middleware_has_security, require_security, security_asked
+
+    if importable("rclpy") is None:
+        return "no ROS 2"
+    if not security_asked():
+        can = "could enforce it" if middleware_has_security() else "could not enforce it"
+        return f"not asked for (ROS_SECURITY_ENABLE); this middleware {can}"
+    require_security([CLIENT])
+    if os.environ["ROS_SECURITY_STRATEGY"] == "Permissive":
+        return "asked for, and not enforced: with ROS_SECURITY_STRATEGY=Permissive whoever has no keys runs open"
+    return f"enforced, with the keys in {os.environ['ROS_SECURITY_KEYSTORE']}"
+
+
 def _launch() -> str:
     try:
         import_module("launch_ros")
@@ -100,6 +116,7 @@ CHECKS: tuple[tuple[str, Check, bool], ...] = (
     ("ruckig", _library("ruckig"), True),
     ("rosbags", _library("rosbags"), True),
     ("ROS 2", _ros, False),
+    ("security", _security, True),
     ("ros2 launch", _launch, False),
     ("rendering", _gl, True),
     ("models", _models, True),
