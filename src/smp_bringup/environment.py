@@ -34,6 +34,14 @@ def prepare_environment() -> None:
     os.environ.update({_RANGE: reach, "RMW_IMPLEMENTATION": rmw})
 
 
+def network_reach() -> str:
+    """Return in words whom ROS reaches from here, once the environment is prepared."""
+    reach = os.environ[_RANGE]
+    if not _profile_is_ours() or not os.environ["RMW_IMPLEMENTATION"].startswith("rmw_fastrtps"):
+        return f"{_RANGE}={reach}, as your own middleware settings have it"
+    return "the network (SUBNET)" if reach == "SUBNET" else "this machine only"
+
+
 def _profile_variable() -> str:
     """Return what Fast DDS reads: Jazzy's, whose package is still called fastrtps, knows only the old name."""
     prefixes = (sys.prefix, *os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))

@@ -49,7 +49,7 @@ def _library(name: str, distribution: str | None = None) -> Check:
 
 
 def _ros() -> str:
-    from smp_bringup.environment import prepare_environment, require_shared_memory
+    from smp_bringup.environment import network_reach, prepare_environment, require_shared_memory
 
     prepare_environment()
     try:
@@ -57,8 +57,7 @@ def _ros() -> str:
     except ImportError as error:
         raise SmpError(f"rclpy cannot be imported ({error}): run make setup, or source ROS 2") from None
     require_shared_memory()
-    names = ("RMW_IMPLEMENTATION", "ROS_AUTOMATIC_DISCOVERY_RANGE", "FASTDDS_DEFAULT_PROFILES_FILE")
-    return "rclpy; " + ", ".join(f"{n}={os.environ.get(n, '')}" for n in names)
+    return f"rclpy with {os.environ['RMW_IMPLEMENTATION']}; reaches {network_reach()}"
 
 
 def _security() -> str:
