@@ -11,10 +11,10 @@ from smp_bringup.robot import Robot
 from smp_bringup.wire import OBJECTS_TOPIC
 
 CLIENT = "client"
-"""Enclave of every verb that drives or watches a graph from outside."""
-_PARAMETERS = (
+"""Enclave of every verb that drives or watches a graph from outside, and of `ros2 service call` and the like."""
+_OWN_SERVICES = (
     *("describe_parameters", "get_parameter_types", "get_parameters", "list_parameters"),
-    *("set_parameters", "set_parameters_atomically"),
+    *("set_parameters", "set_parameters_atomically", "get_type_description"),
 )
 _REQUESTS = tuple(f"/command/{name}" for name in ("arm", "disarm", "reset", "use_policy", "use_teleop", "estop"))
 _RECORDER = tuple(f"/recorder/{name}" for name in ("start", "stop", "discard", "next", "success"))
@@ -77,6 +77,7 @@ def accesses(robot: Robot) -> dict[str, Access]:
     nodes[CLIENT] = Access(
         ("/rosout", "/parameter_events"),
         (*said, *cameras, *commands, *seen, *policy),
+        _own_services("_ros2cli_*"),
         request=(*_REQUESTS, *_RECORDER, *_SIM, *set_parameters),
     )
     return nodes
@@ -110,5 +111,9 @@ def _lines(name: str, access: Access) -> Iterator[str]:
 def _with_own(name: str, access: Access, diagnosed: bool = True) -> Access:
     """Add what every node has: its log, its parameters and their services, and counters if it is `diagnosed`."""
     says = ("/rosout", "/parameter_events", *(("/diagnostics",) if diagnosed else ()))
-    serves = (*(f"/{name}/{service}" for service in _PARAMETERS), f"/{name}/get_type_description")
+    serves = _own_services(name)
     return Access((*says, *access.publish), access.subscribe, (*serves, *access.reply), access.request)
+
+
+def _own_services(node: str) -> tuple[str, ...]:
+    return tuple(f"/{node}/{service}" for service in _OWN_SERVICES)
