@@ -11,6 +11,7 @@ from smp_bringup.access import enclave
 from smp_bringup.environment import prepare_environment
 from smp_bringup.errors import ConfigError
 from smp_bringup.graph import MAX_RESPAWNS, RESPAWN_DELAY_S, NodeSpec
+from smp_bringup.security import require_security
 
 
 def argument(context: Any) -> Callable[[str], str]:
@@ -28,6 +29,7 @@ def boolean(text: str) -> bool:
 def nodes(graph: Sequence[NodeSpec]) -> list[Node]:
     """Return launch_ros nodes; the end of any of them that is not respawned ends the launch."""
     prepare_environment()
+    require_security([spec.name for spec in graph])
     return [_node(spec) for spec in graph]
 
 

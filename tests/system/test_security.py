@@ -150,6 +150,16 @@ def test_a_graph_that_cannot_enforce_security_does_not_start(tmp_path, words, ke
     assert ("built without security" in said[0]) == (keys == "enclaves" and not middleware_has_security())
 
 
+def test_the_doctor_says_so(tmp_path):
+    asked = {"ENABLE": "true", "STRATEGY": "Enforce", "KEYSTORE": str(tmp_path)}
+    env = {**os.environ, **{f"ROS_SECURITY_{name}": value for name, value in asked.items()}}
+    command = [sys.executable, "-m", "smp_bringup.cli.main", "doctor"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    (line,) = [line for line in done.stdout.splitlines() if "security" in line]
+    assert done.returncode == 2
+    assert line.startswith("fail security: security is asked for, and ")
+
+
 def test_a_node_that_is_started_by_itself_refuses_too(tmp_path):
     asked = {"ENABLE": "true", "STRATEGY": "Enforce", "KEYSTORE": str(tmp_path)}
     env = {**os.environ, **{f"ROS_SECURITY_{name}": value for name, value in asked.items()}}
