@@ -37,7 +37,7 @@ LAYERS = (
     {"action"},
     {"safety"},
     {"pipeline"},
-    {"graph", "launcher"},
+    {"access", "security", "graph", "launcher"},
     {"tasks"},
     {"bag"},
     {"record"},

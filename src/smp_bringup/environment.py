@@ -2,14 +2,16 @@
 
 import fcntl
 import os
+import sys
 from pathlib import Path
 
 from smp_bringup.errors import SmpError
 from smp_bringup.paths import share
 
+_RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 _SHARED_MEMORY = Path("/dev/shm")
 SEGMENT_BYTES = 68 * 1024 * 1024
-"""What a process takes of it: the segment of config/fastdds.xml, and what Fast DDS keeps beside it."""
+"""What a process takes of it: the segment of config/fastdds*.xml, and what Fast DDS keeps beside it."""
 
 
 class SharedMemoryError(SmpError):
@@ -17,10 +19,40 @@ class SharedMemoryError(SmpError):
 
 
 def prepare_environment() -> None:
-    """Keep discovery on this machine, and give Fast DDS a shared-memory segment that holds camera images."""
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(share("config", "fastdds.xml")))
-    os.environ.setdefault("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
+    """Keep ROS on this machine, and give Fast DDS a shared-memory segment that holds camera images.
+
+    Only the range SUBNET opens the network. For LOCALHOST rmw_fastrtps would add transports of its own to the
+    profile's, sockets on every interface and a second segment among them; our profile says all of it by itself.
+    """
+    reach = os.environ.get(_RANGE) or "LOCALHOST"
+    rmw = os.environ.get("RMW_IMPLEMENTATION") or "rmw_fastrtps_cpp"
+    if _profile_is_ours():
+        profile = share("config", "fastdds_network.xml" if reach == "SUBNET" else "fastdds.xml")
+        os.environ[_profile_variable()] = str(profile)
+        if reach == "LOCALHOST" and rmw.startswith("rmw_fastrtps"):
+            reach = "SYSTEM_DEFAULT"
+    os.environ.update({_RANGE: reach, "RMW_IMPLEMENTATION": rmw})
+
+
+def network_reach() -> str:
+    """Return in words whom ROS reaches from here, once the environment is prepared."""
+    reach = os.environ[_RANGE]
+    if not _profile_is_ours() or not os.environ["RMW_IMPLEMENTATION"].startswith("rmw_fastrtps"):
+        return f"{_RANGE}={reach}, as your own middleware settings have it"
+    return "the network (SUBNET)" if reach == "SUBNET" else "this machine only"
+
+
+def _profile_variable() -> str:
+    """Return what Fast DDS reads: Jazzy's, whose package is still called fastrtps, knows only the old name."""
+    prefixes = (sys.prefix, *os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
+    old = any(Path(prefix, "share", "fastrtps").is_dir() for prefix in prefixes if prefix)
+    return f"{'FASTRTPS' if old else 'FASTDDS'}_DEFAULT_PROFILES_FILE"
+
+
+def _profile_is_ours() -> bool:
+    """Return whether the user has no Fast DDS profile of their own."""
+    ours = {"", *(str(share("config", name)) for name in ("fastdds.xml", "fastdds_network.xml"))}
+    return os.environ.get(_profile_variable(), "") in ours
 
 
 def require_shared_memory(processes: int = 1) -> None:
@@ -28,7 +60,7 @@ def require_shared_memory(processes: int = 1) -> None:
 
     Whoever has a profile of their own knows what it takes.
     """
-    if os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE") != str(share("config", "fastdds.xml")):
+    if not _profile_is_ours():
         return
     try:
         disk = os.statvfs(_SHARED_MEMORY)

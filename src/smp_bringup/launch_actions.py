@@ -7,9 +7,11 @@ from launch.actions import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from smp_bringup.access import enclave
 from smp_bringup.environment import prepare_environment
 from smp_bringup.errors import ConfigError
 from smp_bringup.graph import MAX_RESPAWNS, RESPAWN_DELAY_S, NodeSpec
+from smp_bringup.security import require_security
 
 
 def argument(context: Any) -> Callable[[str], str]:
@@ -27,6 +29,7 @@ def boolean(text: str) -> bool:
 def nodes(graph: Sequence[NodeSpec]) -> list[Node]:
     """Return launch_ros nodes; the end of any of them that is not respawned ends the launch."""
     prepare_environment()
+    require_security([spec.name for spec in graph])
     return [_node(spec) for spec in graph]
 
 
@@ -40,6 +43,7 @@ def _node(spec: NodeSpec) -> Node:
         name=spec.name,
         parameters=[spec.parameters],
         remappings=list(spec.remappings.items()),
+        ros_arguments=["--enclave", enclave(spec.name)],
         output="screen",
         **again,
     )

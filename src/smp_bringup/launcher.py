@@ -17,9 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from smp_bringup.access import enclave
 from smp_bringup.environment import free_shared_memory, prepare_environment, require_shared_memory
 from smp_bringup.errors import InstallError, SmpError
 from smp_bringup.graph import MAX_RESPAWNS, RESPAWN_DELAY_S, NodeSpec
+from smp_bringup.security import require_security
 
 _STOP_S = 5.0
 _PR_SET_PDEATHSIG = 1
@@ -39,11 +41,13 @@ class Graph:
         Raises:
             InstallError: rclpy is not installed.
             SharedMemoryError: the nodes would not find enough of it.
+            SecurityError: ROS is asked for security, and cannot give it.
         """
         prepare_environment()
         require_ros()
         free_shared_memory()
         require_shared_memory(len(nodes) + 1)  # and who drives them
+        require_security([spec.name for spec in nodes])
         self._log: IO[bytes] | None = log.open("wb") if log else None
         self._specs = {spec.name: spec for spec in nodes}
         self._restarts = dict.fromkeys(self._specs, 0)
@@ -101,7 +105,7 @@ class Graph:
             process.wait()
 
     def _start(self, spec: NodeSpec) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", spec.module, "--ros-args"]
+        command = [sys.executable, "-m", spec.module, "--ros-args", "--enclave", enclave(spec.name)]
         for key, value in spec.parameters.items():
             command += ["-p", f"{key}:={_literal(value)}"]
         for name, other in spec.remappings.items():

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import rclpy
@@ -16,10 +17,18 @@ from smp_bringup.safety.modes import Mode, next_request
 MS = 1_000_000
 
 
-def test_the_context_ends_with_the_block_and_the_environment_is_prepared(monkeypatch):
-    monkeypatch.delenv("FASTDDS_DEFAULT_PROFILES_FILE", raising=False)
+def udp_addresses():
+    """Return the addresses (in hexadecimal, as the kernel lists them) of this process's UDP sockets."""
+    links = [os.readlink(fd) for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()]
+    rows = [row.split() for table in ("udp", "udp6") for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
+    return {row[1].split(":")[0] for row in rows if f"socket:[{row[9]}]" in links}
+
+
+def test_the_context_ends_with_the_block_and_by_default_no_socket_is_bound_beyond_the_loopback(monkeypatch):
+    for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_AUTOMATIC_DISCOVERY_RANGE"):
+        monkeypatch.delenv(name, raising=False)
     with suppress(ZeroDivisionError), graph_client():
-        assert os.environ["FASTDDS_DEFAULT_PROFILES_FILE"].endswith("fastdds.xml")
+        assert udp_addresses() == {"0100007F"}  # 127.0.0.1
         raise ZeroDivisionError
     assert not rclpy.ok()
     with graph_client() as client:  # and may begin again

@@ -49,7 +49,7 @@ def _library(name: str, distribution: str | None = None) -> Check:
 
 
 def _ros() -> str:
-    from smp_bringup.environment import prepare_environment, require_shared_memory
+    from smp_bringup.environment import network_reach, prepare_environment, require_shared_memory
 
     prepare_environment()
     try:
@@ -57,8 +57,23 @@ def _ros() -> str:
     except ImportError as error:
         raise SmpError(f"rclpy cannot be imported ({error}): run make setup, or source ROS 2") from None
     require_shared_memory()
-    names = ("RMW_IMPLEMENTATION", "ROS_AUTOMATIC_DISCOVERY_RANGE", "FASTDDS_DEFAULT_PROFILES_FILE")
-    return "rclpy; " + ", ".join(f"{n}={os.environ.get(n, '')}" for n in names)
+    return f"rclpy with {os.environ['RMW_IMPLEMENTATION']}; reaches {network_reach()}"
+
+
+def _security() -> str:
+    from smp_bringup.access import CLIENT
+    from smp_bringup.launcher import importable
+    from smp_bringup.security import middleware_has_security, require_security, security_asked
+
+    if importable("rclpy") is None:
+        return "no ROS 2"
+    if not security_asked():
+        can = "could enforce it" if middleware_has_security() else "could not enforce it"
+        return f"not asked for (ROS_SECURITY_ENABLE); this middleware {can}"
+    require_security([CLIENT])
+    if os.environ["ROS_SECURITY_STRATEGY"] == "Permissive":
+        return "asked for, and not enforced: with ROS_SECURITY_STRATEGY=Permissive whoever has no keys runs open"
+    return f"enforced, with the keys in {os.environ['ROS_SECURITY_KEYSTORE']}"
 
 
 def _launch() -> str:
@@ -100,6 +115,7 @@ CHECKS: tuple[tuple[str, Check, bool], ...] = (
     ("ruckig", _library("ruckig"), True),
     ("rosbags", _library("rosbags"), True),
     ("ROS 2", _ros, False),
+    ("security", _security, True),
     ("ros2 launch", _launch, False),
     ("rendering", _gl, True),
     ("models", _models, True),

@@ -9,7 +9,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from smp_bringup import __version__
-from smp_bringup.cli import bag, bench, calibrate, chaos, demo, doctor, evaluate, record, replay, top, train, up
+from smp_bringup.cli import (
+    bag,
+    bench,
+    calibrate,
+    chaos,
+    demo,
+    doctor,
+    evaluate,
+    record,
+    replay,
+    security,
+    top,
+    train,
+    up,
+)
 from smp_bringup.errors import EXIT_CODE, SmpError, one_line
 from smp_bringup.output import OUTSIDE, why
 
@@ -30,6 +44,7 @@ app.command("up")(up.up)
 app.command("top")(top.top)
 app.command("chaos")(chaos.chaos)
 app.command("doctor")(doctor.doctor)
+app.command("security")(security.security)
 app.add_typer(bench.app, name="bench")
 app.add_typer(calibrate.app, name="calibrate")
 

@@ -13,11 +13,13 @@ from rclpy.parameter import Parameter
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
+from smp_bringup.access import CLIENT, enclave
 from smp_bringup.environment import prepare_environment, require_shared_memory
 from smp_bringup.errors import SmpError
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import LeanNode
 from smp_bringup.nodes.messages import status_values
+from smp_bringup.nodes.security_trial import security_explained
 from smp_bringup.safety.modes import Mode, next_request
 
 START_S = 60.0
@@ -41,13 +43,16 @@ def graph_client(name: str = "smp_client") -> Iterator["GraphClient"]:
 
     Raises:
         SharedMemoryError: there is none left for it.
+        SecurityError: ROS is asked for security, and does not let it in.
         KeyboardInterrupt: a signal ended rclpy's context, wherever in rclpy that was noticed.
     """
     prepare_environment()
     require_shared_memory()
-    rclpy.init()
+    with security_explained():
+        rclpy.init(args=["--ros-args", "--enclave", enclave(CLIENT)])
     try:
-        client = GraphClient(name)
+        with security_explained():
+            client = GraphClient(name)
         try:
             yield client
         finally:
@@ -64,7 +69,11 @@ class GraphClient(LeanNode):
     """One client of the graph; the caller spins it through `wait` and `spin`."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, start_parameter_services=False)  # what drives and measures takes little of what it does
+        super().__init__(
+            name,
+            start_parameter_services=False,  # what drives and measures takes little of what it does
+            parameter_overrides=[Parameter("start_type_description_service", value=False)],
+        )
         self.command_state: dict[str, str] = {}
         self.sim_state: dict[str, str] = {}
         self.refusal = ""

@@ -19,10 +19,11 @@ from rclpy.qos import QoSProfile
 from rclpy.service import Service
 from rclpy.subscription import Subscription
 
-from smp_bringup.environment import SharedMemoryError, prepare_environment, require_shared_memory
+from smp_bringup.environment import prepare_environment, require_shared_memory
 from smp_bringup.errors import EXIT_CODE, SmpError
 from smp_bringup.nodes.guard import Guard
 from smp_bringup.nodes.messages import status_msg
+from smp_bringup.nodes.security_trial import security_explained
 
 
 class LeanNode(Node):
@@ -88,14 +89,16 @@ def run_node(make: Callable[[], Node]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         require_shared_memory()
-    except SharedMemoryError as error:
+        with security_explained():
+            rclpy.init()
+    except SmpError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_CODE)
-    rclpy.init()
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     code, node = 0, None
     try:
-        node = make()
+        with security_explained():
+            node = make()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()

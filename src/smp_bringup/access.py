@@ -1,0 +1,118 @@
+"""Who may say and hear what: the SROS2 policy of every node of the graph, made from the robot's topics.
+
+`smp security` writes them; a test holds them to what the running nodes really do.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+from smp_bringup.robot import Robot
+from smp_bringup.wire import OBJECTS_TOPIC
+
+CLIENT = "client"
+"""Enclave of every verb that drives or watches a graph from outside, and of `ros2 service call` and the like."""
+_OWN_SERVICES = (
+    *("describe_parameters", "get_parameter_types", "get_parameters", "list_parameters"),
+    *("set_parameters", "set_parameters_atomically", "get_type_description"),
+)
+_REQUESTS = tuple(f"/command/{name}" for name in ("arm", "disarm", "reset", "use_policy", "use_teleop", "estop"))
+_RECORDER = tuple(f"/recorder/{name}" for name in ("start", "stop", "discard", "next", "success"))
+_SIM = ("/sim/reset", "/sim/operate")
+
+
+@dataclass(frozen=True)
+class Access:
+    """Topics and services that one node uses, besides what every node of rclpy has."""
+
+    publish: tuple[str, ...] = ()
+    subscribe: tuple[str, ...] = ()
+    reply: tuple[str, ...] = ()
+    request: tuple[str, ...] = ()
+
+
+def enclave(name: str) -> str:
+    """Return the SROS2 enclave of a node."""
+    return f"/smp/{name}"
+
+
+def accesses(robot: Robot) -> dict[str, Access]:
+    """Return what every node may do, and what clients may (`CLIENT`)."""
+    cameras = tuple(camera.topic for camera in robot.cameras)
+    states, leaders = (tuple(joints.topic for joints in each) for each in (robot.state_topics, robot.leader_topics))
+    commands = tuple(arm.command_topic for arm in robot.arms)
+    replayed = tuple(f"/replay{topic}" for topic in commands)
+    seen = (*(f"/observation/{camera.name}" for camera in robot.cameras), "/observation/joint_states")
+    policy = ("/policy/chunk", "/policy/gate")
+    said = ("/command/state", "/observation/state", "/sim/state", "/recorder/state", "/replay/state", "/diagnostics")
+    nodes = {
+        "sim": Access((*cameras, *states, *leaders, OBJECTS_TOPIC, "/sim/state", "/clock"), commands, _SIM),
+        "sync": Access((*seen, "/observation/state"), (*cameras, *states, "/clock")),
+        "policy": Access(policy, (*seen, "/command/state", "/clock")),
+        "command": Access(
+            (*commands, *replayed, "/command/state"),
+            (*states, "/policy/chunk", "/observation/state", "/teleop/command", "/estop", "/clock"),
+            _REQUESTS,
+        ),
+        "teleop": Access(("/teleop/command",), leaders),
+        "recorder": Access(
+            ("/recorder/state",),
+            (*cameras, *states, *leaders, *commands, "/teleop/command", OBJECTS_TOPIC, *policy)
+            + ("/command/state", "/recorder/pedal"),
+            _RECORDER,
+        ),
+    }
+    nodes = {name: _with_own(name, access) for name, access in nodes.items()}
+    nodes["replay"] = _with_own(
+        "replay",
+        Access(
+            (*cameras, *states, *leaders, "/clock", "/replay/state"),
+            ("/policy/chunk", "/command/state", *replayed),
+            request=tuple(f"/command/{name}" for name in ("reset", "arm", "use_policy")),
+        ),
+        diagnosed=False,
+    )
+    set_parameters = tuple(f"/{name}/set_parameters" for name in ("sim", "recorder"))
+    nodes[CLIENT] = Access(
+        ("/rosout", "/parameter_events"),
+        (*said, *cameras, *commands, *seen, *policy),
+        _own_services("_ros2cli_*"),
+        request=(*_REQUESTS, *_RECORDER, *_SIM, *set_parameters),
+    )
+    return nodes
+
+
+def policy_xml(name: str, access: Access) -> str:
+    """Return the SROS2 policy (version 0.2.0) of a node's enclave: what it does not name is denied."""
+    return "\n".join((*_lines(name, access), ""))
+
+
+def _lines(name: str, access: Access) -> Iterator[str]:
+    yield '<?xml version="1.0" encoding="UTF-8"?>'
+    yield "<!-- Written by `smp security`. -->"
+    yield '<policy version="0.2.0">'
+    yield "  <enclaves>"
+    yield f'    <enclave path="{enclave(name)}">'
+    yield "      <profiles>"
+    yield f'        <profile ns="/" node="{name}">'
+    for kind, rule in (("topic", "publish"), ("topic", "subscribe"), ("service", "reply"), ("service", "request")):
+        if names := getattr(access, rule):
+            yield f'          <{kind}s {rule}="ALLOW">'
+            yield from (f"            <{kind}>{escape(one)}</{kind}>" for one in sorted(names))
+            yield f"          </{kind}s>"
+    yield "        </profile>"
+    yield "      </profiles>"
+    yield "    </enclave>"
+    yield "  </enclaves>"
+    yield "</policy>"
+
+
+def _with_own(name: str, access: Access, diagnosed: bool = True) -> Access:
+    """Add what every node has: its log, its parameters and their services, and counters if it is `diagnosed`."""
+    says = ("/rosout", "/parameter_events", *(("/diagnostics",) if diagnosed else ()))
+    serves = _own_services(name)
+    return Access((*says, *access.publish), access.subscribe, (*serves, *access.reply), access.request)
+
+
+def _own_services(node: str) -> tuple[str, ...]:
+    return tuple(f"/{node}/{service}" for service in _OWN_SERVICES)

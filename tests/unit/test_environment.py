@@ -1,0 +1,53 @@
+"""Whom ROS reaches: this machine alone, unless the user says SUBNET or has settings of their own."""
+
+import pytest
+
+from smp_bringup.environment import network_reach, prepare_environment
+from smp_bringup.paths import share
+
+RANGE, RMW = "ROS_AUTOMATIC_DISCOVERY_RANGE", "RMW_IMPLEMENTATION"
+PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+
+
+@pytest.fixture
+def prepared(monkeypatch):
+    """Return what prepares an environment with these variables and gives range, profiles and the words for it."""
+    import os
+
+    def prepare(**given):
+        for name in (RANGE, RMW, *PROFILES):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        prepare_environment()
+        again = {name: os.environ.get(name) for name in (RANGE, RMW, *PROFILES)}
+        prepare_environment()  # as in the processes that it starts
+        assert again == {name: os.environ.get(name) for name in again}
+        return os.environ[RANGE], {again[name] for name in PROFILES} - {None}, network_reach()
+
+    return prepare
+
+
+@pytest.mark.parametrize("given", [{}, {RANGE: ""}, {RANGE: "LOCALHOST"}, {RANGE: "SYSTEM_DEFAULT"}])
+def test_by_default_it_is_this_machine_by_our_profile(prepared, given):
+    assert prepared(**given) == ("SYSTEM_DEFAULT", {str(share("config", "fastdds.xml"))}, "this machine only")
+
+
+def test_subnet_opens_the_network_and_keeps_our_shared_memory(prepared):
+    network = {str(share("config", "fastdds_network.xml"))}
+    assert prepared(**{RANGE: "SUBNET"}) == ("SUBNET", network, "the network (SUBNET)")
+
+
+def test_subnet_is_followed_where_a_parent_process_has_prepared_for_this_machine(prepared):
+    ours = dict.fromkeys(PROFILES, str(share("config", "fastdds.xml")))
+    assert prepared(**{RANGE: "SUBNET"}, **ours)[2] == "the network (SUBNET)"
+
+
+def test_a_profile_of_the_users_own_is_left_alone(prepared):
+    reach, profiles, words = prepared(**dict.fromkeys(PROFILES, "/my.xml"))
+    assert (reach, profiles) == ("LOCALHOST", {"/my.xml"})
+    assert "as your own middleware settings have it" in words
+
+
+def test_another_middleware_is_told_to_stay_on_this_machine(prepared):
+    assert prepared(**{RMW: "rmw_cyclonedds_cpp"})[0] == "LOCALHOST"
