@@ -19,11 +19,12 @@ from typing import IO
 
 from smp_bringup.access import enclave
 from smp_bringup.environment import free_shared_memory, prepare_environment, require_shared_memory
-from smp_bringup.errors import InstallError, SmpError
+from smp_bringup.errors import EXIT_CODE, InstallError, SmpError
 from smp_bringup.graph import MAX_RESPAWNS, RESPAWN_DELAY_S, NodeSpec
 from smp_bringup.security import require_security
 
 _STOP_S = 5.0
+_SAID = "error: "
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 
@@ -72,8 +73,8 @@ class Graph:
             code = process.poll()
             if code is None:
                 continue
-            if not self._specs[name].respawn or self._restarts[name] >= MAX_RESPAWNS or code == 2:
-                raise NodeDied(f"node '{name}' ended with code {code}{self._where()}")
+            if not self._specs[name].respawn or self._restarts[name] >= MAX_RESPAWNS or code == EXIT_CODE:
+                raise NodeDied(f"node '{name}' ended with code {code}{self._why(code)}")
             due = self._restart_at.setdefault(name, time.monotonic() + RESPAWN_DELAY_S)
             if time.monotonic() >= due:
                 del self._restart_at[name]
@@ -121,8 +122,13 @@ class Graph:
             preexec_fn=partial(_end_with, os.getpid()),
         )
 
-    def _where(self) -> str:
-        return f": see {self._log.name}" if self._log else ""
+    def _why(self, code: int) -> str:
+        """Return the line with which a node refused to start, where there is a log; else where the log is."""
+        if self._log is None:
+            return ""
+        log = Path(os.fsdecode(self._log.name))
+        said = [line for line in log.read_text(errors="replace").splitlines() if line.startswith(_SAID)]
+        return f": {said[-1].removeprefix(_SAID)}" if said and code == EXIT_CODE else f": see {log}"
 
 
 def _end_with(launcher: int) -> None:

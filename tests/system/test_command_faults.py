@@ -84,7 +84,8 @@ def test_f73_a_launch_with_a_missing_model_ends_and_leaves_nothing(tmp_path):
                 graph.check()
             except NodeDied as error:
                 ended = str(error)
-    assert "'policy' ended with code 2" in ended
+    assert "'policy' ended with code 2: " in ended
+    assert f"{tmp_path}' has no manifest.json" in ended
     assert all(process.poll() is not None for process in graph.processes.values())
 
 
