@@ -67,7 +67,7 @@ lint:
 types:
 	$(BIN)/mypy
 
-# Plants faults one by one and asks the tests of their room; before a release, not in CI: 40 minutes on two cores.
+# Plants faults one by one and asks the tests of their room; before a release, not in CI: 25 minutes on one core.
 mutants: setup
 	$(BIN)/python tools/mutate.py
 

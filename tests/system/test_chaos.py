@@ -1,5 +1,6 @@
 """`smp chaos` of a robot that is not ALOHA, and of nothing: what heard nothing has not passed."""
 
+import json
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ from smp_bringup.chaos.ear import Ear
 from smp_bringup.chaos.kills import require_simulated
 from smp_bringup.chaos.rig import chaos_rig, swings
 from smp_bringup.chaos.row import counted, timed
-from smp_bringup.chaos.run import Plan, kills_row, laws, normal_rows, run_chaos
+from smp_bringup.chaos.run import NORMAL, Plan, kills_row, laws, normal_rows, run_chaos
 from smp_bringup.client.graph_client import graph_client
 from smp_bringup.config import read_yaml
 from smp_bringup.errors import ConfigError
@@ -80,6 +81,12 @@ def test_another_robot_is_broken_and_judged_like_the_shipped_one(crane, tmp_path
             break
     assert not missing, [rows[name] for name in missing]
     assert rows["skew"].n > 0
+
+
+def test_the_rows_of_a_run_can_be_written(crane, tmp_path):
+    path, safety = crane
+    rows = list(run_chaos(Plan(path, [NORMAL, "F77"], tmp_path, str(safety), scale=0.01)))
+    assert {"late", "rate", "F77", "law"} <= {row["id"] for row in json.loads(json.dumps([r.as_json() for r in rows]))}
 
 
 def test_who_heard_nothing_has_not_passed(robot):

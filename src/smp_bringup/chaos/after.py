@@ -6,6 +6,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from smp_bringup.chaos.judged import Judged
 from smp_bringup.client.graph_client import GraphError
+from smp_bringup.nodes.base import now_ns
 from smp_bringup.safety.modes import Mode
 from smp_bringup.types import Severity
 
@@ -58,20 +59,20 @@ def judge_there(seen: Judged, after: After, wait: bool) -> None:
     if after.latched:
         _state(seen, after)
         seen.rest()
-    moved, reports = seen.ear.moved, len(seen.ear.reports)
+    moved, since_ns = seen.ear.moved, now_ns(seen.client)
     _output(seen, after)
     if after.lasting:
         _refused(seen, "reset", after.lasting)
-    _end(seen, after, moved, reports, wait)
+    _end(seen, after, moved, since_ns, wait)
 
 
 def judge_gone(seen: Judged, after: After, wait: bool) -> None:
     """Judge the state once the cause has gone, and after a reset; raises GraphError. As `judge_there`."""
-    moved, reports = seen.ear.moved, len(seen.ear.reports)
+    moved, since_ns = seen.ear.moved, now_ns(seen.client)
     _look(seen)
     _state(seen, after)
     _output(seen, after)
-    _end(seen, after, moved, reports, False)
+    _end(seen, after, moved, since_ns, False)
     if after.mode is None or not after.latched:
         return
     for request in ("arm", "disarm", "use_policy", "use_teleop"):
@@ -79,9 +80,9 @@ def judge_gone(seen: Judged, after: After, wait: bool) -> None:
     _state(seen, after)
     seen.until(lambda: seen.client.accepts("reset"), _WAIT_S, "the reset")
     seen.until(lambda: seen.mode == Mode.DISARMED.value, _WAIT_S, "disarmed after the reset")
-    reports = len(seen.ear.reports)
+    since_ns = now_ns(seen.client)
     _output(seen, _RESET)
-    _end(seen, _RESET, seen.ear.moved, reports, wait)
+    _end(seen, _RESET, seen.ear.moved, since_ns, wait)
 
 
 def _output(seen: Judged, after: After) -> None:
@@ -106,14 +107,14 @@ def _refused(seen: Judged, request: str, why: str) -> None:
         raise GraphError(f"{request} was done that was to be refused: {why}")
 
 
-def _end(seen: Judged, after: After, moved: int, reports: int, wait: bool) -> None:
-    """Judge the state, and what was heard of arms at rest and of reports since there were so many."""
+def _end(seen: Judged, after: After, moved: int, since_ns: int, wait: bool) -> None:
+    """Judge the state, what was heard of arms at rest, and reports that were stamped since."""
     if wait:
-        seen.until(lambda: len(seen.ear.reports) > reports, _REPORT_S, "a report on /diagnostics")
+        seen.until(lambda: seen.ear.reports_since(since_ns) != [], _REPORT_S, "a report on /diagnostics")
     _state(seen, after)
     if seen.ear.moved > moved:
         raise GraphError(f"{seen.ear.moved - moved} commands moved arms at rest")
-    for mode, level in seen.ear.reports[reports:]:
+    for mode, level in seen.ear.reports_since(since_ns):
         if (mode, level == DiagnosticStatus.ERROR) != (_mode(seen, after), after.latched):
             raise GraphError(f"/diagnostics says {mode} at level {int.from_bytes(level)} in {_mode(seen, after)}")
 

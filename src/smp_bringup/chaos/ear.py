@@ -98,8 +98,8 @@ class Ear:
         """Commands heard while the arms should have been still, and those of them that differed."""
         self.skew_ms: list[float] = []
         """Longest time between sending the messages of all arms, of each second, as the command node says."""
-        self.reports: list[tuple[str, bytes]] = []
-        """Mode and level of each report of the command node on /diagnostics."""
+        self._reports: list[tuple[int, str, bytes]] = []
+        """Stamp [ns], mode and level of each report of the command node on /diagnostics."""
         self._reported = 0
         """Commands heard before the last report."""
         self._frozen: dict[str, FloatArray] | None = None
@@ -140,6 +140,10 @@ class Ear:
         for ear in self.arms.values():
             ear.killed(another_robot)
 
+    def reports_since(self, since_ns: int) -> list[tuple[str, bytes]]:
+        """Return mode and level of each report of the command node on /diagnostics that was stamped later."""
+        return [(mode, level) for stamp, mode, level in self._reports if stamp > since_ns]
+
     def judge(self) -> list[Violation]:
         """Return every violation of the output law."""
         return [violation for ear in self.arms.values() for violation in ear.judge()]
@@ -153,7 +157,8 @@ class Ear:
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         status = first_status(message)
         if status.name.endswith(": command"):
-            self.reports.append((status_values(message)["mode"], status.level))
+            stamp = wire.stamp_ns(message.header.stamp)
+            self._reports.append((stamp, status_values(message)["mode"], status.level))
             if self.heard > self._reported:  # a second without commands has no skew
                 self.skew_ms.append(float(status_values(message)["skew_us"]) / 1e3)
             self._reported = self.heard

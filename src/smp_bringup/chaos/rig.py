@@ -31,6 +31,9 @@ _AT_SPEED = 0.16
 """Share of the fastest joint's greatest velocity from which the arms count as moving."""
 _FOLLOW_S = 20.0
 """A command node that runs is brought to follow a source within this."""
+_KNOWN_S = 20.0
+_ANNOUNCED_S = 0.6
+"""Every process announces itself each half second (config/fastdds.xml): by then all know of a new one."""
 _HORIZON, _PERIOD_S = 16, 0.01
 """Rows of a chunk, and how often arms and sources speak, whatever the robot's own rates."""
 
@@ -157,9 +160,13 @@ class ChaosRig(Judged):
         self.rest()
         self.until(lambda: self.ear.at_rest > 0 and bool(self.ear.skew_ms), 5.0, "commands at rest and a report")
 
-    def stranger(self, name: str) -> Stranger:
-        """Return a process beside the graph that publishes what it should not."""
-        return Stranger(name, self.robot.joint_names, self.until)
+    @contextmanager
+    def stranger(self, name: str) -> Iterator[Stranger]:
+        """Give a process beside the graph that publishes what it should not, once the graph can know it."""
+        with Stranger(name, self.robot.joint_names, self.until) as stranger:
+            self.until(lambda: name in self.client.get_node_names(), _KNOWN_S, f"{name} in the graph")
+            self.client.spin_for(_ANNOUNCED_S, self.check)
+            yield stranger
 
     def target(self, ahead_s: float = 0.0) -> tuple[FloatArray, FloatArray]:
         """Return where both sources want the arms (J,), and how fast (J,)."""

@@ -180,7 +180,7 @@ def _normal(rig: ChaosRig, duration_s: float, progress: Progress) -> Iterator[Ro
             trips.append(reason)
     except GraphError as error:
         trips.append(str(error))
-    gaps_ms = list(np.diff(np.array(ear.stamps[first:])) / 1e6)  # a stamp is the time of its cycle, and a period
+    gaps_ms = (np.diff(np.array(ear.stamps[first:])) / 1e6).tolist()  # a stamp is the time of its cycle, and a period
     yield from normal_rows(gaps_ms, rig.robot.control_period_s, trips)
 
 

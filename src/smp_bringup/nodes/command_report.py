@@ -60,9 +60,10 @@ class CommandReport:
         skew, self._skew_us = sorted(self._skew_us), []
         jump, self._jump_mrad = self._jump_mrad, 0.0
         level, trouble = _level(self._output)
+        mode = core.mode if self._output is None else self._output.mode  # a request may have changed the core's since
         held = trouble if level == DiagnosticStatus.WARN else ""
         return {
-            "mode": core.mode.value,
+            "mode": mode.value,
             "cycles": self._cycles,
             "late_ms": round(late[-1], 3) if late else 0.0,
             "late_p99_ms": round(late[int(0.99 * (len(late) - 1))], 3) if late else 0.0,

@@ -28,6 +28,8 @@ class GraphWatch:
         self._speakers: dict[str, set[str]] = {}
         self._nameless_ns: dict[str, int] = {}
         self._next: Iterator[str] = iter(())
+        self._unnamed: list[str] = []
+        """Topics where somebody was left out whose name is not known yet."""
 
     def publishes(self, topic: str, kind: str) -> None:
         """Watch a topic that the node publishes."""
@@ -38,8 +40,10 @@ class GraphWatch:
         self._watch(topic, kind, False)
 
     def look(self) -> Snapshot | None:
-        """Look at one topic more; return the graph, or None until all were seen once."""
-        self._look_at(next(self._next))
+        """Look at one topic more, and again at one with a nameless node; return the graph once all were seen."""
+        again, self._unnamed = self._unnamed[:1], self._unnamed[1:]
+        for topic in dict.fromkeys((next(self._next), *again)):
+            self._look_at(topic)
         if len(self._seen) < len(self._topics):
             return None
         nodes = tuple(_full(name, space) for name, space in self._node.get_node_names_and_namespaces())
@@ -72,7 +76,10 @@ class GraphWatch:
         publishers = self._node.get_publishers_info_by_topic(name)
         subscribers = self._node.get_subscriptions_info_by_topic(name)
         self._speakers[name] = {bytes(info.endpoint_gid).hex() for info in publishers}
-        publishers, subscribers = self._named(publishers), self._named(subscribers)
+        known = self._named(publishers), self._named(subscribers)
+        if len(known[0]) + len(known[1]) < len(publishers) + len(subscribers) and name not in self._unnamed:
+            self._unnamed.append(name)
+        publishers, subscribers = known
         for info in publishers:
             self._gids[bytes(info.endpoint_gid).hex()] = _full(info.node_name, info.node_namespace)
         own = self._pop_own(publishers if ours else subscribers)
