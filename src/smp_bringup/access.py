@@ -40,7 +40,7 @@ def accesses(robot: Robot) -> dict[str, Access]:
     """Return what every node may do, and what clients may (`CLIENT`)."""
     cameras = tuple(camera.topic for camera in robot.cameras)
     states, leaders = (tuple(joints.topic for joints in each) for each in (robot.state_topics, robot.leader_topics))
-    commands = tuple(arm.command_topic for arm in robot.arms)
+    commands = tuple(joints.topic for joints in robot.command_topics)
     replayed = tuple(f"/replay{topic}" for topic in commands)
     seen = (*(f"/observation/{camera.name}" for camera in robot.cameras), "/observation/joint_states")
     policy = ("/policy/chunk", "/policy/gate")

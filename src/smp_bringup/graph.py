@@ -107,7 +107,7 @@ def replay_graph(
         deadline_s: of an inference [s]; 0 is the replanning period.
         rate: speed of the bag's clock, 1 being real time.
     """
-    away = {arm.command_topic: f"/replay{arm.command_topic}" for arm in load_robot(robot).arms}
+    away = {told.topic: f"/replay{told.topic}" for told in load_robot(robot).command_topics}
     sim: dict[str, str | int | float | bool] = {"robot": robot, "use_sim_time": True}
     return (
         NodeSpec("sync", dict(sim)),

@@ -74,8 +74,8 @@ def build_command(robot: Robot, safety: str = "default", replayed: bool = False)
     Args:
         robot: to command.
         safety: name or YAML path.
-        replayed: the arms are those of a bag. They do not go where they are told, so nothing is trimmed, and are armed
-            while they move; and the robot file in the bag may be from before there was any geometry: checks that need
+        replayed: the arms are those of a bag. They do not go where they are told, so nothing is trimmed, none is missed
+            that stands still, and they are armed while they move; and the robot file in the bag may be from before there was any geometry: checks that need
             it are left out then.
     """
     import math
@@ -90,7 +90,9 @@ def build_command(robot: Robot, safety: str = "default", replayed: bool = False)
         known = all(arm.geometry for arm in robot.arms)
         checks = tuple(name for name in config.checks if known or not CHECKS[name].needs_geometry)
         gripper = replace(config.gripper, max_rest_speed=math.inf)
-        config = replace(config, checks=checks, trim_limit=0.0, max_rest_speed=math.inf, gripper=gripper)
+        config = replace(
+            config, checks=checks, trim_limit=0.0, follow_step=math.inf, max_rest_speed=math.inf, gripper=gripper
+        )
     return CommandCore(robot, config)
 
 

@@ -5,12 +5,14 @@ Nothing here or elsewhere knows how many arms there are or what they are called.
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import pi
+from math import isfinite, pi
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from smp_bringup import config
 from smp_bringup.config import spec
@@ -20,8 +22,20 @@ from smp_bringup.names import check_name, check_topic, check_word
 from smp_bringup.paths import named_config
 from smp_bringup.types import FloatArray
 
+TELEOP_TOPIC = "/teleop/command"
+"""sensor_msgs/JointState of all joints: what the teleoperation tells the arms."""
 _FARTHEST_M = 10.0
 """No arm stands farther from the origin of its robot [m]."""
+
+
+@dataclass(frozen=True)
+class DriverJoint:
+    """What a driver calls a joint, and where it says it is; what is left out is as we say it."""
+
+    name: str = ""
+    min: float | None = None
+    """What the driver says where we say `min`, in its own unit: 0.8 where a hand is closed, 0 to 100, a sign turned."""
+    max: float | None = None
 
 
 @dataclass(frozen=True)
@@ -37,9 +51,12 @@ class Joint:
     jerk: float = field(metadata=spec(gt=0, unit="rad/s^3"))
     home: float = 0.0
     gripper: bool = False
+    driver: DriverJoint = DriverJoint()
 
     def __post_init__(self) -> None:
         check_name("joint", self.name)
+        if self.driver.name:
+            check_name("joint", self.driver.name)
         kind = GRIPPER if self.gripper else TURNING
         rates = {
             "velocity": (self.velocity, kind.velocity),
@@ -51,19 +68,59 @@ class Joint:
             raise ConfigError(f"joint '{self.name}': min {self.min:g} must be below max {self.max:g}")
         if not self.min <= self.home <= self.max:
             raise ConfigError(f"joint '{self.name}': home {self.home:g} is outside [{self.min:g}, {self.max:g}]")
+        if not all(map(isfinite, self.driver_range)) or self.driver_range[0] == self.driver_range[1]:
+            raise ConfigError(
+                f"joint '{self.name}': driver.min and driver.max must be two different numbers, what the driver says "
+                f"at {self.min:g} and at {self.max:g}; got {self.driver_range[0]:g} and {self.driver_range[1]:g}"
+            )
+
+    @property
+    def driver_range(self) -> tuple[float, float]:
+        """What the driver says where we say `min` and `max`, in its own unit."""
+        low, high = self.driver.min, self.driver.max
+        return self.min if low is None else low, self.max if high is None else high
+
+
+class DriverJoints(NamedTuple):
+    """Joints as a driver tells of them: position = scale * what it says + offset."""
+
+    names: tuple[str, ...]
+    """(n,) that the driver uses."""
+    scale: FloatArray
+    """(n,)."""
+    offset: FloatArray
+    """(n,) [rad], grippers [m]."""
+
+    def ours(self, said: ArrayLike) -> FloatArray:
+        """Return positions (..., n) that the driver says in our units."""
+        return self.scale * np.asarray(said, dtype=np.float64) + self.offset
+
+    def positions(self, ours: FloatArray) -> FloatArray:
+        """Return positions (..., n) as the driver says them."""
+        return (ours - self.offset) / self.scale
+
+    def velocities(self, ours: FloatArray) -> FloatArray:
+        """Return velocities (..., n) as the driver says them."""
+        return ours / self.scale
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm: its joints in order, and the topics of its driver."""
+    """One arm: its joints in order, and the topics of its driver.
+
+    Whatever has a driver of its own is an entry: a hand, a torso, a head.
+    """
 
     name: str
     state_topic: str
-    """sensor_msgs/JointState, measured."""
+    """sensor_msgs/JointState, measured; arms of one driver may share it."""
     command_topic: str
-    leader_topic: str
-    """sensor_msgs/JointState of the teleoperation leader of this arm."""
+    """Arms of one controller may share it."""
     joints: tuple[Joint, ...]
+    leader_topic: str = ""
+    """sensor_msgs/JointState of this arm's leader; empty where it has none, and `TELEOP_TOPIC` is learned from."""
+    prefix: str = ""
+    """What our joint names have in front of the driver's: "left_" where two drivers both say "elbow_joint"."""
     command_interface: str = field(
         default="joint_state",
         metadata=spec(choices=("joint_state", "forward_position", "joint_trajectory")),
@@ -77,10 +134,12 @@ class Arm:
 
     def __post_init__(self) -> None:
         check_word("arm", self.name)
-        for topic in (self.state_topic, self.command_topic, self.leader_topic):
+        for topic in (self.state_topic, self.command_topic, *filter(None, (self.leader_topic,))):
             check_topic(topic)
         if not self.joints:
             raise ConfigError(f"arm '{self.name}' has no joints")
+        _require_unique("joint", [joint.name for joint in self.joints])
+        _require_unique(f"joint of arm '{self.name}' as its driver calls it", list(self.driver.names))
         if not max(map(abs, self.base[:3])) <= _FARTHEST_M:
             raise ConfigError(
                 f"arm '{self.name}': base {list(self.base[:3])} must be in m, at most {_FARTHEST_M:g} m away; "
@@ -91,6 +150,26 @@ class Arm:
                 f"arm '{self.name}': base turns {list(self.base[3:])} must be in rad, at most one turn; "
                 "this looks like degrees: multiply by pi / 180"
             )
+
+    @cached_property
+    def driver(self) -> DriverJoints:
+        """The joints as this arm's driver tells of them."""
+        ours = np.array([(joint.min, joint.max) for joint in self.joints])
+        theirs = np.array([joint.driver_range for joint in self.joints])
+        scale = np.diff(ours)[:, 0] / np.diff(theirs)[:, 0]
+        names = tuple(joint.driver.name or joint.name.removeprefix(self.prefix) for joint in self.joints)
+        return DriverJoints(names, scale, ours[:, 0] - scale * theirs[:, 0])
+
+    @property
+    def operator_topic(self) -> str:
+        """Where the operator says what this arm is to do: its leader, or what the teleoperation makes of a device."""
+        return self.leader_topic or TELEOP_TOPIC
+
+    @cached_property
+    def leader(self) -> DriverJoints:
+        """The joints as this arm's leader tells of them."""
+        n = len(self.joints)
+        return DriverJoints(tuple(joint.name for joint in self.joints), np.ones(n), np.zeros(n))
 
 
 @dataclass(frozen=True)
@@ -119,14 +198,40 @@ class Camera:
 
 @dataclass(frozen=True)
 class JointTopic:
-    """A topic of joint states, and whose joints its messages name."""
+    """A topic of joint states or commands, and whose joints its messages name."""
 
     topic: str
     arms: tuple[Arm, ...]
-    names: tuple[str, ...]
-    """(n,) of the joints of these arms."""
+    drivers: tuple[DriverJoints, ...]
+    """Of each of these arms, its joints as they are told of on the topic."""
     places: NDArray[np.intp]
     """(n,) of these joints in an array over joints (J,)."""
+
+    @cached_property
+    def joints(self) -> DriverJoints:
+        """All these joints (n,), as they are told of on the topic."""
+        scale, offset = (np.concatenate([driver[k] for driver in self.drivers]) for k in (1, 2))
+        return DriverJoints(tuple(name for driver in self.drivers for name in driver.names), scale, offset)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """(n,) of the joints, as they are called on the topic."""
+        return self.joints.names
+
+    def parts(self) -> Iterator[tuple[Arm, DriverJoints, slice]]:
+        """Yield each arm, its joints as they are told of, and where they lie among those of the topic (n,)."""
+        start = 0
+        for arm, driver in zip(self.arms, self.drivers, strict=True):
+            yield arm, driver, slice(start, start + len(arm.joints))
+            start += len(arm.joints)
+
+    def positions(self, ours: FloatArray) -> FloatArray:
+        """Return these joints (..., n) out of the positions of all (..., J), as they are said on the topic."""
+        return self.joints.positions(ours[..., self.places])
+
+    def velocities(self, ours: FloatArray) -> FloatArray:
+        """Return these joints (..., n) out of the velocities of all (..., J), as they are said on the topic."""
+        return self.joints.velocities(ours[..., self.places])
 
 
 @dataclass(frozen=True)
@@ -157,12 +262,16 @@ class Robot:
         carriers = {c.arm for c in self.cameras if c.arm} - {a.name for a in self.arms}
         if carriers:
             raise ConfigError(f"no arm is called {', '.join(sorted(carriers))}: a camera names it as its carrier")
-        joint_topics = [joints.topic for joints in (*self.state_topics, *self.leader_topics)]
-        commands = [a.command_topic for a in self.arms]
-        _require_unique("topic", joint_topics + commands + [c.topic for c in self.cameras])
+        shared = (*self.state_topics, *self.leader_topics, *self.command_topics)
+        _require_unique("topic", [joints.topic for joints in shared] + [c.topic for c in self.cameras])
+        for joints in shared:
+            _require_unique(f"joint on {joints.topic}", list(joints.names))
         for joints in self.state_topics:
             if len({arm.latency_s for arm in joints.arms}) > 1:
                 raise ConfigError(f"arms of {joints.topic} share its messages: give them one latency_s")
+        for joints in self.command_topics:
+            if len({arm.command_interface for arm in joints.arms}) > 1:
+                raise ConfigError(f"arms of {joints.topic} share its messages: give them one command_interface")
 
     @cached_property
     def joints(self) -> tuple[Joint, ...]:
@@ -191,20 +300,31 @@ class Robot:
     @cached_property
     def state_topics(self) -> tuple["JointTopic", ...]:
         """Topics of measured joint states; arms under one joint_state_broadcaster share one."""
-        return self._joint_topics([arm.state_topic for arm in self.arms])
+        return self._joint_topics([(arm.state_topic, arm.driver) for arm in self.arms])
 
     @cached_property
     def leader_topics(self) -> tuple["JointTopic", ...]:
         """Topics of the leaders' joint states."""
-        return self._joint_topics([arm.leader_topic for arm in self.arms])
+        return self._joint_topics([(arm.leader_topic, arm.leader) for arm in self.arms])
 
-    def _joint_topics(self, topics: list[str]) -> tuple["JointTopic", ...]:
+    @cached_property
+    def operator_topics(self) -> tuple["JointTopic", ...]:
+        """Topics that say where the operator wants the arms: what a policy learns from."""
+        return self._joint_topics([(arm.operator_topic, arm.leader) for arm in self.arms])
+
+    @cached_property
+    def command_topics(self) -> tuple["JointTopic", ...]:
+        """Topics that the arms take setpoints from; arms under one controller share one."""
+        return self._joint_topics([(arm.command_topic, arm.driver) for arm in self.arms])
+
+    def _joint_topics(self, said: list[tuple[str, DriverJoints]]) -> tuple["JointTopic", ...]:
         """Return the topics, each with those of the arms that name it."""
         found = []
-        for topic in dict.fromkeys(topics):
-            arms = tuple(arm for arm, named in zip(self.arms, topics, strict=True) if named == topic)
+        for topic in dict.fromkeys(topic for topic, _ in said if topic):
+            mine = [(arm, joints) for arm, (named, joints) in zip(self.arms, said, strict=True) if named == topic]
+            arms, drivers = zip(*mine, strict=True)
             places = np.concatenate([np.arange(self.dof)[self.arm_slices[arm.name]] for arm in arms])
-            found.append(JointTopic(topic, arms, tuple(self.joint_names[k] for k in places), places))
+            found.append(JointTopic(topic, arms, drivers, places))
         return tuple(found)
 
     @cached_property

@@ -20,7 +20,7 @@ from smp_bringup.paths import named_config
 from smp_bringup.record.check import judge_bag
 from smp_bringup.record.config import QualityConfig
 from smp_bringup.record.quality import Level
-from smp_bringup.robot import Robot
+from smp_bringup.robot import DriverJoint, Robot
 from smp_bringup.sim.demonstration import record_demonstration
 from smp_bringup.sim.seeds import demonstration_seed
 from smp_bringup.sim.world import World
@@ -35,11 +35,23 @@ def sharing(robot):
     return replace(robot, arms=tuple(replace(a, state_topic=STATES, leader_topic=LEADERS) for a in robot.arms))
 
 
+def driven(robot):
+    """Return the robot with drivers that name and measure its joints in their own way, and without leaders."""
+    arms = []
+    for arm in sharing(robot).arms:
+        *joints, hand = arm.joints
+        joints[1] = replace(joints[1], driver=DriverJoint(min=-joints[1].min, max=-joints[1].max))  # turns the other way
+        joints[3] = replace(joints[3], driver=DriverJoint(f"{arm.name}_j4"))
+        hand = replace(hand, driver=DriverJoint(f"{arm.name}_finger", 100, 0))  # percent closed
+        arms.append(replace(arm, leader_topic="", joints=(*joints, hand)))
+    return replace(robot, arms=tuple(arms))
+
+
 @pytest.fixture(scope="module")
 def bags(robot, tmp_path_factory):
-    """The same demonstration of the robot with topics of their own and with shared ones."""
+    """The same demonstration of the robot with topics of their own, shared ones, and other drivers."""
     folder, found = tmp_path_factory.mktemp("shared"), {}
-    for name, body in (("own", robot), ("shared", sharing(robot))):
+    for name, body in (("own", robot), ("shared", sharing(robot)), ("driven", driven(robot))):
         world = World(TASKS["transfer_cube"](), body)
         assert record_demonstration(world, body, demonstration_seed(3, 0), folder / name, noise=0.0)
         found[name] = open_bag(folder / name)
@@ -60,6 +72,22 @@ def test_what_is_read_is_the_same_as_of_topics_of_their_own(bags, robot):
         np.testing.assert_array_equal(mine.velocity, theirs.velocity)
     events = [(e.stream, e.stamp_ns) for e in recorded(body, bags["shared"].path).events]
     assert sorted(events) == sorted((e.stream, e.stamp_ns) for e in recorded(robot, bags["own"].path).events)
+
+
+def test_what_drivers_say_in_their_own_way_is_read_in_ours(bags, robot):
+    body = bags["driven"].robot()
+    assert body == driven(robot)
+    assert "/teleop/command" in bags["driven"].types
+    said = next(message for _, _, message in bags["driven"].messages({STATES}))
+    first = dict(zip(said.name, said.position, strict=True))
+    ours = dict(zip(robot.joint_names, follower_trajectory(bags["own"], robot)[1][0], strict=True))
+    assert first["left_shoulder"] == -ours["left_shoulder"]
+    assert first["left_j4"] == ours["left_forearm_roll"]
+    assert first["left_finger"] == pytest.approx(100 * (0.057 - ours["left_gripper"]) / 0.036)
+    for read in (follower_trajectory, leader_trajectory):
+        for mine, theirs in zip(read(bags["driven"], body), read(bags["own"], robot), strict=True):
+            np.testing.assert_allclose(mine, theirs, atol=1e-12)
+    assert judge_bag(bags["driven"], body, QualityConfig()).level is Level.KEEP
 
 
 def test_the_verdict_is_keep_also_after_lerobot_and_back(bags, tmp_path):
@@ -101,7 +129,17 @@ def test_a_foreign_bag_fills_a_shared_topic_from_one_topic_only(bags, robot, tmp
 def test_what_cannot_be_shared_is_one_line(robot):
     text = named_config("robots", "aloha").read_text()
     for wrong, line in (
-        (text.replace("/follower_right/joint_commands", "/follower_left/joint_commands"), "topic named twice"),
+        (
+            text.replace("/follower_right/joint_commands", "/follower_left/joint_commands").replace(
+                "joint_state\n", "forward_position\n", 1
+            ),
+            "arms of /follower_left/joint_commands share its messages: give them one command_interface",
+        ),
+        (text.replace("name: left_elbow,", "name: left_elbow, driver: {name: left_waist},"), "named twice: left_waist"),
+        (
+            text.replace("name: left_elbow,", "name: left_elbow, driver: {min: 5, max: 5},"),
+            "driver.min and driver.max must be two different numbers",
+        ),
         (text.replace("/leader_right/joint_states", "/follower_left/joint_states"), "topic named twice"),
         (
             text.replace("/follower_left/joint_states", STATES)

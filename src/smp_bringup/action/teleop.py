@@ -59,7 +59,7 @@ class _Leader:
     """One leader arm: its newest joints, and their slope over its own stamps, since its driver rarely gives speeds."""
 
     def __init__(self, arm: Arm) -> None:
-        self._order, self._stamps = JointOrder([joint.name for joint in arm.joints]), StampOrder()
+        self._order, self._stamps = JointOrder(*arm.leader), StampOrder()
         self._limit = np.array([joint.velocity for joint in arm.joints])
         self._recent: deque[tuple[int, FloatArray]] = deque(maxlen=_MOST)
 

@@ -11,7 +11,7 @@ from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE
 from smp_bringup.bag.reader import Bag
 from smp_bringup.errors import BagError, one_line
 from smp_bringup.pipeline import build_sync
-from smp_bringup.robot import Arm, Camera, JointTopic, Robot
+from smp_bringup.robot import Arm, Camera, DriverJoints, JointTopic, Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import AlignedSet, FloatArray
 
@@ -78,17 +78,18 @@ class Feed:
 
     def _push_joints(self, arm: Arm, topic: str, log_ns: int, message: Any) -> None:
         if arm.name not in self._known:
-            require_joints(self._bag, topic, message.name, arm)
+            require_joints(self._bag, topic, message.name, arm.driver)
             self._known.add(arm.name)
         stamp = wire.stamp_ns(message.header.stamp)
         self.aligner.push_joints(arm.name, stamp, message.name, message.position, message.velocity, log_ns)
 
 
-def require_joints(bag: Bag, topic: str, names: Sequence[str], arm: Arm) -> None:
+def require_joints(bag: Bag, topic: str, names: Sequence[str], wanted: DriverJoints) -> None:
     """Raise BagError where a message lacks joints of an arm."""
-    wanted = [joint.name for joint in arm.joints]
-    if set(wanted) - set(names):
-        raise BagError(f"bag '{bag.path}', {topic}: bag has joints {one_line(list(names))}, model expects {wanted}")
+    if set(wanted.names) - set(names):
+        raise BagError(
+            f"bag '{bag.path}', {topic}: bag has joints {one_line(list(names))}, model expects {list(wanted.names)}"
+        )
 
 
 def aligned_sets(bag: Bag, robot: Robot) -> Iterator[AlignedSet]:
@@ -106,24 +107,24 @@ class Trajectory:
         self.topics = {joints.topic: JOINT_STATE for joints in sources}
         bag.require(self.topics)
         self._bag = bag
-        self._arms = {joints.topic: joints.arms for joints in sources}
+        self._sources = {joints.topic: joints for joints in sources}
         self._topic_of = {arm.name: joints.topic for joints in sources for arm in joints.arms}
-        self._joints = {arm.name: JointOrder([j.name for j in arm.joints]) for arm in robot.arms}
+        self._orders = {arm.name: JointOrder(*driver) for joints in sources for arm, driver, _ in joints.parts()}
         self._stamps: dict[str, list[int]] = {arm.name: [] for arm in robot.arms}
         self._rows: dict[str, list[FloatArray]] = {arm.name: [] for arm in robot.arms}
 
     def push(self, topic: str, message: Any) -> None:
         """Take a message of one of `topics`; raises BagError for one of other joints than the robot's."""
-        for arm in self._arms[topic]:
-            self._push(arm, topic, message)
+        for arm, driver, _ in self._sources[topic].parts():
+            self._push(arm, driver, topic, message)
 
-    def _push(self, arm: Arm, topic: str, message: Any) -> None:
+    def _push(self, arm: Arm, driver: DriverJoints, topic: str, message: Any) -> None:
         stamps = self._stamps[arm.name]
         if not stamps:
-            require_joints(self._bag, topic, message.name, arm)
+            require_joints(self._bag, topic, message.name, driver)
         try:
             stamp = wire.stamp_ns(message.header.stamp)
-            row = self._joints[arm.name].map(message.name, message.position, [])[0]
+            row = self._orders[arm.name].map(message.name, message.position, [])[0]
         except Refusal:
             return
         if not stamps or stamp > stamps[-1]:
@@ -151,10 +152,12 @@ class Trajectory:
 def leader_trajectory(bag: Bag, robot: Robot) -> tuple[np.ndarray, FloatArray]:
     """Return stamps (N,) [ns] and leader positions (N, J) of all arms, at the stamps of the first arm.
 
+    An arm without a leader has the positions that the teleoperation told it.
+
     Raises:
         BagError: a leader's topic is missing, has other joints, or fewer than two samples.
     """
-    return _read(bag, Trajectory(bag, robot, robot.leader_topics))
+    return _read(bag, Trajectory(bag, robot, robot.operator_topics))
 
 
 def follower_trajectory(bag: Bag, robot: Robot) -> tuple[np.ndarray, FloatArray]:

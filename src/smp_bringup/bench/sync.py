@@ -92,7 +92,7 @@ def recorded(robot: Robot, folder: Path) -> Streams:
     topics, cameras = observation_topics(bag, robot), camera_topics(bag, robot)
     bag.require(topics)
     arms = {joints.topic: joints.arms for joints in robot.state_topics}
-    orders = {arm.name: JointOrder([joint.name for joint in arm.joints]) for arm in robot.arms}
+    orders = {arm.name: JointOrder(*arm.driver) for arm in robot.arms}
     events = []
     for topic, log_ns, message in bag.messages(set(topics)):
         stamp = wire.stamp_ns(message.header.stamp)

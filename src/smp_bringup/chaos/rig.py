@@ -200,8 +200,8 @@ class ChaosRig(Judged):
         """Publish a measured state of some of the arms of one topic, out of that of all joints (J,)."""
         if not arms:
             return
-        names = tuple(joint.name for arm in arms for joint in arm.joints)
-        measured = np.concatenate([position[self.robot.arm_slices[arm.name]] for arm in arms])
+        names = tuple(name for arm in arms for name in arm.driver.names)
+        measured = np.concatenate([arm.driver.positions(position[self.robot.arm_slices[arm.name]]) for arm in arms])
         message = joint_state_msg(now_ns(self.client), names, measured, np.zeros(len(names)))
         self._states[arms[0].state_topic].publish(message)
 

@@ -6,7 +6,7 @@ from sensor_msgs.msg import JointState
 from smp_bringup.client.graph_client import GraphClient
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
-from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, first_status, status_values
+from smp_bringup.nodes.messages import first_status, status_values
 from smp_bringup.robot import Robot
 from smp_bringup.stats import percentiles
 from smp_bringup.wire import stamp_ns
@@ -48,7 +48,7 @@ class Listener:
         def hear_diagnostics(message: DiagnosticArray) -> None:
             self.on_diagnostics(first_status(message).name.removeprefix("smp_bringup: "), status_values(message))
 
-        def hear_command(message: ArmCommand) -> None:
+        def hear_command(message: JointState) -> None:
             self.on_command(stamp_ns(message.header.stamp))
 
         client.create_subscription(JointState, "/observation/joint_states", hear_observation, qos.OBSERVATION)
@@ -56,9 +56,8 @@ class Listener:
         client.create_subscription(DiagnosticArray, "/command/state", hear_state, _DEPTH)
         client.create_subscription(DiagnosticArray, "/diagnostics", hear_diagnostics, _DEPTH)
         arm = robot.arms[0]
-        if arm.command_interface != "forward_position":  # whose messages carry no stamp
-            kind = COMMAND_TYPES[arm.command_interface]
-            client.create_subscription(kind, arm.command_topic, hear_command, qos.RECORD)
+        if arm.command_interface == "joint_state":  # the others carry no stamp
+            client.create_subscription(JointState, arm.command_topic, hear_command, qos.RECORD)
 
     def begin(self) -> None:
         """Take samples from now on, of observations that are heard from now on."""

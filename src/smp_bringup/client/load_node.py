@@ -7,6 +7,7 @@ import time
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
@@ -19,7 +20,7 @@ from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node
 from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, command_position, joint_state_msg, time_msg
 from smp_bringup.nodes.params import declare, robot_parameter
-from smp_bringup.robot import Arm, Camera, load_robot
+from smp_bringup.robot import Camera, JointTopic, load_robot
 
 _FRAMES = 8
 """Different frames per camera, sent in turn: making noise for every one would be the load."""
@@ -50,8 +51,12 @@ class LoadNode(LeanNode):
         for period_s, send in senders:
             self.create_timer(period_s, send, clock=steady)
             time.sleep(period_s / 3)  # a timer's phase is that of its creation
-        for arm in self._robot.arms:
-            self._serve(arm, steady)
+        self._pose = np.array(self._robot.joint_array("home"))
+        for joints in self._robot.state_topics:
+            self._report(joints, self.create_publisher(JointState, joints.topic, qos.DRIVER), steady)
+        for joints in self._robot.command_topics:
+            kind = COMMAND_TYPES[joints.arms[0].command_interface]
+            self.create_subscription(kind, joints.topic, partial(self._obey, joints), qos.LATEST)
         self.create_service(SetBool, "/load/run", self._on_run)
         self._diagnostics = Diagnostics(self, lambda: {f"published/{name}": n for name, n in self.published.items()})
 
@@ -75,20 +80,17 @@ class LoadNode(LeanNode):
 
         return send
 
-    def _serve(self, arm: Arm, steady: Clock) -> None:
-        names = tuple(joint.name for joint in arm.joints)
-        pose = [np.array([joint.home for joint in arm.joints])]
-        publisher = self.create_publisher(JointState, arm.state_topic, qos.DRIVER)
+    def _obey(self, joints: JointTopic, message: ArmCommand) -> None:
+        self._pose[joints.places] = command_position(message, joints)
 
-        def obey(message: ArmCommand) -> None:
-            pose[0] = command_position(message, names)
-
+    def _report(self, joints: JointTopic, publisher: Publisher, steady: Clock) -> None:
         def send() -> None:
             if self._running:
-                publisher.publish(joint_state_msg(now_ns(self), names, pose[0], pose[0] * 0.0))
-                self.published[arm.name] = self.published.get(arm.name, 0) + 1
+                position = joints.positions(self._pose)
+                publisher.publish(joint_state_msg(now_ns(self), joints.names, position, position * 0.0))
+                for arm in joints.arms:
+                    self.published[arm.name] = self.published.get(arm.name, 0) + 1
 
-        self.create_subscription(COMMAND_TYPES[arm.command_interface], arm.command_topic, obey, qos.LATEST)
         self.create_timer(1 / self._robot.state_rate_hz, send, clock=steady)
 
     def _on_run(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:

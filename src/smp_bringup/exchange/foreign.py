@@ -86,7 +86,7 @@ class Importer:
             ours: theirs
             for arm in self.robot.arms
             for ours, theirs in zip(
-                (arm.state_topic, arm.leader_topic), _topics(self._mapping.arms[arm.name]), strict=True
+                (arm.state_topic, arm.operator_topic), _topics(self._mapping.arms[arm.name]), strict=True
             )
         }
         empty = {theirs for ours, theirs in (cameras | joints).items() if not self._taken[ours]}
@@ -109,7 +109,8 @@ class Importer:
         for target, told in self._targets[topic]:
             try:
                 values = np.concatenate([self._values(arm, told, topic, message) for arm in target.arms])
-                self._write(writer, target.topic, JOINT_STATE, log_ns, joint_state_cdr(at, target.names, values))
+                said = joint_state_cdr(at, target.names, target.joints.positions(values))
+                self._write(writer, target.topic, JOINT_STATE, log_ns, said)
             except Refusal as refusal:  # another arm of the topic may be in this message
                 reasons.append(str(refusal))
         if len(reasons) == len(self._targets[topic]):
@@ -136,7 +137,7 @@ def _targets(robot: Robot, mapping: ImportMapping) -> dict[str, list[tuple[Joint
         ConfigError: one of our topics would have to be put together from several of theirs.
     """
     found: dict[str, list[tuple[JointTopic, bool]]] = {}
-    for ours, told in ((robot.state_topics, False), (robot.leader_topics, True)):
+    for ours, told in ((robot.state_topics, False), (robot.operator_topics, True)):
         for joints in ours:
             theirs = {_topics(mapping.arms[arm.name])[told] for arm in joints.arms}
             if len(theirs) > 1:

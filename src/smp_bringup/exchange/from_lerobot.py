@@ -162,8 +162,8 @@ class _Import:
             np.concatenate([one.of(rows.vectors[one.feature]) for one in each], axis=1)
             for each in (self._states, self._actions)
         )
-        joints = [(joints.topic, joints.names, measured[:, joints.places]) for joints in robot.state_topics]
-        joints += [(joints.topic, joints.names, told[:, joints.places]) for joints in robot.leader_topics]
+        joints = [(joints.topic, joints.names, joints.positions(measured)) for joints in robot.state_topics]
+        joints += [(joints.topic, joints.names, joints.positions(told)) for joints in robot.operator_topics]
         videos = [pictures.of(episode, rows) for pictures in self._pictures]
         for k, images in enumerate(zip(*videos, strict=True)):
             at_ns = int(stamps[k])

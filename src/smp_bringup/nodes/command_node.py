@@ -62,7 +62,7 @@ class CommandNode(LeanNode):
         params = declare(self, CommandParams)
         self._robot, self._config = load_robot(params.robot), load_safety(params.safety)
         self._core = build_command(self._robot, params.safety, params.replayed)
-        self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in self._robot.arms}
+        self._orders = {a.name: JointOrder(*a.driver) for a in self._robot.arms}
         self._most = self._sizes()
         self.add_on_set_parameters_callback(self._on_set)
         self._watch, self._extra = GraphWatch(self), set[str]()
@@ -96,11 +96,11 @@ class CommandNode(LeanNode):
         return SetParametersResult(successful=False, reason=why)
 
     def _publish(self) -> None:
-        self._arms = []
-        for arm in self._robot.arms:
-            kind = COMMAND_TYPES[arm.command_interface]
-            self._arms.append((arm, self.create_publisher(kind, arm.command_topic, qos.LATEST)))
-            self._watch.publishes(arm.command_topic, type_name(kind))
+        self._commanded = []
+        for joints in self._robot.command_topics:
+            kind = COMMAND_TYPES[joints.arms[0].command_interface]
+            self._commanded.append((joints, self.create_publisher(kind, joints.topic, qos.LATEST)))
+            self._watch.publishes(joints.topic, type_name(kind))
 
     def _sizes(self) -> dict[type, int]:
         """Return how large a message of each type may be [bytes], of this robot under these settings."""
@@ -248,16 +248,12 @@ class CommandNode(LeanNode):
         output: CommandOutput = self._core.step(now_ns(self), steady)
         sent_ns = []
         if output.command is not None:
-            parts = [(publisher, self._message(arm, output)) for arm, publisher in self._arms]
+            period_s, command = self._robot.control_period_s, output.command
+            parts = [(publisher, command_msg(joints, command, period_s)) for joints, publisher in self._commanded]
             for publisher, message in parts:
                 publisher.publish(message)
                 sent_ns.append(steady_ns())
         self._report.cycle(output, steady, sent_ns)
-
-    def _message(self, arm: Arm, output: CommandOutput) -> object:
-        part = self._robot.arm_slices[arm.name]
-        assert output.command is not None
-        return command_msg(arm, part, output.command, self._robot.control_period_s)
 
 
 def main() -> None:

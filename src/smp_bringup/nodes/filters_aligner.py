@@ -49,7 +49,7 @@ class MessageFiltersAligner(AbstractAligner):
             ) from None
         self._robot = robot
         names = [c.name for c in robot.cameras] + [a.name for a in robot.arms]
-        self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in robot.arms}
+        self._orders = {a.name: JointOrder(*a.driver) for a in robot.arms}
         self._filters = {name: SimpleFilter() for name in names}
         self._synchronizer = ApproximateTimeSynchronizer(list(self._filters.values()), _QUEUE, SLOP_S)
         self._synchronizer.registerCallback(self._on_set)

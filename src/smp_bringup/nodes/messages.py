@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from smp_bringup.robot import Arm
+from smp_bringup.robot import JointTopic
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import ActionChunk, Command, FloatArray, GateReport, ImageArray, nanoseconds
 from smp_bringup.wire import split_stamp, stamp_ns
@@ -123,38 +123,34 @@ def stamp_like(duration: Duration) -> int:
     return int(duration.sec) * 1_000_000_000 + int(duration.nanosec)
 
 
-def command_msg(arm: Arm, part: slice, command: Command, period_s: float) -> ArmCommand:
-    """Return one arm's share of a command in the form its driver takes."""
-    names = tuple(joint.name for joint in arm.joints)
-    position, velocity = command.position[part], command.velocity[part]
-    if arm.command_interface == "joint_state":
-        return joint_state_msg(command.stamp_ns, names, position, velocity)
-    if arm.command_interface == "forward_position":
+def command_msg(joints: JointTopic, command: Command, period_s: float) -> ArmCommand:
+    """Return what a command (J,) says to the arms of one topic, in the form that their driver takes."""
+    position, interface = joints.positions(command.position), joints.arms[0].command_interface
+    if interface == "joint_state":
+        return joint_state_msg(command.stamp_ns, joints.names, position, joints.velocities(command.velocity))
+    if interface == "forward_position":
         return Float64MultiArray(data=position.tolist())
     # A joint_trajectory_controller refuses a last point that moves, unless told otherwise (its parameter
-    # allow_nonzero_velocity_at_trajectory_end): from positions alone it interpolates between our setpoints.
+    # allow_nonzero_velocity_at_trajectory_end): from positions alone it interpolates to our setpoint. It refuses
+    # a trajectory that has ended by its clock; one whose stamp is zero begins when it arrives.
     step = Duration(sec=0, nanosec=nanoseconds(period_s))
     point = JointTrajectoryPoint(positions=position.tolist(), time_from_start=step)
-    return JointTrajectory(header=Header(stamp=time_msg(command.stamp_ns)), joint_names=list(names), points=[point])
+    return JointTrajectory(joint_names=list(joints.names), points=[point])
 
 
-def command_position(message: ArmCommand, names: tuple[str, ...]) -> FloatArray:
-    """Return the setpoint (n,) of an arm in whichever form it came; raises Refusal for other joints."""
+def command_position(message: ArmCommand, joints: JointTopic) -> FloatArray:
+    """Return the setpoint (n,) of the arms of a topic in whichever form it came; raises Refusal for other joints."""
     if isinstance(message, Float64MultiArray):
-        if len(message.data) != len(names):
-            raise Refusal(f"{len(message.data)} values for {len(names)} joints")
-        return np.array(message.data)
-    got = tuple(message.name if isinstance(message, JointState) else message.joint_names)
-    if got != names:
-        raise Refusal(f"joints {list(got)}, expected {list(names)}")
-    position = (
-        message.position
-        if isinstance(message, JointState)
-        else (message.points[-1].positions if message.points else ())
-    )
-    if len(position) != len(names):
-        raise Refusal(f"{len(position)} values for {len(names)} joints")
-    return np.array(position)
+        position = message.data
+    else:
+        got = tuple(message.name if isinstance(message, JointState) else message.joint_names)
+        if got != joints.names:
+            raise Refusal(f"joints {list(got)}, expected {list(joints.names)}")
+        last = message if isinstance(message, JointState) else (message.points or [JointTrajectoryPoint()])[-1]
+        position = last.position if isinstance(last, JointState) else last.positions
+    if len(position) != len(joints.names):
+        raise Refusal(f"{len(position)} values for {len(joints.names)} joints")
+    return joints.joints.ours(position)
 
 
 def gate_msg(gate: GateReport, latency_ms: float) -> JointState:

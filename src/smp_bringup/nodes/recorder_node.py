@@ -19,7 +19,7 @@ from smp_bringup.record.config import load_recording
 from smp_bringup.record.heard import Heard
 from smp_bringup.record.pedal import Pedal
 from smp_bringup.record.recorder import Recorder
-from smp_bringup.robot import Robot, load_robot
+from smp_bringup.robot import TELEOP_TOPIC, Robot, load_robot
 from smp_bringup.safety.config import load_safety
 from smp_bringup.wire import OBJECTS_TOPIC
 
@@ -115,10 +115,10 @@ def _topics(robot: Robot) -> dict[str, type]:
     """Return every recorded topic and its type."""
     topics: dict[str, type] = {c.topic: Image for c in robot.cameras}
     for arm in robot.arms:
-        topics |= {arm.state_topic: JointState, arm.leader_topic: JointState}
+        topics |= {arm.state_topic: JointState, arm.operator_topic: JointState}
         topics[arm.command_topic] = COMMAND_TYPES[arm.command_interface]
     return topics | {
-        "/teleop/command": JointState,
+        TELEOP_TOPIC: JointState,
         OBJECTS_TOPIC: JointState,
         "/policy/chunk": JointTrajectory,
         "/policy/gate": JointState,

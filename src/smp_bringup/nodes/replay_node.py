@@ -59,9 +59,9 @@ class ReplayNode(LeanNode):
         self._mode: Mode | None = None
         self._spoken = False
         self.create_subscription(JointTrajectory, "/policy/chunk", self._on_chunk, qos.LATEST)
-        for arm in robot.arms:  # stands for the drivers, without which the command node is not armed
-            kind = COMMAND_TYPES[arm.command_interface]
-            self.create_subscription(kind, f"/replay{arm.command_topic}", lambda _: None, qos.LATEST)
+        for joints in robot.command_topics:  # stands for the drivers, without which the command node is not armed
+            kind = COMMAND_TYPES[joints.arms[0].command_interface]
+            self.create_subscription(kind, f"/replay{joints.topic}", lambda _: None, qos.LATEST)
         self.create_subscription(DiagnosticArray, "/command/state", self._on_command_state, qos.STATE)
         requests = ("reset", "arm", "use_policy")
         self._requests = {name: self.create_client(Trigger, f"/command/{name}") for name in requests}

@@ -21,11 +21,11 @@ from smp_bringup.nodes.messages import (
     time_msg,
 )
 from smp_bringup.nodes.params import SimParams, current, declare
-from smp_bringup.robot import Arm, load_robot
+from smp_bringup.robot import JointTopic, load_robot
 from smp_bringup.sim.camera_delay import CameraDelay
 from smp_bringup.sim.live import LiveRobot
 from smp_bringup.tasks.state import STATE_NAMES
-from smp_bringup.types import FloatArray, Frame, nanoseconds
+from smp_bringup.types import Frame, nanoseconds
 from smp_bringup.wire import OBJECTS_TOPIC
 
 _MAX_CATCH_UP = 5
@@ -70,9 +70,9 @@ class SimNode(LeanNode):
             [(joints, self.create_publisher(JointState, joints.topic, qos.DRIVER)) for joints in each]
             for each in (robot.state_topics, robot.leader_topics)
         )
-        for arm in robot.arms:
-            kind = COMMAND_TYPES[arm.command_interface]
-            self.create_subscription(kind, arm.command_topic, partial(self._on_command, arm), qos.LATEST)
+        for joints in robot.command_topics:
+            kind = COMMAND_TYPES[joints.arms[0].command_interface]
+            self.create_subscription(kind, joints.topic, partial(self._on_command, joints), qos.LATEST)
         self._clock_topic = self.create_publisher(ClockMessage, "/clock", 10) if clock else None
         self._objects = self.create_publisher(JointState, OBJECTS_TOPIC, qos.DRIVER)
         self._sim_state = self.create_publisher(DiagnosticArray, "/sim/state", qos.STATE)
@@ -116,17 +116,18 @@ class SimNode(LeanNode):
         position, velocity = self._live.world.joint_state()
         leaders = self._live.leaders()
         for joints, publisher in self._states:
-            measured = position[joints.places], velocity[joints.places]
+            measured = joints.positions(position), joints.velocities(velocity)
             publisher.publish(joint_state_msg(stamp, joints.names, *measured))
         if leaders is None:
             return
         for joints, publisher in self._leaders:
-            told: FloatArray = leaders[joints.places]
+            told = joints.positions(leaders)
             publisher.publish(joint_state_msg(stamp, joints.names, told, told * 0.0))
 
-    def _on_command(self, arm: Arm, message: ArmCommand) -> None:
-        position = command_position(message, tuple(joint.name for joint in arm.joints))
-        self._live.command(arm.name, position, steady_ns())
+    def _on_command(self, joints: JointTopic, message: ArmCommand) -> None:
+        position = command_position(message, joints)
+        for arm, _, part in joints.parts():
+            self._live.command(arm.name, position[part], steady_ns())
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:

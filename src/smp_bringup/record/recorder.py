@@ -233,7 +233,7 @@ class Recorder:
 def _warm_up(robot: Robot) -> None:
     """Load message definitions and their decoders now: at the first message of an episode they would delay the disk."""
     tracks, encoder, arm = Tracks(robot), Encoder(robot), robot.arms[0]
-    names = tuple(joint.name for joint in arm.joints)
+    names = arm.driver.names
     tracks.take(arm.state_topic, JOINT_STATE, 1, joint_state_cdr(1, names, np.zeros(len(names))))
     definition(JOINT_STATE)
     for camera in robot.cameras:

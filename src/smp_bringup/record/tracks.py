@@ -2,6 +2,7 @@
 
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,9 +65,11 @@ class Tracks:
         self.robot = robot
         self.cameras = {c.name: _camera(c) for c in robot.cameras}
         self.states = {a.name: Track(a.state_topic, a.name, JOINT_STATE, robot.state_rate_hz) for a in robot.arms}
-        self.leaders = {a.name: Track(a.leader_topic, a.name, JOINT_STATE, 0.0) for a in robot.arms}
+        self.leaders = {a.name: Track(a.operator_topic, a.name, JOINT_STATE, 0.0) for a in robot.arms}
         self.commands = {a.name: _command(a, nanoseconds(robot.control_period_s)) for a in robot.arms}
-        self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in robot.arms}
+        self._orders = {a.name: JointOrder(*a.driver) for a in robot.arms}
+        self._leads = {a.name: JointOrder(*a.leader) for a in robot.arms}
+        self._told = {a.name: (joints, part) for joints in robot.command_topics for a, _, part in joints.parts()}
         self._by_topic: dict[str, list[Track]] = {}
         for track in self.all():
             self._by_topic.setdefault(track.topic, []).append(track)
@@ -119,7 +122,9 @@ class Tracks:
     def _read(self, track: Track, message: Any, msgtype: str, log_ns: int) -> tuple[int, Any]:
         """Return stamp and value of a message; raises Refusal where replay and training would."""
         if msgtype == ARRAY:
-            return log_ns, np.array(message.data, dtype=np.float64)
+            return log_ns, self._from_array(track.name, message.data)
+        if msgtype == TRAJECTORY:
+            return log_ns, self._orders[track.name].map(message.joint_names, message.points[-1].positions, [])[0]
         stamp = stamp_ns(message.header.stamp)
         if stamp <= 0:
             raise Refusal("zero_stamp")
@@ -127,11 +132,17 @@ class Tracks:
             camera = self.robot.camera(track.name)
             frame(message, (camera.height, camera.width))
             return stamp, zlib.crc32(message.data)
-        order = self._orders[track.name]
-        if msgtype == TRAJECTORY:
-            return stamp, order.map(message.joint_names, message.points[-1].positions, [])[0]
+        if track is self.leaders[track.name]:
+            return stamp, self._leads[track.name].map(message.name, message.position, [])[0]
         velocity = message.velocity if track is self.states[track.name] else []
-        return stamp, order.map(message.name, message.position, velocity)[0]
+        return stamp, self._orders[track.name].map(message.name, message.position, velocity)[0]
+
+    def _from_array(self, arm: str, data: Sequence[float]) -> FloatArray:
+        """Return the setpoint (n,) of an arm in the numbers of all arms that share its topic."""
+        joints, part = self._told[arm]
+        if len(data) != len(joints.names):
+            raise Refusal(f"{len(data)} values for {len(joints.names)} joints")
+        return joints.joints.ours(data)[part]
 
 
 def _camera(camera: Camera) -> Track:
@@ -139,5 +150,5 @@ def _camera(camera: Camera) -> Track:
 
 
 def _command(arm: Arm, ahead_ns: int) -> Track:
-    kind = _COMMAND_KIND[arm.command_interface]
-    return Track(arm.command_topic, arm.name, kind, 0.0, ahead_ns=0 if kind == ARRAY else ahead_ns)
+    kind = _COMMAND_KIND[arm.command_interface]  # only a JointState says when it is due
+    return Track(arm.command_topic, arm.name, kind, 0.0, ahead_ns=ahead_ns if kind == JOINT_STATE else 0)

@@ -3,6 +3,7 @@
 from smp_bringup.registry import Registry
 from smp_bringup.safety.base import AbstractCheck
 from smp_bringup.safety.checks.arm_distance import ArmDistance
+from smp_bringup.safety.checks.arms_follow import ArmsFollow
 from smp_bringup.safety.checks.clock_runs import ClockRuns
 from smp_bringup.safety.checks.estop_link import EstopLink
 from smp_bringup.safety.checks.finite import Finite
@@ -26,6 +27,7 @@ for _check in (
     StateFresh,
     StateJump,
     StateNear,
+    ArmsFollow,
     SourceFresh,
     SourceNear,
     SourceContract,

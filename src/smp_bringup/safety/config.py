@@ -73,6 +73,10 @@ class SafetyConfig:
     ramp_in_start: float = field(default=0.2, metadata=spec(gt=0, le=1, help="share of the speed limit it starts at"))
     max_tracking_error: float = field(default=0.5, metadata=spec(gt=0, le=10, unit="rad"))
     """A measured joint farther from its setpoint holds both arms."""
+    follow_step: float = field(default=0.1, metadata=spec(gt=0, le=10, unit="rad"))
+    """An arm that stands still while its setpoint goes farther does not follow, and holds both arms."""
+    follow_time_s: float = field(default=0.25, metadata=spec(gt=0, le=2, unit="s"))
+    """So much later it should have moved."""
     max_sag: float = field(default=0.2, metadata=spec(gt=0, le=10, unit="rad"))
     """An arm that leaves the standing setpoint of a latched stop by more has no power: the setpoint goes after it."""
     max_rest_speed: float = field(default=0.2, metadata=spec(gt=0, le=10, unit="rad/s"))

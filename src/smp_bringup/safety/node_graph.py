@@ -67,12 +67,12 @@ def inspect(snapshot: Snapshot, robot: Robot, config: SafetyConfig, us: str) -> 
     if us in twice:
         found.append(_fault(f"another node '{us}' is already running"))
     found += [_refuse(f"node name '{name}' is used twice") for name in sorted(twice & matter - {us})]
-    return tuple(found)
+    return tuple(dict.fromkeys(found))  # arms that share a topic share what is wrong with it
 
 
 def _arm(arm: str, commands: Topic, states: Topic, drivers: Sequence[Endpoint]) -> list[Verdict]:
     """Return what is wrong with who speaks and who listens on the topics of one arm."""
-    found = []
+    found, others = [], [end for end in commands.subscribers if end not in drivers]
     if commands.publishers:
         found.append(_fault(f"{commands.name} has a second publisher: {_names(commands.publishers)}"))
     if len(states.publishers) > 1:
@@ -80,10 +80,10 @@ def _arm(arm: str, commands: Topic, states: Topic, drivers: Sequence[Endpoint]) 
     deaf = _mismatches(commands, drivers)
     if len(deaf) == len(drivers):
         missing = f"needed is a node that subscribes to it and publishes {states.name}, or that `drivers` names"
+        missing += f" (listening: {_names(others)})" if others else ""
         found.append(_fault(f"arm_{arm}_gone: no driver listens to {commands.name}: {'; '.join(deaf) or missing}"))
     else:
         found += [_refuse(f"waiting for {commands.name}: {said}") for said in deaf]
-    others = [end for end in commands.subscribers if end not in drivers]
     said = (f"{commands.name} cannot be watched: {said}" for said in _mismatches(commands, others))
     return found + [Verdict(Severity.WARN, _NAME, reason) for reason in said]
 

@@ -9,7 +9,7 @@ import numpy as np
 from smp_bringup.action.teleop import Leaders, Tremor
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.bag.writer import BagWriter
-from smp_bringup.robot import Robot
+from smp_bringup.robot import TELEOP_TOPIC, Robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sim.lockstep import Lockstep
 from smp_bringup.sim.world import World
@@ -18,7 +18,6 @@ from smp_bringup.tasks.state import STATE_NAMES
 from smp_bringup.types import Command, FloatArray, Frame, JointSample
 from smp_bringup.wire import OBJECTS_TOPIC
 
-TELEOP_TOPIC = "/teleop/command"
 TAIL_S = 0.3
 """The recording goes on so long after success."""
 
@@ -84,7 +83,7 @@ def _write_joints(
 def write_states(writer: BagWriter, robot: Robot, sample: JointSample) -> None:
     """Write what the drivers measure of all joints (J,), a message for each of their topics."""
     for joints in robot.state_topics:
-        position, velocity = sample.position[joints.places], sample.velocity[joints.places]
+        position, velocity = joints.positions(sample.position), joints.velocities(sample.velocity)
         _write_joints(writer, joints.topic, sample.stamp_ns, joints.names, position, velocity)
 
 
@@ -101,14 +100,11 @@ def write_objects(writer: BagWriter, at_ns: int, world: World) -> None:
 def write_leaders(writer: BagWriter, robot: Robot, at_ns: int, leader: FloatArray) -> None:
     """Write the joint positions (J,) of all leaders, a message for each of their topics."""
     for joints in robot.leader_topics:
-        position = leader[joints.places]
+        position = joints.positions(leader)
         _write_joints(writer, joints.topic, at_ns, joints.names, position, np.zeros_like(position))
 
 
 def _write_command(writer: BagWriter, robot: Robot, command: Command) -> None:
-    for arm in robot.arms:
-        part = robot.arm_slices[arm.name]
-        names = tuple(joint.name for joint in arm.joints)
-        _write_joints(
-            writer, arm.command_topic, command.stamp_ns, names, command.position[part], command.velocity[part]
-        )
+    for joints in robot.command_topics:
+        told = joints.positions(command.position), joints.velocities(command.velocity)
+        _write_joints(writer, joints.topic, command.stamp_ns, joints.names, *told)

@@ -42,7 +42,7 @@ def record_wiggle(world: World, robot: Robot, folder: Path, delay_s: float, dura
         if k % state_every == 0:
             position, velocity = world.joint_state()
             for joints in robot.state_topics:
-                measured = position[joints.places], velocity[joints.places]
+                measured = joints.positions(position), joints.velocities(velocity)
                 waiting.append((now, joints.topic, JOINT_STATE, joint_state_cdr(now, joints.names, *measured)))
         for camera in robot.cameras:
             if k % every[camera.name] == 0:

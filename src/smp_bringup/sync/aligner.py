@@ -81,7 +81,7 @@ class Aligner(AbstractAligner):
         }
         samples = ceil(2 * kept_s * robot.state_rate_hz) + 4
         self._samples: dict[str, deque[JointSample]] = {a.name: deque(maxlen=samples) for a in robot.arms}
-        self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in robot.arms}
+        self._orders = {a.name: JointOrder(*a.driver) for a in robot.arms}
         self._period_ns = {c.name: nanoseconds(1 / c.rate_hz) for c in robot.cameras}
         self._newest: dict[str, int] = {}
         self._strays: dict[str, tuple[int, int]] = {}

@@ -1,0 +1,241 @@
+"""A stand-in of ros2_control with two UR5e and two hands, as its source (ros2_controllers, 94e74de) has the rules.
+
+One process, as of a controller_manager: joint_state_broadcaster, a joint_trajectory_controller with default parameters
+for each arm, a forward_command_controller for each hand. It shares no code with what it stands opposite to. Services of
+its own play the switch of a controller and the stop of the teach pendant.
+"""
+
+import json
+import math
+import sys
+import time
+
+import numpy as np
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, String
+from std_srvs.srv import SetBool
+from trajectory_msgs.msg import JointTrajectory
+
+RATE_HZ = 500
+"""Update rate of the UR driver's controller_manager."""
+LAG_S = 0.02
+"""A UR follows what it is told with about this delay."""
+SYSTEM_DEFAULT = QoSProfile(depth=10)
+_EPSILON = float(np.finfo(np.float32).eps)
+_ARM = ("shoulder_pan", "shoulder_lift", "elbow", "wrist_1", "wrist_2", "wrist_3")
+_START = (0.0, -1.5708, 1.5708, -1.5708, -1.5708, 0.0)
+
+
+class TrajectoryController:
+    """The rules of a joint_trajectory_controller on position interfaces, with default parameters."""
+
+    def __init__(self, joints, start, period_s=1 / RATE_HZ):
+        self.joints, self.period_s = tuple(joints), period_s
+        self.active, self.scale = True, 1.0
+        self.refusals = []
+        self.command = np.array(start, dtype=float)
+        self._points = []
+        self._started, self._sampled = 0.0, True
+
+    def take(self, message, now_s):
+        """Take a trajectory; one that breaks a rule is refused, one for an inactive controller is ignored."""
+        refusal = self._refusal(message, now_s)
+        if refusal:
+            self.refusals.append(refusal)
+        elif self.active:
+            order = [message.joint_names.index(name) for name in self.joints]
+            self._points = [
+                (_seconds(p.time_from_start), *(np.array(v)[order] if len(v) else None for v in _fields(p)[:2]))
+                for p in message.points
+            ]
+            self._started, self._sampled = _seconds(message.header.stamp), False
+
+    def update(self, now_s, measured):
+        """Return what the hardware is told after one period."""
+        if not self.active or not self._points:
+            return self.command
+        if not self._sampled:
+            self._before = now_s, measured.copy(), None if self._points[0][2] is None else np.zeros_like(measured)
+            self._started = self._started or now_s
+            self._at, self._sampled = now_s, True
+        else:
+            self._at += self.period_s * self.scale
+        self.command = self._sample(self._at + self.period_s)
+        return self.command
+
+    def _sample(self, at_s):
+        earlier = self._before
+        for after_s, position, velocity in self._points:
+            later = self._started + after_s, position, velocity
+            if at_s < later[0]:
+                return _between(earlier, later, at_s)
+            earlier = later
+        return self._points[-1][1]
+
+    def _refusal(self, message, now_s):
+        if len(message.joint_names) != len(self.joints) or not set(message.joint_names) <= set(self.joints):
+            return "Joints on incoming trajectory don't match the controller joints."
+        if not message.points:
+            return "Empty trajectory received."
+        if any(abs(v) > _EPSILON for v in message.points[-1].velocities):
+            return "Velocity of last trajectory point is not zero"
+        stamp_s = _seconds(message.header.stamp)
+        if stamp_s and stamp_s + _seconds(message.points[-1].time_from_start) < now_s:
+            return "Received trajectory with non-zero start time that ends in the past"
+        times = [_seconds(point.time_from_start) for point in message.points]
+        if any(b <= a for a, b in zip(times, times[1:], strict=False)):
+            return "Time between points is not strictly increasing"
+        for point in message.points:
+            position, *others, effort = _fields(point)
+            if len(position) != len(self.joints) or any(len(v) not in (0, len(self.joints)) for v in others):
+                return "Mismatch between joint_names size and a field"
+            if len(effort):
+                return "Trajectories with effort fields are only supported for the effort interface"
+        return ""
+
+
+def _fields(point):
+    return point.positions, point.velocities, point.accelerations, point.effort
+
+
+def _seconds(stamp):
+    return stamp.sec + stamp.nanosec * 1e-9
+
+
+def _between(earlier, later, at_s):
+    """Return the position between two points: linear, or a cubic where both have velocities."""
+    (a_s, a, va), (b_s, b, vb) = earlier, later
+    whole = b_s - a_s
+    u = min(max((at_s - a_s) / whole, 0.0), 1.0)
+    if va is None or vb is None:
+        return a + u * (b - a)
+    near, far = u * (1 - u) ** 2 * whole, u * u * (u - 1) * whole
+    return a + (3 * u * u - 2 * u**3) * (b - a) + near * va + far * vb
+
+
+class Arm:
+    """An arm's hardware: it follows its command with a lag, unless its drives are stopped."""
+
+    def __init__(self, side):
+        self.side, self.drives = side, True
+        self.joints = [f"{side}_{name}_joint" for name in _ARM]
+        self.position = np.array(_START)
+        self.controller = TrajectoryController(self.joints, _START)
+        self.fastest = 0.0
+        """Largest speed of the hardware so far [rad/s]."""
+
+    def advance(self, now_s):
+        """Let one period pass."""
+        told = self.controller.update(now_s, self.position)
+        step = (told - self.position) * (1 - math.exp(-1 / (RATE_HZ * LAG_S))) * self.drives
+        self.fastest = max(self.fastest, float(np.abs(step).max()) * RATE_HZ)
+        self.position = self.position + step
+
+
+class Manager:
+    """Nodes and hardware of a controller_manager."""
+
+    def __init__(self):
+        self.arms = [Arm(side) for side in ("left", "right")]
+        self.hands = {side: 0.0 for side in ("left", "right")}
+        self.wrong = 0
+        """Commands for a hand that were of the wrong size, or not finite."""
+        self.nodes = [Node(name) for name in ("controller_manager", "joint_state_broadcaster")]
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        for arm in self.arms:
+            self._control(arm)
+        self.states = self.nodes[1].create_publisher(JointState, "joint_states", SYSTEM_DEFAULT)
+        self.report = self.nodes[0].create_publisher(String, "ros2_control/report", SYSTEM_DEFAULT)
+        self._last, self._cycle = time.monotonic(), 0
+        self.nodes[0].create_timer(1 / RATE_HZ, self._update, clock=steady)
+
+    def _control(self, arm):
+        controller, hand = Node(f"{arm.side}_controller"), Node(f"{arm.side}_hand_controller")
+        self.nodes += [controller, hand]
+        controller.create_subscription(
+            JointTrajectory,
+            f"{arm.side}_controller/joint_trajectory",
+            lambda message: arm.controller.take(message, self._now_s()),
+            SYSTEM_DEFAULT,
+        )
+        hand.create_subscription(
+            Float64MultiArray,
+            f"{arm.side}_hand_controller/commands",
+            lambda message: self._on_hand(arm.side, message.data),
+            SYSTEM_DEFAULT,
+        )
+        controller.create_service(SetBool, f"{arm.side}_controller/active", lambda *call: self._activate(arm, *call))
+        controller.create_service(SetBool, f"{arm.side}_controller/drives", lambda *call: self._drive(arm, *call))
+
+    def _activate(self, arm, request, response):
+        arm.controller.active, response.success = request.data, True
+        return response
+
+    def _drive(self, arm, request, response):
+        arm.drives, response.success = request.data, True
+        return response
+
+    def _on_hand(self, side, data):
+        if len(data) != 1 or not math.isfinite(data[0]):
+            self.wrong += 1
+        else:
+            self.hands[side] = data[0]
+
+    def _now_s(self):
+        return self.nodes[0].get_clock().now().nanoseconds * 1e-9
+
+    def _update(self):
+        now = time.monotonic()
+        periods = min(5, round((now - self._last) * RATE_HZ))  # a machine that stalls skips cycles, as under Linux
+        self._last = now if periods == 5 else self._last + periods / RATE_HZ
+        for _ in range(periods):
+            for arm in self.arms:
+                arm.advance(self._now_s())
+        self._broadcast()
+        self._cycle += 1
+        if self._cycle % 50 == 0:
+            self.report.publish(String(data=json.dumps(self.said())))
+
+    def said(self):
+        """Return what the test looks at."""
+        return {
+            "refusals": [text for arm in self.arms for text in arm.controller.refusals][:5],
+            "refused": sum(len(arm.controller.refusals) for arm in self.arms) + self.wrong,
+            "fastest": max(arm.fastest for arm in self.arms),
+            "positions": {arm.side: arm.position.tolist() for arm in self.arms},
+            "told": {arm.side: arm.controller.command.tolist() for arm in self.arms},
+            "hands": self.hands,
+        }
+
+    def _broadcast(self):
+        """Publish all joints, in an order of its own; of hardware that measures positions alone, the rest is NaN."""
+        rows = {name: q for arm in self.arms for name, q in zip(arm.joints, arm.position, strict=True)}
+        for side, knuckle in self.hands.items():
+            rows[f"{side}_robotiq_85_left_knuckle_joint"] = knuckle
+            rows[f"{side}_robotiq_85_right_knuckle_joint"] = -knuckle
+        names, nothing = sorted(rows), [math.nan] * len(rows)
+        message = JointState(name=names, position=[rows[n] for n in names], velocity=nothing, effort=nothing)
+        message.header.stamp = self.nodes[0].get_clock().now().to_msg()
+        self.states.publish(message)
+
+
+def main():
+    """Run until a signal ends it."""
+    rclpy.init()
+    executor = SingleThreadedExecutor()
+    manager = Manager()
+    for node in manager.nodes:
+        executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Two UR5e under ros2_control, as config/robots/dual_ur5e.yaml has them: real nodes of ours, a stand-in of theirs."""
+
+import json
+import os
+import subprocess
+import sys
+from array import array
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Header, String
+
+from smp_bringup.client.graph_client import graph_client
+from smp_bringup.graph import NodeSpec, build_graph
+from smp_bringup.launcher import Graph
+from smp_bringup.nodes import qos
+from smp_bringup.nodes.base import now_ns
+from smp_bringup.nodes.messages import joint_state_msg, time_msg
+from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.policy.build import build_network
+from smp_bringup.robot import load_robot
+from smp_bringup.safety.config import load_safety
+from smp_bringup.training.save import save_checkpoint
+from smp_bringup.training.trainer import Trained
+
+NAME = "dual_ur5e"
+PARTY = Path(__file__).with_name("ros2_control.py")
+HELD_S = float(os.environ.get("ROS2_CONTROL_SECONDS", "8"))
+"""How long the policy drives the arms; 60 where it is measured."""
+
+
+@pytest.fixture(scope="module")
+def body():
+    return load_robot(NAME)
+
+
+@contextmanager
+def ros2_control():
+    """Run the stand-in with Fast DDS as it is by default."""
+    env = {key: value for key, value in os.environ.items() if "DEFAULT_PROFILES" not in key}
+    process = subprocess.Popen([sys.executable, str(PARTY)], env=env)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+class Outside:
+    """What is around our nodes: the report of the stand-in, cameras, an operator who sways the left wrist."""
+
+    def __init__(self, client, body):
+        self.client, self.body, self.report, self.frames = client, body, {}, 0
+        self.sway = np.zeros(body.dof)
+        self.home = np.array(body.joint_array("home"))
+        self._teleop = client.create_publisher(JointState, "/teleop/command", qos.LATEST)
+        self._images = [(c, client.create_publisher(Image, c.topic, qos.DRIVER)) for c in body.cameras]
+        self._noise = array("B", np.random.default_rng(0).integers(0, 255, 640 * 480 * 3, np.uint8).tobytes())
+        client.create_subscription(String, "/ros2_control/report", self._hear, 10)
+        client.create_timer(0.01, self._operate)
+
+    def film(self):
+        """Let the cameras run from now on."""
+        self.client.create_timer(1 / 30, self._film)
+
+    def _hear(self, message):
+        self.report = json.loads(message.data)
+
+    def _operate(self):
+        phase = now_ns(self.client) * 1e-9 * np.pi
+        position, velocity = self.sway * np.sin(phase), np.pi * self.sway * np.cos(phase)
+        message = joint_state_msg(now_ns(self.client), self.body.joint_names, self.home + position, velocity)
+        self._teleop.publish(message)
+
+    def _film(self):
+        self.frames += 1
+        for camera, publisher in self._images:
+            self._noise[:8] = array("B", self.frames.to_bytes(8, "little"))
+            header = Header(stamp=time_msg(now_ns(self.client)), frame_id=camera.name)
+            size = {"height": 480, "width": 640, "step": 640 * 3}
+            publisher.publish(Image(header=header, encoding="rgb8", data=self._noise, **size))
+
+
+@contextmanager
+def running(nodes, log, body):
+    """Run nodes beside ros2_control; give the graph, a client and what is around them."""
+    with ros2_control(), Graph(nodes, log) as graph, graph_client() as client:
+        outside = Outside(client, body)
+        client.wait(lambda: bool(outside.report), 60, "the report of ros2_control", graph.check)
+        yield graph, client, outside
+
+
+def swings(client, outside, joint, graph, seconds):
+    """Let time pass; return how far a joint of the left arm went."""
+    seen = []
+    for _ in range(round(seconds / 0.1)):
+        client.spin_for(0.1, graph.check)
+        seen.append(outside.report["positions"]["left"][joint])
+    return max(seen) - min(seen)
+
+
+def test_an_operator_moves_the_arms_until_nobody_carries_out_what_is_said(body, tmp_path):
+    nodes = [NodeSpec("command", {"robot": NAME, "safety": NAME})]
+    with running(nodes, tmp_path / "command.log", body) as (graph, client, outside):
+        client.follow("teleop", graph.check)
+        outside.sway[[3, 6]] = 0.3, -0.02
+        assert swings(client, outside, 3, graph, 4) > 0.5, "0.6 rad from one side to the other"
+        assert outside.report["refused"] == 0, outside.report
+        assert outside.report["fastest"] <= 0.5 * 3.14159, "the speed limit of the safety settings"
+        assert abs(outside.report["hands"]["left"] - 0.1) < 0.15, "2 cm of 8.5 closed: the knuckle turns by 0.19 rad"
+        for service, what in (("active", "a controller that is switched off"), ("drives", "a stop of the teach pendant")):
+            client.wait(lambda: client.command_state["mode"] == "teleop", 5, "teleop", graph.check)
+            client.set_bool(f"/left_controller/{service}", False)
+            client.wait(lambda: client.command_state["severity"] in ("HOLD", "FAULT"), 5, what, graph.check)
+            assert client.command_state["check"] == "arms_follow", client.command_state
+            assert "arm 'left' stands still" in client.command_state["reason"]
+            client.wait(lambda: client.latched, 5, "the fault that a long hold is", graph.check)
+            client.set_bool(f"/left_controller/{service}", True)
+            outside.sway[:] = 0
+            client.follow("teleop", graph.check)
+            outside.sway[3] = 0.3
+            assert swings(client, outside, 3, graph, 2) > 0.5, "the arm follows again"
+        assert outside.report["fastest"] <= 0.5 * 3.14159, "nor does it jump when it is let go"
+        assert outside.report["refused"] == 0, outside.report
+
+
+def test_a_policy_closes_the_loop_and_no_setpoint_is_refused(body, small_policies, tmp_path):
+    import torch
+
+    torch.manual_seed(3)
+    spread = np.where(body.turning, 0.1, 0.01)
+    trained = Trained(
+        build_network(small_policies["smp"], body.dof), Normalizer(np.array(body.joint_array("home")), spread), {}
+    )
+    save_checkpoint(trained, body, tmp_path / "model", "# random weights\n")
+    nodes = build_graph(robot=NAME, model=str(tmp_path / "model"), safety=NAME)
+    with running(nodes, tmp_path / "graph.log", body) as (graph, client, outside):
+        outside.film()
+        client.follow("policy", graph.check)
+        moved = swings(client, outside, 3, graph, HELD_S)
+        print({**outside.report, "moved": moved, "frames": outside.frames, "seconds": HELD_S})
+        assert client.command_state["mode"] == "policy", client.command_state
+        assert moved > 0.01, "random weights want something"
+        assert outside.report["refused"] == 0, outside.report
+        assert outside.report["fastest"] <= 0.5 * 3.14159
+
+
+def test_the_shipped_safety_settings_name_the_checks_they_leave_out(body):
+    left_out = set(load_safety("default").checks) - set(load_safety(NAME).checks)
+    assert left_out == {"workspace", "arm_distance"}, "those that need the geometry of the arms"
+    assert {f"/{arm.name}_controller" for arm in body.arms} == set(load_safety(NAME).drivers)
