@@ -74,9 +74,9 @@ def build_command(robot: Robot, safety: str = "default", replayed: bool = False)
     Args:
         robot: to command.
         safety: name or YAML path.
-        replayed: the arms are those of a bag. They do not go where they are told, so nothing is trimmed, none is missed
-            that stands still, and they are armed while they move; and the robot file in the bag may be from before there was any geometry: checks that need
-            it are left out then.
+        replayed: the arms are those of a bag. They do not go where they are told, so nothing is trimmed, they may stand
+            still, and are armed while they move; and the robot file in the bag may be from before there was any
+            geometry: checks that need it are left out then.
     """
     import math
     from dataclasses import replace

@@ -8,16 +8,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import isfinite, pi
-from typing import NamedTuple
+from math import pi
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from smp_bringup import config
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
-from smp_bringup.joint_units import GRIPPER, TURNING, check_limits
+from smp_bringup.joints import DriverJoints, Joint
 from smp_bringup.names import check_name, check_topic, check_word
 from smp_bringup.paths import named_config
 from smp_bringup.types import FloatArray
@@ -26,82 +25,6 @@ TELEOP_TOPIC = "/teleop/command"
 """sensor_msgs/JointState of all joints: what the teleoperation tells the arms."""
 _FARTHEST_M = 10.0
 """No arm stands farther from the origin of its robot [m]."""
-
-
-@dataclass(frozen=True)
-class DriverJoint:
-    """What a driver calls a joint, and where it says it is; what is left out is as we say it."""
-
-    name: str = ""
-    min: float | None = None
-    """What the driver says where we say `min`, in its own unit: 0.8 where a hand is closed, 0 to 100, a sign turned."""
-    max: float | None = None
-
-
-@dataclass(frozen=True)
-class Joint:
-    """One actuated joint and the limits that every setpoint keeps."""
-
-    name: str
-    min: float
-    """[rad], grippers [m]."""
-    max: float
-    velocity: float = field(metadata=spec(gt=0, unit="rad/s"))
-    acceleration: float = field(metadata=spec(gt=0, unit="rad/s^2"))
-    jerk: float = field(metadata=spec(gt=0, unit="rad/s^3"))
-    home: float = 0.0
-    gripper: bool = False
-    driver: DriverJoint = DriverJoint()
-
-    def __post_init__(self) -> None:
-        check_name("joint", self.name)
-        if self.driver.name:
-            check_name("joint", self.driver.name)
-        kind = GRIPPER if self.gripper else TURNING
-        rates = {
-            "velocity": (self.velocity, kind.velocity),
-            "acceleration": (self.acceleration, kind.acceleration),
-            "jerk": (self.jerk, kind.jerk),
-        }
-        check_limits(self.name, kind, {"min": self.min, "max": self.max, "home": self.home}, rates)
-        if not self.min < self.max:
-            raise ConfigError(f"joint '{self.name}': min {self.min:g} must be below max {self.max:g}")
-        if not self.min <= self.home <= self.max:
-            raise ConfigError(f"joint '{self.name}': home {self.home:g} is outside [{self.min:g}, {self.max:g}]")
-        if not all(map(isfinite, self.driver_range)) or self.driver_range[0] == self.driver_range[1]:
-            raise ConfigError(
-                f"joint '{self.name}': driver.min and driver.max must be two different numbers, what the driver says "
-                f"at {self.min:g} and at {self.max:g}; got {self.driver_range[0]:g} and {self.driver_range[1]:g}"
-            )
-
-    @property
-    def driver_range(self) -> tuple[float, float]:
-        """What the driver says where we say `min` and `max`, in its own unit."""
-        low, high = self.driver.min, self.driver.max
-        return self.min if low is None else low, self.max if high is None else high
-
-
-class DriverJoints(NamedTuple):
-    """Joints as a driver tells of them: position = scale * what it says + offset."""
-
-    names: tuple[str, ...]
-    """(n,) that the driver uses."""
-    scale: FloatArray
-    """(n,)."""
-    offset: FloatArray
-    """(n,) [rad], grippers [m]."""
-
-    def ours(self, said: ArrayLike) -> FloatArray:
-        """Return positions (..., n) that the driver says in our units."""
-        return self.scale * np.asarray(said, dtype=np.float64) + self.offset
-
-    def positions(self, ours: FloatArray) -> FloatArray:
-        """Return positions (..., n) as the driver says them."""
-        return (ours - self.offset) / self.scale
-
-    def velocities(self, ours: FloatArray) -> FloatArray:
-        """Return velocities (..., n) as the driver says them."""
-        return ours / self.scale
 
 
 @dataclass(frozen=True)

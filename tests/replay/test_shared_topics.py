@@ -16,11 +16,12 @@ from smp_bringup.exchange.foreign import Importer
 from smp_bringup.exchange.from_lerobot import import_dataset
 from smp_bringup.exchange.mapping import ArmMapping, ImportMapping
 from smp_bringup.exchange.to_lerobot import export
+from smp_bringup.joints import DriverJoint
 from smp_bringup.paths import named_config
 from smp_bringup.record.check import judge_bag
 from smp_bringup.record.config import QualityConfig
 from smp_bringup.record.quality import Level
-from smp_bringup.robot import DriverJoint, Robot
+from smp_bringup.robot import Robot
 from smp_bringup.sim.demonstration import record_demonstration
 from smp_bringup.sim.seeds import demonstration_seed
 from smp_bringup.sim.world import World
@@ -40,7 +41,8 @@ def driven(robot):
     arms = []
     for arm in sharing(robot).arms:
         *joints, hand = arm.joints
-        joints[1] = replace(joints[1], driver=DriverJoint(min=-joints[1].min, max=-joints[1].max))  # turns the other way
+        turned = DriverJoint(min=-joints[1].min, max=-joints[1].max)
+        joints[1] = replace(joints[1], driver=turned)
         joints[3] = replace(joints[3], driver=DriverJoint(f"{arm.name}_j4"))
         hand = replace(hand, driver=DriverJoint(f"{arm.name}_finger", 100, 0))  # percent closed
         arms.append(replace(arm, leader_topic="", joints=(*joints, hand)))

@@ -9,6 +9,7 @@ import json
 import math
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 import rclpy
@@ -88,7 +89,7 @@ class TrajectoryController:
         if stamp_s and stamp_s + _seconds(message.points[-1].time_from_start) < now_s:
             return "Received trajectory with non-zero start time that ends in the past"
         times = [_seconds(point.time_from_start) for point in message.points]
-        if any(b <= a for a, b in zip(times, times[1:], strict=False)):
+        if any(b <= a for a, b in pairwise(times)):
             return "Time between points is not strictly increasing"
         for point in message.points:
             position, *others, effort = _fields(point)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from sensor_msgs.msg import JointState
 
-from smp_bringup.chaos.ear import Ear
+from smp_bringup.chaos.ear import Ear, judged
 from smp_bringup.chaos.kills import require_simulated
 from smp_bringup.chaos.rig import chaos_rig, swings
 from smp_bringup.chaos.row import counted, timed
@@ -120,11 +120,16 @@ def test_every_arm_swings_by_one_joint_inside_its_limits(robot, tmp_path):
     assert swings(robot).max() == 0.25
 
 
-def test_what_cannot_be_judged_or_moved_is_refused_in_one_line(tmp_path):
-    data = other_robot()
-    data["arms"][1]["command_interface"] = "forward_position"
-    with pytest.raises(ConfigError, match=r"arm 'lower' .* forward_position; set joint_state in a copy"):
-        next(run_chaos(Plan(write(tmp_path, data)[0], ["F45"], tmp_path)))
+def test_a_robot_is_judged_by_the_commands_of_each_arm_however_it_is_commanded(robot):
+    assert judged(robot) == robot
+    body = judged(load_robot("dual_ur5e"))
+    assert len(body.command_topics) == len(body.state_topics[0].arms) == 4
+    assert all(joints.names == tuple(j.name for j in joints.arms[0].joints) for joints in body.command_topics)
+    assert {arm.command_interface for arm in body.arms} == {"joint_state"}
+    assert (swings(body) > 0).sum() == 2, "hands stay as they are"
+
+
+def test_what_cannot_be_moved_is_refused_in_one_line(tmp_path):
     data = other_robot()
     for arm in data["arms"]:
         for joint in arm["joints"]:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from array import array
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +111,10 @@ def test_an_operator_moves_the_arms_until_nobody_carries_out_what_is_said(body, 
         assert outside.report["refused"] == 0, outside.report
         assert outside.report["fastest"] <= 0.5 * 3.14159, "the speed limit of the safety settings"
         assert abs(outside.report["hands"]["left"] - 0.1) < 0.15, "2 cm of 8.5 closed: the knuckle turns by 0.19 rad"
-        for service, what in (("active", "a controller that is switched off"), ("drives", "a stop of the teach pendant")):
+        for service, what in (
+            ("active", "a controller that is switched off"),
+            ("drives", "a stop of the teach pendant"),
+        ):
             client.wait(lambda: client.command_state["mode"] == "teleop", 5, "teleop", graph.check)
             client.set_bool(f"/left_controller/{service}", False)
             client.wait(lambda: client.command_state["severity"] in ("HOLD", "FAULT"), 5, what, graph.check)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from std_msgs.msg import Float64MultiArray
 
+from smp_bringup.joints import DriverJoint
 from smp_bringup.nodes.messages import command_msg, command_position
-from smp_bringup.robot import DriverJoint
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import Command
 
@@ -44,7 +44,9 @@ def test_a_driver_hears_its_own_names_and_units(robot):
     *joints, hand = robot.arms[0].joints
     joints[1] = replace(joints[1], driver=DriverJoint(min=-joints[1].min, max=-joints[1].max))
     hand = replace(hand, driver=DriverJoint("finger", min=0.8, max=0.0))
-    body = replace(robot, arms=(replace(robot.arms[0], prefix="left_", joints=(*joints, hand)),), cameras=robot.cameras[:1])
+    body = replace(
+        robot, arms=(replace(robot.arms[0], prefix="left_", joints=(*joints, hand)),), cameras=robot.cameras[:1]
+    )
     position, velocity = np.array(body.joint_array("home")), np.arange(7.0)
     position[6] = hand.min + 0.25 * (hand.max - hand.min)
     message = command_msg(body.command_topics[0], Command(T0, position, velocity, velocity), 0.01)

@@ -332,6 +332,14 @@ def test_velocities_and_stamps_that_replay_would_refuse_are_counted(robot):
     ]
 
 
+def test_an_episode_that_the_checks_trip_over_is_rejected(robot):
+    tracks = Episode(robot).tracks()
+    tracks.states["left"].values[-1] = np.zeros(3)
+    [finding] = judge(tracks, QualityConfig()).findings
+    assert (finding.level, finding.check) == (Level.REJECT, "verdict")
+    assert "the episode cannot be judged" in finding.text
+
+
 class CameraRate(Episode):
     """As a dataset comes back: everything at the cameras' rate, of 10 Hz here, and no commands."""
 

@@ -10,8 +10,9 @@ from smp_bringup.bag.images import SUFFIX
 from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE
 from smp_bringup.bag.reader import Bag
 from smp_bringup.errors import BagError, one_line
+from smp_bringup.joints import DriverJoints
 from smp_bringup.pipeline import build_sync
-from smp_bringup.robot import Arm, Camera, DriverJoints, JointTopic, Robot
+from smp_bringup.robot import Arm, Camera, JointTopic, Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import AlignedSet, FloatArray
 

@@ -179,8 +179,8 @@ def push(aligner: AbstractAligner, robot: Robot, event: Event) -> str | None:
     arm = next((a for a in robot.arms if a.name == event.stream), None)
     if arm is None:
         return aligner.push_image(event.stream, Frame(event.stamp_ns, event.value), event.arrival_ns)
-    names = [joint.name for joint in arm.joints]
-    return aligner.push_joints(arm.name, event.stamp_ns, names, event.value, [], event.arrival_ns)
+    said = arm.driver.positions(event.value)
+    return aligner.push_joints(arm.name, event.stamp_ns, arm.driver.names, said, [], event.arrival_ns)
 
 
 def naive_errors(robot: Robot, streams: Streams) -> dict[str, dict[str, float]]:

@@ -12,7 +12,7 @@ from sensor_msgs.msg import JointState
 
 from smp_bringup import wire
 from smp_bringup.chaos.output_law import Violation, violations
-from smp_bringup.errors import ConfigError
+from smp_bringup.joints import DriverJoint
 from smp_bringup.nodes.messages import first_status, status_values
 from smp_bringup.robot import Arm, Robot
 from smp_bringup.types import FloatArray, nanoseconds
@@ -82,17 +82,28 @@ class ArmEar:
         return silent and rested and not velocity.any()
 
 
+def judged(robot: Robot) -> Robot:
+    """Return a robot as its commands can be judged: position, velocity and stamp of each arm, as we say them."""
+    alone = len(robot.command_topics) == len(robot.arms)
+    return robot if alone and all(map(_plain, robot.arms)) else replace(robot, arms=tuple(map(_as_judged, robot.arms)))
+
+
+def _plain(arm: Arm) -> bool:
+    ours = all(joint.driver == DriverJoint() for joint in arm.joints) and not arm.prefix
+    return ours and arm.command_interface == "joint_state"
+
+
+def _as_judged(arm: Arm) -> Arm:
+    joints = tuple(replace(joint, driver=DriverJoint()) for joint in arm.joints)
+    topic = f"/chaos/{arm.name}/joint_commands"
+    return replace(arm, joints=joints, prefix="", command_interface="joint_state", command_topic=topic)
+
+
 class Ear:
     """Hears every command of every arm."""
 
     def __init__(self, node: Node, robot: Robot) -> None:
-        """Subscribe; raises ConfigError where commands come in a form that lacks what is judged."""
-        for arm in robot.arms:
-            if arm.command_interface != "joint_state":
-                raise ConfigError(
-                    f"smp chaos judges position, velocity and stamp of every command: arm '{arm.name}' of robot "
-                    f"'{robot.name}' has command_interface {arm.command_interface}; set joint_state in a copy of it"
-                )
+        """Subscribe to the commands of a robot that can be `judged`."""
         self.arms = {arm.name: ArmEar(arm, robot.control_period_s) for arm in robot.arms}
         self.at_rest = self.moved = 0
         """Commands heard while the arms should have been still, and those of them that differed."""

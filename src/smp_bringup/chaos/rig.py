@@ -11,6 +11,8 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
+from smp_bringup import config
+from smp_bringup.chaos.ear import judged
 from smp_bringup.chaos.judged import Judged
 from smp_bringup.chaos.stranger import Stranger
 from smp_bringup.client.graph_client import START_S, GraphClient, graph_client
@@ -66,12 +68,16 @@ class ChaosRig(Judged):
 
         Args:
             client: whose node plays, the drivers among others.
-            robot: name or YAML path.
+            robot: name or YAML path; what its drivers call joints, and how they are commanded, is left aside.
             safety: settings that ask for a heartbeat of `HEARTBEAT_S`.
             log: of the command node; the n-th that is started has its own, with _n in its name.
             package: that holds the command node.
         """
-        body = load_robot(robot)
+        given = load_robot(robot)
+        body = judged(given)
+        if body != given:
+            robot = str(log.with_name("robot.yaml"))
+            Path(robot).write_text(config.dump(body), encoding="utf-8")
         self.swing = swings(body)
         super().__init__(client, body, _AT_SPEED * _RATE * self.swing.max())
         self.command = NodeSpec("command", {"robot": robot, "safety": str(safety)}, package=package)

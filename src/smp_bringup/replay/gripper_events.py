@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from smp_bringup.joints import Joint
 from smp_bringup.replay.run import ReplayResult
-from smp_bringup.robot import Joint, Robot
+from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray, nanoseconds
 
 _SWING = 0.25

@@ -1,0 +1,90 @@
+"""One joint: its limits, and what its driver calls it and says of it."""
+
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from smp_bringup.config import spec
+from smp_bringup.errors import ConfigError
+from smp_bringup.joint_units import GRIPPER, TURNING, check_limits
+from smp_bringup.names import check_name
+from smp_bringup.types import FloatArray
+
+
+@dataclass(frozen=True)
+class DriverJoint:
+    """What a driver calls a joint, and where it says it is; what is left out is as we say it."""
+
+    name: str = ""
+    min: float | None = None
+    """What the driver says where we say `min`, in its own unit: 0.8 where a hand is closed, 0 to 100, a sign turned."""
+    max: float | None = None
+
+
+@dataclass(frozen=True)
+class Joint:
+    """One actuated joint and the limits that every setpoint keeps."""
+
+    name: str
+    min: float
+    """[rad], grippers [m]."""
+    max: float
+    velocity: float = field(metadata=spec(gt=0, unit="rad/s"))
+    acceleration: float = field(metadata=spec(gt=0, unit="rad/s^2"))
+    jerk: float = field(metadata=spec(gt=0, unit="rad/s^3"))
+    home: float = 0.0
+    gripper: bool = False
+    driver: DriverJoint = DriverJoint()
+
+    def __post_init__(self) -> None:
+        check_name("joint", self.name)
+        if self.driver.name:
+            check_name("joint", self.driver.name)
+        kind = GRIPPER if self.gripper else TURNING
+        rates = {
+            "velocity": (self.velocity, kind.velocity),
+            "acceleration": (self.acceleration, kind.acceleration),
+            "jerk": (self.jerk, kind.jerk),
+        }
+        check_limits(self.name, kind, {"min": self.min, "max": self.max, "home": self.home}, rates)
+        if not self.min < self.max:
+            raise ConfigError(f"joint '{self.name}': min {self.min:g} must be below max {self.max:g}")
+        if not self.min <= self.home <= self.max:
+            raise ConfigError(f"joint '{self.name}': home {self.home:g} is outside [{self.min:g}, {self.max:g}]")
+        if not all(map(isfinite, self.driver_range)) or self.driver_range[0] == self.driver_range[1]:
+            raise ConfigError(
+                f"joint '{self.name}': driver.min and driver.max must be two different numbers, what the driver says "
+                f"at {self.min:g} and at {self.max:g}; got {self.driver_range[0]:g} and {self.driver_range[1]:g}"
+            )
+
+    @property
+    def driver_range(self) -> tuple[float, float]:
+        """What the driver says where we say `min` and `max`, in its own unit."""
+        low, high = self.driver.min, self.driver.max
+        return self.min if low is None else low, self.max if high is None else high
+
+
+class DriverJoints(NamedTuple):
+    """Joints as a driver tells of them: position = scale * what it says + offset."""
+
+    names: tuple[str, ...]
+    """(n,) that the driver uses."""
+    scale: FloatArray
+    """(n,)."""
+    offset: FloatArray
+    """(n,) [rad], grippers [m]."""
+
+    def ours(self, said: ArrayLike) -> FloatArray:
+        """Return positions (..., n) that the driver says in our units."""
+        return self.scale * np.asarray(said, dtype=np.float64) + self.offset
+
+    def positions(self, ours: FloatArray) -> FloatArray:
+        """Return positions (..., n) as the driver says them."""
+        return (ours - self.offset) / self.scale
+
+    def velocities(self, ours: FloatArray) -> FloatArray:
+        """Return velocities (..., n) as the driver says them."""
+        return ours / self.scale
