@@ -20,6 +20,7 @@ LAYERS = (
         "config",
         "names",
         "joint_units",
+        "joints",
         "registry",
         "paths",
         "environment",

@@ -41,6 +41,15 @@ GRIPPER = Plausible(
     "this looks like millimetres: divide by 1000 (a gripper that is measured in rad is a joint without gripper: true)",
 )
 """Fingers travel; their largest opening is a hand's width or two."""
+SLIDING = Plausible(
+    "m",
+    5.0,
+    (1e-3, 5.0),
+    (1e-3, 100.0),
+    (1e-2, 10_000.0),
+    "this looks like millimetres: divide by 1000",
+)
+"""A lift or a rail."""
 
 
 def check_limits(

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
-from smp_bringup.joint_units import GRIPPER, TURNING, check_limits
+from smp_bringup.joint_units import GRIPPER, SLIDING, TURNING, check_limits
 from smp_bringup.names import check_name
 from smp_bringup.types import FloatArray
 
@@ -30,20 +30,23 @@ class Joint:
 
     name: str
     min: float
-    """[rad], grippers [m]."""
+    """[rad], joints that do not turn [m]."""
     max: float
     velocity: float = field(metadata=spec(gt=0, unit="rad/s"))
     acceleration: float = field(metadata=spec(gt=0, unit="rad/s^2"))
     jerk: float = field(metadata=spec(gt=0, unit="rad/s^3"))
     home: float = 0.0
     gripper: bool = False
+    """Fingers of a hand; in m."""
+    prismatic: bool = False
+    """Slides, as a lift does; in m."""
     driver: DriverJoint = DriverJoint()
 
     def __post_init__(self) -> None:
         check_name("joint", self.name)
         if self.driver.name:
             check_name("joint", self.driver.name)
-        kind = GRIPPER if self.gripper else TURNING
+        kind = TURNING if self.turns else SLIDING if self.prismatic else GRIPPER
         rates = {
             "velocity": (self.velocity, kind.velocity),
             "acceleration": (self.acceleration, kind.acceleration),
@@ -59,6 +62,11 @@ class Joint:
                 f"joint '{self.name}': driver.min and driver.max must be two different numbers, what the driver says "
                 f"at {self.min:g} and at {self.max:g}; got {self.driver_range[0]:g} and {self.driver_range[1]:g}"
             )
+
+    @property
+    def turns(self) -> bool:
+        """Whether it is measured in rad; the others travel, in m."""
+        return not (self.gripper or self.prismatic)
 
     @property
     def driver_range(self) -> tuple[float, float]:

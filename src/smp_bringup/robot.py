@@ -252,8 +252,8 @@ class Robot:
 
     @cached_property
     def turning(self) -> NDArray[np.bool_]:
-        """Which joints (J,) turn, read-only; the others are grippers."""
-        turning = np.array([not joint.gripper for joint in self.joints])
+        """Which joints (J,) turn, read-only; the others, grippers and joints that slide, travel in m."""
+        turning = np.array([joint.turns for joint in self.joints])
         turning.setflags(write=False)
         return turning
 

@@ -56,6 +56,10 @@ class TrajectoryController:
             ]
             self._started, self._sampled = _seconds(message.header.stamp), False
 
+    def hold(self, measured):
+        """Stay where the arm is."""
+        self.command, self._points = measured.copy(), []
+
     def update(self, now_s, measured):
         """Return what the hardware is told after one period."""
         if not self.active or not self._points:
@@ -174,7 +178,10 @@ class Manager:
         controller.create_service(SetBool, f"{arm.side}_controller/drives", lambda *call: self._drive(arm, *call))
 
     def _activate(self, arm, request, response):
+        """Switch a controller; one that is switched on holds the arm where it is."""
         arm.controller.active, response.success = request.data, True
+        if request.data:
+            arm.controller.hold(arm.position)
         return response
 
     def _drive(self, arm, request, response):

@@ -42,7 +42,7 @@ class Extent:
         for joint, sure, low, high in zip(self._joints, self._sure, *self._seen[what], strict=True):
             far = max(abs(low), abs(high))
             if not sure and np.isfinite(far) and far > _plausible(joint):
-                looks = "[mm] or percent, not [m]" if joint.gripper else "degrees, not [rad]"
+                looks = "degrees, not [rad]" if joint.turns else "[mm] or percent, not [m]"
                 raise ConfigError(
                     f"{what}: {joint.name} goes from {low:.6g} to {high:.6g}, its limits are {joint.min:g} to "
                     f"{joint.max:g}: that looks like {looks}; write unit (rad, deg, m, mm), sign and scale of each "
@@ -57,4 +57,4 @@ class Extent:
 def _plausible(joint: Joint) -> float:
     """Return the largest value that may be meant in our unit: two turns of the limits, a hundred gripper widths."""
     reach = max(abs(joint.min), abs(joint.max))
-    return 100 * reach if joint.gripper else max(2 * math.pi, 2 * reach)
+    return max(2 * math.pi, 2 * reach) if joint.turns else 100 * reach

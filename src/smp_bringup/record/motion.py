@@ -41,7 +41,7 @@ def repeats_while_moving(track: Track, tracks: Tracks) -> BoolArray:
 
 def _speed(state: Track, arm: Arm) -> FloatArray:
     """Return the speed of the fastest joint between samples (N - 1,), 1 being where motion begins."""
-    scale = np.array([0.1 if joint.gripper else 1.0 for joint in arm.joints]) * _MOVING_RAD_S
+    scale = np.array([1.0 if joint.turns else 0.1 for joint in arm.joints]) * _MOVING_RAD_S
     elapsed = np.maximum(np.diff(np.array(state.stamp_ns, dtype=np.int64)) / 1e9, 1e-4)
     step = np.abs(np.diff(np.array(state.values), axis=0)) / scale
     return np.asarray(step.max(axis=1) / elapsed)
@@ -80,7 +80,7 @@ def clipped_share(leader: Track, command: Track, arm: Arm) -> tuple[float, str]:
         return 0.0, ""
     wanted, told = pair
     low, high = np.array([j.min for j in arm.joints]), np.array([j.max for j in arm.joints])
-    grip = np.array([0.1 if joint.gripper else 1.0 for joint in arm.joints])
+    grip = np.array([1.0 if joint.turns else 0.1 for joint in arm.joints])
     beyond = (wanted > high + _BEYOND_RAD * grip) | (wanted < low - _BEYOND_RAD * grip)
     cut = beyond | (np.abs(wanted - told) > _CLIP_RAD * grip)
     share = cut.mean(axis=0)
@@ -114,7 +114,7 @@ def idle_s(tracks: Tracks) -> tuple[float, float] | None:
         for track in (tracks.states[arm.name], tracks.leaders[arm.name]):
             if len(track.values) < 2:
                 continue
-            scale = np.array([0.1 if joint.gripper else 1.0 for joint in arm.joints]) * _MOVED_RAD
+            scale = np.array([1.0 if joint.turns else 0.1 for joint in arm.joints]) * _MOVED_RAD
             rows = np.array(track.values)
             moved = (np.abs(rows - rows[0]) > scale).any(axis=1)
             unsettled = (np.abs(rows - rows[-1]) > scale).any(axis=1)

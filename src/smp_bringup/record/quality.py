@@ -180,7 +180,7 @@ def _jump(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Findi
     step = np.abs(np.diff(np.array(track.values), axis=0)).max(axis=0)
     times = max(1.0, track.period_s() / _JUMP_PERIOD_S)
     for joint, size in zip(tracks.robot.arm(track.name).joints, step, strict=True):
-        unit, (warn, reject) = ("m", bounds.jump_m) if joint.gripper else ("rad", bounds.jump_rad)
+        unit, (warn, reject) = ("rad", bounds.jump_rad) if joint.turns else ("m", bounds.jump_m)
         limit = (warn * times, reject * times)
         yield from _above("jump", f"{track.topic}: {joint.name} jumps by {size:.3f} {unit}", float(size), limit)
 
@@ -222,7 +222,7 @@ def _leader(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
             continue
         for joint, size in zip(arm.joints, offset, strict=True):
             limit, shown = bounds.leader_offset_rad, f"{size:+.3f} rad ({np.degrees(size):+.0f} degrees)"
-            if joint.gripper:
+            if not joint.turns:
                 limit, shown = bounds.leader_offset_m, f"{size * 1e3:+.1f} mm"
             yield from _above("leader_offset", f"{joint.name} is {shown} from its leader", abs(float(size)), limit)
 

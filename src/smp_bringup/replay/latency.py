@@ -27,9 +27,10 @@ def camera_latencies(bag: Bag, robot: Robot) -> dict[str, LatencyEstimate]:
     """
     joint_ns, joints = follower_trajectory(bag, robot)
     arms = []
-    for arm in robot.arms:
-        part = joints[:, robot.arm_slices[arm.name]]
-        arms.append(part[:, [not joint.gripper for joint in arm.joints]])
+    for part in robot.arm_slices.values():
+        turning = joints[:, part][:, robot.turning[part]]
+        if turning.size:  # a hand with a driver of its own has none
+            arms.append(turning)
     return {camera.name: _one(bag, camera, joint_ns, arms) for camera in robot.cameras}
 
 

@@ -79,7 +79,7 @@ COUNTS = (
 
 
 def _errors(result: ReplayResult, robot: Robot) -> Samples:
-    grippers = np.array([joint.gripper for joint in robot.joints])
+    grippers = ~robot.turning
     out: Samples = {}
     for base, mask in zip(_ERRORS, (~grippers, grippers), strict=True):
         out[base] = result.error[..., mask].ravel()
@@ -90,7 +90,7 @@ def _errors(result: ReplayResult, robot: Robot) -> Samples:
         for step in range(result.error.shape[1]):
             out[f"{base}/step_{step:02d}"] = result.error[:, step, mask].ravel()
     for i, joint in enumerate(robot.joints):
-        out[f"{'gripper' if joint.gripper else 'joint'}/{joint.name}"] = result.error[..., i].ravel()
+        out[f"{'joint' if joint.turns else 'gripper'}/{joint.name}"] = result.error[..., i].ravel()
     return out
 
 
@@ -124,7 +124,7 @@ def executed(result: ReplayResult, replan_s: float) -> tuple[np.ndarray, FloatAr
 def _motion(result: ReplayResult, robot: Robot) -> Samples:
     """Seams, and velocity, acceleration and jerk of what the chunks ask for as a share of the limits."""
     out = result.setpoints
-    grippers = np.array([joint.gripper for joint in robot.joints])
+    grippers = ~robot.turning
     jumps = np.abs(np.array([jump for _, jump in out.jumps])).reshape(-1, robot.dof)
     target, command = (np.array(rows).reshape(-1, robot.dof) for rows in (out.target, out.command))
     cut = np.abs(target - command)

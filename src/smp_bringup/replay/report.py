@@ -198,7 +198,7 @@ def _timeline(result: ReplayResult, robot: Robot, replan_s: float) -> bytes:
     for i, arm in enumerate(robot.arms):
         joints = range(*robot.arm_slices[arm.name].indices(robot.dof))
         for row, grip in ((2 * i, False), (2 * i + 1, True)):
-            mine = [j for j in joints if robot.joints[j].gripper is grip]
+            mine = [j for j in joints if robot.joints[j].turns is not grip]
             _pair(axes[row], told_s, result.leader[:, mine], time_s, predicted[:, mine])
             axes[row].set_ylabel(f"{arm.name} {'gripper [m]' if grip else '[rad]'}")
             axes[row].legend(

@@ -55,7 +55,7 @@ def bounds(robot: Robot, config: SafetyConfig) -> Bounds:
 
 
 def tolerances(robot: Robot, config: SafetyConfig, name: str) -> FloatArray:
-    """Return the setting `name` of all joints (J,): grippers, which travel in metres, have their own."""
+    """Return the setting `name` of all joints (J,): those that travel in metres have their own."""
     angle, travel = float(getattr(config, name)), float(getattr(config.gripper, name))
     return np.where(robot.turning, angle, travel)
 

@@ -25,7 +25,7 @@ class JointLimits:
 
 @dataclass(frozen=True)
 class GripperBounds:
-    """Bounds of grippers, where those of other joints are angles: their fingers travel, in metres."""
+    """Bounds of joints that travel in metres, grippers and others, where those of the rest are angles."""
 
     max_step_refuse: float = field(default=0.1, metadata=spec(gt=0, le=1, unit="m"))
     """A hand is told to open or close at once: wider than most can."""

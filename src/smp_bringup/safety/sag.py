@@ -48,7 +48,9 @@ class Sag:
 
     def __init__(self, robot: Robot, config: SafetyConfig, limits: Bounds) -> None:
         self._arms, self._limits = list(robot.arm_slices.values()), limits
-        self._far = np.where(robot.turning, config.max_sag, np.inf)  # a hand stands open by what it holds
+        hands = np.array([joint.gripper for joint in robot.joints])  # they stand open by what they hold
+        travel = np.where(hands, np.inf, config.gripper.max_tracking_error)
+        self._far = np.where(robot.turning, config.max_sag, travel)
         self.seed(limits.low, 0)
 
     def seed(self, measured: FloatArray, steady_ns: int) -> None:

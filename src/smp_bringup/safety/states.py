@@ -90,7 +90,7 @@ class States:
             speed = np.maximum(travelled, np.abs(state.sample.velocity))
             joints, rest = self._robot.arm(name).joints, self._rest[self._robot.arm_slices[name]]
             for i in np.flatnonzero(~(speed <= rest)):
-                unit = "m/s" if joints[i].gripper else "rad/s"
+                unit = "rad/s" if joints[i].turns else "m/s"
                 found.append(f"{joints[i].name} moves at {speed[i]:.2f} {unit}: wait until the arms rest")
         return found
 
