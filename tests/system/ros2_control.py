@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 import rclpy
+from builtin_interfaces.msg import Duration
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -20,7 +21,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import SetBool
-from trajectory_msgs.msg import JointTrajectory
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 RATE_HZ = 500
 """Update rate of the UR driver's controller_manager."""
@@ -232,8 +233,33 @@ class Manager:
         self.states.publish(message)
 
 
+def lag(ahead_s, lasts_s=4.0, period_s=0.01):
+    """Return how far an arm falls behind a swing [rad] that is sent one point a period, stamped `ahead_s` or zero."""
+    arm, wanted, now, worst = Arm("left"), lambda at: np.array(_START) + 0.5 - 0.5 * np.cos(np.pi * at), 1000.0, 0.0
+    for cycle in range(round(lasts_s * RATE_HZ)):
+        at = cycle / RATE_HZ
+        if cycle % round(period_s * RATE_HZ) == 0:
+            point = JointTrajectoryPoint(positions=wanted(at + period_s).tolist(), time_from_start=_duration(period_s))
+            message = JointTrajectory(joint_names=arm.joints, points=[point])
+            if ahead_s is not None:
+                whole = _duration(now + at + ahead_s)
+                message.header.stamp.sec, message.header.stamp.nanosec = whole.sec, whole.nanosec
+            arm.controller.take(message, now + at)
+        arm.advance(now + at)
+        worst = max(worst, float(np.abs(arm.position - wanted(at)).max()))
+    return worst
+
+
+def _duration(seconds):
+    whole = int(seconds)
+    return Duration(sec=whole, nanosec=round((seconds - whole) * 1e9))
+
+
 def main():
-    """Run until a signal ends it."""
+    """Run until a signal ends it; or print how far the forms of a message let an arm fall behind."""
+    if sys.argv[1:] == ["lag"]:
+        print(f"stamp of zero: {lag(None):.3f} rad behind; stamped when it is due: {lag(0.01):.3f} rad")
+        return
     rclpy.init()
     executor = SingleThreadedExecutor()
     manager = Manager()
@@ -242,7 +268,10 @@ def main():
     try:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
-        sys.exit(0)
+        pass
+    except RuntimeError:
+        if rclpy.ok():  # else a signal ended the context in the midst of it
+            raise
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from array import array
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,7 +118,9 @@ def test_an_operator_moves_the_arms_until_nobody_carries_out_what_is_said(body, 
         ):
             client.wait(lambda: client.command_state["mode"] == "teleop", 5, "teleop", graph.check)
             client.set_bool(f"/left_controller/{service}", False)
+            begun = time.monotonic()
             client.wait(lambda: client.command_state["severity"] in ("HOLD", "FAULT"), 5, what, graph.check)
+            print(f"{what}: held after {time.monotonic() - begun:.2f} s")
             assert client.command_state["check"] == "arms_follow", client.command_state
             assert "arm 'left' stands still" in client.command_state["reason"]
             client.wait(lambda: client.latched, 5, "the fault that a long hold is", graph.check)
