@@ -168,7 +168,7 @@ def test_what_a_node_reads_once_cannot_be_set_and_says_what_is_allowed(name, tmp
 def test_the_clock_of_the_headers_does_not_change_while_the_command_node_is_armed(launch, tmp_path):
     from smp_bringup.client.graph_client import GraphError
 
-    with launch(tmp_path / "log", model=None, sim=True, task="lift_tray") as (graph, client):
+    with launch(tmp_path / "log", model="none", sim=True, task="lift_tray") as (graph, client):
         client.wait(lambda: bool(client.sim_state and client.command_state), 60, "the graph", graph.check)
         client.wait(lambda: client.accepts("arm"), 20, "arming", graph.check)
         with pytest.raises(GraphError, match="use_sim_time cannot change in hold: disarm first"):

@@ -52,7 +52,7 @@ class LoadNode(LeanNode):
             time.sleep(period_s / 3)  # a timer's phase is that of its creation
         for arm in self._robot.arms:
             self._serve(arm, steady)
-        self.create_service(SetBool, "/load/run", self._on_run)
+        self.create_service(SetBool, "load/run", self._on_run)
         self._diagnostics = Diagnostics(self, lambda: {f"published/{name}": n for name, n in self.published.items()})
 
     def _camera_sender(self, camera: Camera, publisher: Publisher, frames: list[array]) -> Callable[[], None]:

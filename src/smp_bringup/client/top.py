@@ -1,7 +1,7 @@
 """What the nodes say about themselves, gathered for a terminal: latencies, rates, skew, counters, warnings."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rich.console import Group
@@ -25,11 +25,10 @@ class Top:
         self._reports: dict[str, tuple[dict[str, str], str, float]] = {}
         self._observation = ""
 
-    def on_diagnostics(self, message: DiagnosticArray, now_s: float) -> None:
-        """Take a report of /diagnostics."""
+    def on_diagnostics(self, message: DiagnosticArray, node_of: Callable[[str], str], now_s: float) -> None:
+        """Take a report of /diagnostics; `node_of` says which node of ours a status is of, if any."""
         for status in message.status:
-            if status.name.startswith("smp_bringup: "):
-                name = one_line(status.name.removeprefix("smp_bringup: "))
+            if name := one_line(node_of(status.name)):
                 values = {one_line(pair.key): one_line(pair.value) for pair in status.values}
                 self._reports[name] = values, one_line(status.message), now_s
 
@@ -71,14 +70,16 @@ def _fill(name: str, values: dict[str, str], times: Table, rates: Table, counts:
             counts.add_row(name, key, value)
 
 
-def screens(seconds: float | None) -> Iterator[Group]:
-    """Yield the screen twice a second, for `seconds` or until interrupted."""
+def screens(seconds: float | None, namespace: str) -> Iterator[Group]:
+    """Yield the screen of the graph in `namespace` twice a second, for `seconds` or until interrupted."""
     top = Top()
-    with graph_client("smp_top") as client:
-        client.create_subscription(
-            DiagnosticArray, "/diagnostics", lambda message: top.on_diagnostics(message, time.monotonic()), 50
-        )
-        client.create_subscription(DiagnosticArray, "/observation/state", top.on_observation_state, qos.STATE)
+    with graph_client("smp_top", namespace) as client:
+
+        def hear(message: DiagnosticArray) -> None:
+            top.on_diagnostics(message, client.node_of, time.monotonic())
+
+        client.create_subscription(DiagnosticArray, "/diagnostics", hear, 50)
+        client.create_subscription(DiagnosticArray, "observation/state", top.on_observation_state, qos.STATE)
         start = shown = time.monotonic()
         while seconds is None or time.monotonic() - start < seconds:
             client.spin(0.1)

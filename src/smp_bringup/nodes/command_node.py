@@ -34,7 +34,7 @@ from smp_bringup.nodes.messages import (
 from smp_bringup.nodes.params import CommandParams, declare
 from smp_bringup.pipeline import build_command, warm_up_command
 from smp_bringup.robot import Arm, JointTopic, load_robot
-from smp_bringup.safety.config import load_safety
+from smp_bringup.safety.config import load_safety, safety_of
 from smp_bringup.safety.modes import Mode, Reply
 from smp_bringup.safety.node_graph import Snapshot, inspect
 from smp_bringup.safety.output import CommandOutput
@@ -43,8 +43,9 @@ from smp_bringup.types import JointSample
 
 M = TypeVar("M")
 _GRAPH_PERIOD_S = 0.05
+_ESTOP = "estop"
 _ANYBODY = "topic"
-"""Who speaks on /estop where the middleware does not say."""
+"""Who speaks on it where the middleware does not say."""
 _EXTRA_JOINTS = 64
 """A driver may report so many joints that are not of its arm: a hand's, a whole robot's."""
 _BOOL_BYTES = 64
@@ -60,8 +61,10 @@ class CommandNode(LeanNode):
     def __init__(self) -> None:
         super().__init__("command")
         params = declare(self, CommandParams)
-        self._robot, self._config = load_robot(params.robot), load_safety(params.safety)
-        self._core = build_command(self._robot, params.safety, params.replayed)
+        self._robot = load_robot(params.robot, self.get_namespace())
+        safety = safety_of(self._robot, params.safety)
+        self._config = load_safety(safety)
+        self._core = build_command(self._robot, safety, params.replayed)
         self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in self._robot.arms}
         self._most = self._sizes()
         self.add_on_set_parameters_callback(self._on_set)
@@ -69,7 +72,7 @@ class CommandNode(LeanNode):
         self._publish()
         self._subscribe()
         self._serve()
-        warm_up_command(self._robot, params.safety)
+        warm_up_command(self._robot, safety)
         self._report = CommandReport(self, self._robot)
         grants = realtime.apply(params.realtime, params.cpus)
         realtime.freeze()
@@ -118,10 +121,10 @@ class CommandNode(LeanNode):
             for joints in self._robot.state_topics
         ]
         listened += [
-            ("/policy/chunk", JointTrajectory, self._on_chunk, qos.LATEST),
-            ("/observation/state", DiagnosticArray, self._on_observation_state, qos.STATE),
-            ("/teleop/command", JointState, self._on_teleop, qos.LATEST),
-            ("/estop", Bool, self._on_estop, qos.OBSERVATION),
+            ("policy/chunk", JointTrajectory, self._on_chunk, qos.LATEST),
+            ("observation/state", DiagnosticArray, self._on_observation_state, qos.STATE),
+            ("teleop/command", JointState, self._on_teleop, qos.LATEST),
+            (_ESTOP, Bool, self._on_estop, qos.OBSERVATION),
         ]
         for topic, kind, callback, profile in listened:
             self.create_subscription(kind, topic, callback, profile, raw=True)  # its size is looked at first
@@ -136,8 +139,8 @@ class CommandNode(LeanNode):
             "use_teleop": lambda: self._core.use(Mode.TELEOP, now_ns(self), steady_ns()),
         }
         for name, request in requests.items():
-            self.create_service(Trigger, f"/command/{name}", partial(self._answer, name, request))
-        self.create_service(SetBool, "/command/estop", self._answer_estop)
+            self.create_service(Trigger, f"command/{name}", partial(self._answer, name, request))
+        self.create_service(SetBool, "command/estop", self._answer_estop)
 
     def _answer(
         self, name: str, request: Callable[[], Reply], _: Trigger.Request, response: Trigger.Response
@@ -163,7 +166,7 @@ class CommandNode(LeanNode):
         young = self._core.mode is Mode.DISARMED and steady_ns() - self._born_ns < _YOUNG_NS
         if snapshot.nodes.count(us) > 1 and young:
             raise ConfigError(f"another node '{us}' is already running: stop it first")
-        self._core.on_estop_publishers({*self._watch.speakers("/estop"), _ANYBODY})
+        self._core.on_estop_publishers({*self._watch.speakers(_ESTOP), _ANYBODY})
         self._report.graph(findings)
         self._core.on_graph(findings)
 

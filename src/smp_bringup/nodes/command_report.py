@@ -18,11 +18,11 @@ _STATE_PERIOD_NS = 100_000_000
 
 
 class CommandReport:
-    """Publishes /command/state and gathers what /diagnostics shows."""
+    """Publishes command/state and gathers what /diagnostics shows."""
 
     def __init__(self, node: Node, robot: Robot) -> None:
         self._node, self._period_ms = node, robot.control_period_s * 1e3
-        self._publisher = node.create_publisher(DiagnosticArray, "/command/state", qos.STATE)
+        self._publisher = node.create_publisher(DiagnosticArray, "command/state", qos.STATE)
         self._said: tuple[object, ...] = ()
         self._followed_ns: int | None = None
         self._said_ns, self._last_ns, self._cycles = 0, 0, 0

@@ -55,7 +55,9 @@ class PolicyParams:
     """Observations in, action chunks out."""
 
     robot: str = robot_parameter()
-    model: str = field(default="smp_aloha", metadata=spec(help="shipped model, or a path to a checkpoint folder"))
+    model: str = field(
+        default="", metadata=spec(help="shipped model, or a path to a checkpoint folder; empty: the robot's")
+    )
     device: str = field(default="cpu", metadata=spec(choices=("cpu", "cuda"), help="where inference runs"))
     seed: int = field(default=0, metadata=spec(ge=0, help="of the initial noise of every chunk"))
     seam: str = field(
@@ -84,7 +86,9 @@ class CommandParams:
     """Chunks and teleoperation in, setpoints for both arms out."""
 
     robot: str = robot_parameter()
-    safety: str = field(default="default", metadata=spec(help="settings in config/safety, or a path to a YAML file"))
+    safety: str = field(
+        default="", metadata=spec(help="settings in config/safety, or a path to a YAML file; empty: the robot's")
+    )
     realtime: str = field(
         default="prefer",
         metadata=spec(
@@ -121,7 +125,7 @@ class RecorderParams:
         metadata=spec(help="task that the next episode shows, in config/tasks or in words; or a queue: a*20, b*5")
         | _LIVE,
     )
-    safety: str = field(default="default", metadata=spec(help="safety settings that travel in the bag"))
+    safety: str = field(default="", metadata=spec(help="safety settings that travel in the bag; empty: the robot's"))
     settings: str = field(default="default", metadata=spec(help="settings in config/recording, or a path"))
 
 

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
@@ -12,7 +13,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup import wire
 from smp_bringup.action.mailbox import Mailbox
-from smp_bringup.errors import InstallError, one_line
+from smp_bringup.errors import ConfigError, InstallError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.messages import chunk_msg, gate_msg, status_values
@@ -37,7 +38,7 @@ class PolicyNode(LeanNode):
     def __init__(self) -> None:
         super().__init__("policy")
         params = self._params = declare(self, PolicyParams)
-        self._robot = load_robot(params.robot)
+        self._robot = load_robot(params.robot, self.get_namespace())
         policy = self._load(params.device)
         config = policy.config
         deadline_s = params.deadline_s or config.replan_s
@@ -48,12 +49,12 @@ class PolicyNode(LeanNode):
         self._busy_since_ns: int | None = None
         self._gpu_lost, self._observations = "", 0
         self._errors, self._queue_ms, self._latency_ms = 0, [], []  # type: ignore[var-annotated]
-        self._chunks = self.create_publisher(JointTrajectory, "/policy/chunk", qos.LATEST)
-        self._gates = self.create_publisher(JointState, "/policy/gate", qos.OBSERVATION)
+        self._chunks = self.create_publisher(JointTrajectory, "policy/chunk", qos.LATEST)
+        self._gates = self.create_publisher(JointState, "policy/gate", qos.OBSERVATION)
         for name in config.cameras:
-            self.create_subscription(Image, f"/observation/{name}", partial(self._on_image, name), qos.OBSERVATION)
-        self.create_subscription(JointState, "/observation/joint_states", self._on_joints, qos.OBSERVATION)
-        self.create_subscription(DiagnosticArray, "/command/state", self._on_command_state, qos.STATE)
+            self.create_subscription(Image, f"observation/{name}", partial(self._on_image, name), qos.OBSERVATION)
+        self.create_subscription(JointState, "observation/joint_states", self._on_joints, qos.OBSERVATION)
+        self.create_subscription(DiagnosticArray, "command/state", self._on_command_state, qos.STATE)
         self._diagnostics = Diagnostics(self, self._report)
         self.create_timer(0.1, self._watch_worker, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._worker = threading.Thread(target=self._work, name="inference", daemon=True)
@@ -66,9 +67,14 @@ class PolicyNode(LeanNode):
         self._worker.join(timeout=2.0)
         super().destroy_node()
 
+    def _find(self, model: str) -> Path:
+        if not model:
+            raise ConfigError(f"policy: robot '{self._robot.name}' names no model in its file: set the parameter model")
+        return find_model(model)
+
     def _load(self, device: str) -> AbstractPolicy:
         """Return the policy, warmed up; on the CPU instead of a missing GPU only if that is allowed."""
-        folder = find_model(self._params.model)
+        folder = self._folder = self._find(self._params.model or self._robot.model)
         try:
             policy = build_policy(folder, self._robot, device)
         except InstallError as error:
@@ -132,7 +138,7 @@ class PolicyNode(LeanNode):
         self._gpu_lost = "gpu_lost"
         if not self._params.allow_cpu_fallback:
             return
-        policy = build_policy(find_model(self._params.model), self._robot, "cpu")
+        policy = build_policy(self._folder, self._robot, "cpu")
         took_ms = max(_time_ms(policy, self._robot) for _ in range(3))
         fits = took_ms / 1e3 <= policy.config.replan_s
         self.get_logger().error(f"gpu_lost: {took_ms:.0f} ms a chunk on the CPU, {'used' if fits else 'too slow'}")

@@ -39,7 +39,7 @@ class SyncNode(LeanNode):
     def __init__(self) -> None:
         super().__init__("sync")
         params = declare(self, SyncParams)
-        self._robot = load_robot(params.robot)
+        self._robot = load_robot(params.robot, self.get_namespace())
         self._aligner = self._make_aligner(params.aligner)
         self._watch = build_watch(self._robot)
         self._report = watch.StreamReport(watch.StreamHealth.OK)
@@ -48,10 +48,10 @@ class SyncNode(LeanNode):
         self._skew_ms: dict[str, float] = {}
         self._age_ms: dict[str, list[float]] = {}
         self._images = {
-            c.name: self.create_publisher(Image, f"/observation/{c.name}", qos.OBSERVATION) for c in self._robot.cameras
+            c.name: self.create_publisher(Image, f"observation/{c.name}", qos.OBSERVATION) for c in self._robot.cameras
         }
-        self._joints = self.create_publisher(JointState, "/observation/joint_states", qos.OBSERVATION)
-        self._state = self.create_publisher(DiagnosticArray, "/observation/state", qos.STATE)
+        self._joints = self.create_publisher(JointState, "observation/joint_states", qos.OBSERVATION)
+        self._state = self.create_publisher(DiagnosticArray, "observation/state", qos.STATE)
         self._states: dict[str, Subscription] = {}
         for camera in self._robot.cameras:
             self.create_subscription(Image, camera.topic, partial(self._on_image, camera), qos.SENSOR)
