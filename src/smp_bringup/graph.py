@@ -120,12 +120,12 @@ def build_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
     here: list[NodeSpec] = []
     if asked.sim:
         operator = "scripted" if asked.teleop else "none"
-        shown = {"task": asked.task, "seed": asked.seed, "operator": operator, "publish_clock": asked.use_sim_time}
-        here.append(NodeSpec("sim", {"robot": asked.robot, **shown}))
+        shown: dict[str, Argument] = {"task": asked.task, "seed": asked.seed, "operator": operator}
+        here.append(NodeSpec("sim", {"robot": asked.robot, **shown, "publish_clock": asked.use_sim_time}))
     here.append(NodeSpec("sync", dict(about)))
     here.append(NodeSpec("command", {**about, "safety": safety, "realtime": asked.realtime, "cpus": asked.cpus}))
     if model != NO_MODEL:
-        runs = {"model": model, "device": asked.device, "seam": asked.seam, "deadline_s": asked.deadline_s}
+        runs = _inference(model, asked)
         here.append(NodeSpec("policy", {**about, **runs}, respawn=True))
     if asked.teleop:
         here.append(NodeSpec("teleop", {**about, "noise": asked.noise}))
@@ -133,6 +133,10 @@ def build_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
         labels = {"task": asked.task, "safety": safety, "out": asked.record, "settings": asked.recording}
         here.append(NodeSpec("recorder", {**about, **labels}))
     return tuple(replace(node, namespace=namespace) for node in here if _stands(node.name, asked.side))
+
+
+def _inference(model: str, asked: "GraphArguments | ReplayArguments") -> dict[str, Argument]:
+    return {"model": model, "device": asked.device, "seam": asked.seam, "deadline_s": asked.deadline_s}
 
 
 def _stands(node: str, side: str) -> bool:
@@ -202,7 +206,7 @@ def replay_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
         raise ConfigError(f"robot '{robot.name}' names no model in its file: name one by model:=")
     away = {arm.command_topic: f"/replay{arm.command_topic}" for arm in robot.arms}
     sim: dict[str, Argument] = {"robot": asked.robot, "use_sim_time": True}
-    runs = {"model": model, "device": asked.device, "seam": asked.seam, "deadline_s": asked.deadline_s}
+    runs = _inference(model, asked)
     return (
         NodeSpec("sync", dict(sim)),
         NodeSpec("policy", {**sim, **runs}),

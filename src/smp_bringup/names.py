@@ -92,7 +92,7 @@ def check_node(name: str) -> None:
 
 
 def check_topic(topic: str) -> None:
-    """Raise ConfigError unless ROS takes `topic`, full or relative, and it is neither one of ours nor one of everyone."""
+    """Raise ConfigError unless ROS takes `topic`, full or relative, and it is free: not ours, not everyone's."""
     said = f"topic '{one_line(topic[:_LONGEST_NAME])}'"
     full = full_name(topic)
     if len(topic) > _LONGEST_TOPIC or not _FULL.fullmatch(full) or "__" in topic:

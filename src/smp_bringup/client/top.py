@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from smp_bringup.client.graph_client import graph_client
+from smp_bringup.client.link import link
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import first_status
@@ -46,6 +47,9 @@ class Top:
         parts: list[Text | Table] = [head]
         if self._observation:
             parts.append(Text(self._observation, style="bold red"))
+        reports = (self._reports.get(name, ({}, "", 0.0))[0] for name in ("sync", "policy", "command"))
+        if way := link(*reports):
+            parts.append(Text(f"to the policy and back {way.round_trip_ms:.1f} ms, its clock {way.clock_ms:+.1f} ms"))
         times = Table("node", "time", "p50 [ms]", "p99 [ms]", "max [ms]")
         rates = Table("node", "stream", "rate [Hz]", "skew [ms]")
         counts = Table("node", "counter", "value")

@@ -214,7 +214,9 @@ class CommandNode(LeanNode):
             self._core.on_malformed(Mode.POLICY, one_line(refusal)[:_LONGEST_LOG], source)
             self._refuse(f"chunk of {source}", refusal)
             return
-        cause = self._core.on_chunk(chunk, now_ns(self), steady_ns(), source)
+        now = now_ns(self)
+        self._report.heard((now - chunk.stamp_ns) / 1e6)
+        cause = self._core.on_chunk(chunk, now, steady_ns(), source)
         self._refuse(f"chunk of {source}", cause)
         if cause is None and self._core.jump is not None:
             self._report.jumped(self._core.jump)

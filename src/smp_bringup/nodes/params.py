@@ -5,10 +5,14 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import (
     InvalidParameterTypeException,
@@ -20,7 +24,7 @@ from rclpy.node import Node
 from smp_bringup import config
 from smp_bringup.action.seam import DEFAULT_SEAM, SEAMS
 from smp_bringup.config import bounds_text, spec
-from smp_bringup.errors import ConfigError, nearest
+from smp_bringup.errors import ConfigError, nearest, one_line
 
 T = TypeVar("T")
 _LIVE = {"live": True}
@@ -174,15 +178,21 @@ NODES: dict[str, type] = {
 def declare(node: Node, cls: type[T]) -> T:
     """Declare the fields of `cls` on `node` and return their values; what is read once cannot be set later.
 
+    Parameters of sections of files that are meant for several nodes (`/**`) may be somebody else's: those that are
+    not ours are left alone, with a warning where one of ours has nearly that name.
+
     Raises:
         ConfigError: a parameter is unknown, of the wrong type, or out of range.
     """
     known = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for name in node._parameter_overrides:
-        if name not in known and not name.startswith(_FOREIGN):
-            raise ConfigError(
-                f"{node.get_name()}: unknown parameter '{name}'{nearest(name, known)}; allowed: {', '.join(known)}"
-            )
+    unknown = [n for n in node._parameter_overrides if n not in known and not n.startswith(_FOREIGN)]
+    shared = _shared() if unknown else set()
+    for name in unknown:
+        meant = nearest(name, known)
+        if name not in shared:
+            raise ConfigError(f"{node.get_name()}: unknown parameter '{name}'{meant}; allowed: {', '.join(known)}")
+        if meant:
+            node.get_logger().warning(f"parameter '{one_line(name)}' of several nodes is none of ours{meant}")
     values = {}
     for name, f in known.items():
         try:
@@ -196,6 +206,30 @@ def declare(node: Node, cls: type[T]) -> T:
                 f"{node.get_name()}: {name} must be {words[type(f.default)]}{bounds_text(f.metadata)}, got '{given}'"
             ) from None
     return config.build(cls, values, node.get_name())
+
+
+def _shared() -> set[str]:
+    """Return the names that the parameter files of our command line give to sections with a wildcard."""
+    files = [word for option, word in pairwise(sys.argv) if option == "--params-file"]
+    return {name for file in files for name in _wild(yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {})}
+
+
+def _wild(sections: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Yield the parameters of every section whose name, with those around it, holds a wildcard."""
+    for name, inner in sections.items():
+        if name != "ros__parameters":
+            yield from _wild(inner, f"{path}/{name}")
+        elif "*" in path:
+            yield from _flat(inner)
+
+
+def _flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the names of nested parameters as ROS has them, with dots."""
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 def _descriptor(kind: type, meta: Mapping[str, Any]) -> ParameterDescriptor:

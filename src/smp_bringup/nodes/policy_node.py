@@ -49,6 +49,7 @@ class PolicyNode(LeanNode):
         self._busy_since_ns: int | None = None
         self._gpu_lost, self._observations = "", 0
         self._errors, self._queue_ms, self._latency_ms = 0, [], []  # type: ignore[var-annotated]
+        self._age_ms: list[float] = []
         self._chunks = self.create_publisher(JointTrajectory, "policy/chunk", qos.LATEST)
         self._gates = self.create_publisher(JointState, "policy/gate", qos.OBSERVATION)
         for name in config.cameras:
@@ -98,7 +99,9 @@ class PolicyNode(LeanNode):
         self._planner.follows(followed or None, wire.stamp_ns(message.header.stamp))
 
     def _take(self, aligned: AlignedSet | None) -> None:
-        self._observations += aligned is not None
+        if aligned is not None:
+            self._observations += 1
+            self._age_ms.append((now_ns(self) - aligned.stamp_ns) / 1e6)
         observation = None if aligned is None else self._observer.observe(aligned)
         if observation is not None:
             self._mailbox.put((observation, steady_ns()))
@@ -156,10 +159,12 @@ class PolicyNode(LeanNode):
     def _report(self) -> dict[str, object]:
         queue, self._queue_ms = self._queue_ms, []
         latency, self._latency_ms = self._latency_ms, []
+        age, self._age_ms = self._age_ms, []
         warning = self._gpu_lost or self._planner.warning
         return {
             **({"warning": warning} if warning else {}),
             **self._planner.values(),
+            **{f"age_ms/observation/{key}": value for key, value in percentiles(age).items()},
             **{f"queue_age_ms/{key}": value for key, value in percentiles(queue).items()},
             **{f"stamp_to_chunk_ms/{key}": value for key, value in percentiles(latency).items()},
             "observations": self._observations,
