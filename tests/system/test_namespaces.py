@@ -49,8 +49,8 @@ def test_a_stop_of_one_robot_is_none_of_the_other(two):
     with graph_client(namespace=SECOND) as client:
         client.wait(lambda: bool(client.command_state), 10, "the other command node", second.check)
         assert client.command_state["mode"] == "hold"
-        names = client.get_node_names_and_namespaces()
-        assert {("command", "/robot1"), ("command", "/robot2"), ("sim", "/robot1"), ("sim", "/robot2")} <= set(names)
+        wanted = {(name, namespace) for name in ("sim", "command") for namespace in ("/robot1", "/robot2")}
+        client.wait(lambda: wanted <= set(client.get_node_names_and_namespaces()), 10, "all nodes", second.check)
     with graph_client(namespace=FIRST) as client:
         client.set_bool("command/estop", False)
 

@@ -1,7 +1,9 @@
 """What the nodes say about themselves, gathered for a terminal: latencies, rates, skew, counters, warnings."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from statistics import median
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rich.console import Group
@@ -9,13 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from smp_bringup.client.graph_client import graph_client
-from smp_bringup.client.link import link
+from smp_bringup.client.link import Link, link
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import first_status
 
 _SILENT_S = 2.5
 """A node that says nothing for so long is marked."""
+_WAYS = 20
+"""The way to the policy is the median of so many screens: no two seconds have the same observations."""
 _TIMES = ("age_ms/", "stamp_to_chunk_ms/", "inference_ms/", "queue_age_ms/")
 
 
@@ -25,6 +29,7 @@ class Top:
     def __init__(self) -> None:
         self._reports: dict[str, tuple[dict[str, str], str, float]] = {}
         self._observation = ""
+        self._ways: deque[Link] = deque(maxlen=_WAYS)
 
     def on_diagnostics(self, message: DiagnosticArray, node_of: Callable[[str], str], now_s: float) -> None:
         """Take a report of /diagnostics; `node_of` says which node of ours a status is of, if any."""
@@ -49,7 +54,10 @@ class Top:
             parts.append(Text(self._observation, style="bold red"))
         reports = (self._reports.get(name, ({}, "", 0.0))[0] for name in ("sync", "policy", "command"))
         if way := link(*reports):
-            parts.append(Text(f"to the policy and back {way.round_trip_ms:.1f} ms, its clock {way.clock_ms:+.1f} ms"))
+            self._ways.append(way)
+        if self._ways:
+            round_trip, clock = (median(values) for values in zip(*self._ways, strict=True))
+            parts.append(Text(f"to the policy and back {round_trip:.1f} ms, its clock {clock:+.1f} ms"))
         times = Table("node", "time", "p50 [ms]", "p99 [ms]", "max [ms]")
         rates = Table("node", "stream", "rate [Hz]", "skew [ms]")
         counts = Table("node", "counter", "value")
