@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
+from smp_bringup.graph import MANAGED
 from smp_bringup.names import full_name
 from smp_bringup.robot import Robot
 
@@ -16,6 +17,7 @@ _OWN_SERVICES = (
     *("describe_parameters", "get_parameter_types", "get_parameters", "list_parameters"),
     *("set_parameters", "set_parameters_atomically", "get_type_description"),
 )
+_LIFECYCLE = ("change_state", "get_state", "get_available_states", "get_available_transitions", "get_transition_graph")
 _REQUESTS = tuple(f"command/{name}" for name in ("arm", "disarm", "reset", "use_policy", "use_teleop", "estop"))
 _RECORDER = tuple(f"recorder/{name}" for name in ("start", "stop", "discard", "next", "success"))
 _SIM = ("sim/reset", "sim/operate")
@@ -73,11 +75,12 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
         diagnosed=False,
     )
     set_parameters = tuple(f"{name}/set_parameters" for name in ("sim", "recorder"))
+    managed = tuple(f"{name}/{service}" for name in MANAGED for service in _LIFECYCLE)
     nodes[CLIENT] = Access(
         ("/rosout", "/parameter_events"),
         (*said, *cameras, *commands, *seen, *policy),
         _own_services("/_ros2cli_*"),
-        request=(*_REQUESTS, *_RECORDER, *_SIM, *set_parameters),
+        request=(*_REQUESTS, *_RECORDER, *_SIM, *set_parameters, *managed),
     )
     return {name: _in_namespace(access, namespace) for name, access in nodes.items()}
 
@@ -111,6 +114,9 @@ def _with_own(name: str, access: Access, diagnosed: bool = True) -> Access:
     """Add what every node has: its log, its parameters and their services, and counters if it is `diagnosed`."""
     says = ("/rosout", "/parameter_events", *(("/diagnostics",) if diagnosed else ()))
     serves = _own_services(name)
+    if name in MANAGED:
+        says += (f"{name}/transition_event",)
+        serves += tuple(f"{name}/{service}" for service in _LIFECYCLE)
     return Access((*says, *access.publish), access.subscribe, (*serves, *access.reply), access.request)
 
 

@@ -14,6 +14,8 @@ from smp_bringup.robot import load_robot
 from smp_bringup.safety.config import DEFAULT_SAFETY, load_safety, safety_of
 
 NODE_NAMES = ("sim", "sync", "policy", "command", "teleop", "recorder", "replay")
+MANAGED = ("sync", "policy", "command", "recorder")
+"""Those with the life cycle of ROS 2 (docs/adr/0007)."""
 NODES = "smp_bringup.nodes"
 """Package of the modules that run them."""
 NO_MODEL = "none"
@@ -90,6 +92,9 @@ class GraphArguments:
     use_sim_time: bool = field(
         default=False, metadata=spec(help="stamps are of /clock; the simulated robot publishes it")
     )
+    autostart: bool = field(
+        default=True, metadata=spec(help="configure and activate at once; false: wait for `ros2 lifecycle set`")
+    )
     sim: bool = field(default=False, metadata=spec(help="simulate the robot"))
     task: str = field(default="transfer_cube", metadata=spec(help="first task of the simulator, label of the episodes"))
     seed: int = field(default=0, metadata=spec(ge=0, help="first seed of the simulator"))
@@ -132,6 +137,9 @@ def build_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
     if asked.record:
         labels = {"task": asked.task, "safety": safety, "out": asked.record, "settings": asked.recording}
         here.append(NodeSpec("recorder", {**about, **labels}))
+    if not asked.autostart:
+        for node in here:
+            node.parameters.update({"autostart": False} if node.name in MANAGED else {})
     return tuple(replace(node, namespace=namespace) for node in here if _stands(node.name, asked.side))
 
 

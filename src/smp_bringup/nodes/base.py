@@ -38,6 +38,9 @@ class LeanNode(Node):
         self.guard = Guard(self)  # first: the node's own services are guarded too
         super().__init__(name, **options)
 
+    def start(self) -> None:
+        """Begin: what is made in the constructor runs already; a managed node is configured and activated here."""
+
     def create_publisher(self, *args: Any, **options: Any) -> Publisher:
         """As of Node."""
         options.setdefault("event_callbacks", PublisherEventCallbacks(use_default_callbacks=False))
@@ -81,7 +84,7 @@ def steady_ns() -> int:
     return time.monotonic_ns()
 
 
-def run_node(make: Callable[[], Node]) -> None:
+def run_node(make: Callable[[], LeanNode]) -> None:
     """Make a node and spin it until it is told to stop; never returns."""
     faulthandler.enable()
     prepare_environment()
@@ -101,6 +104,7 @@ def run_node(make: Callable[[], Node]) -> None:
     try:
         with security_explained():
             node = make()
+            node.start()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()

@@ -17,9 +17,10 @@ from trajectory_msgs.msg import JointTrajectory
 from smp_bringup import wire
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos, realtime
-from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
+from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns
 from smp_bringup.nodes.command_report import CommandReport
 from smp_bringup.nodes.graph_watch import GraphWatch
+from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.messages import (
     COMMAND_TYPES,
     STATUS_BYTES,
@@ -55,26 +56,35 @@ _YOUNG_NS = 5_000_000_000
 """A node that finds another of its name so soon after its start, and is not armed, is the second, and ends."""
 
 
-class CommandNode(LeanNode):
+class CommandNode(ManagedNode):
     """Wires the command core to topics and services; the only publisher to the arms."""
 
     def __init__(self) -> None:
         super().__init__("command")
-        params = declare(self, CommandParams)
+        self._params = declare(self, CommandParams)
+        self.autostart = self._params.autostart
+        self.add_on_set_parameters_callback(self._on_set)
+
+    def configure(self) -> None:
+        """As of ManagedNode."""
+        params = self._params
         self._robot = load_robot(params.robot, self.get_namespace())
         safety = safety_of(self._robot, params.safety)
         self._config = load_safety(safety)
         self._core = build_command(self._robot, safety, params.replayed)
         self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in self._robot.arms}
         self._most = self._sizes()
-        self.add_on_set_parameters_callback(self._on_set)
+        warm_up_command(self._robot, safety)
+        self._grants = realtime.apply(params.realtime, params.cpus)
+
+    def activate(self) -> None:
+        """As of ManagedNode."""
+        grants = self._grants
         self._watch, self._extra = GraphWatch(self), set[str]()
         self._publish()
         self._subscribe()
         self._serve()
-        warm_up_command(self._robot, safety)
         self._report = CommandReport(self, self._robot)
-        grants = realtime.apply(params.realtime, params.cpus)
         realtime.freeze()
         self._diagnostics = Diagnostics(self, lambda: self._report.values(self._core, grants))
         self._born_ns = steady_ns()
@@ -86,6 +96,13 @@ class CommandNode(LeanNode):
             self.get_logger().warning(f"checks that do not run: {', '.join(self._core.left_out)}")
         self.get_logger().info("disarmed; no certified safety function: keep the hardware e-stop at hand")
 
+    def why_not_deactivate(self) -> str:
+        """Begin to disarm where that is not done: arms that move come to rest under control, and latched ones stay."""
+        if self._core.resting:
+            return ""
+        reply = self._core.disarm()
+        return "" if self._core.resting else reply.message
+
     def destroy_node(self) -> None:
         """Let the collector see everything again, then end."""
         gc.unfreeze()
@@ -93,7 +110,7 @@ class CommandNode(LeanNode):
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         """Refuse another clock of the headers while what is published or followed was planned on this one."""
-        if self._core.resting or all(parameter.name != "use_sim_time" for parameter in parameters):
+        if not self.active or self._core.resting or all(parameter.name != "use_sim_time" for parameter in parameters):
             return SetParametersResult(successful=True)
         why = f"use_sim_time cannot change in {self._core.mode.value}: disarm first, and let the arms rest"
         return SetParametersResult(successful=False, reason=why)

@@ -40,11 +40,18 @@ def robot_parameter() -> str:
     return field(default="aloha", metadata=spec(help="robot in config/robots, or a path to a YAML file"))
 
 
+def autostart_parameter() -> bool:
+    """Return the field of a managed node (typed as what it holds)."""
+    text = "configure and activate at once; false: wait for `ros2 lifecycle set`"
+    return field(default=True, metadata=spec(help=text))
+
+
 @dataclass(frozen=True)
 class SyncParams:
     """Cameras and joints in, observations out."""
 
     robot: str = robot_parameter()
+    autostart: bool = autostart_parameter()
     aligner: str = field(
         default="interpolating",
         metadata=spec(
@@ -59,6 +66,7 @@ class PolicyParams:
     """Observations in, action chunks out."""
 
     robot: str = robot_parameter()
+    autostart: bool = autostart_parameter()
     model: str = field(
         default="", metadata=spec(help="shipped model, or a path to a checkpoint folder; empty: the robot's")
     )
@@ -90,6 +98,7 @@ class CommandParams:
     """Chunks and teleoperation in, setpoints for both arms out."""
 
     robot: str = robot_parameter()
+    autostart: bool = autostart_parameter()
     safety: str = field(
         default="", metadata=spec(help="settings in config/safety, or a path to a YAML file; empty: the robot's")
     )
@@ -123,6 +132,7 @@ class RecorderParams:
     """Every topic of an episode into a bag."""
 
     robot: str = robot_parameter()
+    autostart: bool = autostart_parameter()
     out: str = field(default="data/demos", metadata=spec(help="folder of the bags") | _LIVE)
     task: str = field(
         default="unnamed",

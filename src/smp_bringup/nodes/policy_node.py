@@ -15,7 +15,8 @@ from smp_bringup import wire
 from smp_bringup.action.mailbox import Mailbox
 from smp_bringup.errors import ConfigError, InstallError, one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
+from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns
+from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.messages import chunk_msg, gate_msg, status_values
 from smp_bringup.nodes.params import PolicyParams, declare
 from smp_bringup.observation.assembler import Assembler
@@ -32,12 +33,19 @@ _HUNG_EXIT = 70
 """Exit code of a node whose inference hangs: the launcher starts it again."""
 
 
-class PolicyNode(LeanNode):
+class PolicyNode(ManagedNode):
     """Wires a policy to topics; observations that arrive during inference replace each other."""
 
     def __init__(self) -> None:
         super().__init__("policy")
-        params = self._params = declare(self, PolicyParams)
+        self._params = declare(self, PolicyParams)
+        self.autostart = self._params.autostart
+        self._mailbox: Mailbox[tuple[Observation, int]] = Mailbox()
+        self._worker: threading.Thread | None = None
+
+    def configure(self) -> None:
+        """As of ManagedNode."""
+        params = self._params
         self._robot = load_robot(params.robot, self.get_namespace())
         policy = self._load(params.device)
         config = policy.config
@@ -45,11 +53,16 @@ class PolicyNode(LeanNode):
         self._planner = build_planner(policy, self._robot, params.seam, params.seed, deadline_s)
         self._assembler = Assembler(config.cameras)
         self._observer = Observer(self._robot, config.observation_steps, config.replan_s)
-        self._mailbox: Mailbox[tuple[Observation, int]] = Mailbox()
+        self._config = config
         self._busy_since_ns: int | None = None
         self._gpu_lost, self._observations = "", 0
         self._errors, self._queue_ms, self._latency_ms = 0, [], []  # type: ignore[var-annotated]
         self._age_ms: list[float] = []
+
+    def activate(self) -> None:
+        """As of ManagedNode."""
+        config = self._config
+        self._mailbox = Mailbox()
         self._chunks = self.create_publisher(JointTrajectory, "policy/chunk", qos.LATEST)
         self._gates = self.create_publisher(JointState, "policy/gate", qos.OBSERVATION)
         for name in config.cameras:
@@ -60,12 +73,18 @@ class PolicyNode(LeanNode):
         self.create_timer(0.1, self._watch_worker, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._worker = threading.Thread(target=self._work, name="inference", daemon=True)
         self._worker.start()
-        self.get_logger().info(f"{config.kind} ready, {config.experts} experts, seam {params.seam}")
+        self.get_logger().info(f"{config.kind} ready, {config.experts} experts, seam {self._params.seam}")
+
+    def deactivate(self) -> None:
+        """Stop the worker."""
+        self._mailbox.close()
+        if self._worker is not None:
+            self._worker.join(timeout=2.0)
+            self._worker = None
 
     def destroy_node(self) -> None:
         """Stop the worker, then the node."""
-        self._mailbox.close()
-        self._worker.join(timeout=2.0)
+        self.deactivate()
         super().destroy_node()
 
     def _find(self, model: str) -> Path:

@@ -13,7 +13,8 @@ from trajectory_msgs.msg import JointTrajectory
 from smp_bringup.errors import SmpError, one_line
 from smp_bringup.names import full_name
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
+from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns
+from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.messages import COMMAND_TYPES, status_msg, type_name
 from smp_bringup.nodes.params import RecorderParams, current, declare
 from smp_bringup.record.config import load_recording
@@ -29,18 +30,27 @@ LOST = 3
 """Exit code of a recorder that could not keep everything it heard."""
 
 
-class RecorderNode(LeanNode):
+class RecorderNode(ManagedNode):
     """Hands serialised messages to the recorder; services, pedal and signals say when an episode begins and ends."""
 
     def __init__(self) -> None:
         super().__init__("recorder")
-        params = declare(self, RecorderParams)
+        self._params = declare(self, RecorderParams)
+        self.autostart = self._params.autostart
+        self._worker: threading.Thread | None = None
+
+    def configure(self) -> None:
+        """As of ManagedNode."""
+        params = self._params
         config = load_recording(params.settings)
         robot = load_robot(params.robot)  # a bag's names are as in the root namespace
         safety = load_safety(safety_of(robot, params.safety))
         self._recorder = Recorder(robot, safety, Path(params.out), params.task, config)
         self._pedal, self._heard = Pedal(config.pedal), Heard()
-        self._listen(load_robot(params.robot, self.get_namespace()))
+
+    def activate(self) -> None:
+        """As of ManagedNode."""
+        self._listen(load_robot(self._params.robot, self.get_namespace()))
         for name, act in self._requests().items():
             self.create_service(Trigger, f"recorder/{name}", partial(self._answer, act))
         self.create_service(SetBool, "recorder/success", self._on_success)
@@ -55,14 +65,26 @@ class RecorderNode(LeanNode):
     @property
     def exit_code(self) -> int:
         """Nonzero where something that was heard is not in a bag."""
-        return LOST if self._recorder.dropped or self._recorder.failed else 0
+        recorder = getattr(self, "_recorder", None)  # never configured: nothing was heard
+        return LOST if recorder and (recorder.dropped or recorder.failed) else 0
+
+    def why_not_deactivate(self) -> str:
+        """As of ManagedNode."""
+        return "an episode is open: stop or discard it first" if self._recorder.recording else ""
+
+    def deactivate(self) -> None:
+        """Stop the worker, and close an open episode."""
+        if self._worker is None:
+            return
+        self._closing.set()
+        self._worker.join()
+        self._worker = None
+        if self._recorder.recording:
+            self._act(self._recorder.stop)
 
     def destroy_node(self) -> None:
         """Close an open episode before leaving."""
-        self._closing.set()
-        self._worker.join()
-        if self._recorder.recording:
-            self._act(self._recorder.stop)
+        self.deactivate()
         super().destroy_node()
 
     def _listen(self, here: Robot) -> None:
