@@ -54,7 +54,7 @@ class ManagedNode(LifecycleNodeMixin, LeanNode):
             return
         self._starting = True
         for trigger in (self.trigger_configure, self.trigger_activate):
-            if trigger() is not _OK:
+            if trigger() != _OK:
                 raise self._failure or RuntimeError("the life cycle refused to begin")
         self._starting = False
 
@@ -87,7 +87,7 @@ class ManagedNode(LifecycleNodeMixin, LeanNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """As of LifecycleNode; a node that must stay active goes on until its process is ended."""
-        if state.label == "active" and self.on_deactivate(state) is not _OK:
+        if state.label == "active" and self.on_deactivate(state) != _OK:
             return _OK
         self._destroy("configure")
         return _OK
