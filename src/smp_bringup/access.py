@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
+from smp_bringup.graph import MANAGED
+from smp_bringup.names import full_name
 from smp_bringup.robot import Robot
-from smp_bringup.wire import OBJECTS_TOPIC
 
 CLIENT = "client"
 """Enclave of every verb that drives or watches a graph from outside, and of `ros2 service call` and the like."""
@@ -16,9 +17,10 @@ _OWN_SERVICES = (
     *("describe_parameters", "get_parameter_types", "get_parameters", "list_parameters"),
     *("set_parameters", "set_parameters_atomically", "get_type_description"),
 )
-_REQUESTS = tuple(f"/command/{name}" for name in ("arm", "disarm", "reset", "use_policy", "use_teleop", "estop"))
-_RECORDER = tuple(f"/recorder/{name}" for name in ("start", "stop", "discard", "next", "success"))
-_SIM = ("/sim/reset", "/sim/operate")
+_LIFECYCLE = ("change_state", "get_state", "get_available_states", "get_available_transitions", "get_transition_graph")
+_REQUESTS = tuple(f"command/{name}" for name in ("arm", "disarm", "reset", "use_policy", "use_teleop", "estop"))
+_RECORDER = tuple(f"recorder/{name}" for name in ("start", "stop", "discard", "next", "success"))
+_SIM = ("sim/reset", "sim/operate")
 
 
 @dataclass(frozen=True)
@@ -32,33 +34,33 @@ class Access:
 
 
 def enclave(name: str) -> str:
-    """Return the SROS2 enclave of a node."""
-    return f"/smp/{name}"
+    """Return the SROS2 enclave of a node, with its namespace where that is not the root."""
+    return f"/smp/{name.lstrip('/')}"
 
 
-def accesses(robot: Robot) -> dict[str, Access]:
-    """Return what every node may do, and what clients may (`CLIENT`)."""
+def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
+    """Return what every node of a graph in `namespace` may do, in which the robot was loaded, and what clients may."""
     cameras = tuple(camera.topic for camera in robot.cameras)
     states, leaders = (tuple(joints.topic for joints in each) for each in (robot.state_topics, robot.leader_topics))
     commands = tuple(joints.topic for joints in robot.command_topics)
     replayed = tuple(f"/replay{topic}" for topic in commands)
-    seen = (*(f"/observation/{camera.name}" for camera in robot.cameras), "/observation/joint_states")
-    policy = ("/policy/chunk", "/policy/gate")
-    said = ("/command/state", "/observation/state", "/sim/state", "/recorder/state", "/replay/state", "/diagnostics")
+    seen = (*(f"observation/{camera.name}" for camera in robot.cameras), "observation/joint_states")
+    policy = ("policy/chunk", "policy/gate")
+    said = ("command/state", "observation/state", "sim/state", "recorder/state", "replay/state", "/diagnostics")
     nodes = {
-        "sim": Access((*cameras, *states, *leaders, OBJECTS_TOPIC, "/sim/state", "/clock"), commands, _SIM),
-        "sync": Access((*seen, "/observation/state"), (*cameras, *states, "/clock")),
-        "policy": Access(policy, (*seen, "/command/state", "/clock")),
+        "sim": Access((*cameras, *states, *leaders, "sim/objects", "sim/state", "/clock"), commands, _SIM),
+        "sync": Access((*seen, "observation/state"), (*cameras, *states, "/clock")),
+        "policy": Access(policy, (*seen, "command/state", "/clock")),
         "command": Access(
-            (*commands, *replayed, "/command/state"),
-            (*states, "/policy/chunk", "/observation/state", "/teleop/command", "/estop", "/clock"),
+            (*commands, *replayed, "command/state"),
+            (*states, "policy/chunk", "observation/state", "teleop/command", "estop", "/clock"),
             _REQUESTS,
         ),
-        "teleop": Access(("/teleop/command",), leaders),
+        "teleop": Access(("teleop/command",), leaders),
         "recorder": Access(
-            ("/recorder/state",),
-            (*cameras, *states, *leaders, *commands, "/teleop/command", OBJECTS_TOPIC, *policy)
-            + ("/command/state", "/recorder/pedal"),
+            ("recorder/state",),
+            (*cameras, *states, *leaders, *commands, "teleop/command", "sim/objects", *policy)
+            + ("command/state", "recorder/pedal"),
             _RECORDER,
         ),
     }
@@ -66,35 +68,36 @@ def accesses(robot: Robot) -> dict[str, Access]:
     nodes["replay"] = _with_own(
         "replay",
         Access(
-            (*cameras, *states, *leaders, "/clock", "/replay/state"),
-            ("/policy/chunk", "/command/state", *replayed),
-            request=tuple(f"/command/{name}" for name in ("reset", "arm", "use_policy")),
+            (*cameras, *states, *leaders, "/clock", "replay/state"),
+            ("policy/chunk", "command/state", *replayed),
+            request=tuple(f"command/{name}" for name in ("reset", "arm", "use_policy")),
         ),
         diagnosed=False,
     )
-    set_parameters = tuple(f"/{name}/set_parameters" for name in ("sim", "recorder"))
+    set_parameters = tuple(f"{name}/set_parameters" for name in ("sim", "recorder"))
+    managed = tuple(f"{name}/{service}" for name in MANAGED for service in _LIFECYCLE)
     nodes[CLIENT] = Access(
         ("/rosout", "/parameter_events"),
         (*said, *cameras, *commands, *seen, *policy),
-        _own_services("_ros2cli_*"),
-        request=(*_REQUESTS, *_RECORDER, *_SIM, *set_parameters),
+        _own_services("/_ros2cli_*"),
+        request=(*_REQUESTS, *_RECORDER, *_SIM, *set_parameters, *managed),
     )
-    return nodes
+    return {name: _in_namespace(access, namespace) for name, access in nodes.items()}
 
 
-def policy_xml(name: str, access: Access) -> str:
+def policy_xml(name: str, access: Access, namespace: str = "/") -> str:
     """Return the SROS2 policy (version 0.2.0) of a node's enclave: what it does not name is denied."""
-    return "\n".join((*_lines(name, access), ""))
+    return "\n".join((*_lines(name, access, namespace), ""))
 
 
-def _lines(name: str, access: Access) -> Iterator[str]:
+def _lines(name: str, access: Access, namespace: str) -> Iterator[str]:
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield "<!-- Written by `smp security`. -->"
     yield '<policy version="0.2.0">'
     yield "  <enclaves>"
-    yield f'    <enclave path="{enclave(name)}">'
+    yield f'    <enclave path="{enclave(full_name(name, namespace))}">'
     yield "      <profiles>"
-    yield f'        <profile ns="/" node="{name}">'
+    yield f'        <profile ns="{namespace}" node="{name}">'
     for kind, rule in (("topic", "publish"), ("topic", "subscribe"), ("service", "reply"), ("service", "request")):
         if names := getattr(access, rule):
             yield f'          <{kind}s {rule}="ALLOW">'
@@ -111,8 +114,16 @@ def _with_own(name: str, access: Access, diagnosed: bool = True) -> Access:
     """Add what every node has: its log, its parameters and their services, and counters if it is `diagnosed`."""
     says = ("/rosout", "/parameter_events", *(("/diagnostics",) if diagnosed else ()))
     serves = _own_services(name)
+    if name in MANAGED:
+        says += (f"{name}/transition_event",)
+        serves += tuple(f"{name}/{service}" for service in _LIFECYCLE)
     return Access((*says, *access.publish), access.subscribe, (*serves, *access.reply), access.request)
 
 
 def _own_services(node: str) -> tuple[str, ...]:
-    return tuple(f"/{node}/{service}" for service in _OWN_SERVICES)
+    return tuple(f"{node}/{service}" for service in _OWN_SERVICES)
+
+
+def _in_namespace(access: Access, namespace: str) -> Access:
+    rules = (access.publish, access.subscribe, access.reply, access.request)
+    return Access(*(tuple(full_name(name, namespace) for name in names) for names in rules))

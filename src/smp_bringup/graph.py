@@ -1,13 +1,26 @@
 """The node graph as data: what the launch files and `smp up` both start."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
-from smp_bringup.action.seam import DEFAULT_SEAM
+from smp_bringup import config
+from smp_bringup.action.seam import DEFAULT_SEAM, SEAMS
+from smp_bringup.config import spec
+from smp_bringup.errors import ConfigError
+from smp_bringup.names import full_name, full_namespace
+from smp_bringup.pipeline import build_policy
 from smp_bringup.robot import load_robot
+from smp_bringup.safety.config import DEFAULT_SAFETY, load_safety, safety_of
 
 NODE_NAMES = ("sim", "sync", "policy", "command", "teleop", "recorder", "replay")
+MANAGED = ("sync", "policy", "command", "recorder")
+"""Those with the life cycle of ROS 2 (docs/adr/0007)."""
 NODES = "smp_bringup.nodes"
 """Package of the modules that run them."""
+NO_MODEL = "none"
+"""Word for a graph without a policy."""
+Argument: TypeAlias = str | int | float | bool
 
 
 @dataclass(frozen=True)
@@ -15,7 +28,7 @@ class NodeSpec:
     """One process of the graph."""
 
     name: str
-    parameters: dict[str, str | int | float | bool] = field(default_factory=dict)
+    parameters: dict[str, Argument] = field(default_factory=dict)
     remappings: dict[str, str] = field(default_factory=dict)
     """Topics that the node finds under another name."""
     respawn: bool = False
@@ -23,6 +36,12 @@ class NodeSpec:
 
     package: str = NODES
     """Package that holds its module."""
+    namespace: str = "/"
+
+    @property
+    def full_name(self) -> str:
+        """Return the name of the node with its namespace."""
+        return full_name(self.name, self.namespace)
 
     @property
     def executable(self) -> str:
@@ -39,79 +58,166 @@ MAX_RESPAWNS = 3
 RESPAWN_DELAY_S = 1.0
 
 
-def build_graph(
-    *,
-    robot: str = "aloha",
-    model: str | None = "smp_aloha",
-    device: str = "cpu",
-    safety: str = "default",
-    sim: bool = False,
-    task: str = "transfer_cube",
-    seed: int = 0,
-    teleop: bool = False,
-    record: str | None = None,
-    recording: str = "default",
-    noise: float = 0.0,
-) -> tuple[NodeSpec, ...]:
-    """Return the processes of a graph.
+@dataclass(frozen=True)
+class GraphArguments:
+    """What a graph is started with: the arguments of bimanual.launch.py, and the options of `smp up`."""
 
-    Args:
-        robot: name or YAML path of the robot.
-        model: shipped model or checkpoint folder; None leaves the policy node out.
-        device: "cpu" or "cuda".
-        safety: name or YAML path of the safety settings.
-        sim: whether a simulated robot stands in for the drivers.
-        task: first task of the simulator, and label of recorded episodes.
-        seed: first seed of the simulator.
-        teleop: whether leader arms are read (in simulation, a scripted operator moves them).
-        record: folder for bags; None leaves the recorder out.
-        recording: name or YAML path of the recorder's settings.
-        noise: tremor on teleoperation [rad].
+    robot: str = field(default="aloha", metadata=spec(help="robot in config/robots, or a path to a YAML file"))
+    model: str = field(
+        default="",
+        metadata=spec(
+            help=f"shipped model, or a path to a checkpoint folder; empty: the robot's; {NO_MODEL}: no policy"
+        ),
+    )
+    safety: str = field(
+        default="", metadata=spec(help="settings in config/safety, or a path to a YAML file; empty: the robot's")
+    )
+    namespace: str = field(default="", metadata=spec(help="of the nodes and of all relative names, e.g. robot1"))
+    side: str = field(
+        default="all",
+        metadata=spec(choices=("all", "robot", "gpu"), help="nodes that run here: all, all but the policy, the policy"),
+    )
+    device: str = field(default="cpu", metadata=spec(choices=("cpu", "cuda"), help="where inference runs"))
+    seam: str = field(
+        default=DEFAULT_SEAM, metadata=spec(choices=SEAMS, help="how a new chunk joins the one in execution")
+    )
+    deadline_s: float = field(
+        default=0.0, metadata=spec(ge=0, le=10, unit="s", help="of an inference; 0: the policy's replanning period")
+    )
+    realtime: str = field(
+        default="prefer",
+        metadata=spec(choices=("require", "prefer", "off"), help="SCHED_FIFO and locked memory of the command node"),
+    )
+    cpus: str = field(default="", metadata=spec(help="CPUs of the command node, comma-separated; empty: any"))
+    use_sim_time: bool = field(
+        default=False, metadata=spec(help="stamps are of /clock; the simulated robot publishes it")
+    )
+    autostart: bool = field(
+        default=True, metadata=spec(help="configure and activate at once; false: wait for `ros2 lifecycle set`")
+    )
+    sim: bool = field(default=False, metadata=spec(help="simulate the robot"))
+    task: str = field(default="transfer_cube", metadata=spec(help="first task of the simulator, label of the episodes"))
+    seed: int = field(default=0, metadata=spec(ge=0, help="first seed of the simulator"))
+    teleop: bool = field(
+        default=False, metadata=spec(help="read the leader arms too; in simulation a scripted operator moves them")
+    )
+    noise: float = field(
+        default=0.0, metadata=spec(ge=0, le=0.1, unit="rad", help="tremor added to what the followers are told")
+    )
+    record: str = field(default="", metadata=spec(help="folder for bags; empty: no recorder"))
+    recording: str = field(default="default", metadata=spec(help="settings in config/recording, or a path"))
+
+
+def build_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
+    """Return the processes of a graph with these `GraphArguments`.
+
+    Raises:
+        ConfigError: an argument is unknown or out of range, or there is no such robot or safety settings.
     """
-    nodes = []
-    if sim:
-        operator = "scripted" if teleop else "none"
-        nodes.append(NodeSpec("sim", {"robot": robot, "task": task, "seed": seed, "operator": operator}))
-    nodes.append(NodeSpec("sync", {"robot": robot}))
-    nodes.append(NodeSpec("command", {"robot": robot, "safety": safety}))
-    if model is not None:
-        nodes.append(NodeSpec("policy", {"robot": robot, "model": model, "device": device}, respawn=True))
-    if teleop:
-        nodes.append(NodeSpec("teleop", {"robot": robot, "noise": noise}))
-    if record is not None:
-        about = {"robot": robot, "task": task, "safety": safety}
-        nodes.append(NodeSpec("recorder", {**about, "out": record, "settings": recording}))
-    return tuple(nodes)
+    asked = config.build(GraphArguments, arguments, "graph")
+    namespace = full_namespace(asked.namespace)
+    robot = load_robot(asked.robot, namespace)
+    model, safety = asked.model or robot.model or NO_MODEL, safety_of(robot, asked.safety)
+    load_safety(safety)
+    about: dict[str, Argument] = {"robot": asked.robot}
+    if asked.use_sim_time:
+        about["use_sim_time"] = True
+    here: list[NodeSpec] = []
+    if asked.sim:
+        operator = "scripted" if asked.teleop else "none"
+        shown: dict[str, Argument] = {"task": asked.task, "seed": asked.seed, "operator": operator}
+        here.append(NodeSpec("sim", {"robot": asked.robot, **shown, "publish_clock": asked.use_sim_time}))
+    here.append(NodeSpec("sync", dict(about)))
+    here.append(NodeSpec("command", {**about, "safety": safety, "realtime": asked.realtime, "cpus": asked.cpus}))
+    if model != NO_MODEL:
+        runs = _inference(model, asked)
+        here.append(NodeSpec("policy", {**about, **runs}, respawn=True))
+    if asked.teleop:
+        here.append(NodeSpec("teleop", {**about, "noise": asked.noise}))
+    if asked.record:
+        labels = {"task": asked.task, "safety": safety, "out": asked.record, "settings": asked.recording}
+        here.append(NodeSpec("recorder", {**about, **labels}))
+    if not asked.autostart:
+        for node in here:
+            node.parameters.update({"autostart": False} if node.name in MANAGED else {})
+    return tuple(replace(node, namespace=namespace) for node in here if _stands(node.name, asked.side))
 
 
-def replay_graph(
-    *,
-    bag: str,
-    robot: str = "aloha",
-    model: str = "smp_aloha",
-    device: str = "cpu",
-    safety: str = "default",
-    rate: float = 1.0,
-    seam: str = DEFAULT_SEAM,
-    deadline_s: float = 0.0,
-) -> tuple[NodeSpec, ...]:
+def _inference(model: str, asked: "GraphArguments | ReplayArguments") -> dict[str, Argument]:
+    return {"model": model, "device": asked.device, "seam": asked.seam, "deadline_s": asked.deadline_s}
+
+
+def _stands(node: str, side: str) -> bool:
+    """Return whether a node runs on one of the two machines."""
+    return side == "all" or (node == "policy") == (side == "gpu")
+
+
+def require_startable(nodes: Sequence[NodeSpec]) -> None:
+    """Load the policy of a graph, so that what it is refused for is said before anything starts.
+
+    Raises:
+        ModelError: it is no checkpoint, or not for this robot.
+        InstallError: its device is not here.
+    """
+    from smp_bringup.policy.checkpoint import find_model
+
+    for node in nodes:
+        if node.name == "policy":
+            model, robot, device = (str(node.parameters[name]) for name in ("model", "robot", "device"))
+            build_policy(find_model(model), load_robot(robot), device)
+
+
+def remarks(**arguments: Argument) -> list[str]:
+    """Return what a user of a graph with these `GraphArguments` may not expect, a line each."""
+    asked = config.build(GraphArguments, arguments, "graph")
+    robot, said = load_robot(asked.robot), []
+    if asked.side != "robot" and not (asked.model or robot.model):
+        said.append(f"no policy runs: robot '{robot.name}' names no model in its file, and model:= is not given")
+    if asked.side != "gpu" and not (asked.safety or robot.safety):
+        said.append(
+            f"robot '{robot.name}' names no safety settings in its file: those of config/safety/{DEFAULT_SAFETY}.yaml "
+            "are taken; look whether their workspace is yours"
+        )
+    return said
+
+
+@dataclass(frozen=True)
+class ReplayArguments:
+    """What the live nodes over a bag are started with: the arguments of replay.launch.py."""
+
+    bag: str = field(metadata=spec(help="bag to play: a folder or a file"))
+    robot: str = field(default="aloha", metadata=spec(help="robot in config/robots, or a path to a YAML file"))
+    model: str = field(
+        default="", metadata=spec(help="shipped model, or a path to a checkpoint folder; empty: the robot's")
+    )
+    device: str = field(default="cpu", metadata=spec(choices=("cpu", "cuda"), help="where inference runs"))
+    safety: str = field(
+        default="", metadata=spec(help="settings in config/safety, or a path to a YAML file; empty: the robot's")
+    )
+    rate: float = field(default=1.0, metadata=spec(gt=0, le=10, help="speed of the bag's clock, 1 being real time"))
+    seam: str = field(default=DEFAULT_SEAM, metadata=spec(choices=SEAMS, help="how chunks are joined"))
+    deadline_s: float = field(
+        default=0.0, metadata=spec(ge=0, le=10, unit="s", help="of an inference; 0: the policy's replanning period")
+    )
+
+
+def replay_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
     """Return the live nodes over a bag, on its clock; what the command node says goes to /replay/..., never to an arm.
 
-    Args:
-        bag: to play.
-        robot: name or YAML path of the robot.
-        model: shipped model or checkpoint folder.
-        device: "cpu" or "cuda".
-        safety: name or YAML path of the safety settings.
-        seam: how chunks are joined, see `action.seam`.
-        deadline_s: of an inference [s]; 0 is the replanning period.
-        rate: speed of the bag's clock, 1 being real time.
+    Raises:
+        ConfigError: one of the `ReplayArguments` is unknown or out of range, or there is no model to run.
     """
-    away = {told.topic: f"/replay{told.topic}" for told in load_robot(robot).command_topics}
-    sim: dict[str, str | int | float | bool] = {"robot": robot, "use_sim_time": True}
+    asked = config.build(ReplayArguments, arguments, "replay")
+    robot = load_robot(asked.robot)
+    model, safety = asked.model or robot.model, safety_of(robot, asked.safety)
+    if not model:
+        raise ConfigError(f"robot '{robot.name}' names no model in its file: name one by model:=")
+    away = {told.topic: f"/replay{told.topic}" for told in robot.command_topics}
+    sim: dict[str, Argument] = {"robot": asked.robot, "use_sim_time": True}
+    runs = _inference(model, asked)
     return (
         NodeSpec("sync", dict(sim)),
-        NodeSpec("policy", {**sim, "model": model, "device": device, "seam": seam, "deadline_s": deadline_s}),
+        NodeSpec("policy", {**sim, **runs}),
         NodeSpec("command", {**sim, "safety": safety, "replayed": True}, away),
-        NodeSpec("replay", {"bag": bag, "robot": robot, "rate": rate}),
+        NodeSpec("replay", {"bag": asked.bag, "robot": asked.robot, "rate": asked.rate}),
     )

@@ -48,7 +48,7 @@ class Graph:
         require_ros()
         free_shared_memory()
         require_shared_memory(len(nodes) + 1)  # and who drives them
-        require_security([spec.name for spec in nodes])
+        require_security([spec.full_name for spec in nodes])
         self._log: IO[bytes] | None = log.open("wb") if log else None
         self._specs = {spec.name: spec for spec in nodes}
         self._restarts = dict.fromkeys(self._specs, 0)
@@ -106,9 +106,10 @@ class Graph:
             process.wait()
 
     def _start(self, spec: NodeSpec) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", spec.module, "--ros-args", "--enclave", enclave(spec.name)]
+        command = [sys.executable, "-m", spec.module, "--ros-args", "--enclave", enclave(spec.full_name)]
         for key, value in spec.parameters.items():
             command += ["-p", f"{key}:={_literal(value)}"]
+        command += ["-r", f"__ns:={spec.namespace}"]
         for name, other in spec.remappings.items():
             command += ["-r", f"{name}:={other}"]
         # Its own session: a Ctrl-C in the terminal reaches us alone, and we stop the nodes in order. Where we cannot,

@@ -1,11 +1,14 @@
-"""Names that ROS, files and messages can carry, and topics that a robot may have."""
+"""Names that ROS, files and messages can carry, topics that a robot may have, and the namespace they are in."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from smp_bringup.errors import ConfigError, one_line
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _FULL = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
+_ROOT = "/"
 _LONGEST_TOPIC = 200
 """A topic of DDS has 255 characters; image transports and the recorder add to ours."""
 _LONGEST_NAME = 100
@@ -24,6 +27,38 @@ _SHARED = {
 """Topics of everyone, or of the emergency stop."""
 _TAKEN = {"action", "foresight", "joint_states", "objects", "stamps", "state"}
 """Under /observation, or in the cache of training, beside the cameras."""
+
+
+def full_name(name: str, namespace: str = _ROOT) -> str:
+    """Return the full name of a topic, service or node: a relative one is in `namespace`; an empty one stays empty."""
+    return name if not name or name.startswith("/") else f"{namespace.rstrip('/')}/{name}"
+
+
+def full_namespace(namespace: str) -> str:
+    """Return a namespace as ROS writes it, e.g. "/robot1" for "robot1", "/" for none.
+
+    Raises:
+        ConfigError: ROS could not have it.
+    """
+    full = f"/{namespace.strip('/')}"
+    if full != _ROOT and not _FULL.fullmatch(full):
+        raise ConfigError(
+            f"namespace '{one_line(namespace[:_LONGEST_NAME])}' must be a word, or several between slashes, "
+            "e.g. robot1 or cell/robot1: letters, digits and _, no digit first"
+        )
+    return full
+
+
+def in_namespace(document: Any, namespace: str = _ROOT) -> Any:
+    """Return a robot file's document with full names: every text under a key that ends in `topic` is resolved."""
+    if isinstance(document, Mapping):
+        return {
+            key: full_name(value, namespace)
+            if isinstance(value, str) and str(key).endswith("topic")
+            else in_namespace(value, namespace)
+            for key, value in document.items()
+        }
+    return [in_namespace(inner, namespace) for inner in document] if isinstance(document, list) else document
 
 
 def check_name(kind: str, name: str) -> None:
@@ -47,24 +82,26 @@ def check_word(kind: str, name: str) -> None:
 
 
 def check_node(name: str) -> None:
-    """Raise ConfigError unless `name` is the full name of a node, with its namespace."""
-    if not _FULL.fullmatch(name):
+    """Raise ConfigError unless `name` is the name of a node: full, or in the namespace of our nodes."""
+    if not _FULL.fullmatch(full_name(name)):
         raise ConfigError(
-            f"node '{one_line(name[:_LONGEST_NAME])}' must be a full name as `ros2 node list` writes it, "
-            "e.g. /arm_left/controller: letters, digits and _ between slashes, no digit first"
+            f"node '{one_line(name[:_LONGEST_NAME])}' must be a name as `ros2 node list` writes it, "
+            "e.g. /arm_left/controller, or arm_left/controller in the namespace of our nodes: "
+            "letters, digits and _ between slashes, no digit first"
         )
 
 
 def check_topic(topic: str) -> None:
-    """Raise ConfigError unless `topic` is a full name that ROS takes, and neither one of ours nor one of everyone."""
+    """Raise ConfigError unless ROS takes `topic`, full or relative, and it is free: not ours, not everyone's."""
     said = f"topic '{one_line(topic[:_LONGEST_NAME])}'"
-    if len(topic) > _LONGEST_TOPIC or not _FULL.fullmatch(topic) or "__" in topic:
+    full = full_name(topic)
+    if len(topic) > _LONGEST_TOPIC or not _FULL.fullmatch(full) or "__" in topic:
         raise ConfigError(
-            f"{said} must be a full ROS name, e.g. /arm_left/joint_states: letters, digits and single _ "
-            f"between slashes, no digit first, at most {_LONGEST_TOPIC} characters"
+            f"{said} must be a ROS name, e.g. /arm_left/joint_states, or arm_left/joint_states in the namespace of our "
+            f"nodes: letters, digits and single _ between slashes, no digit first, at most {_LONGEST_TOPIC} characters"
         )
-    first = topic.split("/")[1]
-    if topic in _SHARED or first in _OURS:
+    first = full.split("/")[1]
+    if full in _SHARED or first in _OURS:
         raise ConfigError(
             f"{said} is not free: {', '.join(sorted(_SHARED))} and all below /{', /'.join(_OURS)} are taken"
         )

@@ -17,7 +17,7 @@ from smp_bringup import config
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.joints import DriverJoints, Joint
-from smp_bringup.names import check_name, check_topic, check_word
+from smp_bringup.names import check_name, check_topic, check_word, in_namespace
 from smp_bringup.paths import named_config
 from smp_bringup.types import FloatArray
 
@@ -172,6 +172,10 @@ class Robot:
     """The first is the reference that the others are aligned to."""
     simulation: str = ""
     """MJCF builder of the simulator, see sim/; empty where there is no simulation."""
+    model: str = ""
+    """Shipped model or checkpoint folder that drives it, if no other is asked for; empty where there is none."""
+    safety: str = ""
+    """Its settings in config/safety, or a YAML file."""
 
     def __post_init__(self) -> None:
         check_name("robot", self.name)
@@ -305,9 +309,17 @@ class Robot:
         return [f"joint {name}" for name in self.joint_names], sorted(cameras), periods
 
 
-def load_robot(name: str) -> Robot:
-    """Return the robot `name` (in config/robots, or a path to a YAML file)."""
-    return config.load(Robot, named_config("robots", name))
+def load_robot(name: str, namespace: str = "/") -> Robot:
+    """Return the robot `name` (in config/robots, or a path to a YAML file); its relative topics are in `namespace`.
+
+    Bags name topics as in the root namespace, wherever the nodes ran.
+    """
+    path = named_config("robots", name)
+    document = in_namespace(config.read_yaml(path), namespace)
+    for key in ("model", "safety"):  # a relative path is meant from the file that says it
+        if isinstance(word := document.get(key), str) and word and (path.parent / word).exists():
+            document[key] = str(path.parent / word)
+    return config.build(Robot, document, path.name)
 
 
 def _require_unique(kind: str, names: list[str]) -> None:

@@ -153,7 +153,7 @@ def main(role, patience_s, log):
     os.dup2(2, 1)  # the middleware prints there too
     with ExitStack() as stack:
         if role == "host":
-            nodes = [spec for spec in build_graph(model=None, sim=True) if spec.name in NODES]
+            nodes = [spec for spec in build_graph(model="none", sim=True) if spec.name in NODES]
             stack.enter_context(Graph(nodes, Path(log)))
         party = Party(stack.enter_context(graph_client(f"smp_{role}")), float(patience_s))
         print(json.dumps("ready"), file=answers)

@@ -50,7 +50,7 @@ def test_no_command_breaks_the_law_moves_an_arm_at_rest_or_comes_for_one_arm_alo
 
 def test_f42_f53_killed_neighbours_leave_the_arms_standing(launch, robot, tmp_path):
     """The simulated arms hold when the command node is killed; the command node faults when they are."""
-    with launch(tmp_path / "log", model=None, sim=True, task="lift_tray", teleop=True) as (graph, client):
+    with launch(tmp_path / "log", model="none", sim=True, task="lift_tray", teleop=True) as (graph, client):
         heard = {arm.name: [] for arm in robot.arms}
         for arm in robot.arms:
             client.create_subscription(JointState, arm.state_topic, heard[arm.name].append, qos.SENSOR)
@@ -65,7 +65,7 @@ def test_f42_f53_killed_neighbours_leave_the_arms_standing(launch, robot, tmp_pa
 
 
 def test_f42_the_command_node_faults_when_the_driver_is_killed(launch, tmp_path):
-    with launch(tmp_path / "log", model=None, sim=True, task="lift_tray") as (graph, client):
+    with launch(tmp_path / "log", model="none", sim=True, task="lift_tray") as (graph, client):
         client.wait(lambda: bool(client.sim_state and client.command_state), 60, "the graph", graph.check)
         client.wait(lambda: client.accepts("arm"), 10, "arming")
         os.kill(graph.processes["sim"].pid, signal.SIGKILL)

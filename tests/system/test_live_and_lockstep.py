@@ -45,7 +45,7 @@ def live(tmp_path_factory, robot, launch):
     """The bag of a live episode, and what the sync node published meanwhile."""
     out = tmp_path_factory.mktemp("live")
     observed = defaultdict(dict)
-    with launch(out / "graph.log", model=None, sim=True, task=TASK, teleop=True, record=str(out)) as (graph, client):
+    with launch(out / "graph.log", model="none", sim=True, task=TASK, teleop=True, record=str(out)) as (graph, client):
         for camera in robot.cameras:
             hear = partial(_keep_image, observed, camera.name)
             client.create_subscription(Image, f"/observation/{camera.name}", hear, DEEP)

@@ -50,6 +50,48 @@ def test_a_mistake_in_a_parameter_is_one_line_and_exit_code_2(name, parameter, m
     assert "Traceback" not in done.stderr
 
 
+SHARED = """
+/**:
+  ros__parameters:
+    camera_info_url: package://somebody/else.yaml
+    joint_trajectory_controller: {gains: {p: 3.0}}
+    safty: default
+command:
+  ros__parameters: {realtime: "off"}
+"""
+
+
+def test_a_file_of_parameters_for_several_nodes_may_hold_what_is_not_ours(tmp_path):
+    from smp_bringup.client.graph_client import graph_client
+
+    (tmp_path / "shared.yaml").write_text(SHARED)
+    command = [sys.executable, "-m", "smp_bringup.nodes.command_node", "--ros-args"]
+    with (tmp_path / "log").open("w+") as log:
+        given = ["--params-file", str(tmp_path / "shared.yaml")]
+        process = subprocess.Popen([*command, *given], stdout=log, stderr=log)
+        try:
+            with graph_client() as client:
+                client.wait(lambda: bool(client.command_state), 60, "the command node")
+        finally:
+            process.terminate()
+            process.wait(20)
+        log.seek(0)
+        said = log.read()
+    assert "parameter 'safty' of several nodes is none of ours (did you mean 'safety'?)" in said
+    assert "camera_info_url" not in said
+    assert "realtime off" in said
+
+
+def test_in_a_section_of_its_own_a_parameter_that_a_node_lacks_is_refused(tmp_path):
+    (tmp_path / "own.yaml").write_text(SHARED.replace("realtime", "realtim"))
+    command = [sys.executable, "-m", "smp_bringup.nodes.command_node", "--ros-args", "--params-file"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "own.yaml")], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "command: unknown parameter 'realtim' (did you mean 'realtime'?)" in done.stderr
+
+
 def test_a_misspelt_key_in_the_robot_file_is_named_with_its_nearest(bad_robot):
     done = node("sync", f"robot:={bad_robot}")
     assert done.returncode == 2
@@ -168,7 +210,7 @@ def test_what_a_node_reads_once_cannot_be_set_and_says_what_is_allowed(name, tmp
 def test_the_clock_of_the_headers_does_not_change_while_the_command_node_is_armed(launch, tmp_path):
     from smp_bringup.client.graph_client import GraphError
 
-    with launch(tmp_path / "log", model=None, sim=True, task="lift_tray") as (graph, client):
+    with launch(tmp_path / "log", model="none", sim=True, task="lift_tray") as (graph, client):
         client.wait(lambda: bool(client.sim_state and client.command_state), 60, "the graph", graph.check)
         client.wait(lambda: client.accepts("arm"), 20, "arming", graph.check)
         with pytest.raises(GraphError, match="use_sim_time cannot change in hold: disarm first"):

@@ -110,7 +110,9 @@ def test_an_operator_moves_the_arms_until_nobody_carries_out_what_is_said(body, 
         outside.sway[[3, 6]] = 0.3, -0.02
         assert swings(client, outside, 3, graph, 4) > 0.5, "0.6 rad from one side to the other"
         assert outside.report["refused"] == 0, outside.report
-        assert outside.report["fastest"] < 6.3, "no jump: arms that lag catch up, but 0.43 rad at once would be 20 rad/s"
+        assert outside.report["fastest"] < 6.3, (
+            "no jump: arms that lag catch up, but 0.43 rad at once would be 20 rad/s"
+        )
         assert abs(outside.report["hands"]["left"] - 0.1) < 0.15, "2 cm of 8.5 closed: the knuckle turns by 0.19 rad"
         for service, what in (
             ("active", "a controller that is switched off"),

@@ -176,8 +176,14 @@ def test_a_driver_of_two_nodes_is_named_in_the_settings(healthy, robot):
     assert len(faults(look(graph, robot))) == len(robot.arms)
     assert look(graph, robot, ("/arms/controller",)) == ()
     assert len(faults(look(graph, robot, ("/controller",)))) == len(robot.arms)
-    with pytest.raises(ConfigError, match="node 'controller' must be a full name as `ros2 node list` writes it"):
-        look(graph, robot, ("controller",))
+    assert look(graph, robot, ("arms/controller",)) == ()  # in the namespace of the command node
+    for arm in robot.arms:
+        graph = changed(graph, arm.command_topic, subscribers=(Endpoint("/robot1/arms/controller", JOINTS),))
+    config = replace(load_safety("default"), drivers=("arms/controller",))
+    assert inspect(graph, robot, config, "/robot1/command") == ()
+    assert len(faults(inspect(graph, robot, config, "/command"))) == len(robot.arms)
+    with pytest.raises(ConfigError, match="node '2controller' must be a name as `ros2 node list` writes it"):
+        look(graph, robot, ("2controller",))
 
 
 def test_every_arm_without_a_driver_is_named_when_arming_is_refused(healthy, robot, rig):

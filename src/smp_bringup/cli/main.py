@@ -19,6 +19,7 @@ from smp_bringup.cli import (
     evaluate,
     record,
     replay,
+    run,
     security,
     top,
     train,
@@ -41,6 +42,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("replay")(replay.replay)
 app.add_typer(bag.app, name="bag")
 app.command("up")(up.up)
+app.command("run")(run.run)
 app.command("top")(top.top)
 app.command("chaos")(chaos.chaos)
 app.command("doctor")(doctor.doctor)

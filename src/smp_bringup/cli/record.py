@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smp_bringup.cli.show import Track, console, progress, show_quality, task_names
+from smp_bringup.cli.show import NamespaceOption, Track, console, progress, show_quality, task_names
 from smp_bringup.errors import ConfigError
 from smp_bringup.output import try_folder
 
@@ -28,6 +28,7 @@ def record(
     lockstep: Annotated[bool, typer.Option(help="As fast as the simulator runs, without ROS.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes (lockstep only).")] = 2,
     robot: Annotated[str, typer.Option(help="Robot in config/robots, or a path.")] = "aloha",
+    namespace: NamespaceOption = "/",
     keys: Annotated[bool, typer.Option(help="Drive the recorder of a running record.launch.py from here.")] = False,
 ) -> None:
     """Record demonstrations of the scripted operator to rosbag2 folders; existing episodes are kept.
@@ -35,7 +36,7 @@ def record(
     Live, every episode gets a verdict; exit code 1 if one is rejected.
     """
     if keys:
-        _keys()
+        _keys(namespace)
         return
     tasks = list(dict.fromkeys(task_names(task)))
     if lockstep:
@@ -47,7 +48,7 @@ def record(
     elif track is Track.STATE or variation != "ordinary":
         raise ConfigError(f"--track {track.value} --variation {variation} is recorded in lockstep only: add --lockstep")
     else:
-        _live(tasks, episodes, seed, out, noise, robot)
+        _live(tasks, episodes, seed, out, noise, robot, namespace)
 
 
 def _lockstep(tasks: list[str], episodes: int, seed: int, out: Path, like: "DemonstrationJob", workers: int) -> None:
@@ -70,11 +71,20 @@ def _lockstep(tasks: list[str], episodes: int, seed: int, out: Path, like: "Demo
     )
 
 
-def _live(tasks: list[str], episodes: int, seed: int, out: Path, noise: float, robot: str) -> None:
-    from smp_bringup.graph import build_graph
+def _live(tasks: list[str], episodes: int, seed: int, out: Path, noise: float, robot: str, namespace: str) -> None:
+    from smp_bringup.graph import NO_MODEL, build_graph
     from smp_bringup.launcher import Graph
 
-    graph = build_graph(robot=robot, model=None, sim=True, task=tasks[0], teleop=True, record=str(out), noise=noise)
+    graph = build_graph(
+        robot=robot,
+        namespace=namespace,
+        model=NO_MODEL,
+        sim=True,
+        task=tasks[0],
+        teleop=True,
+        record=str(out),
+        noise=noise,
+    )
     try_folder(out)
     words: Counter[str] = Counter()
     with Graph(graph, out / "graph.log") as running:
@@ -82,7 +92,7 @@ def _live(tasks: list[str], episodes: int, seed: int, out: Path, noise: float, r
 
         with progress() as bar:
             line = bar.add_task("recording", total=len(tasks) * episodes, note="")
-            for done in record_live(running, tasks, episodes, seed):
+            for done in record_live(running, tasks, episodes, seed, namespace):
                 words[done.state["quality"]] += 1
                 bar.update(line, advance=1, note=f"{done.task}: {'success' if done.success else 'failure'}")
                 show_quality(done.said.partition(f": {done.state['quality']}")[0], done.state)
@@ -92,7 +102,7 @@ def _live(tasks: list[str], episodes: int, seed: int, out: Path, noise: float, r
         raise typer.Exit(1)
 
 
-def _keys() -> None:
+def _keys(namespace: str) -> None:
     from rich.live import Live
     from rich.text import Text
 
@@ -113,4 +123,4 @@ def _keys() -> None:
             text.append(f"\ntask {state['task']}   queue {state['queue']}\n{said}\n{help_line}", "default")
             live.update(text, refresh=True)
 
-        run_console(show)
+        run_console(show, namespace)

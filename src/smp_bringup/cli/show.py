@@ -4,7 +4,9 @@ import json
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -26,6 +28,8 @@ class Track(StrEnum):
     CAMERA = "camera"
     STATE = "state"
 
+
+NamespaceOption = Annotated[str, typer.Option("--namespace", help="Of the running graph's nodes, e.g. robot1.")]
 
 console = Console(markup=False)  # units stand in square brackets
 

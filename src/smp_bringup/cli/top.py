@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
-from smp_bringup.cli.show import console
+from smp_bringup.cli.show import NamespaceOption, console
 
 
 def top(
     seconds: Annotated[float | None, typer.Option(min=1, help="End after so long; without it, with Ctrl-C.")] = None,
+    namespace: NamespaceOption = "/",
 ) -> None:
     """Show latencies, rates, skew, counters and warnings of the running nodes, twice a second."""
     from rich.live import Live
@@ -16,5 +17,5 @@ def top(
     from smp_bringup.client.top import screens
 
     with Live(console=console, auto_refresh=False) as live:
-        for screen in screens(seconds):
+        for screen in screens(seconds, namespace):
             live.update(screen, refresh=True)

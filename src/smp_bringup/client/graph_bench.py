@@ -35,12 +35,12 @@ def measure(load: Load, seconds: float, aligner: str, log: Path) -> dict[str, ob
 
 def _run(client: GraphClient, graph: Graph, robot: Robot, seconds: float) -> dict[str, object]:
     ear = _Counting(client, robot)
-    topics = [f"/observation/{camera.name}" for camera in robot.cameras]
+    topics = [f"observation/{camera.name}" for camera in robot.cameras]
     client.wait(lambda: bool(client.command_state), START_S, "the command node", graph.check)
     heard = lambda: all(client.count_subscribers(topic) for topic in topics)  # noqa: E731
     client.wait(heard, START_S, "the policy", graph.check)
     client.spin_for(_MATCH_S, graph.check)
-    client.set_bool("/load/run", True)
+    client.set_bool("load/run", True)
     client.follow("policy", graph.check, once=lambda: client.command_state["chunk_stamp_ns"] != "0")
     client.spin_for(_WARM_S, graph.check)
     ear.begin()
@@ -49,7 +49,7 @@ def _run(client: GraphClient, graph: Graph, robot: Robot, seconds: float) -> dic
     client.spin_for(seconds, graph.check)
     last = {name: _usage(pid) for name, pid in pids.items()}
     ear.end()
-    client.set_bool("/load/run", False)
+    client.set_bool("load/run", False)
     ear.reports.clear()
     # Two reports after the last message: the first may have been under way when it was counted.
     client.wait(lambda: all(ear.reports[name] >= 2 for name in _COUNTING), START_S, "the last counts", graph.check)

@@ -16,9 +16,10 @@ from std_srvs.srv import SetBool, Trigger
 from smp_bringup.access import CLIENT, enclave
 from smp_bringup.environment import prepare_environment, require_shared_memory
 from smp_bringup.errors import SmpError
+from smp_bringup.names import full_name, full_namespace
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import LeanNode
-from smp_bringup.nodes.messages import status_values
+from smp_bringup.nodes.messages import diagnostic_name, status_values
 from smp_bringup.nodes.security_trial import security_explained
 from smp_bringup.safety.modes import Mode, next_request
 
@@ -35,24 +36,27 @@ class GraphError(SmpError):
 
 
 @contextmanager
-def graph_client(name: str = "smp_client") -> Iterator["GraphClient"]:
+def graph_client(name: str = "smp_client", namespace: str = "/") -> Iterator["GraphClient"]:
     """Give a client of the graph; rclpy's context begins and ends with the block, however it is left.
 
     Args:
         name: of the node.
+        namespace: of the graph.
 
     Raises:
+        ConfigError: ROS could not have that namespace.
         SharedMemoryError: there is none left for it.
         SecurityError: ROS is asked for security, and does not let it in.
         KeyboardInterrupt: a signal ended rclpy's context, wherever in rclpy that was noticed.
     """
+    namespace = full_namespace(namespace)
     prepare_environment()
     require_shared_memory()
     with security_explained():
-        rclpy.init(args=["--ros-args", "--enclave", enclave(CLIENT)])
+        rclpy.init(args=["--ros-args", "--enclave", enclave(full_name(CLIENT, namespace))])
     try:
         with security_explained():
-            client = GraphClient(name)
+            client = GraphClient(name, namespace)
         try:
             yield client
         finally:
@@ -68,9 +72,10 @@ def graph_client(name: str = "smp_client") -> Iterator["GraphClient"]:
 class GraphClient(LeanNode):
     """One client of the graph; the caller spins it through `wait` and `spin`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, namespace: str) -> None:
         super().__init__(
             name,
+            namespace=namespace,
             start_parameter_services=False,  # what drives and measures takes little of what it does
             parameter_overrides=[Parameter("start_type_description_service", value=False)],
         )
@@ -82,8 +87,8 @@ class GraphClient(LeanNode):
         self._service_clients: dict[str, Client] = {}
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
-        self.create_subscription(DiagnosticArray, "/command/state", self._on_command_state, qos.STATE)
-        self.create_subscription(DiagnosticArray, "/sim/state", self._on_sim_state, qos.STATE)
+        self.create_subscription(DiagnosticArray, "command/state", self._on_command_state, qos.STATE)
+        self.create_subscription(DiagnosticArray, "sim/state", self._on_sim_state, qos.STATE)
 
     def spin(self, timeout_s: float) -> None:
         """Handle what arrives within `timeout_s`, at most one callback."""
@@ -117,7 +122,7 @@ class GraphClient(LeanNode):
 
     def service_ready(self, service: str) -> bool:
         """Return whether somebody offers a service."""
-        return service in {name for name, _ in self.get_service_names_and_types()}
+        return self.resolve_service_name(service) in {name for name, _ in self.get_service_names_and_types()}
 
     def trigger(self, service: str, timeout_s: float = 10.0) -> str:
         """Call a std_srvs/Trigger and return its message; raises GraphError if it says no."""
@@ -127,12 +132,18 @@ class GraphClient(LeanNode):
         """Call a std_srvs/SetBool and return its message; raises GraphError if it says no."""
         return self._call(SetBool, service, SetBool.Request(data=value), timeout_s)
 
+    def node_of(self, status: str) -> str:
+        """Return which node of this graph a status of /diagnostics is of, by its name; nothing for another graph's."""
+        ours = diagnostic_name(f"{self.get_namespace().rstrip('/')}/")
+        node = status.removeprefix(ours)
+        return node if status.startswith(ours) and "/" not in node else ""
+
     def set_parameters(self, node: str, timeout_s: float = 10.0, **values: str | int | float | bool) -> None:
         """Set parameters of a node; raises GraphError if one is refused."""
         request = SetParameters.Request(
             parameters=[Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
         )
-        response = self._request(SetParameters, f"/{node}/set_parameters", request, timeout_s)
+        response = self._request(SetParameters, f"{node}/set_parameters", request, timeout_s)
         for result in response.results:
             if not result.successful:
                 raise GraphError(f"{node} refused its parameters: {result.reason}")
@@ -151,13 +162,13 @@ class GraphClient(LeanNode):
         """
         self.wait(lambda: bool(self.sim_state and self.command_state), START_S, "the graph", check)
         if source == Mode.POLICY.value:
-            self.wait(lambda: self.count_publishers("/policy/chunk") > 0, START_S, "the policy", check)
+            self.wait(lambda: self.count_publishers("policy/chunk") > 0, START_S, "the policy", check)
         self.wait(lambda: not self.latched or self.accepts("reset"), 5.0, "the command node to be reset", check)
         # The arms come to rest first: what is still published would move the simulated arms of the next episode.
-        self.wait(lambda: self.trigger("/command/disarm") == "disarmed", 5.0, "the arms to rest", check)
+        self.wait(lambda: self.trigger("command/disarm") == "disarmed", 5.0, "the arms to rest", check)
         self.set_parameters("sim", task=task, seed=seed)
         episode = self.sim_state.get("episode")
-        self.trigger("/sim/reset")
+        self.trigger("sim/reset")
         self.wait(lambda: self._begun(episode), 5.0, "the simulator to begin the episode", check)
         self.follow(source, check)
 
@@ -210,7 +221,7 @@ class GraphClient(LeanNode):
         if time.monotonic() < self._again_s:
             return False
         try:
-            self.trigger(f"/command/{request}")
+            self.trigger(f"command/{request}")
         except GraphError as error:
             self.refusal, self._again_s = str(error), time.monotonic() + _AGAIN_S
             return False

@@ -46,14 +46,15 @@ class Listener:
             self.on_command_state(stamp_ns(message.header.stamp), status_values(message))
 
         def hear_diagnostics(message: DiagnosticArray) -> None:
-            self.on_diagnostics(first_status(message).name.removeprefix("smp_bringup: "), status_values(message))
+            if node := client.node_of(first_status(message).name):
+                self.on_diagnostics(node, status_values(message))
 
         def hear_command(message: JointState) -> None:
             self.on_command(stamp_ns(message.header.stamp))
 
-        client.create_subscription(JointState, "/observation/joint_states", hear_observation, qos.OBSERVATION)
-        client.create_subscription(JointState, "/policy/gate", hear_gate, qos.OBSERVATION)
-        client.create_subscription(DiagnosticArray, "/command/state", hear_state, _DEPTH)
+        client.create_subscription(JointState, "observation/joint_states", hear_observation, qos.OBSERVATION)
+        client.create_subscription(JointState, "policy/gate", hear_gate, qos.OBSERVATION)
+        client.create_subscription(DiagnosticArray, "command/state", hear_state, _DEPTH)
         client.create_subscription(DiagnosticArray, "/diagnostics", hear_diagnostics, _DEPTH)
         arm = robot.arms[0]
         if arm.command_interface == "joint_state":  # the others carry no stamp

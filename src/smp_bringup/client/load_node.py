@@ -57,7 +57,7 @@ class LoadNode(LeanNode):
         for joints in self._robot.command_topics:
             kind = COMMAND_TYPES[joints.arms[0].command_interface]
             self.create_subscription(kind, joints.topic, partial(self._obey, joints), qos.LATEST)
-        self.create_service(SetBool, "/load/run", self._on_run)
+        self.create_service(SetBool, "load/run", self._on_run)
         self._diagnostics = Diagnostics(self, lambda: {f"published/{name}": n for name, n in self.published.items()})
 
     def _camera_sender(self, camera: Camera, publisher: Publisher, frames: list[array]) -> Callable[[], None]:

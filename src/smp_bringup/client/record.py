@@ -26,12 +26,12 @@ class LiveEpisode(NamedTuple):
     """Of the recorder then: the verdict and the queue."""
 
 
-def record_live(graph: Graph, tasks: Sequence[str], episodes: int, seed: int) -> Iterator[LiveEpisode]:
+def record_live(graph: Graph, tasks: Sequence[str], episodes: int, seed: int, namespace: str) -> Iterator[LiveEpisode]:
     """Record episodes one after the other; each task is a queue of so many."""
     state: dict[str, str] = {}
-    with graph_client() as client:
+    with graph_client(namespace=namespace) as client:
         client.create_subscription(
-            DiagnosticArray, "/recorder/state", lambda message: state.update(status_values(message)), qos.STATE
+            DiagnosticArray, "recorder/state", lambda message: state.update(status_values(message)), qos.STATE
         )
         for task in tasks:
             for episode in range(episodes):
@@ -58,8 +58,8 @@ def record_episode(client: GraphClient, graph: Graph, task: str, seed: int, queu
     """
     client.start_episode(task, seed, "teleop", graph.check)
     client.set_parameters("recorder", task=queue or task)
-    client.trigger("/recorder/start")
-    client.trigger("/sim/operate")
+    client.trigger("recorder/start")
+    client.trigger("sim/operate")
     budget_s = float(client.sim_state["budget_s"])
     begun_s = float(client.sim_state["time_s"])
 
@@ -71,5 +71,5 @@ def record_episode(client: GraphClient, graph: Graph, task: str, seed: int, queu
     success = client.sim_state["success"] == "1"
     end_s = float(client.sim_state["time_s"]) + TAIL_S
     client.wait(lambda: float(client.sim_state["time_s"]) >= end_s, 5.0, "the tail", graph.check)
-    client.set_bool("/recorder/success", success)
-    return client.trigger("/recorder/stop"), success
+    client.set_bool("recorder/success", success)
+    return client.trigger("recorder/stop"), success

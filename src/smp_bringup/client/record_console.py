@@ -37,19 +37,20 @@ def keys() -> Iterator[Callable[[], str]]:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
-def run_console(show: Callable[[Mapping[str, str], str], None]) -> None:
-    """Drive the running recorder until q is pressed.
+def run_console(show: Callable[[Mapping[str, str], str], None], namespace: str) -> None:
+    """Drive the running recorder in `namespace` until q is pressed.
 
     Args:
         show: gets the recorder's state and what the last key did, several times a second.
+        namespace: of its graph.
 
     Raises:
         GraphError: no recorder runs.
     """
     state: dict[str, str] = {}
-    with graph_client("smp_keys") as client:
+    with graph_client("smp_keys", namespace) as client:
         client.create_subscription(
-            DiagnosticArray, "/recorder/state", lambda message: state.update(_fresh(state, message)), qos.STATE
+            DiagnosticArray, "recorder/state", lambda message: state.update(_fresh(state, message)), qos.STATE
         )
         client.wait(lambda: bool(state), _START_S, "the recorder: start record.launch.py first")
         said = ""
@@ -71,10 +72,10 @@ def _act(client: GraphClient, key: str, state: Mapping[str, str]) -> str:
     recording = state["recording"] == "True"
     try:
         if key == " " and not recording:
-            return client.trigger("/recorder/start")
+            return client.trigger("recorder/start")
         if key in " f":
-            client.set_bool("/recorder/success", key == " ")
-            return client.trigger("/recorder/stop")
-        return client.trigger("/recorder/discard" if key == "d" else "/recorder/next")
+            client.set_bool("recorder/success", key == " ")
+            return client.trigger("recorder/stop")
+        return client.trigger("recorder/discard" if key == "d" else "recorder/next")
     except GraphError as error:
         return str(error)

@@ -8,7 +8,7 @@ import numpy as np
 
 from smp_bringup.client.graph_client import GraphError, graph_client
 from smp_bringup.client.listener import Listener
-from smp_bringup.graph import build_graph
+from smp_bringup.graph import NO_MODEL, build_graph
 from smp_bringup.launcher import Graph
 from smp_bringup.robot import load_robot
 
@@ -36,11 +36,11 @@ def _measure(
         out = folder or Path(own)
         graph = build_graph(
             robot=robot,
-            model=None,
+            model=NO_MODEL,
             sim=True,
             task=task,
             teleop=True,
-            record=str(out) if recording else None,
+            record=str(out) if recording else "",
             recording=settings,
         )
         with Graph(graph, Path(own) / "graph.log") as running:
@@ -61,15 +61,15 @@ def _teleoperate(graph: Graph, robot: str, task: str, seconds: float, recording:
         listener = Listener(client, body)
         client.start_episode(task, 1, "teleop", graph.check)
         if recording:
-            client.trigger("/recorder/start")
-        client.trigger("/sim/operate")
+            client.trigger("recorder/start")
+        client.trigger("sim/operate")
         listener.begin()
         end = float(client.sim_state["time_s"]) + seconds
         client.wait(lambda: float(client.sim_state["time_s"]) > end, 4 * seconds + 30, "the time", graph.check)
         listener.end()
         if recording:
             with suppress(GraphError):  # a full disk has ended the episode already
-                client.trigger("/recorder/stop")
+                client.trigger("recorder/stop")
         if not listener.gaps_ms:
             raise GraphError(f"no command with a stamp was heard on {body.arms[0].command_topic}")
         return listener

@@ -68,13 +68,13 @@ def replay_live(
 
     graph = replay_graph(bag=str(bag), robot=robot_name, model=model, **settings)  # type: ignore[arg-type]
     with Graph(graph, log) as running, graph_client("smp_replay") as client:
-        client.create_subscription(JointTrajectory, "/policy/chunk", on_chunk, qos.LATEST)
+        client.create_subscription(JointTrajectory, "policy/chunk", on_chunk, qos.LATEST)
         for camera in robot.cameras:
-            topic = f"/observation/{camera.name}"
+            topic = f"observation/{camera.name}"
             client.create_subscription(Image, topic, partial(on_image, camera.name), qos.OBSERVATION)
-        client.create_subscription(JointState, "/observation/joint_states", on_joints, qos.OBSERVATION)
-        client.create_subscription(DiagnosticArray, "/command/state", on_command, qos.STATE)
-        client.create_subscription(DiagnosticArray, "/replay/state", on_state, qos.STATE)
+        client.create_subscription(JointState, "observation/joint_states", on_joints, qos.OBSERVATION)
+        client.create_subscription(DiagnosticArray, "command/state", on_command, qos.STATE)
+        client.create_subscription(DiagnosticArray, "replay/state", on_state, qos.STATE)
         client.wait(lambda: heard.state in ("playing", "finished"), _START_S, "the player", running.check)
         client.wait(lambda: heard.state == "finished", duration_s + _START_S, "the end of the bag")
         heard.exit_code = running.processes["replay"].wait(_START_S)

@@ -1,7 +1,9 @@
 """What the nodes say about themselves, gathered for a terminal: latencies, rates, skew, counters, warnings."""
 
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from statistics import median
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rich.console import Group
@@ -9,12 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from smp_bringup.client.graph_client import graph_client
+from smp_bringup.client.link import Link, link
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import first_status
 
 _SILENT_S = 2.5
 """A node that says nothing for so long is marked."""
+_WAYS = 20
+"""The way to the policy is the median of so many screens: no two seconds have the same observations."""
 _TIMES = ("age_ms/", "stamp_to_chunk_ms/", "inference_ms/", "queue_age_ms/")
 
 
@@ -24,12 +29,12 @@ class Top:
     def __init__(self) -> None:
         self._reports: dict[str, tuple[dict[str, str], str, float]] = {}
         self._observation = ""
+        self._ways: deque[Link] = deque(maxlen=_WAYS)
 
-    def on_diagnostics(self, message: DiagnosticArray, now_s: float) -> None:
-        """Take a report of /diagnostics."""
+    def on_diagnostics(self, message: DiagnosticArray, node_of: Callable[[str], str], now_s: float) -> None:
+        """Take a report of /diagnostics; `node_of` says which node of ours a status is of, if any."""
         for status in message.status:
-            if status.name.startswith("smp_bringup: "):
-                name = one_line(status.name.removeprefix("smp_bringup: "))
+            if name := one_line(node_of(status.name)):
                 values = {one_line(pair.key): one_line(pair.value) for pair in status.values}
                 self._reports[name] = values, one_line(status.message), now_s
 
@@ -47,6 +52,12 @@ class Top:
         parts: list[Text | Table] = [head]
         if self._observation:
             parts.append(Text(self._observation, style="bold red"))
+        reports = (self._reports.get(name, ({}, "", 0.0))[0] for name in ("sync", "policy", "command"))
+        if way := link(*reports):
+            self._ways.append(way)
+        if self._ways:
+            round_trip, clock = (median(values) for values in zip(*self._ways, strict=True))
+            parts.append(Text(f"to the policy and back {round_trip:.1f} ms, its clock {clock:+.1f} ms"))
         times = Table("node", "time", "p50 [ms]", "p99 [ms]", "max [ms]")
         rates = Table("node", "stream", "rate [Hz]", "skew [ms]")
         counts = Table("node", "counter", "value")
@@ -71,14 +82,16 @@ def _fill(name: str, values: dict[str, str], times: Table, rates: Table, counts:
             counts.add_row(name, key, value)
 
 
-def screens(seconds: float | None) -> Iterator[Group]:
-    """Yield the screen twice a second, for `seconds` or until interrupted."""
+def screens(seconds: float | None, namespace: str) -> Iterator[Group]:
+    """Yield the screen of the graph in `namespace` twice a second, for `seconds` or until interrupted."""
     top = Top()
-    with graph_client("smp_top") as client:
-        client.create_subscription(
-            DiagnosticArray, "/diagnostics", lambda message: top.on_diagnostics(message, time.monotonic()), 50
-        )
-        client.create_subscription(DiagnosticArray, "/observation/state", top.on_observation_state, qos.STATE)
+    with graph_client("smp_top", namespace) as client:
+
+        def hear(message: DiagnosticArray) -> None:
+            top.on_diagnostics(message, client.node_of, time.monotonic())
+
+        client.create_subscription(DiagnosticArray, "/diagnostics", hear, 50)
+        client.create_subscription(DiagnosticArray, "observation/state", top.on_observation_state, qos.STATE)
         start = shown = time.monotonic()
         while seconds is None or time.monotonic() - start < seconds:
             client.spin(0.1)

@@ -22,7 +22,7 @@ from rclpy.subscription import Subscription
 from smp_bringup.environment import prepare_environment, require_shared_memory
 from smp_bringup.errors import EXIT_CODE, SmpError
 from smp_bringup.nodes.guard import Guard
-from smp_bringup.nodes.messages import status_msg
+from smp_bringup.nodes.messages import diagnostic_name, status_msg
 from smp_bringup.nodes.security_trial import security_explained
 
 
@@ -38,6 +38,9 @@ class LeanNode(Node):
         self.guard = Guard(self)  # first: the node's own services are guarded too
         super().__init__(name, **options)
 
+    def start(self) -> None:
+        """Begin: what is made in the constructor runs already; a managed node is configured and activated here."""
+
     def create_publisher(self, *args: Any, **options: Any) -> Publisher:
         """As of Node."""
         options.setdefault("event_callbacks", PublisherEventCallbacks(use_default_callbacks=False))
@@ -48,11 +51,13 @@ class LeanNode(Node):
     ) -> Subscription:
         """As of Node."""
         options.setdefault("event_callbacks", SubscriptionEventCallbacks(use_default_callbacks=False))
-        return super().create_subscription(kind, topic, self.guard.message(topic, callback), profile, **options)
+        guarded = self.guard.message(self.resolve_topic_name(topic, only_expand=True), callback)
+        return super().create_subscription(kind, topic, guarded, profile, **options)
 
     def create_service(self, kind: type, name: str, callback: Callable[[Any, Any], Any], **options: Any) -> Service:
         """As of Node."""
-        return super().create_service(kind, name, self.guard.request(name, callback), **options)
+        full = self.resolve_service_name(name, only_expand=True)
+        return super().create_service(kind, name, self.guard.request(full, callback), **options)
 
 
 def waiting(subscription: Subscription) -> Iterator[tuple[Any, dict]]:
@@ -79,7 +84,7 @@ def steady_ns() -> int:
     return time.monotonic_ns()
 
 
-def run_node(make: Callable[[], Node]) -> None:
+def run_node(make: Callable[[], LeanNode]) -> None:
     """Make a node and spin it until it is told to stop; never returns."""
     faulthandler.enable()
     prepare_environment()
@@ -99,6 +104,7 @@ def run_node(make: Callable[[], Node]) -> None:
     try:
         with security_explained():
             node = make()
+            node.start()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()
@@ -131,6 +137,6 @@ class Diagnostics:
         values = {**self._values(), **self._node.guard.counters}
         error, warning = str(values.get("error", "")), str(values.get("warning", ""))
         level = DiagnosticStatus.ERROR if error else DiagnosticStatus.WARN if warning else DiagnosticStatus.OK
-        name = f"smp_bringup: {self._node.get_name()}"
+        name = diagnostic_name(self._node.get_fully_qualified_name())
         text = "; ".join(filter(None, (error, warning)))
         self._publisher.publish(status_msg(now_ns(self._node), name, values, level, text))

@@ -17,9 +17,10 @@ from trajectory_msgs.msg import JointTrajectory
 from smp_bringup import wire
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos, realtime
-from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
+from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns
 from smp_bringup.nodes.command_report import CommandReport
 from smp_bringup.nodes.graph_watch import GraphWatch
+from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.messages import (
     COMMAND_TYPES,
     STATUS_BYTES,
@@ -34,7 +35,7 @@ from smp_bringup.nodes.messages import (
 from smp_bringup.nodes.params import CommandParams, declare
 from smp_bringup.pipeline import build_command, warm_up_command
 from smp_bringup.robot import Arm, JointTopic, load_robot
-from smp_bringup.safety.config import load_safety
+from smp_bringup.safety.config import load_safety, safety_of
 from smp_bringup.safety.modes import Mode, Reply
 from smp_bringup.safety.node_graph import Snapshot, inspect
 from smp_bringup.safety.output import CommandOutput
@@ -43,8 +44,9 @@ from smp_bringup.types import JointSample
 
 M = TypeVar("M")
 _GRAPH_PERIOD_S = 0.05
+_ESTOP = "estop"
 _ANYBODY = "topic"
-"""Who speaks on /estop where the middleware does not say."""
+"""Who speaks on it where the middleware does not say."""
 _EXTRA_JOINTS = 64
 """A driver may report so many joints that are not of its arm: a hand's, a whole robot's."""
 _BOOL_BYTES = 64
@@ -54,24 +56,35 @@ _YOUNG_NS = 5_000_000_000
 """A node that finds another of its name so soon after its start, and is not armed, is the second, and ends."""
 
 
-class CommandNode(LeanNode):
+class CommandNode(ManagedNode):
     """Wires the command core to topics and services; the only publisher to the arms."""
 
     def __init__(self) -> None:
         super().__init__("command")
-        params = declare(self, CommandParams)
-        self._robot, self._config = load_robot(params.robot), load_safety(params.safety)
-        self._core = build_command(self._robot, params.safety, params.replayed)
+        self._params = declare(self, CommandParams)
+        self.autostart = self._params.autostart
+        self.add_on_set_parameters_callback(self._on_set)
+
+    def configure(self) -> None:
+        """As of ManagedNode."""
+        params = self._params
+        self._robot = load_robot(params.robot, self.get_namespace())
+        safety = safety_of(self._robot, params.safety)
+        self._config = load_safety(safety)
+        self._core = build_command(self._robot, safety, params.replayed)
         self._orders = {a.name: JointOrder(*a.driver) for a in self._robot.arms}
         self._most = self._sizes()
-        self.add_on_set_parameters_callback(self._on_set)
+        warm_up_command(self._robot, safety)
+        self._grants = realtime.apply(params.realtime, params.cpus)
+
+    def activate(self) -> None:
+        """As of ManagedNode."""
+        grants = self._grants
         self._watch, self._extra = GraphWatch(self), set[str]()
         self._publish()
         self._subscribe()
         self._serve()
-        warm_up_command(self._robot, params.safety)
         self._report = CommandReport(self, self._robot)
-        grants = realtime.apply(params.realtime, params.cpus)
         realtime.freeze()
         self._diagnostics = Diagnostics(self, lambda: self._report.values(self._core, grants))
         self._born_ns = steady_ns()
@@ -83,6 +96,13 @@ class CommandNode(LeanNode):
             self.get_logger().warning(f"checks that do not run: {', '.join(self._core.left_out)}")
         self.get_logger().info("disarmed; no certified safety function: keep the hardware e-stop at hand")
 
+    def why_not_deactivate(self) -> str:
+        """Begin to disarm where that is not done: arms that move come to rest under control, and latched ones stay."""
+        if self._core.resting:
+            return ""
+        reply = self._core.disarm()
+        return "" if self._core.resting else reply.message
+
     def destroy_node(self) -> None:
         """Let the collector see everything again, then end."""
         gc.unfreeze()
@@ -90,7 +110,7 @@ class CommandNode(LeanNode):
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         """Refuse another clock of the headers while what is published or followed was planned on this one."""
-        if self._core.resting or all(parameter.name != "use_sim_time" for parameter in parameters):
+        if not self.active or self._core.resting or all(parameter.name != "use_sim_time" for parameter in parameters):
             return SetParametersResult(successful=True)
         why = f"use_sim_time cannot change in {self._core.mode.value}: disarm first, and let the arms rest"
         return SetParametersResult(successful=False, reason=why)
@@ -118,10 +138,10 @@ class CommandNode(LeanNode):
             for joints in self._robot.state_topics
         ]
         listened += [
-            ("/policy/chunk", JointTrajectory, self._on_chunk, qos.LATEST),
-            ("/observation/state", DiagnosticArray, self._on_observation_state, qos.STATE),
-            ("/teleop/command", JointState, self._on_teleop, qos.LATEST),
-            ("/estop", Bool, self._on_estop, qos.OBSERVATION),
+            ("policy/chunk", JointTrajectory, self._on_chunk, qos.LATEST),
+            ("observation/state", DiagnosticArray, self._on_observation_state, qos.STATE),
+            ("teleop/command", JointState, self._on_teleop, qos.LATEST),
+            (_ESTOP, Bool, self._on_estop, qos.OBSERVATION),
         ]
         for topic, kind, callback, profile in listened:
             self.create_subscription(kind, topic, callback, profile, raw=True)  # its size is looked at first
@@ -136,8 +156,8 @@ class CommandNode(LeanNode):
             "use_teleop": lambda: self._core.use(Mode.TELEOP, now_ns(self), steady_ns()),
         }
         for name, request in requests.items():
-            self.create_service(Trigger, f"/command/{name}", partial(self._answer, name, request))
-        self.create_service(SetBool, "/command/estop", self._answer_estop)
+            self.create_service(Trigger, f"command/{name}", partial(self._answer, name, request))
+        self.create_service(SetBool, "command/estop", self._answer_estop)
 
     def _answer(
         self, name: str, request: Callable[[], Reply], _: Trigger.Request, response: Trigger.Response
@@ -163,7 +183,7 @@ class CommandNode(LeanNode):
         young = self._core.mode is Mode.DISARMED and steady_ns() - self._born_ns < _YOUNG_NS
         if snapshot.nodes.count(us) > 1 and young:
             raise ConfigError(f"another node '{us}' is already running: stop it first")
-        self._core.on_estop_publishers({*self._watch.speakers("/estop"), _ANYBODY})
+        self._core.on_estop_publishers({*self._watch.speakers(_ESTOP), _ANYBODY})
         self._report.graph(findings)
         self._core.on_graph(findings)
 
@@ -211,7 +231,9 @@ class CommandNode(LeanNode):
             self._core.on_malformed(Mode.POLICY, one_line(refusal)[:_LONGEST_LOG], source)
             self._refuse(f"chunk of {source}", refusal)
             return
-        cause = self._core.on_chunk(chunk, now_ns(self), steady_ns(), source)
+        now = now_ns(self)
+        self._report.heard((now - chunk.stamp_ns) / 1e6)
+        cause = self._core.on_chunk(chunk, now, steady_ns(), source)
         self._refuse(f"chunk of {source}", cause)
         if cause is None and self._core.jump is not None:
             self._report.jumped(self._core.jump)

@@ -12,17 +12,18 @@ from smp_bringup.nodes.realtime import Grant
 from smp_bringup.robot import Robot
 from smp_bringup.safety.command import CommandCore
 from smp_bringup.safety.output import CommandOutput
+from smp_bringup.stats import percentiles
 from smp_bringup.types import FloatArray, Severity, Verdict
 
 _STATE_PERIOD_NS = 100_000_000
 
 
 class CommandReport:
-    """Publishes /command/state and gathers what /diagnostics shows."""
+    """Publishes command/state and gathers what /diagnostics shows."""
 
     def __init__(self, node: Node, robot: Robot) -> None:
         self._node, self._period_ms = node, robot.control_period_s * 1e3
-        self._publisher = node.create_publisher(DiagnosticArray, "/command/state", qos.STATE)
+        self._publisher = node.create_publisher(DiagnosticArray, "command/state", qos.STATE)
         self._said: tuple[object, ...] = ()
         self._followed_ns: int | None = None
         self._said_ns, self._last_ns, self._cycles = 0, 0, 0
@@ -32,6 +33,11 @@ class CommandReport:
         self._findings: tuple[Verdict, ...] = ()
         self._turning = robot.turning
         self._jump_mrad = 0.0
+        self._age_ms: list[float] = []
+
+    def heard(self, age_ms: float) -> None:
+        """Take how old the observation of a chunk was when the chunk arrived [ms]."""
+        self._age_ms.append(age_ms)
 
     def jumped(self, jump: FloatArray) -> None:
         """Take by how much a chunk that was just followed moved the setpoint (J,)."""
@@ -59,6 +65,7 @@ class CommandReport:
         late, self._late_ms = sorted(self._late_ms), []
         skew, self._skew_us = sorted(self._skew_us), []
         jump, self._jump_mrad = self._jump_mrad, 0.0
+        age, self._age_ms = self._age_ms, []
         level, trouble = _level(self._output)
         mode = core.mode if self._output is None else self._output.mode  # a request may have changed the core's since
         held = trouble if level == DiagnosticStatus.WARN else ""
@@ -69,6 +76,7 @@ class CommandReport:
             "late_p99_ms": round(late[int(0.99 * (len(late) - 1))], 3) if late else 0.0,
             "seam_jump_mrad": round(jump, 3),
             "skew_us": round(skew[-1], 1) if skew else 0.0,
+            **{f"age_ms/chunk/{key}": value for key, value in percentiles(age).items()},
             **{f"realtime/{grant.option}": grant for grant in grants},
             **{f"refused/{cause}": count for cause, count in core.refused.items()},
             "error": trouble if level == DiagnosticStatus.ERROR else "",

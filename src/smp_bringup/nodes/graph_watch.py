@@ -33,11 +33,11 @@ class GraphWatch:
 
     def publishes(self, topic: str, kind: str) -> None:
         """Watch a topic that the node publishes."""
-        self._watch(topic, kind, True)
+        self._watch(self._full_topic(topic), kind, True)
 
     def subscribes(self, topic: str, kind: str) -> None:
         """Watch a topic that the node subscribes to."""
-        self._watch(topic, kind, False)
+        self._watch(self._full_topic(topic), kind, False)
 
     def look(self) -> Snapshot | None:
         """Look at one topic more, and again at one with a nameless node; return the graph once all were seen."""
@@ -65,7 +65,11 @@ class GraphWatch:
 
     def speakers(self, topic: str) -> set[str]:
         """Return those of the publishers of a topic, as they are now, that `name_of` was asked about."""
-        return {self._labels[gid] for gid in self._speakers.get(topic, set()) if gid in self._labels}
+        return {self._labels[gid] for gid in self._speakers.get(self._full_topic(topic), set()) if gid in self._labels}
+
+    def _full_topic(self, topic: str) -> str:
+        """Return the full name under which a topic is judged: before remapping, as in the robot file."""
+        return str(self._node.resolve_topic_name(topic, only_expand=True))
 
     def _watch(self, topic: str, kind: str, ours: bool) -> None:
         self._topics[topic] = kind, ours

@@ -173,6 +173,11 @@ def status_msg(
     return DiagnosticArray(header=Header(stamp=time_msg(at_ns)), status=[status])
 
 
+def diagnostic_name(node: str) -> str:
+    """Return under which name a node, given by its full name, speaks on /diagnostics, which all robots share."""
+    return f"smp_bringup: {node.lstrip('/')}"
+
+
 def first_status(message: DiagnosticArray) -> DiagnosticStatus:
     """Return the status of a node that says one; raises Refusal where there is none."""
     if not message.status:

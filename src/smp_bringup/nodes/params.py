@@ -5,10 +5,14 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import (
     InvalidParameterTypeException,
@@ -20,7 +24,7 @@ from rclpy.node import Node
 from smp_bringup import config
 from smp_bringup.action.seam import DEFAULT_SEAM, SEAMS
 from smp_bringup.config import bounds_text, spec
-from smp_bringup.errors import ConfigError, nearest
+from smp_bringup.errors import ConfigError, nearest, one_line
 
 T = TypeVar("T")
 _LIVE = {"live": True}
@@ -36,11 +40,18 @@ def robot_parameter() -> str:
     return field(default="aloha", metadata=spec(help="robot in config/robots, or a path to a YAML file"))
 
 
+def autostart_parameter() -> bool:
+    """Return the field of a managed node (typed as what it holds)."""
+    text = "configure and activate at once; false: wait for `ros2 lifecycle set`"
+    return field(default=True, metadata=spec(help=text))
+
+
 @dataclass(frozen=True)
 class SyncParams:
     """Cameras and joints in, observations out."""
 
     robot: str = robot_parameter()
+    autostart: bool = autostart_parameter()
     aligner: str = field(
         default="interpolating",
         metadata=spec(
@@ -55,7 +66,10 @@ class PolicyParams:
     """Observations in, action chunks out."""
 
     robot: str = robot_parameter()
-    model: str = field(default="smp_aloha", metadata=spec(help="shipped model, or a path to a checkpoint folder"))
+    autostart: bool = autostart_parameter()
+    model: str = field(
+        default="", metadata=spec(help="shipped model, or a path to a checkpoint folder; empty: the robot's")
+    )
     device: str = field(default="cpu", metadata=spec(choices=("cpu", "cuda"), help="where inference runs"))
     seed: int = field(default=0, metadata=spec(ge=0, help="of the initial noise of every chunk"))
     seam: str = field(
@@ -84,7 +98,10 @@ class CommandParams:
     """Chunks and teleoperation in, setpoints for both arms out."""
 
     robot: str = robot_parameter()
-    safety: str = field(default="default", metadata=spec(help="settings in config/safety, or a path to a YAML file"))
+    autostart: bool = autostart_parameter()
+    safety: str = field(
+        default="", metadata=spec(help="settings in config/safety, or a path to a YAML file; empty: the robot's")
+    )
     realtime: str = field(
         default="prefer",
         metadata=spec(
@@ -115,13 +132,14 @@ class RecorderParams:
     """Every topic of an episode into a bag."""
 
     robot: str = robot_parameter()
+    autostart: bool = autostart_parameter()
     out: str = field(default="data/demos", metadata=spec(help="folder of the bags") | _LIVE)
     task: str = field(
         default="unnamed",
         metadata=spec(help="task that the next episode shows, in config/tasks or in words; or a queue: a*20, b*5")
         | _LIVE,
     )
-    safety: str = field(default="default", metadata=spec(help="safety settings that travel in the bag"))
+    safety: str = field(default="", metadata=spec(help="safety settings that travel in the bag; empty: the robot's"))
     settings: str = field(default="default", metadata=spec(help="settings in config/recording, or a path"))
 
 
@@ -170,15 +188,21 @@ NODES: dict[str, type] = {
 def declare(node: Node, cls: type[T]) -> T:
     """Declare the fields of `cls` on `node` and return their values; what is read once cannot be set later.
 
+    Parameters of sections of files that are meant for several nodes (`/**`) may be somebody else's: those that are
+    not ours are left alone, with a warning where one of ours has nearly that name.
+
     Raises:
         ConfigError: a parameter is unknown, of the wrong type, or out of range.
     """
     known = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for name in node._parameter_overrides:
-        if name not in known and not name.startswith(_FOREIGN):
-            raise ConfigError(
-                f"{node.get_name()}: unknown parameter '{name}'{nearest(name, known)}; allowed: {', '.join(known)}"
-            )
+    unknown = [n for n in node._parameter_overrides if n not in known and not n.startswith(_FOREIGN)]
+    shared = _shared() if unknown else set()
+    for name in unknown:
+        meant = nearest(name, known)
+        if name not in shared:
+            raise ConfigError(f"{node.get_name()}: unknown parameter '{name}'{meant}; allowed: {', '.join(known)}")
+        if meant:
+            node.get_logger().warning(f"parameter '{one_line(name)}' of several nodes is none of ours{meant}")
     values = {}
     for name, f in known.items():
         try:
@@ -192,6 +216,30 @@ def declare(node: Node, cls: type[T]) -> T:
                 f"{node.get_name()}: {name} must be {words[type(f.default)]}{bounds_text(f.metadata)}, got '{given}'"
             ) from None
     return config.build(cls, values, node.get_name())
+
+
+def _shared() -> set[str]:
+    """Return the names that the parameter files of our command line give to sections with a wildcard."""
+    files = [word for option, word in pairwise(sys.argv) if option == "--params-file"]
+    return {name for file in files for name in _wild(yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {})}
+
+
+def _wild(sections: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Yield the parameters of every section whose name, with those around it, holds a wildcard."""
+    for name, inner in sections.items():
+        if name != "ros__parameters":
+            yield from _wild(inner, f"{path}/{name}")
+        elif "*" in path:
+            yield from _flat(inner)
+
+
+def _flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the names of nested parameters as ROS has them, with dots."""
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 def _descriptor(kind: type, meta: Mapping[str, Any]) -> ParameterDescriptor:
@@ -220,9 +268,15 @@ def current(node: Node, cls: type[T]) -> T:
     return config.build(cls, values, node.get_name())
 
 
+_FILES = """\
+`ros2 param describe` shows text, range and choices. An unknown parameter is refused, with the nearest name. Sections of
+a `--params-file` with a wildcard (`/**`) may hold parameters of other nodes: they are left alone, with a warning where
+one of ours has nearly that name."""
+
+
 def parameters_markdown() -> str:
     """Return the parameters of all nodes as the page docs/parameters.md."""
-    lines = ["# Parameters", "", "Generated by `python -m smp_bringup.nodes.params`.", ""]
+    lines = ["# Parameters", "", "Generated by `python -m smp_bringup.nodes.params`.", "", _FILES, ""]
     for name, cls in NODES.items():
         lines += [
             f"## {name}",

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
@@ -12,9 +13,10 @@ from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup import wire
 from smp_bringup.action.mailbox import Mailbox
-from smp_bringup.errors import InstallError, one_line
+from smp_bringup.errors import ConfigError, InstallError, one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
+from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns
+from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.messages import chunk_msg, gate_msg, status_values
 from smp_bringup.nodes.params import PolicyParams, declare
 from smp_bringup.observation.assembler import Assembler
@@ -31,44 +33,68 @@ _HUNG_EXIT = 70
 """Exit code of a node whose inference hangs: the launcher starts it again."""
 
 
-class PolicyNode(LeanNode):
+class PolicyNode(ManagedNode):
     """Wires a policy to topics; observations that arrive during inference replace each other."""
 
     def __init__(self) -> None:
         super().__init__("policy")
-        params = self._params = declare(self, PolicyParams)
-        self._robot = load_robot(params.robot)
+        self._params = declare(self, PolicyParams)
+        self.autostart = self._params.autostart
+        self._mailbox: Mailbox[tuple[Observation, int]] = Mailbox()
+        self._worker: threading.Thread | None = None
+
+    def configure(self) -> None:
+        """As of ManagedNode."""
+        params = self._params
+        self._robot = load_robot(params.robot, self.get_namespace())
         policy = self._load(params.device)
         config = policy.config
         deadline_s = params.deadline_s or config.replan_s
         self._planner = build_planner(policy, self._robot, params.seam, params.seed, deadline_s)
         self._assembler = Assembler(config.cameras)
         self._observer = Observer(self._robot, config.observation_steps, config.replan_s)
-        self._mailbox: Mailbox[tuple[Observation, int]] = Mailbox()
+        self._config = config
         self._busy_since_ns: int | None = None
         self._gpu_lost, self._observations = "", 0
         self._errors, self._queue_ms, self._latency_ms = 0, [], []  # type: ignore[var-annotated]
-        self._chunks = self.create_publisher(JointTrajectory, "/policy/chunk", qos.LATEST)
-        self._gates = self.create_publisher(JointState, "/policy/gate", qos.OBSERVATION)
+        self._age_ms: list[float] = []
+
+    def activate(self) -> None:
+        """As of ManagedNode."""
+        config = self._config
+        self._mailbox = Mailbox()
+        self._chunks = self.create_publisher(JointTrajectory, "policy/chunk", qos.LATEST)
+        self._gates = self.create_publisher(JointState, "policy/gate", qos.OBSERVATION)
         for name in config.cameras:
-            self.create_subscription(Image, f"/observation/{name}", partial(self._on_image, name), qos.OBSERVATION)
-        self.create_subscription(JointState, "/observation/joint_states", self._on_joints, qos.OBSERVATION)
-        self.create_subscription(DiagnosticArray, "/command/state", self._on_command_state, qos.STATE)
+            self.create_subscription(Image, f"observation/{name}", partial(self._on_image, name), qos.OBSERVATION)
+        self.create_subscription(JointState, "observation/joint_states", self._on_joints, qos.OBSERVATION)
+        self.create_subscription(DiagnosticArray, "command/state", self._on_command_state, qos.STATE)
         self._diagnostics = Diagnostics(self, self._report)
         self.create_timer(0.1, self._watch_worker, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._worker = threading.Thread(target=self._work, name="inference", daemon=True)
         self._worker.start()
-        self.get_logger().info(f"{config.kind} ready, {config.experts} experts, seam {params.seam}")
+        self.get_logger().info(f"{config.kind} ready, {config.experts} experts, seam {self._params.seam}")
+
+    def deactivate(self) -> None:
+        """Stop the worker."""
+        self._mailbox.close()
+        if self._worker is not None:
+            self._worker.join(timeout=2.0)
+            self._worker = None
 
     def destroy_node(self) -> None:
         """Stop the worker, then the node."""
-        self._mailbox.close()
-        self._worker.join(timeout=2.0)
+        self.deactivate()
         super().destroy_node()
+
+    def _find(self, model: str) -> Path:
+        if not model:
+            raise ConfigError(f"policy: robot '{self._robot.name}' names no model in its file: set the parameter model")
+        return find_model(model)
 
     def _load(self, device: str) -> AbstractPolicy:
         """Return the policy, warmed up; on the CPU instead of a missing GPU only if that is allowed."""
-        folder = find_model(self._params.model)
+        folder = self._folder = self._find(self._params.model or self._robot.model)
         try:
             policy = build_policy(folder, self._robot, device)
         except InstallError as error:
@@ -92,7 +118,9 @@ class PolicyNode(LeanNode):
         self._planner.follows(followed or None, wire.stamp_ns(message.header.stamp))
 
     def _take(self, aligned: AlignedSet | None) -> None:
-        self._observations += aligned is not None
+        if aligned is not None:
+            self._observations += 1
+            self._age_ms.append((now_ns(self) - aligned.stamp_ns) / 1e6)
         observation = None if aligned is None else self._observer.observe(aligned)
         if observation is not None:
             self._mailbox.put((observation, steady_ns()))
@@ -132,7 +160,7 @@ class PolicyNode(LeanNode):
         self._gpu_lost = "gpu_lost"
         if not self._params.allow_cpu_fallback:
             return
-        policy = build_policy(find_model(self._params.model), self._robot, "cpu")
+        policy = build_policy(self._folder, self._robot, "cpu")
         took_ms = max(_time_ms(policy, self._robot) for _ in range(3))
         fits = took_ms / 1e3 <= policy.config.replan_s
         self.get_logger().error(f"gpu_lost: {took_ms:.0f} ms a chunk on the CPU, {'used' if fits else 'too slow'}")
@@ -150,10 +178,12 @@ class PolicyNode(LeanNode):
     def _report(self) -> dict[str, object]:
         queue, self._queue_ms = self._queue_ms, []
         latency, self._latency_ms = self._latency_ms, []
+        age, self._age_ms = self._age_ms, []
         warning = self._gpu_lost or self._planner.warning
         return {
             **({"warning": warning} if warning else {}),
             **self._planner.values(),
+            **{f"age_ms/observation/{key}": value for key, value in percentiles(age).items()},
             **{f"queue_age_ms/{key}": value for key, value in percentiles(queue).items()},
             **{f"stamp_to_chunk_ms/{key}": value for key, value in percentiles(latency).items()},
             "observations": self._observations,

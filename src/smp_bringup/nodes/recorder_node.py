@@ -11,17 +11,18 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup.errors import SmpError, one_line
+from smp_bringup.names import full_name
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
-from smp_bringup.nodes.messages import COMMAND_TYPES, status_msg
+from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns
+from smp_bringup.nodes.managed import ManagedNode
+from smp_bringup.nodes.messages import COMMAND_TYPES, status_msg, type_name
 from smp_bringup.nodes.params import RecorderParams, current, declare
 from smp_bringup.record.config import load_recording
 from smp_bringup.record.heard import Heard
 from smp_bringup.record.pedal import Pedal
 from smp_bringup.record.recorder import Recorder
-from smp_bringup.robot import TELEOP_TOPIC, Robot, load_robot
-from smp_bringup.safety.config import load_safety
-from smp_bringup.wire import OBJECTS_TOPIC
+from smp_bringup.robot import Robot, load_robot
+from smp_bringup.safety.config import load_safety, safety_of
 
 _PUMP_S = 0.05
 _STATE_S = 0.2
@@ -29,22 +30,32 @@ LOST = 3
 """Exit code of a recorder that could not keep everything it heard."""
 
 
-class RecorderNode(LeanNode):
+class RecorderNode(ManagedNode):
     """Hands serialised messages to the recorder; services, pedal and signals say when an episode begins and ends."""
 
     def __init__(self) -> None:
         super().__init__("recorder")
-        params = declare(self, RecorderParams)
+        self._params = declare(self, RecorderParams)
+        self.autostart = self._params.autostart
+        self._worker: threading.Thread | None = None
+
+    def configure(self) -> None:
+        """As of ManagedNode."""
+        params = self._params
         config = load_recording(params.settings)
-        robot, safety = load_robot(params.robot), load_safety(params.safety)
+        robot = load_robot(params.robot)  # a bag's names are as in the root namespace
+        safety = load_safety(safety_of(robot, params.safety))
         self._recorder = Recorder(robot, safety, Path(params.out), params.task, config)
         self._pedal, self._heard = Pedal(config.pedal), Heard()
-        self._listen()
+
+    def activate(self) -> None:
+        """As of ManagedNode."""
+        self._listen(load_robot(self._params.robot, self.get_namespace()))
         for name, act in self._requests().items():
-            self.create_service(Trigger, f"/recorder/{name}", partial(self._answer, act))
-        self.create_service(SetBool, "/recorder/success", self._on_success)
-        self.create_subscription(Joy, "/recorder/pedal", self._on_pedal, qos.OBSERVATION)
-        self._state = self.create_publisher(DiagnosticArray, "/recorder/state", qos.STATE)
+            self.create_service(Trigger, f"recorder/{name}", partial(self._answer, act))
+        self.create_service(SetBool, "recorder/success", self._on_success)
+        self.create_subscription(Joy, "recorder/pedal", self._on_pedal, qos.OBSERVATION)
+        self._state = self.create_publisher(DiagnosticArray, "recorder/state", qos.STATE)
         self.create_timer(_STATE_S, self._say)
         self._diagnostics = Diagnostics(self, self._recorder.report)
         self._closing = threading.Event()
@@ -54,20 +65,33 @@ class RecorderNode(LeanNode):
     @property
     def exit_code(self) -> int:
         """Nonzero where something that was heard is not in a bag."""
-        return LOST if self._recorder.dropped or self._recorder.failed else 0
+        recorder = getattr(self, "_recorder", None)  # never configured: nothing was heard
+        return LOST if recorder and (recorder.dropped or recorder.failed) else 0
+
+    def why_not_deactivate(self) -> str:
+        """As of ManagedNode."""
+        return "an episode is open: stop or discard it first" if self._recorder.recording else ""
+
+    def deactivate(self) -> None:
+        """Stop the worker, and close an open episode."""
+        if self._worker is None:
+            return
+        self._closing.set()
+        self._worker.join()
+        self._worker = None
+        if self._recorder.recording:
+            self._act(self._recorder.stop)
 
     def destroy_node(self) -> None:
         """Close an open episode before leaving."""
-        self._closing.set()
-        self._worker.join()
-        if self._recorder.recording:
-            self._act(self._recorder.stop)
+        self.deactivate()
         super().destroy_node()
 
-    def _listen(self) -> None:
-        for topic, kind in _topics(self._recorder.robot).items():
-            name = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
-            self.create_subscription(kind, topic, partial(self._on_message, topic, name), qos.RECORD, raw=True)
+    def _listen(self, here: Robot) -> None:
+        """Hear the topics as they are here; write them as if in the root namespace, so that all bags are alike."""
+        for (topic, kind), written in zip(_topics(here).items(), _topics(self._recorder.robot), strict=True):
+            callback = partial(self._on_message, full_name(written), type_name(kind))
+            self.create_subscription(kind, topic, callback, qos.RECORD, raw=True)
 
     def _requests(self) -> dict[str, Callable[[], str]]:
         recorder = self._recorder
@@ -115,14 +139,14 @@ def _topics(robot: Robot) -> dict[str, type]:
     """Return every recorded topic and its type."""
     topics: dict[str, type] = {c.topic: Image for c in robot.cameras}
     for arm in robot.arms:
-        topics |= {arm.state_topic: JointState, arm.operator_topic: JointState}
+        topics |= {topic: JointState for topic in (arm.state_topic, arm.leader_topic) if topic}
         topics[arm.command_topic] = COMMAND_TYPES[arm.command_interface]
     return topics | {
-        TELEOP_TOPIC: JointState,
-        OBJECTS_TOPIC: JointState,
-        "/policy/chunk": JointTrajectory,
-        "/policy/gate": JointState,
-        "/command/state": DiagnosticArray,
+        "teleop/command": JointState,
+        "sim/objects": JointState,
+        "policy/chunk": JointTrajectory,
+        "policy/gate": JointState,
+        "command/state": DiagnosticArray,
     }
 
 

@@ -38,6 +38,8 @@ class ReplayNode(LeanNode):
     def __init__(self) -> None:
         super().__init__("replay")
         params = declare(self, ReplayParams)
+        if self.get_namespace() != "/":
+            raise ConfigError("replay: a bag names topics as in the root namespace: start its graph there")
         if not params.bag:
             raise ConfigError("replay: name the bag to play with the parameter bag")
         self._bag, self._rate = open_bag(Path(params.bag)), params.rate
@@ -49,7 +51,7 @@ class ReplayNode(LeanNode):
         self._bag.require(self._topics)
         self._needed = [c.topic for c in robot.cameras] + [a.state_topic for a in robot.arms]
         self._clock = self.create_publisher(Clock, "/clock", 10)
-        self._state = self.create_publisher(DiagnosticArray, "/replay/state", qos.STATE)
+        self._state = self.create_publisher(DiagnosticArray, "replay/state", qos.STATE)
         self._publishers_by_topic = {
             topic: self.create_publisher(Image, self._cameras[topic].topic, qos.DRIVER)
             if topic in self._cameras
@@ -58,13 +60,13 @@ class ReplayNode(LeanNode):
         }
         self._mode: Mode | None = None
         self._spoken = False
-        self.create_subscription(JointTrajectory, "/policy/chunk", self._on_chunk, qos.LATEST)
+        self.create_subscription(JointTrajectory, "policy/chunk", self._on_chunk, qos.LATEST)
         for joints in robot.command_topics:  # stands for the drivers, without which the command node is not armed
             kind = COMMAND_TYPES[joints.arms[0].command_interface]
             self.create_subscription(kind, f"/replay{joints.topic}", lambda _: None, qos.LATEST)
-        self.create_subscription(DiagnosticArray, "/command/state", self._on_command_state, qos.STATE)
+        self.create_subscription(DiagnosticArray, "command/state", self._on_command_state, qos.STATE)
         requests = ("reset", "arm", "use_policy")
-        self._requests = {name: self.create_client(Trigger, f"/command/{name}") for name in requests}
+        self._requests = {name: self.create_client(Trigger, f"command/{name}") for name in requests}
         self._stop = threading.Event()
         self._over = self.create_guard_condition(self._end)
         self._worker = threading.Thread(target=self._play, name="player", daemon=True)
@@ -114,7 +116,7 @@ class ReplayNode(LeanNode):
         """Return whether sync hears every driver topic and the policy hears sync."""
         needed = [p for t, p in self._publishers_by_topic.items() if t in self._cameras or p.topic_name in self._needed]
         matched = all(publisher.get_subscription_count() > 0 for publisher in needed)
-        wanted = {publisher.topic_name: "sync" for publisher in needed} | {"/observation/joint_states": "policy"}
+        wanted = {publisher.topic_name: "sync" for publisher in needed} | {"observation/joint_states": "policy"}
         return matched and all(self._listens(node, topic) for topic, node in wanted.items())
 
     def _listens(self, node: str, topic: str) -> bool:

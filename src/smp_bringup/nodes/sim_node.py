@@ -26,7 +26,6 @@ from smp_bringup.sim.camera_delay import CameraDelay
 from smp_bringup.sim.live import LiveRobot
 from smp_bringup.tasks.state import STATE_NAMES
 from smp_bringup.types import Frame, nanoseconds
-from smp_bringup.wire import OBJECTS_TOPIC
 
 _MAX_CATCH_UP = 5
 """Periods made up for in one timer call; what is later than that is skipped, never rushed through."""
@@ -38,7 +37,7 @@ class SimNode(LeanNode):
     def __init__(self) -> None:
         super().__init__("sim")
         params = declare(self, SimParams)
-        self._robot = load_robot(params.robot)
+        self._robot = load_robot(params.robot, self.get_namespace())
         self._live = LiveRobot(self._robot, params.operator == "scripted")
         self._live.reset(params.task, params.seed)
         self._delays = {
@@ -52,8 +51,8 @@ class SimNode(LeanNode):
         self._objects_every = max(1, round(self._robot.action_period_s / period))
         self._tick, self._skipped = 0, 0
         self._advertise(params.publish_clock)
-        self.create_service(Trigger, "/sim/reset", self._on_reset)
-        self.create_service(Trigger, "/sim/operate", self._on_operate)
+        self.create_service(Trigger, "sim/reset", self._on_reset)
+        self.create_service(Trigger, "sim/operate", self._on_operate)
         self._diagnostics = Diagnostics(self, lambda: {"ticks": self._tick, "skipped": self._skipped})
         self._anchor(0)
         self.create_timer(period, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -74,8 +73,8 @@ class SimNode(LeanNode):
             kind = COMMAND_TYPES[joints.arms[0].command_interface]
             self.create_subscription(kind, joints.topic, partial(self._on_command, joints), qos.LATEST)
         self._clock_topic = self.create_publisher(ClockMessage, "/clock", 10) if clock else None
-        self._objects = self.create_publisher(JointState, OBJECTS_TOPIC, qos.DRIVER)
-        self._sim_state = self.create_publisher(DiagnosticArray, "/sim/state", qos.STATE)
+        self._objects = self.create_publisher(JointState, "sim/objects", qos.DRIVER)
+        self._sim_state = self.create_publisher(DiagnosticArray, "sim/state", qos.STATE)
 
     def _anchor(self, tick: int) -> None:
         """Let `tick` happen now, on both clocks."""

@@ -12,7 +12,8 @@ from sensor_msgs.msg import Image, JointState
 from smp_bringup import wire
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns, waiting
+from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns, waiting
+from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg
 from smp_bringup.nodes.params import SyncParams, declare
 from smp_bringup.observation.builder import frame_to_observation_size
@@ -33,13 +34,18 @@ _LEVELS = {
 }
 
 
-class SyncNode(LeanNode):
+class SyncNode(ManagedNode):
     """Wires the aligner and the watch over its streams to topics."""
 
     def __init__(self) -> None:
         super().__init__("sync")
-        params = declare(self, SyncParams)
-        self._robot = load_robot(params.robot)
+        self._params = declare(self, SyncParams)
+        self.autostart = self._params.autostart
+
+    def configure(self) -> None:
+        """As of ManagedNode."""
+        params = self._params
+        self._robot = load_robot(params.robot, self.get_namespace())
         self._aligner = self._make_aligner(params.aligner)
         self._watch = build_watch(self._robot)
         self._report = watch.StreamReport(watch.StreamHealth.OK)
@@ -47,11 +53,14 @@ class SyncNode(LeanNode):
         self._received: Counter[str] = Counter()
         self._skew_ms: dict[str, float] = {}
         self._age_ms: dict[str, list[float]] = {}
+
+    def activate(self) -> None:
+        """As of ManagedNode."""
         self._images = {
-            c.name: self.create_publisher(Image, f"/observation/{c.name}", qos.OBSERVATION) for c in self._robot.cameras
+            c.name: self.create_publisher(Image, f"observation/{c.name}", qos.OBSERVATION) for c in self._robot.cameras
         }
-        self._joints = self.create_publisher(JointState, "/observation/joint_states", qos.OBSERVATION)
-        self._state = self.create_publisher(DiagnosticArray, "/observation/state", qos.STATE)
+        self._joints = self.create_publisher(JointState, "observation/joint_states", qos.OBSERVATION)
+        self._state = self.create_publisher(DiagnosticArray, "observation/state", qos.STATE)
         self._states: dict[str, Subscription] = {}
         for camera in self._robot.cameras:
             self.create_subscription(Image, camera.topic, partial(self._on_image, camera), qos.SENSOR)

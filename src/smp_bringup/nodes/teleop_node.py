@@ -16,16 +16,16 @@ from smp_bringup.sync.checks import Refusal
 
 
 class TeleopNode(LeanNode):
-    """Wires the leaders to /teleop/command."""
+    """Wires the leaders to teleop/command."""
 
     def __init__(self) -> None:
         super().__init__("teleop")
         params = declare(self, TeleopParams)
-        self._robot = load_robot(params.robot)
+        self._robot = load_robot(params.robot, self.get_namespace())
         self._leaders = Leaders(self._robot)
         self._tremor = Tremor(self._robot, params.noise, params.seed)
         self._sent, self._refused = 0, 0
-        self._publisher = self.create_publisher(JointState, "/teleop/command", qos.LATEST)
+        self._publisher = self.create_publisher(JointState, "teleop/command", qos.LATEST)
         for joints in self._robot.leader_topics:
             self.create_subscription(JointState, joints.topic, partial(self._on_leaders, joints), qos.SENSOR)
         self._diagnostics = Diagnostics(self, self._values)

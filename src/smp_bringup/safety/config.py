@@ -8,8 +8,10 @@ from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.names import check_node
 from smp_bringup.paths import named_config
+from smp_bringup.robot import Robot
 
 Point = tuple[float, float, float]
+DEFAULT_SAFETY = "default"
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,11 @@ class SafetyConfig:
             raise ConfigError("checks: none is listed, so nothing would stop the arms: list those of config/safety")
         for name in self.drivers:
             check_node(name)
+
+
+def safety_of(robot: Robot, asked: str = "") -> str:
+    """Return which safety settings a robot runs under: those asked for, else those its file names."""
+    return asked or robot.safety or DEFAULT_SAFETY
 
 
 def load_safety(name: str) -> SafetyConfig:

@@ -4,8 +4,10 @@ Pure: the node takes snapshots of the graph, here they are judged.
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from smp_bringup.names import full_name
 from smp_bringup.robot import Robot
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.types import Severity, Verdict
@@ -53,10 +55,11 @@ def inspect(snapshot: Snapshot, robot: Robot, config: SafetyConfig, us: str) -> 
     FAULT, or REFUSE where it only forbids arming. Who only listens changes nothing: what is wrong with it is WARN.
     """
     topics = {topic.name: topic for topic in snapshot.topics}
+    named = {full_name(driver, us.rpartition("/")[0]) for driver in config.drivers}
     found, matter = list[Verdict](), {us}
     for arm in robot.arms:
         commands, states = topics[arm.command_topic], topics[arm.state_topic]
-        drivers = _drivers(commands, states, config)
+        drivers = _drivers(commands, states, named)
         matter |= {end.node for end in drivers}
         found += _arm(arm.name, commands, states, drivers)
     for topic in snapshot.topics:
@@ -88,9 +91,9 @@ def _arm(arm: str, commands: Topic, states: Topic, drivers: Sequence[Endpoint]) 
     return found + [Verdict(Severity.WARN, _NAME, reason) for reason in said]
 
 
-def _drivers(commands: Topic, states: Topic, config: SafetyConfig) -> list[Endpoint]:
-    """Return who drives an arm: who listens to its commands and publishes its joint states, or is named."""
-    driving = {end.node for end in states.publishers if end.node.startswith("/")}.union(config.drivers)
+def _drivers(commands: Topic, states: Topic, named: AbstractSet[str]) -> list[Endpoint]:
+    """Return who drives an arm: who listens to its commands and publishes its joint states, or is among `named`."""
+    driving = {end.node for end in states.publishers if end.node.startswith("/")}.union(named)
     return [end for end in commands.subscribers if end.node in driving]
 
 

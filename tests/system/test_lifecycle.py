@@ -1,0 +1,77 @@
+"""Managed nodes: `ros2 lifecycle` finds their states, nothing starts before it is told, and arms never drop."""
+
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import JointState
+
+from smp_bringup.client.graph_client import graph_client
+from smp_bringup.graph import MANAGED, NodeSpec, build_graph
+from smp_bringup.launcher import Graph
+
+ANSWER_S = 60
+STILL = 1e-3
+"""[rad/s] of a setpoint that comes to rest."""
+
+
+def state(client, node):
+    return client._request(GetState, f"{node}/get_state", GetState.Request(), ANSWER_S).current_state.label
+
+
+def change(client, node, word):
+    transition = Transition(id=getattr(Transition, f"TRANSITION_{word.upper()}"))
+    return client._request(
+        ChangeState, f"{node}/change_state", ChangeState.Request(transition=transition), ANSWER_S
+    ).success
+
+
+def test_nodes_wait_to_be_configured_and_activated_and_go_back(tmp_path):
+    nodes = build_graph(autostart=False, record=str(tmp_path))
+    with Graph(nodes, tmp_path / "log") as graph, graph_client() as client:
+        for node in MANAGED:
+            assert state(client, node) == "unconfigured"
+        assert client.count_publishers("command/state") == 0
+        for word, reached in (("configure", "inactive"), ("activate", "active"), ("deactivate", "inactive")):
+            for node in MANAGED:
+                assert change(client, node, word), (tmp_path / "log").read_text()
+                assert state(client, node) == reached
+            graph.check()
+        client.wait(lambda: client.count_publishers("command/state") == 0, ANSWER_S, "silence")
+        for node in MANAGED:
+            assert change(client, node, "cleanup")
+            assert change(client, node, "configure")
+            assert change(client, node, "activate"), (tmp_path / "log").read_text()
+        client.wait(lambda: client.command_state.get("mode") == "disarmed", ANSWER_S, "the command node", graph.check)
+
+
+def test_what_cannot_be_configured_stays_unconfigured_and_can_be_mended(tmp_path):
+    specs = [NodeSpec("policy", {"autostart": False, "model": str(tmp_path / "model")})]
+    with Graph(specs, tmp_path / "log") as graph, graph_client() as client:
+        assert not change(client, "policy", "configure")
+        assert state(client, "policy") == "unconfigured"
+        graph.check()
+    assert "unknown model" in (tmp_path / "log").read_text()
+
+
+def test_arms_that_move_come_to_rest_before_the_command_node_is_deactivated(tmp_path, robot):
+    heard = []
+    nodes = build_graph(sim=True, model="none", teleop=True, task="press_two_buttons")
+    with Graph(nodes, tmp_path / "log") as graph, graph_client() as client:
+        deep = QoSProfile(depth=500)
+        client.create_subscription(JointState, robot.arms[0].command_topic, heard.append, deep)
+        client.start_episode("press_two_buttons", 1, "teleop", graph.check)
+        client.trigger("sim/operate")
+        moving = lambda: heard and max(map(abs, heard[-1].velocity)) > 0.1  # noqa: E731
+        client.wait(moving, ANSWER_S, "the arm to move", graph.check)
+        assert not change(client, "command", "deactivate")  # it disarms, and says so
+        assert state(client, "command") == "active"
+        client.wait(lambda: change(client, "command", "deactivate"), ANSWER_S, "the arms to rest", graph.check)
+        assert state(client, "command") == "inactive"
+        client.spin_for(0.2)
+        count = len(heard)
+        assert max(map(abs, heard[-1].velocity)) < STILL
+        client.spin_for(0.2)
+        assert len(heard) == count
+        assert change(client, "command", "activate")
+        client.wait(lambda: client.command_state.get("mode") == "disarmed", ANSWER_S, "it to be back", graph.check)
+        client.wait(lambda: client.accepts("arm"), ANSWER_S, "the arms to be armed again", graph.check)

@@ -1,0 +1,60 @@
+"""`smp run`: a policy for a while, and why it ended."""
+
+import subprocess
+import sys
+
+import pytest
+
+from smp_bringup.client.graph_client import graph_client
+from smp_bringup.graph import build_graph
+from smp_bringup.launcher import Graph
+
+RUN = [sys.executable, "-m", "smp_bringup.cli.main", "run", "--namespace", "robot1", "--task", "hand it over"]
+END_S = 120
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    nodes = build_graph(sim=True, namespace="robot1", record=str(out))
+    with Graph(nodes, out / "log") as running, graph_client(namespace="robot1") as client:
+        client.wait(lambda: bool(client.command_state), END_S, "the command node", running.check)
+        yield running, client
+
+
+def test_when_the_time_is_up_the_arms_rest_and_all_is_well(graph):
+    running, client = graph
+    done = subprocess.run([*RUN, "--seconds", "1"], capture_output=True, text=True, timeout=END_S, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "the time is up" in done.stdout
+    client.wait(lambda: client.command_state["mode"] == "disarmed", 10, "the state", running.check)
+    said = {}
+    client.wait(lambda: _recorder(client, said), 10, "the recorder", running.check)
+
+
+def _recorder(client, said):
+    """Return whether the recorder has the task as its label."""
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    from smp_bringup.nodes import qos
+    from smp_bringup.nodes.messages import status_values
+
+    if not said:
+        hear = lambda message: said.update(status_values(message))  # noqa: E731
+        client.create_subscription(DiagnosticArray, "recorder/state", hear, qos.STATE)
+        said["task"] = ""
+    return said["task"] == "hand it over"
+
+
+def test_a_stop_meanwhile_is_named_and_exit_code_1(graph):
+    running, client = graph
+    process = subprocess.Popen(RUN, stdout=subprocess.PIPE, text=True)
+    try:
+        client.wait(lambda: client.command_state["mode"] == "policy", END_S, "the policy to be followed", running.check)
+        client.set_bool("command/estop", True)
+        said, _ = process.communicate(timeout=END_S)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert "estop: the emergency stop was pressed" in said
+    client.set_bool("command/estop", False)
