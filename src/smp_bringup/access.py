@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from smp_bringup.robot import Robot
+from smp_bringup.robot import Arm, Robot
 from smp_bringup.wire import OBJECTS_TOPIC
 
 CLIENT = "client"
@@ -40,6 +40,7 @@ def accesses(robot: Robot) -> dict[str, Access]:
     """Return what every node may do, and what clients may (`CLIENT`)."""
     cameras = tuple(camera.topic for camera in robot.cameras)
     states, leaders = (tuple(joints.topic for joints in each) for each in (robot.state_topics, robot.leader_topics))
+    hands = tuple(topic for arm in robot.arms for topic in _hand_topics(arm))
     commands = tuple(arm.command_topic for arm in robot.arms)
     replayed = tuple(f"/replay{topic}" for topic in commands)
     seen = (*(f"/observation/{camera.name}" for camera in robot.cameras), "/observation/joint_states")
@@ -54,10 +55,12 @@ def accesses(robot: Robot) -> dict[str, Access]:
             (*states, "/policy/chunk", "/observation/state", "/teleop/command", "/estop", "/clock"),
             _REQUESTS,
         ),
-        "teleop": Access(("/teleop/command",), leaders),
+        "teleop": Access(
+            ("/teleop/command",), leaders if robot.has_leader_arms else (*leaders, *hands, *states, "/command/state")
+        ),
         "recorder": Access(
             ("/recorder/state",),
-            (*cameras, *states, *leaders, *commands, "/teleop/command", OBJECTS_TOPIC, *policy)
+            (*cameras, *states, *leaders, *hands, *commands, "/teleop/command", OBJECTS_TOPIC, *policy)
             + ("/command/state", "/recorder/pedal"),
             _RECORDER,
         ),
@@ -80,6 +83,14 @@ def accesses(robot: Robot) -> dict[str, Access]:
         request=(*_REQUESTS, *_RECORDER, *_SIM, *set_parameters),
     )
     return nodes
+
+
+def _hand_topics(arm: Arm) -> tuple[str, ...]:
+    """Return the topics of an operator's hand that leads an arm."""
+    leader = arm.led_by
+    if leader is None or not leader.moves_hand:
+        return ()
+    return (leader.topic, leader.buttons.topic) if leader.buttons else (leader.topic,)
 
 
 def policy_xml(name: str, access: Access) -> str:

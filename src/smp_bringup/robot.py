@@ -5,7 +5,7 @@ Nothing here or elsewhere knows how many arms there are or what they are called.
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import pi
 
@@ -16,10 +16,13 @@ from smp_bringup import config
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.joint_units import GRIPPER, TURNING, check_limits
+from smp_bringup.leader import Leader, LeaderJoints, leader_joints
 from smp_bringup.names import check_name, check_topic, check_word
-from smp_bringup.paths import named_config
+from smp_bringup.paths import PACKAGE_URI, named_config
 from smp_bringup.types import FloatArray
 
+TELEOP_TOPIC = "/teleop/command"
+"""Where the operator wants all joints: sensor_msgs/JointState."""
 _FARTHEST_M = 10.0
 """No arm stands farther from the origin of its robot [m]."""
 
@@ -61,9 +64,11 @@ class Arm:
     state_topic: str
     """sensor_msgs/JointState, measured."""
     command_topic: str
-    leader_topic: str
-    """sensor_msgs/JointState of the teleoperation leader of this arm."""
     joints: tuple[Joint, ...]
+    leader_topic: str = ""
+    """sensor_msgs/JointState of a leader arm with our joints: short for `leader: {topic: ...}`."""
+    leader: Leader | None = None
+    """Who leads this arm in teleoperation; without, it stays where it is."""
     command_interface: str = field(
         default="joint_state",
         metadata=spec(choices=("joint_state", "forward_position", "joint_trajectory")),
@@ -77,10 +82,14 @@ class Arm:
 
     def __post_init__(self) -> None:
         check_word("arm", self.name)
-        for topic in (self.state_topic, self.command_topic, self.leader_topic):
+        for topic in (self.state_topic, self.command_topic, *filter(None, (self.leader_topic,))):
             check_topic(topic)
         if not self.joints:
             raise ConfigError(f"arm '{self.name}' has no joints")
+        if self.leader and self.leader_topic:
+            raise ConfigError(f"arm '{self.name}' has leader_topic, short for leader, and leader: keep one of them")
+        if self.leader:
+            _ = self.leader_joints  # says what is wrong in it
         if not max(map(abs, self.base[:3])) <= _FARTHEST_M:
             raise ConfigError(
                 f"arm '{self.name}': base {list(self.base[:3])} must be in m, at most {_FARTHEST_M:g} m away; "
@@ -91,6 +100,16 @@ class Arm:
                 f"arm '{self.name}': base turns {list(self.base[3:])} must be in rad, at most one turn; "
                 "this looks like degrees: multiply by pi / 180"
             )
+
+    @property
+    def led_by(self) -> Leader | None:
+        """Who leads this arm, however the robot file says it."""
+        return Leader(self.leader_topic) if self.leader_topic else self.leader
+
+    @cached_property
+    def leader_joints(self) -> LeaderJoints:
+        """The joints as a leader arm tells them."""
+        return leader_joints(self.led_by or Leader("/none"), [joint.name for joint in self.joints])
 
 
 @dataclass(frozen=True)
@@ -144,6 +163,8 @@ class Robot:
     """The first is the reference that the others are aligned to."""
     simulation: str = ""
     """MJCF builder of the simulator, see sim/; empty where there is no simulation."""
+    description: str = ""
+    """URDF of the whole robot, or MJCF: a path, from the robot file's folder on, or package://PACKAGE/PATH."""
 
     def __post_init__(self) -> None:
         check_name("robot", self.name)
@@ -159,7 +180,14 @@ class Robot:
             raise ConfigError(f"no arm is called {', '.join(sorted(carriers))}: a camera names it as its carrier")
         joint_topics = [joints.topic for joints in (*self.state_topics, *self.leader_topics)]
         commands = [a.command_topic for a in self.arms]
-        _require_unique("topic", joint_topics + commands + [c.topic for c in self.cameras])
+        hands = [arm.led_by.topic for arm in self.arms if arm.led_by and arm.led_by.moves_hand]
+        _require_unique("topic", joint_topics + commands + hands + [c.topic for c in self.cameras])
+        blind = [arm.name for arm in self.arms if arm.led_by and arm.led_by.moves_hand and not self.description]
+        if blind:
+            raise ConfigError(
+                f"the leader of arm {', '.join(blind)} moves a hand, which takes the robot's description: "
+                "name its URDF, e.g. description: my_robot.urdf"
+            )
         for joints in self.state_topics:
             if len({arm.latency_s for arm in joints.arms}) > 1:
                 raise ConfigError(f"arms of {joints.topic} share its messages: give them one latency_s")
@@ -195,13 +223,26 @@ class Robot:
 
     @cached_property
     def leader_topics(self) -> tuple["JointTopic", ...]:
-        """Topics of the leaders' joint states."""
-        return self._joint_topics([arm.leader_topic for arm in self.arms])
+        """Topics of the leader arms' joint states."""
+        led = [arm.led_by for arm in self.arms]
+        return self._joint_topics([leader.topic if leader and not leader.moves_hand else "" for leader in led])
+
+    @property
+    def has_leader_arms(self) -> bool:
+        """Whether every arm has a leader arm: what these told is then what a policy learns."""
+        return all(arm.led_by and not arm.led_by.moves_hand for arm in self.arms)
+
+    @cached_property
+    def told_topics(self) -> tuple["JointTopic", ...]:
+        """Topics that say where the operator wanted all arms: their leaders', or the teleoperation's own."""
+        if self.has_leader_arms:
+            return self.leader_topics
+        return (JointTopic(TELEOP_TOPIC, self.arms, self.joint_names, np.arange(self.dof)),)
 
     def _joint_topics(self, topics: list[str]) -> tuple["JointTopic", ...]:
         """Return the topics, each with those of the arms that name it."""
         found = []
-        for topic in dict.fromkeys(topics):
+        for topic in dict.fromkeys(filter(None, topics)):
             arms = tuple(arm for arm, named in zip(self.arms, topics, strict=True) if named == topic)
             places = np.concatenate([np.arange(self.dof)[self.arm_slices[arm.name]] for arm in arms])
             found.append(JointTopic(topic, arms, tuple(self.joint_names[k] for k in places), places))
@@ -263,8 +304,12 @@ class Robot:
 
 
 def load_robot(name: str) -> Robot:
-    """Return the robot `name` (in config/robots, or a path to a YAML file)."""
-    return config.load(Robot, named_config("robots", name))
+    """Return the robot `name` (in config/robots, or a path to a YAML file); its description's path is made absolute."""
+    path = named_config("robots", name)
+    robot = config.load(Robot, path)
+    if not robot.description or robot.description.startswith(PACKAGE_URI):
+        return robot
+    return replace(robot, description=str((path.parent / robot.description).resolve()))
 
 
 def _require_unique(kind: str, names: list[str]) -> None:

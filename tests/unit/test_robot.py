@@ -39,7 +39,7 @@ def test_an_unknown_robot_names_the_nearest():
 def test_bad_robots_are_refused(robot):
     joint = Joint("a", 0, 1, 1, 1, 1)
     with pytest.raises(ConfigError, match="joint named twice: a"):
-        Robot("r", 0.01, 0.04, 100, (Arm("l", "/s", "/c", "/l", (joint, joint)),), robot.cameras)
+        Robot("r", 0.01, 0.04, 100, (Arm("l", "/s", "/c", (joint, joint)),), robot.cameras)
     with pytest.raises(ConfigError, match="min 1 must be below max 0"):
         Joint("a", 1, 0, 1, 1, 1)
     with pytest.raises(ConfigError, match="home 2 is outside"):

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from sensor_msgs.msg import Image, JointState, Joy
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
@@ -19,7 +20,7 @@ from smp_bringup.record.config import load_recording
 from smp_bringup.record.heard import Heard
 from smp_bringup.record.pedal import Pedal
 from smp_bringup.record.recorder import Recorder
-from smp_bringup.robot import Robot, load_robot
+from smp_bringup.robot import TELEOP_TOPIC, Robot, load_robot
 from smp_bringup.safety.config import load_safety
 from smp_bringup.wire import OBJECTS_TOPIC
 
@@ -111,14 +112,20 @@ class RecorderNode(LeanNode):
         self._state.publish(status_msg(now_ns(self), "recorder", self._recorder.report()))
 
 
+_LEADER_TYPES = {"joints": JointState, "twist": TwistStamped, "pose": PoseStamped}
+
+
 def _topics(robot: Robot) -> dict[str, type]:
     """Return every recorded topic and its type."""
     topics: dict[str, type] = {c.topic: Image for c in robot.cameras}
     for arm in robot.arms:
-        topics |= {arm.state_topic: JointState, arm.leader_topic: JointState}
+        topics |= {arm.state_topic: JointState}
+        if leader := arm.led_by:
+            topics[leader.topic] = _LEADER_TYPES[leader.kind]
+            topics |= {leader.buttons.topic: Joy} if leader.buttons else {}
         topics[arm.command_topic] = COMMAND_TYPES[arm.command_interface]
     return topics | {
-        "/teleop/command": JointState,
+        TELEOP_TOPIC: JointState,
         OBJECTS_TOPIC: JointState,
         "/policy/chunk": JointTrajectory,
         "/policy/gate": JointState,

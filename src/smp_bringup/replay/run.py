@@ -10,7 +10,7 @@ import numpy as np
 
 from smp_bringup.action.planner import LATENCY_S, Plan
 from smp_bringup.action.seam import DEFAULT_SEAM
-from smp_bringup.bag.aligned import Feed, Trajectory, aligned_sets, leader_topics
+from smp_bringup.bag.aligned import Feed, Trajectory, aligned_sets
 from smp_bringup.bag.contents import Order
 from smp_bringup.bag.reader import Bag
 from smp_bringup.errors import BagError, ModelError
@@ -118,9 +118,8 @@ class _Run:
 
     def __init__(self, bag: Bag, policy: AbstractPolicy, robot: Robot, settings: ReplaySettings) -> None:
         self._bag, self._robot, self._settings = bag, robot, settings
-        topics = leader_topics(robot)
-        leaderless = settings.allow_missing and not all(bag.counts.get(topic) for topic in topics)
-        self._leaders = None if leaderless else Trajectory(bag, robot, robot.leader_topics)
+        leaderless = settings.allow_missing and not all(bag.counts.get(joints.topic) for joints in robot.told_topics)
+        self._leaders = None if leaderless else Trajectory(bag, robot, robot.told_topics)
         self._feed = Feed(bag, robot)
         self.refuse = self._feed.refuse
         self.topics = {*self._feed.topics, *(() if self._leaders is None else self._leaders.topics)}

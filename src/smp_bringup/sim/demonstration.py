@@ -9,7 +9,7 @@ import numpy as np
 from smp_bringup.action.teleop import Leaders, Tremor
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.bag.writer import BagWriter
-from smp_bringup.robot import Robot
+from smp_bringup.robot import TELEOP_TOPIC, Robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sim.lockstep import Lockstep
 from smp_bringup.sim.world import World
@@ -18,7 +18,6 @@ from smp_bringup.tasks.state import STATE_NAMES
 from smp_bringup.types import Command, FloatArray, Frame, JointSample
 from smp_bringup.wire import OBJECTS_TOPIC
 
-TELEOP_TOPIC = "/teleop/command"
 TAIL_S = 0.3
 """The recording goes on so long after success."""
 
@@ -45,8 +44,8 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
             leader = operator.target(world.time_s)
             write_leaders(writer, robot, loop.now_ns, leader)
             for arm in robot.arms:
-                names = [joint.name for joint in arm.joints]
-                merged = leaders.push(arm.name, loop.now_ns, names, leader[robot.arm_slices[arm.name]])
+                said = arm.leader_joints.positions(leader[robot.arm_slices[arm.name]])
+                merged = leaders.push(arm.name, loop.now_ns, arm.leader_joints.names, said)
             if merged is not None:
                 wanted = tremor.step(merged)
                 _write_joints(writer, TELEOP_TOPIC, loop.now_ns, robot.joint_names, wanted.position, wanted.velocity)

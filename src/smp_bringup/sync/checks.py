@@ -106,13 +106,17 @@ def known_velocity(position: FloatArray, velocity: ArrayLike) -> FloatArray:
 class JointOrder:
     """Maps the joints of one arm by name; remembers the index so that the usual order costs nothing."""
 
-    def __init__(self, wanted: Sequence[str]) -> None:
+    def __init__(self, wanted: Sequence[str], scale: ArrayLike = 1.0, offset: ArrayLike = 0.0) -> None:
+        """Take names, scale and offset (n,) of a `robot.DriverJoints`."""
         self._wanted = tuple(wanted)
+        self._scale, self._offset = np.asarray(scale, dtype=np.float64), np.asarray(offset, dtype=np.float64)
         self._seen: tuple[str, ...] = ()
         self._index: list[int] = []
 
     def map(self, names: Sequence[str], position: ArrayLike, velocity: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Return position and velocity (n,) in the wanted order; extra joints are ignored, see `known_velocity`.
+        """Return position and velocity (n,) in the wanted order and our units; extra joints are ignored.
+
+        A velocity that is left out, or not known of any joint, is zero, see `known_velocity`.
 
         Raises:
             Refusal: a joint is missing or named twice, lengths differ, or a value is not finite.
@@ -124,7 +128,7 @@ class JointOrder:
         v = np.full_like(p, np.nan) if v.size == 0 else v
         if p.shape != (len(self._seen),) or v.shape != p.shape:
             raise Refusal(f"{p.size} positions and {v.size} velocities for {len(self._seen)} names")
-        p, v = p[self._index], v[self._index]
+        p, v = self._scale * p[self._index] + self._offset, self._scale * v[self._index]
         v = known_velocity(p, v)
         if not (np.abs(p) <= _MAX_MAGNITUDE).all() or not (np.abs(v) <= _MAX_MAGNITUDE).all():
             raise Refusal("nonfinite")
