@@ -68,7 +68,7 @@ class LeaderHand:
         self._measured = position
 
     def followed(self, followed: bool) -> None:
-        """Take whether the teleoperation is followed; while it is not, the setpoint is where the arm is."""
+        """Take whether the teleoperation is followed; while it is not, or is held, the setpoint is where the arm is."""
         if followed != self._followed:
             self._followed = followed
             self._rest()
@@ -97,7 +97,7 @@ class LeaderHand:
             return False
         period_s = self._advance(now_ns, steady_ns)
         wanted = np.concatenate([axes @ twist[:3] * self._leader.scale, axes @ twist[3:]])
-        if not self._engaged:
+        if not (self._engaged and wanted.any()):
             self._target, self._twist = None, np.zeros(6)
             return True
         here, self._twist = self._hand.pose(self.position), self._limited(wanted)
@@ -211,8 +211,8 @@ class LeaderHand:
         if self._target is None:
             return here
         strayed = between(here, self._target)
-        far = np.linalg.norm(strayed[:3]) > _STRAYED_M or np.linalg.norm(strayed[3:]) > _STRAYED_RAD
-        return here if far else self._target
+        off, turned = np.linalg.norm(strayed[:3]) > _STRAYED_M, np.linalg.norm(strayed[3:]) > _STRAYED_RAD
+        return Pose((here if off else self._target).position, (here if turned else self._target).rotation)
 
     def _moved(self, pose: Pose) -> Pose:
         """Return where the tip is to be when the operator is at `pose`."""

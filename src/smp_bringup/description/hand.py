@@ -19,13 +19,14 @@ except ModuleNotFoundError as error:
 
 _MARGIN = 0.02
 """Joints are not led nearer to their limits [rad], [m]."""
-_TURN_COST = 0.3
-"""One radian of rotation counts as much as so many metres."""
+_TURN_COST = 0.1
+"""One radian of rotation counts as much as so many metres: where not both can be had, the tip goes where it is led."""
+_WEIGHT = np.array([1.0] * 3 + [_TURN_COST] * 3)
 _DAMPING = 1e-6
-_SINGULAR = 0.02
-"""A way that the joints move the tip on by less than this [m/rad] is damped ..."""
-_SINGULAR_DAMPING = 0.015**2
-"""... the more, the less they do."""
+_SINGULAR = 0.03
+"""Where the joints move the tip on a way by less than this [m/rad], that way is near a singularity."""
+_WAY_SPEED = 1.5
+"""No way of the tip takes the joints faster [rad/s]; near a singularity less, down to nothing in it."""
 _SOLVER = "daqp"
 
 
@@ -83,41 +84,45 @@ class Hand:
             twist: (6,) linear [m/s] and angular [rad/s] velocity of the tip, in the axes of the root.
             period_s: for how long; limits are kept until then.
         """
-        there, target = along(self.pose(q), twist * period_s), np.eye(4)
+        here = self.pose(q)
+        there, target = along(here, twist * period_s), np.eye(4)
         target[:3, 3], target[:3, :3] = there.position, there.rotation
         self._task.set_target(mink.SE3.from_matrix(target))
-        here = self._configuration.q
-        low, high = here.copy(), here.copy()  # a joint that is beyond its margin may come back, and go no further
-        low[self._places] = np.minimum(self._low + _MARGIN, here[self._places])
-        high[self._places] = np.maximum(self._high - _MARGIN, here[self._places])
+        whole = self._configuration.q
+        low, high = whole.copy(), whole.copy()  # a joint that is beyond its margin may come back, and go no further
+        low[self._places] = np.minimum(self._low + _MARGIN, whole[self._places])
+        high[self._places] = np.maximum(self._high - _MARGIN, whole[self._places])
         self._limit.lower, self._limit.upper = low, high
         problem = mink.build_ik(
             self._configuration, [self._task], period_s, _DAMPING, [self._limit, self._speed], self._frozen
         )
-        problem.P[np.ix_(self._dofs, self._dofs)] += self._damping()
+        problem.P[np.ix_(self._dofs, self._dofs)] += self._damping(
+            np.concatenate([twist[:3] @ here.rotation, twist[3:] @ here.rotation])
+        )
         step = qpsolvers.solve_problem(problem, solver=_SOLVER).x
         speeds = np.zeros(self._count)
         if step is not None:
             speeds[self._turning] = step[self._dofs] / period_s
         return speeds
 
-    def _damping(self) -> FloatArray:
-        """Return what joint steps (n, n) cost near a singularity, on the ways that it closes alone.
+    def _damping(self, twist: FloatArray) -> FloatArray:
+        """Return what joint steps (n, n) cost, so that no way of the tip takes the joints too fast.
 
-        Numerical filtering as in Maciejewski and Klein (1988): the other ways stay exact.
+        Only the ways that need it are damped, the others stay exact: numerical filtering as in Maciejewski and Klein
+        (1988), with as much damping as the wanted velocity (6,), in the axes of the tip, needs.
         """
-        _, gain, ways = np.linalg.svd(self._jacobian())
-        gain = np.append(
-            gain, np.full(len(ways) - len(gain), np.inf)
-        )  # null motions of an arm with more than six joints
-        near = np.maximum(0.0, 1.0 - (gain / _SINGULAR) ** 2)
-        damping: FloatArray = (ways.T * near * _SINGULAR_DAMPING) @ ways
+        sides, gain, ways = np.linalg.svd(self._jacobian(), full_matrices=False)
+        wanted = np.abs(sides.T @ (twist * _WEIGHT))
+        allowed = _WAY_SPEED * np.minimum(1.0, gain / _SINGULAR)
+        cost = np.maximum(0.0, gain * wanted / np.maximum(allowed, 1e-12) - gain**2)
+        damping: FloatArray = (ways.T * cost) @ ways
         return damping
 
     def _jacobian(self) -> FloatArray:
-        """Return the Jacobian (6, n) of the tip where the arm is, rotation weighted."""
-        weight = np.array([[1.0]] * 3 + [[_TURN_COST]] * 3)
-        jacobian: FloatArray = self._configuration.get_frame_jacobian(self._tip, "body")[:, self._dofs] * weight
+        """Return the Jacobian (6, n) of the tip, in its own axes and rotation weighted, where the arm is."""
+        jacobian: FloatArray = (
+            self._configuration.get_frame_jacobian(self._tip, "body")[:, self._dofs] * _WEIGHT[:, None]
+        )
         return jacobian
 
     def _place(self, q: FloatArray) -> None:

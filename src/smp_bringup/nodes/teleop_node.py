@@ -18,7 +18,7 @@ from smp_bringup.nodes.params import TeleopParams, declare
 from smp_bringup.robot import TELEOP_TOPIC, Arm, JointTopic, load_robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sync.checks import JointOrder, Refusal
-from smp_bringup.types import JointSample
+from smp_bringup.types import JointSample, Severity
 
 if TYPE_CHECKING:
     from smp_bringup.action.leader_hand import LeaderHand
@@ -116,7 +116,8 @@ class TeleopNode(LeanNode):
                 self._hands[arm.name].measured(position)
 
     def _on_command_state(self, message: DiagnosticArray) -> None:
-        followed = status_values(message).get("mode") == Mode.TELEOP.value
+        state = status_values(message)
+        followed = state["mode"] == Mode.TELEOP.value and Severity[state["severity"]] < Severity.HOLD
         self._leaders.followed(followed)
         for hand in self._hands.values():
             hand.followed(followed)
