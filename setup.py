@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 PACKAGE = "smp_bringup"
 HERE = Path(__file__).resolve().parent  # colcon build --symlink-install runs a link to this file
-NODES = ("sync", "policy", "command", "teleop", "recorder", "sim", "replay")
+NODES = ("sync", "policy", "command", "teleop", "recorder", "sim", "replay", "description")
 SHARED = ("launch", "config", "models")
 
 

@@ -65,6 +65,10 @@ def accesses(robot: Robot) -> dict[str, Access]:
             _RECORDER,
         ),
     }
+    if robot.description:
+        nodes["description"] = Access(
+            ("/robot_description", "/tf", "/tf_static"), (*states, *commands, "/tf", "/clock")
+        )
     nodes = {name: _with_own(name, access) for name, access in nodes.items()}
     nodes["replay"] = _with_own(
         "replay",

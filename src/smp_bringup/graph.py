@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from smp_bringup.action.seam import DEFAULT_SEAM
 from smp_bringup.robot import load_robot
 
-NODE_NAMES = ("sim", "sync", "policy", "command", "teleop", "recorder", "replay")
+NODE_NAMES = ("sim", "sync", "policy", "command", "teleop", "recorder", "replay", "description")
 NODES = "smp_bringup.nodes"
 """Package of the modules that run them."""
 
@@ -78,6 +78,8 @@ def build_graph(
         nodes.append(NodeSpec("policy", {"robot": robot, "model": model, "device": device}, respawn=True))
     if teleop:
         nodes.append(NodeSpec("teleop", {"robot": robot, "noise": noise}))
+    if load_robot(robot).description:
+        nodes.append(NodeSpec("description", {"robot": robot}))
     if record is not None:
         about = {"robot": robot, "task": task, "safety": safety}
         nodes.append(NodeSpec("recorder", {**about, "out": record, "settings": recording}))

@@ -7,8 +7,9 @@ import mujoco
 import numpy as np
 import pytest
 
+from smp_bringup.description.frames import Frames
 from smp_bringup.description.model import Description
-from smp_bringup.description.pose import along, between, pose_of
+from smp_bringup.description.pose import Pose, along, between, pose_of
 from smp_bringup.errors import ConfigError
 from smp_bringup.paths import share
 
@@ -135,3 +136,34 @@ def test_a_way_leads_from_one_pose_to_the_other(rng):
         np.testing.assert_allclose(reached.rotation, there.rotation, atol=1e-9)
     with pytest.raises(ValueError, match=r"length 0.5, expected 1"):
         pose_of([0, 0, 0], [0.5, 0, 0, 0])
+
+
+def test_the_transforms_are_those_of_another_implementation(rng):
+    """MuJoCo places the whole robot in one go; here its links are put together from the transforms of each message."""
+    frames, whole = Frames(Description(URDF), "commanded/"), Description(URDF)
+    told = {name: value for name, value in zip(whole.joints, rng.uniform(-1, 1, len(whole.joints)), strict=True)}
+    told = {name: value for name, value in told.items() if "mirror" not in name}
+    left = {name: value for name, value in told.items() if name.startswith("left")}
+    assert {t.child.split("_")[0] for t in frames.move(left)} == {"commanded/left"}
+    tree = {t.child: t for t in (*frames.still(), *frames.move(told))}
+    assert set(tree) == {f"commanded/{link}" for link in whole.links}
+    whole.move(told)
+
+    def pose(frame):
+        if frame == "world":
+            return pose_of([0, 0, 0], [1, 0, 0, 0])
+        above, here = pose(tree[frame].parent), tree[frame].pose
+        return Pose(above.position + above.rotation @ here.position, above.rotation @ here.rotation)
+
+    for link in whole.links:
+        np.testing.assert_allclose(pose(f"commanded/{link}").position, whole.pose(whole.link(link)).position, atol=1e-9)
+        np.testing.assert_allclose(pose(f"commanded/{link}").rotation, whole.pose(whole.link(link)).rotation, atol=1e-9)
+
+
+def test_a_link_without_a_joint_that_was_told_of_has_no_transform(tmp_path):
+    path = tmp_path / "gripper.urdf"
+    path.write_text(GRIPPER)
+    frames = Frames(Description(str(path)))
+    assert [(t.parent, t.child) for t in frames.still()] == [("thumb", "nail")]
+    assert [(t.parent, t.child) for t in frames.move({"close": 0.01})] == [("palm", "finger"), ("palm", "thumb")]
+    assert frames.move({"other": 0.01}) == []

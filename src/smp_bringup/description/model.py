@@ -49,6 +49,7 @@ class Description:
         rooted = not self.urdf or any(link.get("name") == _FIXED for link in tree.findall("link"))
         self.links = tuple(self.model.body(i).name for i in range(0 if rooted else 1, self.model.nbody))
         """Names of all links, the root first."""
+        self._numbers = {name: int(self.model.body(name).id) for name in self.links}
         self.move({})
 
     @property
@@ -58,11 +59,23 @@ class Description:
 
     def link(self, name: str) -> int:
         """Return the number of a link; raises ConfigError where there is none."""
-        if name not in self.links:
+        if name not in self._numbers:
             raise ConfigError(
                 f"description '{self.path.name}' has no link '{one_line(name)}'{nearest(name, self.links)}"
             )
-        return int(self.model.body(name).id)
+        return self._numbers[name]
+
+    def mover(self, link: str) -> str:
+        """Return the joint by whose position a link moves against its parent, its own or one that it mimics.
+
+        Empty where none does, or one that is not told by one number.
+        """
+        body = self.model.body(link)
+        if not body.jntnum[0]:
+            return ""
+        place = self.model.jnt_qposadr[body.jntadr[0]]
+        place = next((source for own, source, _ in self._mimics if own == place), place)
+        return next(name for name, i in self._joints.items() if self.model.jnt_qposadr[i] == place)
 
     def places(self, names: Sequence[str]) -> NDArray[np.intp]:
         """Return where these joints (n,) lie in `position`; raises ConfigError where one is not of one number."""
@@ -81,9 +94,9 @@ class Description:
         return np.array(self._data.qpos)
 
     def move(self, told: Mapping[str, float]) -> None:
-        """Bring joints to their positions [rad], [m]; names that are no joints are ignored."""
+        """Bring joints to their positions [rad], [m]; names that are no joints, and NaN, are ignored."""
         for name, position in told.items():
-            if name in self._joints:
+            if name in self._joints and np.isfinite(position):
                 self._data.qpos[self.model.jnt_qposadr[self._joints[name]]] = position
         self.place(self._data.qpos)
 
