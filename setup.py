@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 PACKAGE = "smp_bringup"
 HERE = Path(__file__).resolve().parent  # colcon build --symlink-install runs a link to this file
-NODES = ("sync", "policy", "command", "teleop", "recorder", "sim", "replay")
+NODES = ("sync", "policy", "command", "teleop", "recorder", "sim", "replay", "description")
 SHARED = ("launch", "config", "models")
 
 
@@ -26,6 +26,12 @@ def shared_files():
     return entries
 
 
+def ranges(file):
+    """Return the requirements of one file of requirements/."""
+    lines = (HERE / f"requirements/{file}.in").read_text(encoding="utf-8").splitlines()
+    return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
+
+
 setup(
     name=PACKAGE,
     version="0.1.0",
@@ -39,12 +45,8 @@ setup(
     packages=find_packages("src"),
     package_data={PACKAGE: ["py.typed"]},
     data_files=shared_files(),
-    install_requires=[
-        line.split("#")[0].strip()
-        for line in (HERE / "requirements/runtime.in").read_text(encoding="utf-8").splitlines()
-        if line.split("#")[0].strip()
-    ],
-    extras_require={"test": ["pytest", "hypothesis"]},
+    install_requires=ranges("runtime"),
+    extras_require={"teleop": ranges("teleop"), "test": ["pytest", "hypothesis"]},
     zip_safe=False,
     entry_points={
         "console_scripts": [

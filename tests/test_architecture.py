@@ -29,8 +29,9 @@ LAYERS = (
         "stats",
     }
     | {"manifest", "__init__"},
+    {"leader"},
     {"robot"},
-    {"kinematics", "geometry"},
+    {"kinematics", "geometry", "description"},
     {"sync"},
     {"wire"},
     {"observation"},
@@ -57,6 +58,7 @@ FENCES = {
     "launch_ros": {"launch_actions"},
     "torch": {"policy", "training", "bench"},
     "mujoco": {"sim", "tasks", "kinematics"},
+    "mink": {"description"},
     "onnxruntime": {"policy/engine_onnx.py"},
     "cv2": set(),
 }

@@ -79,12 +79,13 @@ def only(pins: Pins, wanted: Iterable[str]) -> Pins:
     return {pin: pins[pin] for pin in wanted}
 
 
-def split(full: dict[str, Pins], needed: dict[str, set[str]]) -> dict[str, Pins]:
-    """Return the locks by file: what every kind runs with, what each kind adds, what tests and lint add, and CUDA.
+def split(full: dict[str, Pins], needed: dict[str, set[str]], teleop: dict[str, set[str]]) -> dict[str, Pins]:
+    """Return the locks by file: what every kind runs with, what each kind, hands, tests and lint add, and CUDA.
 
     Args:
-        full: pins of every kind, tests and lint included.
+        full: pins of every kind, hands, tests and lint included.
         needed: names of the packages that every kind runs with.
+        teleop: names of the packages that it runs with where hands lead arms.
     """
     everything: Pins = {pin: hashes for pins in full.values() for pin, hashes in pins.items()}
     run = {kind: {p for p in pins if name(p) in needed[kind] and not CUDA.match(p)} for kind, pins in full.items()}
@@ -92,7 +93,8 @@ def split(full: dict[str, Pins], needed: dict[str, set[str]]) -> dict[str, Pins]
     return {
         "runtime": only(everything, common),
         "cuda": only(everything, (p for p in everything if CUDA.match(p))),
-        "dev": only(everything, {p for kind, pins in full.items() for p in pins if name(p) not in needed[kind]}),
+        "teleop": only(everything, {p for k, pins in full.items() for p in pins if name(p) in teleop[k] - needed[k]}),
+        "dev": only(everything, {p for k, pins in full.items() for p in pins if name(p) not in needed[k] | teleop[k]}),
         **{kind: only(everything, run[kind] - common) for kind in full},
     }
 
@@ -104,13 +106,14 @@ def main(flags: list[str]) -> None:
     for file, extra in (("build", []), ("assets", ["--no-deps"]), ("tools", [])):
         write(f"{file}.txt", resolve([file], old.get(file, ()), *flags, *extra))
     flags = [*flags, f"--constraint={LOCK / 'build.txt'}"]
-    full, needed = {}, {}
+    full, needed, teleop = {}, {}, {}
     for kind in KINDS:
-        locked = [pin for file in ("runtime", kind, "dev", "cuda") for pin in old.get(file, ())]
-        full[kind] = resolve(["runtime", kind, "dev"], locked, *flags)
+        locked = [pin for file in ("runtime", kind, "teleop", "dev", "cuda") for pin in old.get(file, ())]
+        full[kind] = resolve(["runtime", kind, "teleop", "dev"], locked, *flags)
         needed[kind] = {name(pin) for pin in resolve(["runtime", kind], full[kind], *flags)}
+        teleop[kind] = {name(pin) for pin in resolve(["runtime", kind, "teleop"], full[kind], *flags)}
         add_builds(full[kind])
-    for file, pins in split(full, needed).items():
+    for file, pins in split(full, needed, teleop).items():
         write(f"{file}.txt", pins, "-c cuda.txt\n" if file == "runtime" else "")
 
 

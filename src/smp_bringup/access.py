@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from smp_bringup.graph import MANAGED
 from smp_bringup.names import full_name
-from smp_bringup.robot import Robot
+from smp_bringup.robot import Arm, Robot
 
 CLIENT = "client"
 """Enclave of every verb that drives or watches a graph from outside, and of `ros2 service call` and the like."""
@@ -42,6 +42,7 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
     """Return what every node of a graph in `namespace` may do, in which the robot was loaded, and what clients may."""
     cameras = tuple(camera.topic for camera in robot.cameras)
     states, leaders = (tuple(joints.topic for joints in each) for each in (robot.state_topics, robot.leader_topics))
+    hands = tuple(topic for arm in robot.arms for topic in _hand_topics(arm))
     commands = tuple(joints.topic for joints in robot.command_topics)
     replayed = tuple(f"/replay{topic}" for topic in commands)
     seen = (*(f"observation/{camera.name}" for camera in robot.cameras), "observation/joint_states")
@@ -56,14 +57,20 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
             (*states, "policy/chunk", "observation/state", "teleop/command", "estop", "/clock"),
             _REQUESTS,
         ),
-        "teleop": Access(("teleop/command",), leaders),
+        "teleop": Access(
+            ("teleop/command",), leaders if robot.has_leader_arms else (*leaders, *hands, *states, "command/state")
+        ),
         "recorder": Access(
             ("recorder/state",),
-            (*cameras, *states, *leaders, *commands, "teleop/command", "sim/objects", *policy)
+            (*cameras, *states, *leaders, *hands, *commands, "teleop/command", "sim/objects", *policy)
             + ("command/state", "recorder/pedal"),
             _RECORDER,
         ),
     }
+    if robot.description:
+        nodes["description"] = Access(
+            ("/robot_description", "/tf", "/tf_static"), (*states, *commands, "/tf", "/clock")
+        )
     nodes = {name: _with_own(name, access) for name, access in nodes.items()}
     nodes["replay"] = _with_own(
         "replay",
@@ -83,6 +90,14 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
         request=(*_REQUESTS, *_RECORDER, *_SIM, *set_parameters, *managed),
     )
     return {name: _in_namespace(access, namespace) for name, access in nodes.items()}
+
+
+def _hand_topics(arm: Arm) -> tuple[str, ...]:
+    """Return the topics of an operator's hand that leads an arm."""
+    leader = arm.led_by
+    if leader is None or not leader.moves_hand:
+        return ()
+    return (leader.topic, leader.buttons.topic) if leader.buttons else (leader.topic,)
 
 
 def policy_xml(name: str, access: Access, namespace: str = "/") -> str:

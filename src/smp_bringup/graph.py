@@ -13,7 +13,7 @@ from smp_bringup.pipeline import build_policy
 from smp_bringup.robot import load_robot
 from smp_bringup.safety.config import DEFAULT_SAFETY, load_safety, safety_of
 
-NODE_NAMES = ("sim", "sync", "policy", "command", "teleop", "recorder", "replay")
+NODE_NAMES = ("sim", "sync", "policy", "command", "teleop", "recorder", "replay", "description")
 MANAGED = ("sync", "policy", "command", "recorder")
 """Those with the life cycle of ROS 2 (docs/adr/0007)."""
 NODES = "smp_bringup.nodes"
@@ -134,6 +134,8 @@ def build_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
         here.append(NodeSpec("policy", {**about, **runs}, respawn=True))
     if asked.teleop:
         here.append(NodeSpec("teleop", {**about, "noise": asked.noise}))
+    if robot.description:
+        here.append(NodeSpec("description", dict(about)))
     if asked.record:
         labels = {"task": asked.task, "safety": safety, "out": asked.record, "settings": asked.recording}
         here.append(NodeSpec("recorder", {**about, **labels}))

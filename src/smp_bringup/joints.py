@@ -1,5 +1,6 @@
 """One joint: its limits, and what its driver calls it and says of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import NamedTuple
@@ -76,10 +77,10 @@ class Joint:
 
 
 class DriverJoints(NamedTuple):
-    """Joints as a driver tells of them: position = scale * what it says + offset."""
+    """Joints as a driver or a leader tells of them: position = scale * what it says + offset."""
 
     names: tuple[str, ...]
-    """(n,) that the driver uses."""
+    """(n,) that it uses."""
     scale: FloatArray
     """(n,)."""
     offset: FloatArray
@@ -96,3 +97,9 @@ class DriverJoints(NamedTuple):
     def velocities(self, ours: FloatArray) -> FloatArray:
         """Return velocities (..., n) as the driver says them."""
         return ours / self.scale
+
+
+def as_ours(names: Iterable[str]) -> DriverJoints:
+    """Return joints (n,) that are told of by our names and in our units."""
+    ours = tuple(names)
+    return DriverJoints(ours, np.ones(len(ours)), np.zeros(len(ours)))

@@ -9,7 +9,7 @@ from smp_bringup.errors import InstallError
 from smp_bringup.types import FloatArray
 
 try:
-    import mujoco
+    import mujoco as mujoco
 except ModuleNotFoundError as error:
     raise InstallError(f"MuJoCo is not installed ({error}): run make setup") from error
 except Exception as error:  # MuJoCo loads its GL library when it is imported; each one fails in its own way

@@ -40,6 +40,40 @@ def share(*parts: str) -> Path:
     raise ConfigError(f"'{'/'.join(parts)}' was not found; tried {tried}: reinstall smp_bringup")
 
 
+PACKAGE_URI = "package://"
+"""Begins what names a file by the ROS package that holds it."""
+
+
+def located(uri: str) -> Path:
+    """Return the file that a path or package://PACKAGE/PATH names.
+
+    Raises:
+        ConfigError: there is no such package, or no such file.
+    """
+    if not uri.startswith(PACKAGE_URI):
+        path, where = Path(uri), ""
+    else:
+        package, _, inside = uri.removeprefix(PACKAGE_URI).partition("/")
+        path, where = _package_share(package, uri) / inside, f" (package '{one_line(package)}')"
+    if not os.path.isfile(path):
+        raise ConfigError(f"file '{one_line(str(path))}'{where} does not exist")
+    return path
+
+
+def _package_share(package: str, uri: str) -> Path:
+    """Return the folder of a package's shared files; a checkout of ours is ours, whatever else is sourced."""
+    if package == PACKAGE:
+        return share("package.xml").parent
+    prefixes = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+    for prefix in prefixes:
+        if (prefix / "share/ament_index/resource_index/packages" / package).exists():
+            return prefix / "share" / package
+    raise ConfigError(
+        f"'{one_line(uri)}': no package '{one_line(package)}' is found: source the workspace that has it, "
+        "or give a path to the file"
+    )
+
+
 _KINDS = {
     "robots": "robot",
     "tasks": "task",

@@ -6,7 +6,7 @@ Nothing here or elsewhere knows how many arms there are or what they are called.
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import pi
 
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from smp_bringup import config
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
-from smp_bringup.joints import DriverJoints, Joint
+from smp_bringup.joints import DriverJoints, Joint, as_ours
+from smp_bringup.leader import Leader, leader_joints
 from smp_bringup.names import check_name, check_topic, check_word, in_namespace
-from smp_bringup.paths import named_config
+from smp_bringup.paths import PACKAGE_URI, named_config
 from smp_bringup.types import FloatArray
 
 TELEOP_TOPIC = "/teleop/command"
-"""sensor_msgs/JointState of all joints: what the teleoperation tells the arms."""
+"""Where the operator wants all joints: sensor_msgs/JointState."""
 _FARTHEST_M = 10.0
 """No arm stands farther from the origin of its robot [m]."""
 
@@ -41,7 +42,9 @@ class Arm:
     """Arms of one controller may share it."""
     joints: tuple[Joint, ...]
     leader_topic: str = ""
-    """sensor_msgs/JointState of this arm's leader; empty where it has none, and `TELEOP_TOPIC` is learned from."""
+    """sensor_msgs/JointState of a leader arm with our joints: short for `leader: {topic: ...}`."""
+    leader: Leader | None = None
+    """Who leads this arm in teleoperation; without, it stays where it is."""
     prefix: str = ""
     """What our joint names have in front of the driver's: "left_" where two drivers both say "elbow_joint"."""
     command_interface: str = field(
@@ -63,6 +66,10 @@ class Arm:
             raise ConfigError(f"arm '{self.name}' has no joints")
         _require_unique("joint", [joint.name for joint in self.joints])
         _require_unique(f"joint of arm '{self.name}' as its driver calls it", list(self.driver.names))
+        if self.leader and self.leader_topic:
+            raise ConfigError(f"arm '{self.name}' has leader_topic, short for leader, and leader: keep one of them")
+        if self.leader:
+            _ = self.leader_joints  # says what is wrong in it
         if not max(map(abs, self.base[:3])) <= _FARTHEST_M:
             raise ConfigError(
                 f"arm '{self.name}': base {list(self.base[:3])} must be in m, at most {_FARTHEST_M:g} m away; "
@@ -84,15 +91,14 @@ class Arm:
         return DriverJoints(names, scale, ours[:, 0] - scale * theirs[:, 0])
 
     @property
-    def operator_topic(self) -> str:
-        """Where the operator says what this arm is to do: its leader, or what the teleoperation makes of a device."""
-        return self.leader_topic or TELEOP_TOPIC
+    def led_by(self) -> Leader | None:
+        """Who leads this arm, however the robot file says it."""
+        return Leader(self.leader_topic) if self.leader_topic else self.leader
 
     @cached_property
-    def leader(self) -> DriverJoints:
-        """The joints as this arm's leader tells of them."""
-        n = len(self.joints)
-        return DriverJoints(tuple(joint.name for joint in self.joints), np.ones(n), np.zeros(n))
+    def leader_joints(self) -> DriverJoints:
+        """The joints as a leader arm tells them."""
+        return leader_joints(self.led_by or Leader("/none"), [joint.name for joint in self.joints])
 
 
 @dataclass(frozen=True)
@@ -176,6 +182,8 @@ class Robot:
     """Shipped model or checkpoint folder that drives it, if no other is asked for; empty where there is none."""
     safety: str = ""
     """Its settings in config/safety, or a YAML file."""
+    description: str = ""
+    """URDF of the whole robot, or MJCF: a path, from the robot file's folder on, or package://PACKAGE/PATH."""
 
     def __post_init__(self) -> None:
         check_name("robot", self.name)
@@ -190,9 +198,16 @@ class Robot:
         if carriers:
             raise ConfigError(f"no arm is called {', '.join(sorted(carriers))}: a camera names it as its carrier")
         shared = (*self.state_topics, *self.leader_topics, *self.command_topics)
-        _require_unique("topic", [joints.topic for joints in shared] + [c.topic for c in self.cameras])
+        hands = [arm.led_by.topic for arm in self.arms if arm.led_by and arm.led_by.moves_hand]
+        _require_unique("topic", [joints.topic for joints in shared] + hands + [c.topic for c in self.cameras])
         for joints in shared:
             _require_unique(f"joint on {joints.topic}", list(joints.names))
+        blind = [arm.name for arm in self.arms if arm.led_by and arm.led_by.moves_hand and not self.description]
+        if blind:
+            raise ConfigError(
+                f"the leader of arm {', '.join(blind)} moves a hand, which takes the robot's description: "
+                "name its URDF, e.g. description: my_robot.urdf"
+            )
         for joints in self.state_topics:
             if len({arm.latency_s for arm in joints.arms}) > 1:
                 raise ConfigError(f"arms of {joints.topic} share its messages: give them one latency_s")
@@ -231,13 +246,21 @@ class Robot:
 
     @cached_property
     def leader_topics(self) -> tuple["JointTopic", ...]:
-        """Topics of the leaders' joint states."""
-        return self._joint_topics([(arm.leader_topic, arm.leader) for arm in self.arms])
+        """Topics of the leader arms' joint states."""
+        led = [(arm.led_by, arm.leader_joints) for arm in self.arms]
+        return self._joint_topics([(by.topic if by and not by.moves_hand else "", joints) for by, joints in led])
+
+    @property
+    def has_leader_arms(self) -> bool:
+        """Whether every arm has a leader arm: what these told is then what a policy learns."""
+        return all(arm.led_by and not arm.led_by.moves_hand for arm in self.arms)
 
     @cached_property
-    def operator_topics(self) -> tuple["JointTopic", ...]:
-        """Topics that say where the operator wants the arms: what a policy learns from."""
-        return self._joint_topics([(arm.operator_topic, arm.leader) for arm in self.arms])
+    def told_topics(self) -> tuple["JointTopic", ...]:
+        """Topics that say where the operator wanted all arms: their leaders', or the teleoperation's own."""
+        if self.has_leader_arms:
+            return self.leader_topics
+        return self._joint_topics([(TELEOP_TOPIC, as_ours(joint.name for joint in arm.joints)) for arm in self.arms])
 
     @cached_property
     def command_topics(self) -> tuple["JointTopic", ...]:
@@ -312,14 +335,17 @@ class Robot:
 def load_robot(name: str, namespace: str = "/") -> Robot:
     """Return the robot `name` (in config/robots, or a path to a YAML file); its relative topics are in `namespace`.
 
-    Bags name topics as in the root namespace, wherever the nodes ran.
+    Bags name topics as in the root namespace, wherever the nodes ran. The path of its description is made absolute.
     """
     path = named_config("robots", name)
     document = in_namespace(config.read_yaml(path), namespace)
     for key in ("model", "safety"):  # a relative path is meant from the file that says it
         if isinstance(word := document.get(key), str) and word and (path.parent / word).exists():
             document[key] = str(path.parent / word)
-    return config.build(Robot, document, path.name)
+    robot = config.build(Robot, document, path.name)
+    if not robot.description or robot.description.startswith(PACKAGE_URI):
+        return robot
+    return replace(robot, description=str((path.parent / robot.description).resolve()))
 
 
 def _require_unique(kind: str, names: list[str]) -> None:

@@ -1,103 +1,134 @@
-"""Leader arms to one setpoint for all followers."""
+"""Leaders to one setpoint for all followers."""
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from smp_bringup.action.leader_arm import LeaderArm
+from smp_bringup.errors import ConfigError
 from smp_bringup.robot import Arm, Robot
-from smp_bringup.sync.checks import JointOrder
-from smp_bringup.sync.stamps import StampOrder
-from smp_bringup.types import FloatArray, JointSample, nanoseconds, seconds
+from smp_bringup.types import FloatArray, JointSample
 
-_WINDOW_NS = nanoseconds(0.04)
-"""A leader's velocity is the slope over so long: the last two samples alone would make their noise a speed."""
-_GAP_NS = nanoseconds(0.1)
-"""Across a longer pause there is no slope."""
-_MOST, _FEWEST = 64, 3
-"""Samples in the slope, where there are as many."""
+
+class Part(Protocol):
+    """What one arm is told."""
+
+    @property
+    def spoken(self) -> bool:
+        """Whether there is a setpoint."""
+
+    @property
+    def stamp_ns(self) -> int:
+        """When it was right."""
+
+    @property
+    def position(self) -> FloatArray:
+        """(n,) [rad], grippers [m]."""
+
+    @property
+    def velocity(self) -> FloatArray:
+        """(n,)."""
 
 
 class Leaders:
-    """Merges the leaders' joint states; each keeps its stamp, by which the command core sees that one fell silent."""
+    """Merges what leads the arms; each part keeps its stamp, by which the command core sees that one fell silent."""
 
-    def __init__(self, robot: Robot) -> None:
-        self._leaders = {arm.name: _Leader(arm) for arm in robot.arms}
-        self._last = robot.arms[-1].name
+    def __init__(self, robot: Robot, hands: Mapping[str, Part] | None = None) -> None:
+        """Begin without a word of any leader.
+
+        Args:
+            robot: whose arms are led.
+            hands: by arm, what is led by an operator's hand; see `leader_hand`.
+
+        Raises:
+            ConfigError: no arm has a leader.
+        """
+        led = [arm.name for arm in robot.arms if arm.led_by]
+        if not led:
+            raise ConfigError(
+                f"no arm of robot '{robot.name}' has a leader, so there is nothing to read: "
+                "name one in the robot file (leader: {topic: ...}), or start without teleoperation"
+            )
+        self._parts: dict[str, Part] = {arm.name: _part(arm, hands or {}) for arm in robot.arms}
+        self._last = led[-1]
         self._unsent: set[str] = set()
         self.late = 0
         """Samples that were left out: their stamps are not newer than the one before."""
 
     def push(self, arm: str, stamp_ns: int, names: Sequence[str], position: ArrayLike) -> JointSample | None:
-        """Take one leader's state; return the merged setpoint when it is due, once all have spoken.
-
-        It is due with every sample of the last arm; where that arm is slower or silent, with every second of another.
+        """Take the state of a leader arm; return what `merged` does.
 
         Raises:
             Refusal: the message is malformed.
         """
-        if not self._leaders[arm].push(stamp_ns, names, position):
+        leader = self._parts[arm]
+        assert isinstance(leader, LeaderArm)
+        return self.merged(arm, leader.push(stamp_ns, names, position))
+
+    def merged(self, arm: str, news: bool) -> JointSample | None:
+        """Return the merged setpoint when it is due after a sample of an arm's leader, once all have spoken.
+
+        It is due with every sample of the last arm that is led; where that one is slower or silent, with every second
+        of another. A sample that is no news is late.
+        """
+        if not news:
             self.late += 1
             return None
         due = arm == self._last or arm in self._unsent
         self._unsent.add(arm)
-        if not due or not all(leader.spoken for leader in self._leaders.values()):
+        parts = self._parts.values()
+        if not due or not all(part.spoken for part in parts):
             return None
         self._unsent.clear()
-        leaders = self._leaders.values()
         return JointSample(
-            stamp_ns,
-            np.concatenate([leader.position for leader in leaders]),
-            np.concatenate([leader.velocity() for leader in leaders]),
-            {name: leader.stamp_ns for name, leader in self._leaders.items()},
+            self._parts[arm].stamp_ns,
+            np.concatenate([part.position for part in parts]),
+            np.concatenate([part.velocity for part in parts]),
+            {name: part.stamp_ns for name, part in self._parts.items()},
         )
 
+    def measured(self, arm: str, stamp_ns: int, position: FloatArray) -> None:
+        """Take the measured joints (n,) of an arm: those without a leader rest where they are."""
+        if isinstance(part := self._parts[arm], _Resting):
+            part.measured(stamp_ns, position)
 
-class _Leader:
-    """One leader arm: its newest joints, and their slope over its own stamps, since its driver rarely gives speeds."""
+    def followed(self, followed: bool) -> None:
+        """Take whether the teleoperation is followed: an arm that rests then stays."""
+        for part in self._parts.values():
+            if isinstance(part, _Resting):
+                part.followed = followed
 
-    def __init__(self, arm: Arm) -> None:
-        self._order, self._stamps = JointOrder(*arm.leader), StampOrder()
-        self._limit = np.array([joint.velocity for joint in arm.joints])
-        self._recent: deque[tuple[int, FloatArray]] = deque(maxlen=_MOST)
+
+def _part(arm: Arm, hands: Mapping[str, Part]) -> Part:
+    if arm.led_by is None:
+        return _Resting(len(arm.joints))
+    if not arm.led_by.moves_hand:
+        return LeaderArm(arm)
+    if arm.name not in hands:
+        raise ConfigError(f"arm '{arm.name}' is led by a {arm.led_by.kind}, and a leader arm is needed here")
+    return hands[arm.name]
+
+
+class _Resting:
+    """An arm without a leader: it stays where it was when the teleoperation began to be followed."""
+
+    def __init__(self, joints: int) -> None:
+        self.stamp_ns, self.followed = 0, False
+        self.position, self.velocity = np.zeros(joints), np.zeros(joints)
 
     @property
     def spoken(self) -> bool:
-        """Whether there is a sample."""
-        return bool(self._recent)
+        """Whether the arm was measured."""
+        return self.stamp_ns > 0
 
-    @property
-    def stamp_ns(self) -> int:
-        """Stamp of the newest sample."""
-        return self._recent[-1][0]
-
-    @property
-    def position(self) -> FloatArray:
-        """(n,) newest."""
-        return self._recent[-1][1]
-
-    def push(self, stamp_ns: int, names: Sequence[str], position: ArrayLike) -> bool:
-        """Take a sample, or return False if it is late; raises Refusal if it is malformed."""
-        joints, _ = self._order.map(names, position, [])
-        if not self._stamps.admits(stamp_ns):
-            return False
-        if self.spoken and not 0 < stamp_ns - self.stamp_ns <= _GAP_NS:
-            self._recent.clear()
-        self._recent.append((stamp_ns, joints))
-        while len(self._recent) > _FEWEST and stamp_ns - self._recent[0][0] > _WINDOW_NS:
-            self._recent.popleft()
-        return True
-
-    def velocity(self) -> FloatArray:
-        """Return the least-squares slope (n,) of the recent samples, within the followers' limits."""
-        if len(self._recent) < 2:
-            return np.zeros_like(self.position)
-        at_s = np.array([seconds(at_ns - self.stamp_ns) for at_ns, _ in self._recent])
-        at_s -= at_s.mean()
-        slope: FloatArray = at_s @ np.array([joints for _, joints in self._recent]) / (at_s @ at_s)
-        return np.clip(slope, -self._limit, self._limit)
+    def measured(self, stamp_ns: int, position: FloatArray) -> None:
+        """Take the measured joints (n,)."""
+        if not self.followed or not self.spoken:
+            self.position = position
+        self.stamp_ns = stamp_ns
 
 
 class Tremor:

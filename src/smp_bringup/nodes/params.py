@@ -166,6 +166,16 @@ class SimParams:
 
 
 @dataclass(frozen=True)
+class DescriptionParams:
+    """The robot's description and transforms, for RViz, Foxglove and Rerun."""
+
+    robot: str = robot_parameter()
+    rate_hz: float = field(
+        default=20.0, metadata=spec(ge=0.1, le=200, unit="Hz", help="of the transforms, as robot_state_publisher's")
+    )
+
+
+@dataclass(frozen=True)
 class ReplayParams:
     """A bag at real time, with its clock, to the live nodes."""
 
@@ -182,6 +192,7 @@ NODES: dict[str, type] = {
     "recorder": RecorderParams,
     "sim": SimParams,
     "replay": ReplayParams,
+    "description": DescriptionParams,
 }
 
 

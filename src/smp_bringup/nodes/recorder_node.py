@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from sensor_msgs.msg import Image, JointState, Joy
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
@@ -135,11 +136,17 @@ class RecorderNode(ManagedNode):
         self._state.publish(status_msg(now_ns(self), "recorder", self._recorder.report()))
 
 
+_LEADER_TYPES = {"joints": JointState, "twist": TwistStamped, "pose": PoseStamped}
+
+
 def _topics(robot: Robot) -> dict[str, type]:
     """Return every recorded topic and its type."""
     topics: dict[str, type] = {c.topic: Image for c in robot.cameras}
     for arm in robot.arms:
-        topics |= {topic: JointState for topic in (arm.state_topic, arm.leader_topic) if topic}
+        topics[arm.state_topic] = JointState
+        if leader := arm.led_by:
+            topics[leader.topic] = _LEADER_TYPES[leader.kind]
+            topics |= {leader.buttons.topic: Joy} if leader.buttons else {}
         topics[arm.command_topic] = COMMAND_TYPES[arm.command_interface]
     return topics | {
         "teleop/command": JointState,

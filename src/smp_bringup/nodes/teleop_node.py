@@ -1,18 +1,27 @@
-"""Leader arms in, one setpoint for both followers out."""
+"""What leads the arms in, one setpoint for all of them out."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
-from sensor_msgs.msg import JointState
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from sensor_msgs.msg import JointState, Joy
 
 from smp_bringup import wire
 from smp_bringup.action.teleop import Leaders, Tremor
-from smp_bringup.errors import one_line
+from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import Diagnostics, LeanNode, run_node
-from smp_bringup.nodes.messages import joint_state_msg
+from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
+from smp_bringup.nodes.messages import joint_state_msg, status_values
 from smp_bringup.nodes.params import TeleopParams, declare
 from smp_bringup.robot import Arm, JointTopic, load_robot
-from smp_bringup.sync.checks import Refusal
+from smp_bringup.safety.modes import Mode
+from smp_bringup.sync.checks import JointOrder, Refusal
+from smp_bringup.types import JointSample, Severity
+
+if TYPE_CHECKING:
+    from smp_bringup.action.leader_hand import LeaderHand
 
 
 class TeleopNode(LeanNode):
@@ -22,16 +31,49 @@ class TeleopNode(LeanNode):
         super().__init__("teleop")
         params = declare(self, TeleopParams)
         self._robot = load_robot(params.robot, self.get_namespace())
-        self._leaders = Leaders(self._robot)
+        if params.noise > 0 and not self._robot.has_leader_arms:
+            raise ConfigError("teleop: noise needs a leader arm for every arm: what they told is what a policy learns")
+        self._hands = self._led_by_hands()
+        self._leaders = Leaders(self._robot, self._hands)
         self._tremor = Tremor(self._robot, params.noise, params.seed)
         self._sent, self._refused = 0, 0
         self._publisher = self.create_publisher(JointState, "teleop/command", qos.LATEST)
         for joints in self._robot.leader_topics:
             self.create_subscription(JointState, joints.topic, partial(self._on_leaders, joints), qos.SENSOR)
+        if not self._robot.has_leader_arms:
+            self._hear_arms()
         self._diagnostics = Diagnostics(self, self._values)
 
+    def _led_by_hands(self) -> "dict[str, LeaderHand]":
+        """Return what leads the arms that an operator's hand leads, and hear it."""
+        led = [(arm, leader) for arm in self._robot.arms if (leader := arm.led_by) and leader.moves_hand]
+        if not led:
+            return {}
+        from smp_bringup.action.leader_hand import LeaderHand  # needs mink, which leader arms do without
+        from smp_bringup.description.hand import Hand
+        from smp_bringup.description.model import Description
+
+        hands = {}
+        for arm, leader in led:
+            hands[arm.name] = LeaderHand(arm, leader, Hand(Description(self._robot.description), arm, leader.tip))
+            if leader.kind == "twist":
+                self.create_subscription(TwistStamped, leader.topic, partial(self._on_twist, arm.name), qos.SENSOR)
+            else:
+                self.create_subscription(PoseStamped, leader.topic, partial(self._on_pose, arm.name), qos.SENSOR)
+            if leader.buttons:
+                self.create_subscription(Joy, leader.buttons.topic, partial(self._on_buttons, arm.name), qos.SENSOR)
+        return hands
+
+    def _hear_arms(self) -> None:
+        """Hear where the arms are, and whether they follow us: hands move from there, arms without a leader stay."""
+        self._orders = {arm.name: JointOrder(*arm.driver) for arm in self._robot.arms}
+        for joints in self._robot.state_topics:
+            self.create_subscription(JointState, joints.topic, partial(self._on_state, joints), qos.SENSOR)
+        self.create_subscription(DiagnosticArray, "command/state", self._on_command_state, qos.STATE)
+
     def _values(self) -> dict[str, object]:
-        return {"sent": self._sent, "refused": self._refused, "late": self._leaders.late}
+        jumps = {f"jumps/{name}": hand.jumps for name, hand in self._hands.items()}
+        return {"sent": self._sent, "refused": self._refused, "late": self._leaders.late, **jumps}
 
     def _on_leaders(self, joints: JointTopic, message: JointState) -> None:
         for arm in joints.arms:
@@ -43,8 +85,44 @@ class TeleopNode(LeanNode):
             merged = self._leaders.push(arm.name, stamp, message.name, message.position)
         except Refusal as refusal:
             self._refused += 1
-            self.get_logger().error(f"{arm.leader_topic}: refused: {one_line(refusal)}", throttle_duration_sec=1.0)
+            topic = arm.led_by.topic if arm.led_by else ""
+            self.get_logger().error(f"{topic}: refused: {one_line(refusal)}", throttle_duration_sec=1.0)
             return
+        self._send(merged)
+
+    def _on_twist(self, name: str, message: TwistStamped) -> None:
+        linear, angular = message.twist.linear, message.twist.angular
+        twist = np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
+        stamp, frame = wire.stamp_ns(message.header.stamp), message.header.frame_id
+        news = self._hands[name].twist(stamp, twist, frame, now_ns(self), steady_ns())
+        self._send(self._leaders.merged(name, news))
+
+    def _on_pose(self, name: str, message: PoseStamped) -> None:
+        at, turn = message.pose.position, message.pose.orientation
+        pose = [at.x, at.y, at.z], [turn.w, turn.x, turn.y, turn.z]
+        stamp, frame = wire.stamp_ns(message.header.stamp), message.header.frame_id
+        news = self._hands[name].pose(stamp, pose, frame, now_ns(self), steady_ns())
+        self._send(self._leaders.merged(name, news))
+
+    def _on_buttons(self, name: str, message: Joy) -> None:
+        self._hands[name].buttons(message.buttons)
+
+    def _on_state(self, joints: JointTopic, message: JointState) -> None:
+        for arm in joints.arms:
+            stamp = wire.stamp_ns(message.header.stamp)
+            position, _ = self._orders[arm.name].map(message.name, message.position, message.velocity)
+            self._leaders.measured(arm.name, stamp, position)
+            if arm.name in self._hands:
+                self._hands[arm.name].measured(position)
+
+    def _on_command_state(self, message: DiagnosticArray) -> None:
+        state = status_values(message)
+        followed = state["mode"] == Mode.TELEOP.value and Severity[state["severity"]] < Severity.HOLD
+        self._leaders.followed(followed)
+        for hand in self._hands.values():
+            hand.followed(followed)
+
+    def _send(self, merged: JointSample | None) -> None:
         if merged is not None:
             wanted = self._tremor.step(merged)
             self._publisher.publish(joint_state_msg(wanted.stamp_ns, *wire.teleop_fields(wanted, self._robot)))

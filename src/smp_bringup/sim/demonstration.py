@@ -44,8 +44,8 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
             leader = operator.target(world.time_s)
             write_leaders(writer, robot, loop.now_ns, leader)
             for arm in robot.arms:
-                names = [joint.name for joint in arm.joints]
-                merged = leaders.push(arm.name, loop.now_ns, names, leader[robot.arm_slices[arm.name]])
+                said = arm.leader_joints.positions(leader[robot.arm_slices[arm.name]])
+                merged = leaders.push(arm.name, loop.now_ns, arm.leader_joints.names, said)
             if merged is not None:
                 wanted = tremor.step(merged)
                 _write_joints(writer, TELEOP_TOPIC, loop.now_ns, robot.joint_names, wanted.position, wanted.velocity)

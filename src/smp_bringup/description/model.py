@@ -1,0 +1,152 @@
+"""A robot's description as a MuJoCo model without shapes: links, joints, and where they are."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smp_bringup.description.pose import Pose
+from smp_bringup.errors import ConfigError, nearest, one_line
+from smp_bringup.kinematics import mujoco
+from smp_bringup.paths import located
+from smp_bringup.types import FloatArray
+
+_SHAPES = ("visual", "collision", "inertial")
+"""What says nothing of where links are; meshes are not even looked for."""
+_COMPILER = {"fusestatic": "false", "discardvisual": "false", "boundmass": "1", "boundinertia": "1"}
+"""Every link stays, and has a mass, as MuJoCo wants it."""
+_FIXED = "world"
+"""What MuJoCo calls its fixed frame, and some robots their root."""
+_ONE = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
+
+
+class Description:
+    """Links and joints of a whole robot, and a pose of it; whatever is not told of stands at zero."""
+
+    def __init__(self, uri: str) -> None:
+        """Read a URDF or an MJCF.
+
+        Args:
+            uri: a path, or package://PACKAGE/PATH.
+
+        Raises:
+            ConfigError: there is no such file, or it is neither.
+        """
+        self.path = located(uri)
+        try:
+            self.text = self.path.read_text(encoding="utf-8")
+            tree = ET.fromstring(self.text)
+        except (OSError, UnicodeDecodeError, ET.ParseError) as error:
+            raise ConfigError(f"description '{self.path}' cannot be read: {one_line(error)}") from None
+        self.urdf = tree.tag == "robot"
+        """Whether it can be shown to others: /robot_description is a URDF."""
+        self.model = _compiled(self.path, tree)
+        self._data = mujoco.MjData(self.model)
+        self._joints = {self.model.joint(i).name: i for i in range(self.model.njnt)}
+        self._mimics = _mimics(self.model)
+        rooted = not self.urdf or any(link.get("name") == _FIXED for link in tree.findall("link"))
+        self.links = tuple(self.model.body(i).name for i in range(0 if rooted else 1, self.model.nbody))
+        """Names of all links, the root first."""
+        self._numbers = {name: int(self.model.body(name).id) for name in self.links}
+        self.move({})
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """Names of all joints that turn or slide by one number."""
+        return tuple(name for name, i in self._joints.items() if self.model.jnt_type[i] in _ONE)
+
+    def link(self, name: str) -> int:
+        """Return the number of a link; raises ConfigError where there is none."""
+        if name not in self._numbers:
+            raise ConfigError(
+                f"description '{self.path.name}' has no link '{one_line(name)}'{nearest(name, self.links)}"
+            )
+        return self._numbers[name]
+
+    def mover(self, link: str) -> str:
+        """Return the joint by whose position a link moves against its parent, its own or one that it mimics.
+
+        Empty where none does, or one that is not told by one number.
+        """
+        body = self.model.body(link)
+        if not body.jntnum[0]:
+            return ""
+        place = self.model.jnt_qposadr[body.jntadr[0]]
+        place = next((source for own, source, _ in self._mimics if own == place), place)
+        return next(name for name, i in self._joints.items() if self.model.jnt_qposadr[i] == place)
+
+    def places(self, names: Sequence[str]) -> NDArray[np.intp]:
+        """Return where these joints (n,) lie in `position`; raises ConfigError where one is not of one number."""
+        known = self.joints
+        for name in names:
+            if name not in known:
+                raise ConfigError(
+                    f"description '{self.path.name}' has no joint '{one_line(name)}' that turns or slides"
+                    f"{nearest(name, known)}: joints are called there as in the robot file"
+                )
+        return np.array([self.model.jnt_qposadr[self._joints[name]] for name in names], dtype=np.intp)
+
+    @property
+    def position(self) -> FloatArray:
+        """All joint positions [rad], [m]; see `places`."""
+        return np.array(self._data.qpos)
+
+    def move(self, told: Mapping[str, float]) -> None:
+        """Bring joints to their positions [rad], [m]; names that are no joints, and NaN, are ignored."""
+        for name, position in told.items():
+            if name in self._joints and np.isfinite(position):
+                self._data.qpos[self.model.jnt_qposadr[self._joints[name]]] = position
+        self.place(self._data.qpos)
+
+    def place(self, position: FloatArray) -> None:
+        """Bring all joints to `position`, and those that mimic another to where that brings them."""
+        self._data.qpos[:] = position
+        zero = self.model.qpos0
+        for place, source, polynomial in self._mimics:
+            travel = self._data.qpos[source] - zero[source]
+            self._data.qpos[place] = zero[place] + np.polyval(polynomial[::-1], travel)
+        mujoco.mj_kinematics(self.model, self._data)
+
+    def pose(self, link: int) -> Pose:
+        """Return the pose of a link, from the root."""
+        body = self._data.body(link)
+        return Pose(body.xpos.copy(), body.xmat.reshape(3, 3).copy())
+
+
+def _compiled(path: Path, tree: ET.Element) -> mujoco.MjModel:
+    """Return the model; raises ConfigError where MuJoCo refuses it."""
+    if tree.tag not in ("robot", "mujoco"):
+        raise ConfigError(
+            f"description '{path}' begins with <{one_line(tree.tag)}>, expected <robot> of a URDF, or an MJCF"
+        )
+    if any("xacro" in element.tag for element in tree.iter()):
+        raise ConfigError(f"description '{path}' is a xacro: run xacro {path.name} > robot.urdf, and name that")
+    try:
+        if tree.tag == "mujoco":
+            return mujoco.MjModel.from_xml_path(str(path))
+        return mujoco.MjModel.from_xml_string(_bare(tree))
+    except ValueError as error:
+        raise ConfigError(f"description '{path}': {one_line(error)}") from None
+
+
+def _bare(tree: ET.Element) -> str:
+    """Return a URDF with nothing but links and joints."""
+    for element in [child for child in tree if child.tag not in ("link", "joint")]:
+        tree.remove(element)
+    for link in tree.findall("link"):
+        for shape in [child for child in link if child.tag in _SHAPES]:
+            link.remove(shape)
+    ET.SubElement(ET.SubElement(tree, "mujoco"), "compiler", _COMPILER)
+    return ET.tostring(tree, encoding="unicode")
+
+
+def _mimics(model: mujoco.MjModel) -> list[tuple[int, int, FloatArray]]:
+    """Return the joints that follow another: their place, that of the other, and the polynomial between the two."""
+    found = []
+    for i in range(model.neq):
+        if model.eq_type[i] == mujoco.mjtEq.mjEQ_JOINT and model.eq_obj2id[i] >= 0:
+            place, source = (int(model.jnt_qposadr[each[i]]) for each in (model.eq_obj1id, model.eq_obj2id))
+            found.append((place, source, model.eq_data[i, :5].copy()))
+    return found

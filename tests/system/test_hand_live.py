@@ -1,0 +1,153 @@
+"""A SpaceMouse at each arm of the simulated ALOHA: real nodes; where the tip is, says the published MJCF."""
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+import mujoco
+import numpy as np
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from sensor_msgs.msg import JointState, Joy
+
+from smp_bringup import config, wire
+from smp_bringup.client.graph_client import graph_client
+from smp_bringup.graph import NodeSpec
+from smp_bringup.launcher import Graph
+from smp_bringup.leader import Buttons, Leader
+from smp_bringup.nodes import qos
+from smp_bringup.nodes.base import now_ns
+from smp_bringup.nodes.messages import time_msg
+
+SPEED = 0.05
+EVERY_S = 0.02
+URDF = "package://smp_bringup/config/descriptions/aloha.urdf"
+
+
+class Tip:
+    """Where the left arm's gripper is, measured, over time."""
+
+    def __init__(self, robot):
+        assets = Path(importlib.util.find_spec("gym_aloha").origin).parent / "assets"
+        self._model = mujoco.MjModel.from_xml_path(str(assets / "bimanual_viperx_transfer_cube.xml"))
+        self._data = mujoco.MjData(self._model)
+        self._names = [joint.name.removeprefix("left_") for joint in robot.arms[0].joints[:6]]
+        self.at_s, self.path = [], []
+
+    def hear(self, message):
+        for name, value in zip(self._names, message.position, strict=False):
+            self._data.joint(f"vx300s_left/{name}").qpos[0] = value
+        mujoco.mj_kinematics(self._model, self._data)
+        body = self._data.body("vx300s_left/gripper_link")
+        self.path.append(body.xpos + body.xmat.reshape(3, 3) @ [0.135, 0, 0])
+        self.at_s.append(wire.stamp_ns(message.header.stamp) / 1e9)
+
+    def speed(self, samples):
+        """Return the speed [m/s] over the last samples."""
+        path, at = np.array(self.path[-samples:]), np.array(self.at_s[-samples:]) - self.at_s[-1]
+        return float(np.linalg.norm(np.polyfit(at, path, 1)[0])) if len(path) == samples else np.inf
+
+
+class SpaceMouse:
+    """Says what stock spacenav says: stamped, without a frame, zeros while nobody touches it."""
+
+    def __init__(self, client, robot):
+        self._client = client
+        self.twist, self.silent = {arm.name: np.zeros(6) for arm in robot.arms}, set()
+        self._publishers = {arm.name: client.create_publisher(TwistStamped, arm.leader.topic, 10) for arm in robot.arms}
+        client.create_timer(EVERY_S, self._speak)
+
+    def _speak(self):
+        for arm, publisher in self._publishers.items():
+            message = TwistStamped()
+            message.header.stamp = time_msg(now_ns(self._client))
+            linear, angular = message.twist.linear, message.twist.angular
+            linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = map(float, self.twist[arm])
+            if arm not in self.silent:
+                publisher.publish(message)
+
+
+def described(robot, tmp_path, **leader):
+    """Write a robot file whose arms are led by hands; return its path and the robot."""
+    arms = (
+        replace(
+            arm, leader_topic="", leader=Leader(f"/spacenav_{arm.name}/twist_stamped", tip=f"{arm.name}_tip", **leader)
+        )
+        for arm in robot.arms
+    )
+    robot = replace(robot, arms=tuple(arms), description=URDF)
+    path = tmp_path / "hands.yaml"
+    path.write_text(config.dump(robot))
+    return str(path), robot
+
+
+def test_a_twist_moves_the_gripper_in_a_straight_line_without_one_it_rests_and_silence_stops_it(robot, tmp_path):
+    path, robot = described(robot, tmp_path, kind="twist")
+    nodes = [NodeSpec("sim", {"robot": path}), *(NodeSpec(name, {"robot": path}) for name in ("command", "teleop"))]
+    with Graph(nodes, tmp_path / "log") as graph, graph_client() as client:
+        tip, mouse = Tip(robot), SpaceMouse(client, robot)
+        client.create_subscription(JointState, robot.arms[0].state_topic, tip.hear, qos.SENSOR)
+        client.wait(lambda: bool(client.command_state) and len(tip.path) > 10, 60, "the graph", graph.check)
+        client.follow("teleop", graph.check)
+        start = np.array(tip.path[-1])
+
+        mouse.twist["left"] = np.array([0, 0, SPEED, 0, 0, 0])
+        client.wait(lambda: tip.path[-1][2] - start[2] > 0.05, 20, "the hand to rise", graph.check)
+        first = len(tip.path)
+        client.wait(lambda: tip.path[-1][2] - start[2] > 0.12, 20, "the hand to rise on", graph.check)
+        line = np.array(tip.path[first:])
+        strayed, speed = float(np.abs(line[:, :2] - start[:2]).max()), tip.speed(len(line))
+        print(f"{1e3 * strayed:.2f} mm beside the line, {1e3 * speed:.1f} mm/s of {1e3 * SPEED:.0f}")
+        assert strayed < 0.004
+        assert 0.8 * SPEED < speed < 1.2 * SPEED
+
+        mouse.twist["left"] = np.zeros(6)
+        client.wait(lambda: tip.speed(20) < 0.002, 10, "the hand to rest", graph.check)
+        assert client.command_state["mode"] == "teleop"
+
+        mouse.twist["left"] = np.array([0, 0, -SPEED, 0, 0, 0])
+        client.wait(lambda: tip.speed(20) > 0.5 * SPEED, 10, "the hand to move again", graph.check)
+        mouse.silent.add("left")
+        silent_s = now_ns(client) / 1e9
+        client.wait(lambda: client.command_state["severity"] == "HOLD", 5, "the hold", graph.check)
+        assert "the leader of arm 'left' has said nothing" in client.command_state["reason"]
+        client.wait(lambda: client.latched, 5, "the fault", graph.check)
+        client.wait(lambda: tip.speed(20) < 0.002, 10, "the hand to rest", graph.check)
+        moved = np.linalg.norm(np.diff(np.array(tip.path), axis=0), axis=1) / np.diff(tip.at_s) > 0.1 * SPEED
+        stopped_s = tip.at_s[int(np.flatnonzero(moved)[-1]) + 1] - silent_s
+        print(f"at rest {1e3 * stopped_s:.0f} ms after the last word")
+        assert stopped_s < 1.0
+
+
+def test_a_pose_leads_the_gripper_while_the_clutch_is_closed_and_a_button_closes_it(robot, tmp_path):
+    path, robot = described(robot, tmp_path, kind="pose", buttons=Buttons("/vr/joy", close=0, open=1, clutch=2))
+    nodes = [NodeSpec("sim", {"robot": path}), *(NodeSpec(name, {"robot": path}) for name in ("command", "teleop"))]
+    with Graph(nodes, tmp_path / "log") as graph, graph_client() as client:
+        tip, hand, pressed = Tip(robot), np.array([3.0, 2.0, 1.0]), [0, 0, 0]
+        client.create_subscription(JointState, robot.arms[0].state_topic, tip.hear, qos.SENSOR)
+        joy = client.create_publisher(Joy, "/vr/joy", 10)
+        poses = [client.create_publisher(PoseStamped, arm.leader.topic, 10) for arm in robot.arms]
+
+        def speak():
+            message = PoseStamped()
+            message.header.stamp = time_msg(now_ns(client))
+            at = message.pose.position
+            at.x, at.y, at.z = map(float, hand)
+            for publisher in poses:
+                publisher.publish(message)
+            joy.publish(Joy(buttons=pressed))
+
+        client.create_timer(EVERY_S, speak)
+        client.wait(lambda: bool(client.command_state) and len(tip.path) > 10, 60, "the graph", graph.check)
+        client.follow("teleop", graph.check)
+        start = np.array(tip.path[-1])
+        hand += [0, 0, 0.08]  # the clutch is open: nothing follows
+        seen = len(tip.path)
+        client.wait(lambda: len(tip.path) > seen + 50, 10, "half a second", graph.check)
+        assert np.abs(tip.path[-1] - start).max() < 0.002
+        pressed[2] = 1
+        client.wait(lambda: len(tip.path) > seen + 100, 10, "half a second", graph.check)
+        hand += [0, 0, 0.06]
+        client.wait(lambda: tip.path[-1][2] - start[2] > 0.055, 10, "the hand to follow", graph.check)
+        client.wait(lambda: tip.speed(20) < 0.002, 10, "the hand to rest", graph.check)
+        np.testing.assert_allclose(tip.path[-1] - start, [0, 0, 0.06], atol=0.005)
+        assert client.command_state["mode"] == "teleop"
