@@ -39,6 +39,7 @@ def enclave(name: str) -> str:
 def accesses(robot: Robot) -> dict[str, Access]:
     """Return what every node may do, and what clients may (`CLIENT`)."""
     cameras = tuple(camera.topic for camera in robot.cameras)
+    calibrations = tuple(dict.fromkeys(camera.info_topic for camera in robot.cameras))
     states, leaders = (tuple(joints.topic for joints in each) for each in (robot.state_topics, robot.leader_topics))
     commands = tuple(arm.command_topic for arm in robot.arms)
     replayed = tuple(f"/replay{topic}" for topic in commands)
@@ -57,7 +58,7 @@ def accesses(robot: Robot) -> dict[str, Access]:
         "teleop": Access(("/teleop/command",), leaders),
         "recorder": Access(
             ("/recorder/state",),
-            (*cameras, *states, *leaders, *commands, "/teleop/command", OBJECTS_TOPIC, *policy)
+            (*cameras, *calibrations, *states, *leaders, *commands, "/teleop/command", OBJECTS_TOPIC, *policy)
             + ("/command/state", "/recorder/pedal"),
             _RECORDER,
         ),
@@ -66,7 +67,7 @@ def accesses(robot: Robot) -> dict[str, Access]:
     nodes["replay"] = _with_own(
         "replay",
         Access(
-            (*cameras, *states, *leaders, "/clock", "/replay/state"),
+            (*cameras, *calibrations, *states, *leaders, "/clock", "/replay/state"),
             ("/policy/chunk", "/command/state", *replayed),
             request=tuple(f"/command/{name}" for name in ("reset", "arm", "use_policy")),
         ),

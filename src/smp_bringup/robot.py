@@ -20,6 +20,8 @@ from smp_bringup.names import check_name, check_topic, check_word
 from smp_bringup.paths import named_config
 from smp_bringup.types import FloatArray
 
+COMPRESSED_SUFFIX = "/compressed"
+"""End of a topic of compressed images, as image_transport names it."""
 _FARTHEST_M = 10.0
 """No arm stands farther from the origin of its robot [m]."""
 
@@ -94,11 +96,24 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Crop:
+    """The part of a camera's image that is looked at, in the driver's pixels."""
+
+    x: int = field(metadata=spec(ge=0, le=8191, unit="px"))
+    """Of its left column."""
+    y: int = field(metadata=spec(ge=0, le=8191, unit="px"))
+    """Of its top row."""
+    width: int = field(metadata=spec(gt=0, le=8192, unit="px"))
+    height: int = field(metadata=spec(gt=0, le=8192, unit="px"))
+
+
+@dataclass(frozen=True)
 class Camera:
     """One camera, as its driver publishes it and as the policy sees it."""
 
     name: str
     topic: str
+    """sensor_msgs/CompressedImage (JPEG or PNG) where it ends in /compressed, sensor_msgs/Image otherwise."""
     width: int = field(metadata=spec(gt=0, le=8192, unit="px"))
     height: int = field(metadata=spec(gt=0, le=8192, unit="px"))
     rate_hz: float = field(metadata=spec(ge=0.1, le=1000, unit="Hz"))
@@ -111,10 +126,33 @@ class Camera:
     recording: str = field(default="raw", metadata=spec(choices=("raw", "jpeg")))
     """How its images go into bags."""
     jpeg_quality: int = field(default=95, metadata=spec(ge=1, le=100))
+    crop: Crop | None = None
+    """Taken before the image is resized to what the policy sees; bags keep the whole image."""
 
     def __post_init__(self) -> None:
         check_word("camera", self.name)
         check_topic(self.topic)
+        crop = self.crop
+        if crop is not None and not (crop.x + crop.width <= self.width and crop.y + crop.height <= self.height):
+            raise ConfigError(
+                f"camera '{self.name}': crop {crop.width}x{crop.height} at ({crop.x}, {crop.y}) leaves the image of "
+                f"{self.width}x{self.height}: give it in the driver's pixels"
+            )
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the driver sends JPEG or PNG."""
+        return self.topic.endswith(COMPRESSED_SUFFIX)
+
+    @property
+    def raw_topic(self) -> str:
+        """Topic of the unpacked images; as in image_transport, packed ones come on it with `COMPRESSED_SUFFIX`."""
+        return self.topic.removesuffix(COMPRESSED_SUFFIX)
+
+    @property
+    def info_topic(self) -> str:
+        """Topic of the calibration, sensor_msgs/CameraInfo, where the driver gives one: beside the raw images."""
+        return f"{self.raw_topic.rsplit('/', 1)[0]}/camera_info"
 
 
 @dataclass(frozen=True)
@@ -159,7 +197,7 @@ class Robot:
             raise ConfigError(f"no arm is called {', '.join(sorted(carriers))}: a camera names it as its carrier")
         joint_topics = [joints.topic for joints in (*self.state_topics, *self.leader_topics)]
         commands = [a.command_topic for a in self.arms]
-        _require_unique("topic", joint_topics + commands + [c.topic for c in self.cameras])
+        _require_unique("topic", joint_topics + commands + [c.raw_topic for c in self.cameras])
         for joints in self.state_topics:
             if len({arm.latency_s for arm in joints.arms}) > 1:
                 raise ConfigError(f"arms of {joints.topic} share its messages: give them one latency_s")
@@ -233,9 +271,7 @@ class Robot:
         body: dict[str, object] = {
             "robot": self.name,
             "joints": list(self.joint_names),
-            "cameras": {
-                name: [self.camera(name).observation_height, self.camera(name).observation_width] for name in cameras
-            },
+            "cameras": {name: _view(self.camera(name)) for name in cameras},
             "action_period_s": self.action_period_s,
         }
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
@@ -257,9 +293,27 @@ class Robot:
 
     def _learned(self) -> tuple[list[str], ...]:
         """Return joints, cameras and periods in words."""
-        cameras = [f"camera {c.name} ({c.observation_width} x {c.observation_height} px)" for c in self.cameras]
+        cameras = [f"camera {c.name} ({_view_text(c)})" for c in self.cameras]
         periods = [f"control period {self.control_period_s:g} s", f"action period {self.action_period_s:g} s"]
         return [f"joint {name}" for name in self.joint_names], sorted(cameras), periods
+
+
+def _view(camera: Camera) -> list[float]:
+    """Return what a policy sees of a camera: height and width, and its crop where there is one."""
+    whole: list[float] = [camera.observation_height, camera.observation_width]
+    return whole if camera.crop is None else whole + _shares(camera, camera.crop)
+
+
+def _view_text(camera: Camera) -> str:
+    size = f"{camera.observation_width} x {camera.observation_height} px"
+    return size if camera.crop is None else f"{size}, crop {_shares(camera, camera.crop)}"
+
+
+def _shares(camera: Camera, crop: Crop) -> list[float]:
+    """Return left, top, width, height as shares of the image: a driver of another resolution may show the same."""
+    across, down = crop.x / camera.width, crop.y / camera.height
+    shares = across, down, crop.width / camera.width, crop.height / camera.height
+    return [round(share, 3) for share in shares]
 
 
 def load_robot(name: str) -> Robot:

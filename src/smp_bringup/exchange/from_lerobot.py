@@ -170,7 +170,7 @@ class _Import:
             for topic, names, values in joints:
                 writer.write(topic, JOINT_STATE, at_ns, joint_state_cdr(at_ns, names, values[k]))
             for camera, image in zip(robot.cameras, images, strict=True):
-                writer.write(camera.topic, IMAGE, at_ns, image_cdr(at_ns, camera.name, image))
+                writer.write(camera.raw_topic, IMAGE, at_ns, image_cdr(at_ns, camera.name, image))
 
 
 def _own_robot(source: Dataset) -> Robot:

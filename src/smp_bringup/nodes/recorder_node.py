@@ -6,14 +6,16 @@ from functools import partial
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
-from sensor_msgs.msg import Image, JointState, Joy
+from sensor_msgs.msg import CameraInfo, JointState, Joy
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup.errors import SmpError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
-from smp_bringup.nodes.messages import COMMAND_TYPES, status_msg
+from smp_bringup.nodes.camera_messages import camera_type
+from smp_bringup.nodes.matched import MatchedSubscriptions
+from smp_bringup.nodes.messages import COMMAND_TYPES, status_msg, type_name
 from smp_bringup.nodes.params import RecorderParams, current, declare
 from smp_bringup.record.config import load_recording
 from smp_bringup.record.heard import Heard
@@ -65,9 +67,14 @@ class RecorderNode(LeanNode):
         super().destroy_node()
 
     def _listen(self) -> None:
-        for topic, kind in _topics(self._recorder.robot).items():
-            name = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
-            self.create_subscription(kind, topic, partial(self._on_message, topic, name), qos.RECORD, raw=True)
+        robot = self._recorder.robot
+        drivers = {camera.topic: camera_type(camera) for camera in robot.cameras}
+        self._cameras = MatchedSubscriptions(self)
+        for topic, kind in drivers.items():
+            self._cameras.add(kind, topic, partial(self._on_message, topic, type_name(kind)), qos.RECORD, raw=True)
+        for topic, kind in _topics(robot).items():
+            callback = partial(self._on_message, topic, type_name(kind))
+            self.create_subscription(kind, topic, callback, qos.RECORD, raw=True)
 
     def _requests(self) -> dict[str, Callable[[], str]]:
         recorder = self._recorder
@@ -112,8 +119,8 @@ class RecorderNode(LeanNode):
 
 
 def _topics(robot: Robot) -> dict[str, type]:
-    """Return every recorded topic and its type."""
-    topics: dict[str, type] = {c.topic: Image for c in robot.cameras}
+    """Return every recorded topic and its type, beside the images of cameras."""
+    topics: dict[str, type] = {camera.info_topic: CameraInfo for camera in robot.cameras}
     for arm in robot.arms:
         topics |= {arm.state_topic: JointState, arm.leader_topic: JointState}
         topics[arm.command_topic] = COMMAND_TYPES[arm.command_interface]
