@@ -217,7 +217,7 @@ def listen() -> None:
 def main() -> None:
     """Measure every case."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="where the rows go; those of cases that are left out stay")
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument(
         "--cyclone", default="", help="folder with the package cyclonedds; without it those are left out"
@@ -227,18 +227,17 @@ def main() -> None:
     if said.ear:
         listen()
         return
-    rows = []
+    rmem = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    about = {"kernel": platform.release(), "rmem_max": rmem, "cores": os.cpu_count(), "frames": FRAMES}
+    rows = json.loads(said.json.read_text())["cases"] if said.json and said.json.exists() else {}
     for case in CASES:
         if said.only not in case.name or (case.driver == "cyclone" and not said.cyclone):
             continue
         with Spaces() as spaces:
-            row = measure(case, spaces, said.cyclone)
+            rows[case.name] = row = measure(case, spaces, said.cyclone)
         print(case.name, row["heard"], row["age_ms"], row["cpu"], flush=True)
-        rows.append(row)
-    if said.json:
-        rmem = int(Path("/proc/sys/net/core/rmem_max").read_text())
-        about = {"kernel": platform.release(), "rmem_max": rmem, "cores": os.cpu_count(), "frames": FRAMES}
-        said.json.write_text(json.dumps({**about, "cases": rows}, indent=1) + "\n")
+        if said.json:
+            said.json.write_text(json.dumps({**about, "cases": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

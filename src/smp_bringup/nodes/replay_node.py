@@ -47,9 +47,9 @@ class ReplayNode(LeanNode):
         robot = load_robot(params.robot) if params.robot else self._bag.robot()
         self._cameras = camera_topics(self._bag, robot)
         leaders = {t: kind for t, kind in leader_topics(robot).items() if t in self._bag.types}
-        infos = {c.info_topic: CAMERA_INFO for c in robot.cameras if c.info_topic in self._bag.types}
-        self._topics = {**observation_topics(self._bag, robot), **leaders, **infos}
+        self._topics = {**observation_topics(self._bag, robot), **leaders}
         self._bag.require(self._topics)
+        self._topics |= {camera.info_topic: CAMERA_INFO for camera in robot.cameras}  # where the bag has it
         self._needed = [c.topic for c in robot.cameras] + [a.state_topic for a in robot.arms]
         self._clock = self.create_publisher(Clock, "/clock", 10)
         self._state = self.create_publisher(DiagnosticArray, "/replay/state", qos.STATE)
