@@ -28,6 +28,7 @@ LAYERS = (
         "stats",
     }
     | {"manifest", "__init__"},
+    {"camera"},
     {"robot"},
     {"kinematics", "geometry"},
     {"sync"},

@@ -40,6 +40,7 @@ def accesses(robot: Robot) -> dict[str, Access]:
     """Return what every node may do, and what clients may (`CLIENT`)."""
     cameras = tuple(camera.topic for camera in robot.cameras)
     calibrations = tuple(dict.fromkeys(camera.info_topic for camera in robot.cameras))
+    further = tuple(recorded.topic for recorded in robot.recorded)
     states, leaders = (tuple(joints.topic for joints in each) for each in (robot.state_topics, robot.leader_topics))
     commands = tuple(arm.command_topic for arm in robot.arms)
     replayed = tuple(f"/replay{topic}" for topic in commands)
@@ -58,7 +59,7 @@ def accesses(robot: Robot) -> dict[str, Access]:
         "teleop": Access(("/teleop/command",), leaders),
         "recorder": Access(
             ("/recorder/state",),
-            (*cameras, *calibrations, *states, *leaders, *commands, "/teleop/command", OBJECTS_TOPIC, *policy)
+            (*cameras, *calibrations, *further, *states, *leaders, *commands, "/teleop/command", OBJECTS_TOPIC, *policy)
             + ("/command/state", "/recorder/pedal"),
             _RECORDER,
         ),

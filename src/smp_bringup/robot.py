@@ -5,6 +5,7 @@ Nothing here or elsewhere knows how many arms there are or what they are called.
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import pi
@@ -13,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smp_bringup import config
+from smp_bringup.camera import Camera
 from smp_bringup.config import spec
-from smp_bringup.errors import ConfigError
+from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.joint_units import GRIPPER, TURNING, check_limits
 from smp_bringup.names import check_name, check_topic, check_word
 from smp_bringup.paths import named_config
 from smp_bringup.types import FloatArray
 
-COMPRESSED_SUFFIX = "/compressed"
-"""End of a topic of compressed images, as image_transport names it."""
 _FARTHEST_M = 10.0
 """No arm stands farther from the origin of its robot [m]."""
 
@@ -96,63 +96,19 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Crop:
-    """The part of a camera's image that is looked at, in the driver's pixels."""
+class RecordedTopic:
+    """A topic that is recorded as it comes, beside what the policy sees: depth, forces, whatever a driver says."""
 
-    x: int = field(metadata=spec(ge=0, le=8191, unit="px"))
-    """Of its left column."""
-    y: int = field(metadata=spec(ge=0, le=8191, unit="px"))
-    """Of its top row."""
-    width: int = field(metadata=spec(gt=0, le=8192, unit="px"))
-    height: int = field(metadata=spec(gt=0, le=8192, unit="px"))
-
-
-@dataclass(frozen=True)
-class Camera:
-    """One camera, as its driver publishes it and as the policy sees it."""
-
-    name: str
     topic: str
-    """sensor_msgs/CompressedImage (JPEG or PNG) where it ends in /compressed, sensor_msgs/Image otherwise."""
-    width: int = field(metadata=spec(gt=0, le=8192, unit="px"))
-    height: int = field(metadata=spec(gt=0, le=8192, unit="px"))
-    rate_hz: float = field(metadata=spec(ge=0.1, le=1000, unit="Hz"))
-    observation_width: int = field(metadata=spec(gt=0, le=1024, unit="px"))
-    observation_height: int = field(metadata=spec(gt=0, le=1024, unit="px"))
-    latency_s: float = field(default=0.0, metadata=spec(ge=0, le=1, unit="s"))
-    """Header stamp minus true exposure time; subtracted by the aligner. `smp calibrate latency` measures it."""
-    arm: str = ""
-    """Arm that carries it; empty where it stands still and sees all of them."""
-    recording: str = field(default="raw", metadata=spec(choices=("raw", "jpeg")))
-    """How its images go into bags."""
-    jpeg_quality: int = field(default=95, metadata=spec(ge=1, le=100))
-    crop: Crop | None = None
-    """Taken before the image is resized to what the policy sees; bags keep the whole image."""
+    type: str
+    """As `ros2 topic type` prints it, e.g. sensor_msgs/msg/Image."""
 
     def __post_init__(self) -> None:
-        check_word("camera", self.name)
         check_topic(self.topic)
-        crop = self.crop
-        if crop is not None and not (crop.x + crop.width <= self.width and crop.y + crop.height <= self.height):
+        if not re.fullmatch(r"[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*", self.type):
             raise ConfigError(
-                f"camera '{self.name}': crop {crop.width}x{crop.height} at ({crop.x}, {crop.y}) leaves the image of "
-                f"{self.width}x{self.height}: give it in the driver's pixels"
+                f"recorded topic {self.topic}: type '{one_line(self.type)}' must be like sensor_msgs/msg/Image"
             )
-
-    @property
-    def compressed(self) -> bool:
-        """Whether the driver sends JPEG or PNG."""
-        return self.topic.endswith(COMPRESSED_SUFFIX)
-
-    @property
-    def raw_topic(self) -> str:
-        """Topic of the unpacked images; as in image_transport, packed ones come on it with `COMPRESSED_SUFFIX`."""
-        return self.topic.removesuffix(COMPRESSED_SUFFIX)
-
-    @property
-    def info_topic(self) -> str:
-        """Topic of the calibration, sensor_msgs/CameraInfo, where the driver gives one: beside the raw images."""
-        return f"{self.raw_topic.rsplit('/', 1)[0]}/camera_info"
 
 
 @dataclass(frozen=True)
@@ -182,6 +138,8 @@ class Robot:
     """The first is the reference that the others are aligned to."""
     simulation: str = ""
     """MJCF builder of the simulator, see sim/; empty where there is no simulation."""
+    recorded: tuple[RecordedTopic, ...] = ()
+    """Further topics of an episode's bag."""
 
     def __post_init__(self) -> None:
         check_name("robot", self.name)
@@ -197,7 +155,9 @@ class Robot:
             raise ConfigError(f"no arm is called {', '.join(sorted(carriers))}: a camera names it as its carrier")
         joint_topics = [joints.topic for joints in (*self.state_topics, *self.leader_topics)]
         commands = [a.command_topic for a in self.arms]
-        _require_unique("topic", joint_topics + commands + [c.raw_topic for c in self.cameras])
+        _require_unique(
+            "topic", joint_topics + commands + [c.raw_topic for c in self.cameras] + [r.topic for r in self.recorded]
+        )
         for joints in self.state_topics:
             if len({arm.latency_s for arm in joints.arms}) > 1:
                 raise ConfigError(f"arms of {joints.topic} share its messages: give them one latency_s")
@@ -271,7 +231,7 @@ class Robot:
         body: dict[str, object] = {
             "robot": self.name,
             "joints": list(self.joint_names),
-            "cameras": {name: _view(self.camera(name)) for name in cameras},
+            "cameras": {name: self.camera(name).view for name in cameras},
             "action_period_s": self.action_period_s,
         }
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
@@ -293,27 +253,9 @@ class Robot:
 
     def _learned(self) -> tuple[list[str], ...]:
         """Return joints, cameras and periods in words."""
-        cameras = [f"camera {c.name} ({_view_text(c)})" for c in self.cameras]
+        cameras = [f"camera {c.name} ({c.view_text})" for c in self.cameras]
         periods = [f"control period {self.control_period_s:g} s", f"action period {self.action_period_s:g} s"]
         return [f"joint {name}" for name in self.joint_names], sorted(cameras), periods
-
-
-def _view(camera: Camera) -> list[float]:
-    """Return what a policy sees of a camera: height and width, and its crop where there is one."""
-    whole: list[float] = [camera.observation_height, camera.observation_width]
-    return whole if camera.crop is None else whole + _shares(camera, camera.crop)
-
-
-def _view_text(camera: Camera) -> str:
-    size = f"{camera.observation_width} x {camera.observation_height} px"
-    return size if camera.crop is None else f"{size}, crop {_shares(camera, camera.crop)}"
-
-
-def _shares(camera: Camera, crop: Crop) -> list[float]:
-    """Return left, top, width, height as shares of the image: a driver of another resolution may show the same."""
-    across, down = crop.x / camera.width, crop.y / camera.height
-    shares = across, down, crop.width / camera.width, crop.height / camera.height
-    return [round(share, 3) for share in shares]
 
 
 def load_robot(name: str) -> Robot:

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from smp_bringup import config
+from smp_bringup.camera import Crop
 from smp_bringup.errors import ConfigError, ModelError
 from smp_bringup.observation.assembler import Assembler
 from smp_bringup.observation.builder import frame_to_observation_size, to_observation_size
 from smp_bringup.observation.images import observed, resize
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.observation.observer import Observer
-from smp_bringup.robot import Crop, Robot
+from smp_bringup.robot import Robot
 from smp_bringup.types import AlignedSet, Frame, JointSample
 
 MS = 1_000_000

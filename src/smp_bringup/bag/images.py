@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 
 from smp_bringup.bag.messages import COMPRESSED, IMAGE, deserialized, header, typestore
-from smp_bringup.robot import COMPRESSED_SUFFIX, Robot
+from smp_bringup.camera import COMPRESSED_SUFFIX
+from smp_bringup.robot import Robot
 from smp_bringup.sync.checks import Refusal, decode_image
 from smp_bringup.types import ImageArray
 

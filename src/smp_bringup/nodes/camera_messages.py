@@ -6,8 +6,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from smp_bringup.bag.images import JPEG, jpeg
+from smp_bringup.camera import Camera
 from smp_bringup.nodes.messages import image_msg, time_msg
-from smp_bringup.robot import Camera
 from smp_bringup.types import ImageArray
 
 

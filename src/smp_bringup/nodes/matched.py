@@ -11,6 +11,7 @@ from typing import Any
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image
 
 from smp_bringup.errors import one_line
 from smp_bringup.nodes.base import LeanNode
@@ -18,6 +19,7 @@ from smp_bringup.nodes.messages import type_name
 from smp_bringup.nodes.qos import with_reliability
 
 _LOOK_S = 0.1
+_IMAGES = (Image, CompressedImage)
 
 
 @dataclass
@@ -57,8 +59,8 @@ class MatchedSubscriptions:
     def mistyped(self) -> list[str]:
         """Return one line per topic that others publish as something else than was asked for."""
         return [
-            f"{topic} is published as {', '.join(wanted.strangers)}, the robot file makes it {type_name(wanted.kind)}: "
-            "compressed images come on a topic that ends in /compressed, raw ones on any other"
+            f"{topic} is published as {', '.join(wanted.strangers)}, the robot file makes it {type_name(wanted.kind)}"
+            + ("; compressed images are those of topics that end in /compressed" if wanted.kind in _IMAGES else "")
             for topic, wanted in self._wanted.items()
             if wanted.strangers
         ]
@@ -72,6 +74,8 @@ class MatchedSubscriptions:
             if ours:  # of two publishers the less reliable one decides: both are heard
                 offered = {info.qos_profile.reliability for info in ours}
                 self._hear(topic, offered == {ReliabilityPolicy.RELIABLE})
+        for text in self.mistyped():
+            self._node.get_logger().warning(text, throttle_duration_sec=10.0)
 
     def _hear(self, topic: str, reliably: bool) -> None:
         reliability = ReliabilityPolicy.RELIABLE if reliably else ReliabilityPolicy.BEST_EFFORT

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -10,7 +11,8 @@ from sensor_msgs.msg import CameraInfo, JointState, Joy
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from smp_bringup.errors import SmpError, one_line
+from smp_bringup.bag.messages import known
+from smp_bringup.errors import ConfigError, SmpError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.camera_messages import camera_type
@@ -21,7 +23,7 @@ from smp_bringup.record.config import load_recording
 from smp_bringup.record.heard import Heard
 from smp_bringup.record.pedal import Pedal
 from smp_bringup.record.recorder import Recorder
-from smp_bringup.robot import Robot, load_robot
+from smp_bringup.robot import RecordedTopic, Robot, load_robot
 from smp_bringup.safety.config import load_safety
 from smp_bringup.wire import OBJECTS_TOPIC
 
@@ -68,10 +70,11 @@ class RecorderNode(LeanNode):
 
     def _listen(self) -> None:
         robot = self._recorder.robot
-        drivers = {camera.topic: camera_type(camera) for camera in robot.cameras}
-        self._cameras = MatchedSubscriptions(self)
+        drivers: dict[str, type] = {camera.topic: camera_type(camera) for camera in robot.cameras}
+        drivers |= {recorded.topic: _message_type(recorded) for recorded in robot.recorded}
+        self._drivers = MatchedSubscriptions(self)
         for topic, kind in drivers.items():
-            self._cameras.add(kind, topic, partial(self._on_message, topic, type_name(kind)), qos.RECORD, raw=True)
+            self._drivers.add(kind, topic, partial(self._on_message, topic, type_name(kind)), qos.RECORD, raw=True)
         for topic, kind in _topics(robot).items():
             callback = partial(self._on_message, topic, type_name(kind))
             self.create_subscription(kind, topic, callback, qos.RECORD, raw=True)
@@ -118,8 +121,28 @@ class RecorderNode(LeanNode):
         self._state.publish(status_msg(now_ns(self), "recorder", self._recorder.report()))
 
 
+def _message_type(recorded: RecordedTopic) -> type:
+    """Return the type of a further topic.
+
+    Raises:
+        ConfigError: it is not installed, or bags cannot describe it.
+    """
+    package, _, name = recorded.type.split("/")
+    try:
+        kind: type = getattr(import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError):
+        raise ConfigError(
+            f"recorded topic {recorded.topic}: no message type {recorded.type} is installed; source its package"
+        ) from None
+    if not known(recorded.type):
+        raise ConfigError(
+            f"recorded topic {recorded.topic}: {recorded.type} is no message of ROS 2 itself, only those are recorded"
+        )
+    return kind
+
+
 def _topics(robot: Robot) -> dict[str, type]:
-    """Return every recorded topic and its type, beside the images of cameras."""
+    """Return every recorded topic and its type, beside images and further topics of drivers."""
     topics: dict[str, type] = {camera.info_topic: CameraInfo for camera in robot.cameras}
     for arm in robot.arms:
         topics |= {arm.state_topic: JointState, arm.leader_topic: JointState}

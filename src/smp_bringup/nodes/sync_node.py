@@ -10,6 +10,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from smp_bringup import wire
+from smp_bringup.camera import Camera
 from smp_bringup.environment import small_sockets
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
@@ -20,7 +21,7 @@ from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg
 from smp_bringup.nodes.params import SyncParams, declare
 from smp_bringup.observation.builder import frame_to_observation_size
 from smp_bringup.pipeline import build_sync, build_watch
-from smp_bringup.robot import Arm, Camera, JointTopic, load_robot
+from smp_bringup.robot import Arm, JointTopic, load_robot
 from smp_bringup.stats import percentiles
 from smp_bringup.sync import watch
 from smp_bringup.sync.base import AbstractAligner
@@ -182,11 +183,11 @@ class SyncNode(LeanNode):
         }
         skew = {f"skew_ms/{name}": round(ms, 3) for name, ms in self._skew_ms.items()}
         self._skew_ms, self._age_ms = {}, {}
-        amiss = "; ".join((*self._cameras.mistyped(), *self._few()))
-        if amiss:
-            self.get_logger().warning(amiss, throttle_duration_sec=10.0)
-        text = "; ".join(filter(None, (self._report.reason, amiss)))
-        warning = {"warning": text} if text else {}
+        few = "; ".join(self._few())
+        if few:
+            self.get_logger().warning(few, throttle_duration_sec=10.0)
+        amiss = "; ".join(filter(None, (self._report.reason, *self._cameras.mistyped(), few)))
+        warning = {"warning": amiss} if amiss else {}
         received = {f"received/{name}": count for name, count in self._received.items()}
         counters = {**received, "withheld": self._withheld, **self._aligner.counters}
         return {**warning, **rates, **ages, **skew, **counters}

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from smp_bringup.camera import Camera
 from smp_bringup.observation.images import observed
-from smp_bringup.robot import Camera, Robot
+from smp_bringup.robot import Robot
 from smp_bringup.types import AlignedSet, Frame
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from smp_bringup.robot import Camera
+from smp_bringup.camera import Camera
 from smp_bringup.types import ImageArray
 
 
