@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -103,6 +104,17 @@ def environment(reach: str) -> dict[str, str]:
     return env | {"ROS_DOMAIN_ID": DOMAIN} | ({"ROS_AUTOMATIC_DISCOVERY_RANGE": reach} if reach else {})
 
 
+def ours(case: Case, socket: int, folder: Path) -> dict[str, str]:
+    """Return the environment of sync; with a socket of so many bytes, as of a kernel that gives no more."""
+    reach, name = ("SUBNET", "fastdds_network.xml") if case.where == "network" else ("LOCALHOST", "fastdds.xml")
+    if not socket:
+        return environment(reach)
+    text = (ROOT / "config" / name).read_text()
+    own = folder / name
+    own.write_text(re.sub(r"(<receiveBufferSize>)\d+", rf"\g<1>{socket}", text))
+    return environment(reach.replace("LOCALHOST", "SYSTEM_DEFAULT")) | {"FASTDDS_DEFAULT_PROFILES_FILE": str(own)}
+
+
 def robot_file(case: Case, folder: Path) -> Path:
     """Write a robot with the case's cameras."""
     data = yaml.safe_load((ROOT / "config/robots/aloha.yaml").read_text())
@@ -147,11 +159,11 @@ def _cyclone_settings(where: str) -> str:
     )
 
 
-def measure(case: Case, spaces: Spaces, cyclone: str) -> dict[str, object]:
+def measure(case: Case, spaces: Spaces, cyclone: str, socket: int) -> dict[str, object]:
     """Run sync, a listener to its diagnostics, and the drivers; return what arrived."""
     here, there = spaces.names
-    env = environment("SUBNET" if case.where == "network" else "LOCALHOST")
     with tempfile.TemporaryDirectory() as folder:
+        env = ours(case, socket, Path(folder))
         robot = robot_file(case, Path(folder))
         inside = ["ip", "netns", "exec", here, sys.executable]
         node = [*inside, "-m", "smp_bringup.nodes.sync_node", "--ros-args", "-p", f"robot:={robot}"]
@@ -222,6 +234,7 @@ def main() -> None:
     parser.add_argument(
         "--cyclone", default="", help="folder with the package cyclonedds; without it those are left out"
     )
+    parser.add_argument("--socket", type=int, default=0, help="bytes of sync's socket, as of an older kernel")
     parser.add_argument("--ear", action="store_true", help=argparse.SUPPRESS)
     said = parser.parse_args()
     if said.ear:
@@ -234,8 +247,10 @@ def main() -> None:
         if said.only not in case.name or (case.driver == "cyclone" and not said.cyclone):
             continue
         with Spaces() as spaces:
-            rows[case.name] = row = measure(case, spaces, said.cyclone)
-        print(case.name, row["heard"], row["age_ms"], row["cpu"], flush=True)
+            row = measure(case, spaces, said.cyclone, said.socket)
+        name = f"{case.name}, socket {said.socket}" if said.socket else case.name
+        rows[name] = row
+        print(name, row["heard"], row["age_ms"], row["cpu"], flush=True)
         if said.json:
             said.json.write_text(json.dumps({**about, "cases": rows}, indent=1) + "\n")
 
