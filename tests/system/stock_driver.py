@@ -12,7 +12,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 RATE_HZ = 30
-BYTES = {"rgb8": 3, "bgra8": 4, "mono8": 1, "yuv422_yuy2": 2, "bayer_rggb8": 1}
+BYTES = {"rgb8": 3, "bgra8": 4, "mono8": 1, "yuv422_yuy2": 2, "bayer_rggb8": 1, "16UC1": 2}
 
 
 def pixels(width, height, count, k):

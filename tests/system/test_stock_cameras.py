@@ -10,15 +10,19 @@ import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import Image
 
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.client.graph_client import START_S, graph_client
 from smp_bringup.environment import small_sockets
+from smp_bringup.errors import ConfigError
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import status_values
+from smp_bringup.nodes.recorder_node import _message_type
 from smp_bringup.paths import named_config
+from smp_bringup.robot import RecordedTopic
 
 DRIVER = Path(__file__).with_name("stock_driver.py")
 FRAMES = 100
@@ -110,17 +114,63 @@ def test_what_does_not_fit_the_robot_file_is_named_with_what_is_allowed(cameras,
         client.wait(few, 10, "the rate", graph.check)
 
 
-def test_the_recorder_keeps_what_a_compressed_camera_sends_and_its_calibration(cameras, tmp_path):
-    topic, info = "/c0/image_raw/compressed", "/c0/camera_info"
-    spec = NodeSpec("recorder", {"robot": cameras(topic), "out": str(tmp_path), "task": "test"})
-    with Graph([spec], tmp_path / "log") as graph, graph_client() as client:
-        with driver(topic, form=["jpeg"], info=[info], reliability=["reliable"]):
-            client.wait(lambda: client.service_ready("/recorder/start"), START_S, "the recorder", graph.check)
-            client.wait(lambda: client.count_subscribers(topic) and client.count_subscribers(info), 10, "its ears")
-            client.trigger("/recorder/start", START_S)
-            client.spin_for(1.0, graph.check)
-            client.trigger("/recorder/stop")
-        bag = open_bag(tmp_path / "test/episode_00000")
-        assert bag.types[topic] == "sensor_msgs/msg/CompressedImage"
-        assert bag.counts[topic] == pytest.approx(bag.counts[info], abs=2)
-        assert bag.counts[topic] > 10
+def test_the_recorder_keeps_what_drivers_send_calibration_and_depth_too(cameras, tmp_path):
+    topic, info, depth = "/c0/image_raw/compressed", "/c0/camera_info", "/c0/depth"
+    robot = cameras(topic)
+    recorded = {"recorded": [{"topic": depth, "type": "sensor_msgs/msg/Image"}]}
+    Path(robot).write_text(Path(robot).read_text() + yaml.safe_dump(recorded))
+    spec = NodeSpec("recorder", {"robot": robot, "out": str(tmp_path), "task": "test"})
+    with (
+        Graph([spec], tmp_path / "log") as graph,
+        graph_client() as client,
+        driver(topic, form=["jpeg"], info=[info], reliability=["reliable"]),
+        driver(depth, form=["16UC1"]),
+    ):
+        client.wait(lambda: client.service_ready("/recorder/start"), START_S, "the recorder", graph.check)
+        ears = lambda: all(client.count_subscribers(one) for one in (topic, info, depth))  # noqa: E731
+        client.wait(ears, START_S, "its subscriptions", graph.check)
+        client.trigger("/recorder/start", START_S)
+        heard = DiagnosticCount(client)
+        client.wait(lambda: heard.messages > 60, START_S, "some messages", graph.check)
+        client.trigger("/recorder/stop")
+    bag = open_bag(tmp_path / "test/episode_00000")
+    assert (bag.types[topic], bag.types[depth]) == ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
+    assert bag.counts[topic] == pytest.approx(bag.counts[info], abs=2)
+    assert min(bag.counts[topic], bag.counts[depth]) > 10
+    first = next(message for _, _, message in bag.messages({depth}))
+    assert (first.encoding, first.step, len(first.data)) == ("16UC1", 1280, 480 * 1280)
+
+
+class DiagnosticCount:
+    """How many messages the open episode has, as the recorder says."""
+
+    def __init__(self, client):
+        self.messages = 0
+        client.create_subscription(DiagnosticArray, "/recorder/state", self.take, qos.STATE)
+
+    def take(self, message):
+        self.messages = int(status_values(message)["messages"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("no_such_msgs/msg/Thing", "no message type no_such_msgs/msg/Thing is installed; source its package"),
+        ("sensor_msgs/msg/Imagge", "no message type sensor_msgs/msg/Imagge is installed"),
+        ("Image", "type 'Image' must be like sensor_msgs/msg/Image"),
+    ],
+)
+def test_a_topic_that_cannot_be_recorded_is_refused_before_anything_runs(kind, why):
+    with pytest.raises(ConfigError, match=why):
+        _message_type(RecordedTopic("/arm/wrench", kind))
+
+
+def test_a_simulated_robot_may_have_compressed_cameras(tmp_path):
+    robot = tmp_path / "robot.yaml"
+    robot.write_text(named_config("robots", "aloha").read_text().replace("image_raw,", "image_raw/compressed,"))
+    specs = [NodeSpec("sim", {"robot": str(robot)}), NodeSpec("sync", {"robot": str(robot)})]
+    with Graph(specs, tmp_path / "log") as graph, graph_client() as client:
+        seen = []
+        client.create_subscription(Image, "/observation/overview", seen.append, qos.OBSERVATION)
+        client.wait(lambda: len(seen) > 5, START_S, "observations", graph.check)
+        assert (seen[-1].height, seen[-1].width, seen[-1].encoding) == (96, 96, "rgb8")
