@@ -29,7 +29,7 @@ LAYERS = (
         "stats",
     }
     | {"manifest", "__init__"},
-    {"leader"},
+    {"camera", "leader"},
     {"robot"},
     {"kinematics", "geometry", "description"},
     {"sync"},

@@ -41,6 +41,8 @@ def enclave(name: str) -> str:
 def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
     """Return what every node of a graph in `namespace` may do, in which the robot was loaded, and what clients may."""
     cameras = tuple(camera.topic for camera in robot.cameras)
+    calibrations = tuple(dict.fromkeys(camera.info_topic for camera in robot.cameras))
+    further = tuple(recorded.topic for recorded in robot.recorded)
     states, leaders = (tuple(joints.topic for joints in each) for each in (robot.state_topics, robot.leader_topics))
     hands = tuple(topic for arm in robot.arms for topic in _hand_topics(arm))
     commands = tuple(joints.topic for joints in robot.command_topics)
@@ -62,8 +64,8 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
         ),
         "recorder": Access(
             ("recorder/state",),
-            (*cameras, *states, *leaders, *hands, *commands, "teleop/command", "sim/objects", *policy)
-            + ("command/state", "recorder/pedal"),
+            (*cameras, *calibrations, *further, *states, *leaders, *hands, *commands, "teleop/command", "sim/objects")
+            + (*policy, "command/state", "recorder/pedal"),
             _RECORDER,
         ),
     }
@@ -75,7 +77,7 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
     nodes["replay"] = _with_own(
         "replay",
         Access(
-            (*cameras, *states, *leaders, "/clock", "replay/state"),
+            (*cameras, *calibrations, *states, *leaders, "/clock", "replay/state"),
             ("policy/chunk", "command/state", *replayed),
             request=tuple(f"command/{name}" for name in ("reset", "arm", "use_policy")),
         ),

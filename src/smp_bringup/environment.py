@@ -12,6 +12,9 @@ _RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 _SHARED_MEMORY = Path("/dev/shm")
 SEGMENT_BYTES = 68 * 1024 * 1024
 """What a process takes of it: the segment of config/fastdds*.xml, and what Fast DDS keeps beside it."""
+RECEIVE_BYTES = 4 * 1024 * 1024
+"""What a socket of ours holds of images that are still to be read (`receiveBufferSize` of config/fastdds*.xml)."""
+_MOST_RECEIVED = Path("/proc/sys/net/core/rmem_max")
 
 
 class SharedMemoryError(SmpError):
@@ -72,6 +75,23 @@ def require_shared_memory(processes: int = 1) -> None:
             f"{_SHARED_MEMORY} has {free >> 20} MiB free, and {processes} ROS process(es) need {needed >> 20} MiB: "
             f"remove what lies there, or give it more (a container: --shm-size=1g)"
         )
+
+
+def small_sockets() -> str:
+    """Return why images of stock drivers are lost in this kernel's sockets and what to do, or nothing.
+
+    Whoever has a profile of their own knows what it takes.
+    """
+    try:
+        most = int(_MOST_RECEIVED.read_text())
+    except (OSError, ValueError):  # another system, or hidden in a container
+        return ""
+    if most >= RECEIVE_BYTES or not _profile_is_ours():
+        return ""
+    return (
+        f"the kernel gives a socket {most >> 10} KiB, less than an image: "
+        f"sudo sysctl -w net.core.rmem_max={RECEIVE_BYTES} on this machine, then start again"
+    )
 
 
 def free_shared_memory() -> int:

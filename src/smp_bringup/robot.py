@@ -5,6 +5,7 @@ Nothing here or elsewhere knows how many arms there are or what they are called.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smp_bringup import config
+from smp_bringup.camera import Camera
 from smp_bringup.config import spec
-from smp_bringup.errors import ConfigError
+from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.joints import DriverJoints, Joint, as_ours
 from smp_bringup.leader import Leader, leader_joints
 from smp_bringup.names import check_name, check_topic, check_word, in_namespace
@@ -102,27 +104,19 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Camera:
-    """One camera, as its driver publishes it and as the policy sees it."""
+class RecordedTopic:
+    """A topic that is recorded as it comes, beside what the policy sees: depth, forces, whatever a driver says."""
 
-    name: str
     topic: str
-    width: int = field(metadata=spec(gt=0, le=8192, unit="px"))
-    height: int = field(metadata=spec(gt=0, le=8192, unit="px"))
-    rate_hz: float = field(metadata=spec(ge=0.1, le=1000, unit="Hz"))
-    observation_width: int = field(metadata=spec(gt=0, le=1024, unit="px"))
-    observation_height: int = field(metadata=spec(gt=0, le=1024, unit="px"))
-    latency_s: float = field(default=0.0, metadata=spec(ge=0, le=1, unit="s"))
-    """Header stamp minus true exposure time; subtracted by the aligner. `smp calibrate latency` measures it."""
-    arm: str = ""
-    """Arm that carries it; empty where it stands still and sees all of them."""
-    recording: str = field(default="raw", metadata=spec(choices=("raw", "jpeg")))
-    """How its images go into bags."""
-    jpeg_quality: int = field(default=95, metadata=spec(ge=1, le=100))
+    type: str
+    """As `ros2 topic type` prints it, e.g. sensor_msgs/msg/Image."""
 
     def __post_init__(self) -> None:
-        check_word("camera", self.name)
         check_topic(self.topic)
+        if not re.fullmatch(r"[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*", self.type):
+            raise ConfigError(
+                f"recorded topic {self.topic}: type '{one_line(self.type)}' must be like sensor_msgs/msg/Image"
+            )
 
 
 @dataclass(frozen=True)
@@ -184,6 +178,8 @@ class Robot:
     """Its settings in config/safety, or a YAML file."""
     description: str = ""
     """URDF of the whole robot, or MJCF: a path, from the robot file's folder on, or package://PACKAGE/PATH."""
+    recorded: tuple[RecordedTopic, ...] = ()
+    """Further topics of an episode's bag."""
 
     def __post_init__(self) -> None:
         check_name("robot", self.name)
@@ -198,8 +194,9 @@ class Robot:
         if carriers:
             raise ConfigError(f"no arm is called {', '.join(sorted(carriers))}: a camera names it as its carrier")
         shared = (*self.state_topics, *self.leader_topics, *self.command_topics)
-        hands = [arm.led_by.topic for arm in self.arms if arm.led_by and arm.led_by.moves_hand]
-        _require_unique("topic", [joints.topic for joints in shared] + hands + [c.topic for c in self.cameras])
+        others = [arm.led_by.topic for arm in self.arms if arm.led_by and arm.led_by.moves_hand]
+        others += [camera.raw_topic for camera in self.cameras] + [recorded.topic for recorded in self.recorded]
+        _require_unique("topic", [joints.topic for joints in shared] + others)
         for joints in shared:
             _require_unique(f"joint on {joints.topic}", list(joints.names))
         blind = [arm.name for arm in self.arms if arm.led_by and arm.led_by.moves_hand and not self.description]
@@ -303,9 +300,7 @@ class Robot:
         body: dict[str, object] = {
             "robot": self.name,
             "joints": list(self.joint_names),
-            "cameras": {
-                name: [self.camera(name).observation_height, self.camera(name).observation_width] for name in cameras
-            },
+            "cameras": {name: self.camera(name).view for name in cameras},
             "action_period_s": self.action_period_s,
         }
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
@@ -327,7 +322,7 @@ class Robot:
 
     def _learned(self) -> tuple[list[str], ...]:
         """Return joints, cameras and periods in words."""
-        cameras = [f"camera {c.name} ({c.observation_width} x {c.observation_height} px)" for c in self.cameras]
+        cameras = [f"camera {c.name} ({c.view_text})" for c in self.cameras]
         periods = [f"control period {self.control_period_s:g} s", f"action period {self.action_period_s:g} s"]
         return [f"joint {name}" for name in self.joint_names], sorted(cameras), periods
 

@@ -27,6 +27,7 @@ def test_every_room_that_is_mutated_has_its_tests():
         "safety",
         "chaos",
         "sync",
+        "observation",
         "bag",
     }
     for tests in FOUND.tests.values():

@@ -1,13 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from smp_bringup.errors import ModelError
+from smp_bringup import config
+from smp_bringup.camera import Crop
+from smp_bringup.errors import ConfigError, ModelError
 from smp_bringup.observation.assembler import Assembler
-from smp_bringup.observation.builder import to_observation_size
-from smp_bringup.observation.images import resize
+from smp_bringup.observation.builder import frame_to_observation_size, to_observation_size
+from smp_bringup.observation.images import observed, resize
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.observation.observer import Observer
-from smp_bringup.types import AlignedSet, JointSample
+from smp_bringup.robot import Robot
+from smp_bringup.types import AlignedSet, Frame, JointSample
 
 MS = 1_000_000
 
@@ -99,3 +104,43 @@ def test_normalising_and_back_is_the_identity(rng):
 def test_bad_normalisers_are_refused(bad):
     with pytest.raises(ModelError):
         Normalizer.from_dict(bad, 2)
+
+
+def cropped(robot, **crop):
+    """Return the robot whose first camera looks at a part of its image."""
+    return replace(robot, cameras=(replace(robot.cameras[0], crop=Crop(**crop)), *robot.cameras[1:]))
+
+
+def test_a_crop_is_taken_before_the_image_is_resized_to_a_rectangle(robot, rng):
+    image = rng.integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    camera = cropped(robot, x=8, y=16, width=96, height=64).cameras[0]
+    seen = observed(image, replace(camera, observation_width=48, observation_height=16))
+    np.testing.assert_allclose(seen, image[16:80, 8:104].reshape(16, 4, 48, 2, 3).mean((1, 3)), atol=1)
+
+
+def test_live_frames_and_bags_are_cropped_alike(robot, rng):
+    own = cropped(robot, x=10, y=20, width=100, height=50)
+    images = {c.name: rng.integers(0, 256, (c.height, c.width, 3), dtype=np.uint8) for c in own.cameras}
+    offline = to_observation_size(replace(aligned(own, 40), images=images), own)
+    for camera in own.cameras:
+        live = frame_to_observation_size(Frame(40 * MS, images[camera.name]), camera)
+        np.testing.assert_array_equal(live.image, offline.images[camera.name])
+
+
+def test_a_policy_depends_on_the_crop_as_a_share_of_the_image(robot):
+    part = {"x": 16, "y": 0, "width": 64, "height": 128}
+    own, names = cropped(robot, **part), ("overview",)
+    assert own.fingerprint(names)["cameras"] == {"overview": [96, 96, 0.125, 0.0, 0.5, 1.0]}
+    assert "crop [0.125, 0.0, 0.5, 1.0]" in own.unlike(robot)
+    finer = replace(own.cameras[0], width=256, height=256, crop=Crop(32, 0, 128, 256))
+    assert replace(own, cameras=(finer, *own.cameras[1:])).fingerprint(names) == own.fingerprint(names)
+
+
+def test_a_crop_outside_of_the_image_is_refused(robot):
+    with pytest.raises(ConfigError, match=r"crop 100x100 at \(100, 0\) leaves the image of 128x128"):
+        cropped(robot, x=100, y=0, width=100, height=100)
+
+
+def test_a_crop_is_read_from_the_robot_file_and_written_into_bags(robot):
+    own = cropped(robot, x=1, y=2, width=3, height=4)
+    assert config.build(Robot, config.parse_yaml(config.dump(own), "robot.yaml"), "robot.yaml") == own

@@ -278,12 +278,11 @@ def sixteen_bits(image):
 
 
 SPOILED = {
-    "bgra8": (raw("bgra8", lambda i: np.dstack([i, i[..., :1]])), "encoding 'bgra8', expected rgb8 or bgr8"),
-    "mono8": (raw("mono8", lambda i: i[..., 0]), "encoding 'mono8', expected rgb8 or bgr8"),
-    "16UC1": (raw("16UC1", lambda i: i[..., 0].astype(np.uint16)), "encoding '16UC1', expected rgb8 or bgr8"),
-    "another size": (raw("rgb8", lambda i: i[:96, :64]), "size 64x96, expected 128x128"),
+    "mono16": (raw("mono16", lambda i: i[..., 0].astype(np.uint16)), "encoding 'mono16', expected one of rgb8, bgr8"),
+    "16UC1": (raw("16UC1", lambda i: i[..., 0].astype(np.uint16)), "encoding '16UC1', expected one of rgb8, bgr8"),
+    "another size": (raw("rgb8", lambda i: i[:96, :64]), "size 64x96, the robot file says 128x128"),
     "a cut JPEG": (packed(lambda i: jpeg(i, 90)[:-300]), "no JPEG or PNG: OSError"),
-    "a JPEG of another size": (packed(lambda i: jpeg(i[:64], 90)), "size 128x64, expected 128x128"),
+    "a JPEG of another size": (packed(lambda i: jpeg(i[:64], 90)), "size 128x64, the robot file says 128x128"),
     "a 16-bit PNG of depth": (packed(lambda i: png(i[..., 0].astype(np.uint16))), "PNG of mode I;16 with 16 bits"),
     "a 16-bit PNG of colours": (packed(sixteen_bits), "PNG of mode RGB with 16 bits"),
     "a PNG with transparency": (packed(lambda i: png(np.dstack([i, i[..., :1]]))), "PNG of mode RGBA with 8 bits"),
@@ -308,7 +307,7 @@ def test_packed_images_that_can_be_used_are_kept(robot):
 
 
 def test_a_single_image_that_cannot_be_used_is_told(robot):
-    quality = judge(Unusable(robot, SPOILED["mono8"][0], 2480, 2500).tracks(), QualityConfig(gap_s=(1, 2)))
+    quality = judge(Unusable(robot, SPOILED["mono16"][0], 2480, 2500).tracks(), QualityConfig(gap_s=(1, 2)))
     assert [(f.level, f.check) for f in quality.findings] == [(Level.WARN, "refused")]
 
 

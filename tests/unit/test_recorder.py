@@ -11,7 +11,15 @@ import pytest
 from mcap.reader import make_reader
 
 from smp_bringup.bag.episode import slug
-from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
+from smp_bringup.bag.messages import (
+    CAMERA_INFO,
+    COMPRESSED,
+    IMAGE,
+    JOINT_STATE,
+    image_cdr,
+    joint_state_cdr,
+    typestore,
+)
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.repair import repair
 from smp_bringup.bag.settings import StorageConfig
@@ -270,6 +278,47 @@ def test_images_are_recorded_as_jpeg_where_the_robot_file_says_so(tmp_path, robo
     for seen in only.images.values():
         assert np.abs(seen.astype(int) - image).mean() < 2
     assert sum(f.stat().st_size for f in bag.files) < 3 * image.size
+
+
+def test_compressed_images_and_calibrations_are_recorded_as_they_came_and_stay_in_a_repaired_bag(tmp_path, robot):
+    from smp_bringup.bag.aligned import aligned_sets
+    from smp_bringup.bag.images import jpeg_cdr
+
+    yaml = tmp_path / "robot.yaml"
+    text = named_config("robots", "aloha").read_text().replace("image_raw,", "image_raw/compressed, recording: jpeg,")
+    yaml.write_text(text)
+    own = load_robot(str(yaml))
+    recording = Recorder(own, load_safety("default"), tmp_path, "lift_tray", RecordConfig(SMALL))
+    recording.start(0)
+    image = np.full((128, 128, 3), 90, np.uint8)
+    sent = {camera.topic: jpeg_cdr(T0, camera.name, image, 80) for camera in own.cameras}
+    calibration = typestore().types[CAMERA_INFO]
+    info = own.cameras[0].info_topic, typestore().serialize_cdr(_blank(calibration), CAMERA_INFO)
+    for topic, cdr in sent.items():
+        recording.offer(topic, COMPRESSED, T0, cdr)
+    recording.offer(info[0], CAMERA_INFO, T0, bytes(info[1]))
+    for arm in own.arms:
+        names, part = tuple(j.name for j in arm.joints), own.joint_array("home")[own.arm_slices[arm.name]]
+        recording.offer(arm.state_topic, JOINT_STATE, T0, joint_state_cdr(T0, names, part))
+    said = recording.stop()
+    assert "image_raw/compressed: no" not in said
+    bag = open_bag(tmp_path / "lift_tray/episode_00000")
+    assert info[0] == "/camera_overview/camera_info"
+    (only,) = aligned_sets(bag, bag.robot())
+    assert all(np.abs(seen.astype(int) - 90).max() <= 2 for seen in only.images.values())
+    for whole in (bag, open_bag(repair(bag.path).folder)):
+        kept = {topic: bytes(cdr) for topic, _, cdr in whole.raw_messages({*sent, info[0]})}
+        assert kept == sent | {info[0]: bytes(info[1])}
+
+
+def _blank(kind):
+    """Return a message of numbers that are zero and texts that are empty."""
+    from smp_bringup.bag.messages import header
+
+    types = typestore().types
+    roi = types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+    k, r, p = np.zeros(9), np.zeros(9), np.zeros(12)
+    return kind(header(T0, "camera"), 480, 640, "plumb_bob", np.zeros(5), k, r, p, 0, 0, roi)
 
 
 def test_gaps_in_the_numbers_of_a_publisher_are_what_the_transport_lost():

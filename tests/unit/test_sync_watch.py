@@ -114,3 +114,9 @@ def test_a_starving_camera_is_named_within_two_seconds(streams, period_ms):
 def test_a_camera_never_heard_is_missing(robot):
     report = StreamWatch(robot).report(0)
     assert (report.health, report.reason) == (StreamHealth.INVALID, "camera_missing:overview")
+
+
+def test_a_camera_whose_images_are_refused_says_why_it_is_missing(robot):
+    watch = StreamWatch(robot)
+    watch.on_refused("overview", "size 1280x720, the robot file says 128x128")
+    assert watch.report(0).reason == "camera_missing:overview (size 1280x720, the robot file says 128x128)"

@@ -6,27 +6,28 @@ from typing import Any
 import numpy as np
 
 from smp_bringup import wire
-from smp_bringup.bag.images import SUFFIX
 from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE
 from smp_bringup.bag.reader import Bag
+from smp_bringup.camera import COMPRESSED_SUFFIX, Camera
 from smp_bringup.errors import BagError, one_line
 from smp_bringup.joints import DriverJoints
 from smp_bringup.pipeline import build_sync
-from smp_bringup.robot import Arm, Camera, JointTopic, Robot
+from smp_bringup.robot import Arm, JointTopic, Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import AlignedSet, FloatArray
 
 
 def camera_topics(bag: Bag, robot: Robot) -> dict[str, Camera]:
     """Return the topic of each camera's images in a bag, raw or compressed: a recorder that packs them leaves raw
-    what it could not read.
+    what it could not read, and an import has only raw ones.
     """
-    return {max((c.topic, c.topic + SUFFIX), key=lambda topic: bag.counts.get(topic, 0)): c for c in robot.cameras}
+    names = [(c, (c.topic, c.raw_topic, c.raw_topic + COMPRESSED_SUFFIX)) for c in robot.cameras]
+    return {max(topics, key=lambda topic: bag.counts.get(topic, 0)): camera for camera, topics in names}
 
 
 def observation_topics(bag: Bag, robot: Robot) -> dict[str, str]:
     """Return topic and type of everything that the aligner needs."""
-    images = {t: COMPRESSED if t != c.topic else IMAGE for t, c in camera_topics(bag, robot).items()}
+    images = {t: COMPRESSED if t.endswith(COMPRESSED_SUFFIX) else IMAGE for t in camera_topics(bag, robot)}
     return images | {joints.topic: JOINT_STATE for joints in robot.state_topics}
 
 

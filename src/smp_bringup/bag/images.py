@@ -1,17 +1,19 @@
-"""Camera images on their way into a bag: raw, or as JPEG where the robot file says so."""
+"""Camera images on their way into a bag: as they came, or as JPEG where the robot file says so."""
 
 import io
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from smp_bringup.bag.messages import COMPRESSED, IMAGE, deserialized, typestore
+from smp_bringup.bag.messages import COMPRESSED, IMAGE, deserialized, header, typestore
+from smp_bringup.camera import COMPRESSED_SUFFIX
 from smp_bringup.robot import Robot
 from smp_bringup.sync.checks import Refusal, decode_image
+from smp_bringup.types import ImageArray
 
-SUFFIX = "/compressed"
-"""Of the topic of compressed images, as image_transport names it."""
-_FORMAT = "rgb8; jpeg compressed bgr8"
+JPEG = "rgb8; jpeg compressed bgr8"
+"""Format of a sensor_msgs/CompressedImage of ours."""
 
 
 class Encoder:
@@ -24,15 +26,22 @@ class Encoder:
         """Return topic, type and serialised message to record; an image that cannot be read passes as it is."""
         if topic not in self._quality or msgtype != IMAGE:
             return topic, msgtype, cdr
-        types = typestore().types
         try:
             message = deserialized(cdr, msgtype)
             image = decode_image(message.encoding, message.height, message.width, message.step, message.data)
         except Refusal:  # which the verdict counts
             return topic, msgtype, cdr
-        packed = jpeg(image, self._quality[topic])
-        small = types[COMPRESSED](header=message.header, format=_FORMAT, data=np.frombuffer(packed, np.uint8))
-        return topic + SUFFIX, COMPRESSED, bytes(typestore().serialize_cdr(small, COMPRESSED))
+        return topic + COMPRESSED_SUFFIX, COMPRESSED, _packed_cdr(message.header, jpeg(image, self._quality[topic]))
+
+
+def jpeg_cdr(stamp_ns: int, frame_id: str, image: ImageArray, quality: int) -> bytes:
+    """Return a serialised sensor_msgs/CompressedImage of an RGB image (H, W, 3)."""
+    return _packed_cdr(header(stamp_ns, frame_id), jpeg(image, quality))
+
+
+def _packed_cdr(head: Any, packed: bytes) -> bytes:
+    message = typestore().types[COMPRESSED](header=head, format=JPEG, data=np.frombuffer(packed, np.uint8))
+    return bytes(typestore().serialize_cdr(message, COMPRESSED))
 
 
 def jpeg(image: np.ndarray, quality: int) -> bytes:

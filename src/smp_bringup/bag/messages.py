@@ -13,6 +13,7 @@ from smp_bringup.wire import split_stamp
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 JOINT_STATE = "sensor_msgs/msg/JointState"
 
 
@@ -50,7 +51,7 @@ def image_cdr(stamp_ns: int, frame_id: str, image: ImageArray) -> bytes:
     types = typestore().types
     height, width, _ = image.shape
     message = types[IMAGE](
-        header=_header(stamp_ns, frame_id),
+        header=header(stamp_ns, frame_id),
         height=height,
         width=width,
         encoding="rgb8",
@@ -66,7 +67,7 @@ def joint_state_cdr(
 ) -> bytes:
     """Return a serialised sensor_msgs/JointState; positions and velocities are (len(names),)."""
     message = typestore().types[JOINT_STATE](
-        header=_header(stamp_ns, ""),
+        header=header(stamp_ns, ""),
         name=list(names),
         position=np.ascontiguousarray(position, dtype=np.float64),
         velocity=np.ascontiguousarray(() if velocity is None else velocity, dtype=np.float64),
@@ -75,7 +76,8 @@ def joint_state_cdr(
     return bytes(typestore().serialize_cdr(message, JOINT_STATE))
 
 
-def _header(stamp_ns: int, frame_id: str) -> Any:
+def header(stamp_ns: int, frame_id: str) -> Any:
+    """Return a std_msgs/Header."""
     types = typestore().types
     sec, nanosec = split_stamp(stamp_ns)
     return types["std_msgs/msg/Header"](

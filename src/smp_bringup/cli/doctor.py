@@ -60,6 +60,14 @@ def _ros() -> str:
     return f"rclpy with {os.environ['RMW_IMPLEMENTATION']}; reaches {network_reach()}"
 
 
+def _sockets() -> str:
+    from smp_bringup.environment import RECEIVE_BYTES, small_sockets
+
+    if text := small_sockets():
+        raise SmpError(f"raw images of drivers that are not ours may be lost: {text}")
+    return f"a socket can hold {RECEIVE_BYTES >> 20} MiB of what a driver sends"
+
+
 def _security() -> str:
     from smp_bringup.access import CLIENT
     from smp_bringup.launcher import importable
@@ -115,6 +123,7 @@ CHECKS: tuple[tuple[str, Check, bool], ...] = (
     ("ruckig", _library("ruckig"), True),
     ("rosbags", _library("rosbags"), True),
     ("ROS 2", _ros, False),
+    ("camera images", _sockets, False),
     ("security", _security, True),
     ("ros2 launch", _launch, False),
     ("rendering", _gl, True),

@@ -16,11 +16,12 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
+from smp_bringup.camera import Camera
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node
 from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, command_position, joint_state_msg, time_msg
 from smp_bringup.nodes.params import declare, robot_parameter
-from smp_bringup.robot import Camera, JointTopic, load_robot
+from smp_bringup.robot import JointTopic, load_robot
 
 _FRAMES = 8
 """Different frames per camera, sent in turn: making noise for every one would be the load."""

@@ -1,6 +1,6 @@
 """What a demo shows and measures of its episodes: pictures, the gate, and the figures of the graph."""
 
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from smp_bringup import wire
 from smp_bringup.bench.report import Film
@@ -8,6 +8,7 @@ from smp_bringup.client.graph_client import GraphClient
 from smp_bringup.client.listener import Listener
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
+from smp_bringup.nodes.camera_messages import camera_type
 from smp_bringup.robot import Robot
 from smp_bringup.stats import percentiles
 from smp_bringup.types import nanoseconds
@@ -26,7 +27,8 @@ class Monitor(Listener):
         self.active: list[int] = []
         """Active experts of every chunk."""
         self.deadline_misses = 0
-        client.create_subscription(Image, robot.cameras[0].topic, self._on_frame, qos.SENSOR)
+        camera = robot.cameras[0]
+        client.create_subscription(camera_type(camera), camera.topic, self._on_frame, qos.SENSOR)
 
     def film(self, film: Film) -> None:
         """Begin an episode, whose pictures and gate go into `film` until `end`."""
@@ -57,7 +59,7 @@ class Monitor(Listener):
             self._film.gate.append([value for name, value in values.items() if name.startswith("weight/")])
             self._film.active.append(active)
 
-    def _on_frame(self, message: Image) -> None:
+    def _on_frame(self, message: Image | CompressedImage) -> None:
         stamp = wire.stamp_ns(message.header.stamp)
         if self.listening and self._film is not None and stamp - self._last_frame_ns >= _FRAME_PERIOD_NS:
             self._film.frames.append(wire.frame(message).image)

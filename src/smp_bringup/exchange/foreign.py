@@ -81,7 +81,7 @@ class Importer:
 
     def _require_something(self) -> None:
         """Raise BagError where one of our topics stays empty."""
-        cameras = {self.robot.camera(name).topic: topic for topic, name in self._images.items()}
+        cameras = {self.robot.camera(name).raw_topic: topic for topic, name in self._images.items()}
         joints = {
             ours.topic: _topics(self._mapping.arms[arm.name])[told]
             for told, topics in enumerate((self.robot.state_topics, self.robot.told_topics))
@@ -100,7 +100,7 @@ class Importer:
             camera = self.robot.camera(self._images[topic])
             shown = frame(message, (camera.height, camera.width))
             at = log_ns if self._mapping.stamps == "log" else _stamp(shown.stamp_ns)
-            self._write(writer, camera.topic, IMAGE, log_ns, image_cdr(at, camera.name, shown.image))
+            self._write(writer, camera.raw_topic, IMAGE, log_ns, image_cdr(at, camera.name, shown.image))
             return
         headless = self._mapping.stamps == "log" or self._wanted[topic] == ARRAY
         at = log_ns if headless else _stamp(stamp_ns(message.header.stamp))

@@ -12,6 +12,7 @@ from smp_bringup import config
 from smp_bringup.bag.episode import IMPORTED, ROBOT_ATTACHMENT, slug
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.bag.writer import BagWriter
+from smp_bringup.camera import Camera
 from smp_bringup.errors import BagError, ConfigError, one_line
 from smp_bringup.exchange import layout
 from smp_bringup.exchange.dataset import Dataset, Episode, Rows, Tables
@@ -20,7 +21,7 @@ from smp_bringup.exchange.foreign_files import whole_numbers
 from smp_bringup.exchange.joints import Selection, entry_names, select
 from smp_bringup.exchange.mapping import ArmMapping, ImportMapping, require_known
 from smp_bringup.exchange.pictures import Pictures
-from smp_bringup.robot import Camera, Robot
+from smp_bringup.robot import Robot
 from smp_bringup.types import NS_PER_S
 
 START_NS = 1_700_000_000 * NS_PER_S
@@ -170,7 +171,7 @@ class _Import:
             for topic, names, values in joints:
                 writer.write(topic, JOINT_STATE, at_ns, joint_state_cdr(at_ns, names, values[k]))
             for camera, image in zip(robot.cameras, images, strict=True):
-                writer.write(camera.topic, IMAGE, at_ns, image_cdr(at_ns, camera.name, image))
+                writer.write(camera.raw_topic, IMAGE, at_ns, image_cdr(at_ns, camera.name, image))
 
 
 def _own_robot(source: Dataset) -> Robot:

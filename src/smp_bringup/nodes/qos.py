@@ -3,7 +3,7 @@
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 SENSOR = QoSProfile(reliability=ReliabilityPolicy.BEST_EFFORT, history=HistoryPolicy.KEEP_LAST, depth=10)
-"""Subscribing to drivers: best effort matches reliable and best-effort publishers alike."""
+"""Subscribing to drivers: best effort matches reliable and best-effort publishers alike; see `matched` for cameras."""
 
 JOINTS = QoSProfile(reliability=ReliabilityPolicy.BEST_EFFORT, history=HistoryPolicy.KEEP_LAST, depth=100)
 """Joint states on their way to the aligner: small, and each is a point to interpolate between."""
@@ -27,3 +27,8 @@ STATE = QoSProfile(
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
 """State that a late joiner must see."""
+
+
+def with_reliability(profile: QoSProfile, reliability: ReliabilityPolicy) -> QoSProfile:
+    """Return a profile of the same history that asks for this reliability."""
+    return QoSProfile(reliability=reliability, history=profile.history, depth=profile.depth)

@@ -5,18 +5,20 @@ from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException
+from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CameraInfo, JointState
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup.bag.aligned import camera_topics, leader_topics, observation_topics
-from smp_bringup.bag.messages import IMAGE, JOINT_STATE, deserialized
+from smp_bringup.bag.messages import CAMERA_INFO, deserialized
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import LeanNode, run_node, steady_ns
-from smp_bringup.nodes.messages import COMMAND_TYPES, image_msg, status_msg, status_values, time_msg
+from smp_bringup.nodes.camera_messages import camera_msg, camera_type
+from smp_bringup.nodes.messages import COMMAND_TYPES, status_msg, status_values, time_msg, type_name
 from smp_bringup.nodes.params import ReplayParams, declare
 from smp_bringup.robot import load_robot
 from smp_bringup.safety.modes import Mode, next_request
@@ -49,15 +51,11 @@ class ReplayNode(LeanNode):
         leaders = {t: kind for t, kind in leader_topics(robot).items() if t in self._bag.types}
         self._topics = {**observation_topics(self._bag, robot), **leaders}
         self._bag.require(self._topics)
+        self._topics |= {camera.info_topic: CAMERA_INFO for camera in robot.cameras}  # where the bag has it
         self._needed = [c.topic for c in robot.cameras] + [a.state_topic for a in robot.arms]
         self._clock = self.create_publisher(Clock, "/clock", 10)
         self._state = self.create_publisher(DiagnosticArray, "replay/state", qos.STATE)
-        self._publishers_by_topic = {
-            topic: self.create_publisher(Image, self._cameras[topic].topic, qos.DRIVER)
-            if topic in self._cameras
-            else self.create_publisher(JointState, topic, qos.DRIVER)
-            for topic in self._topics
-        }
+        self._publishers_by_topic = {topic: self._publisher_of(topic, kind) for topic, kind in self._topics.items()}
         self._mode: Mode | None = None
         self._spoken = False
         self.create_subscription(JointTrajectory, "policy/chunk", self._on_chunk, qos.LATEST)
@@ -112,6 +110,13 @@ class ReplayNode(LeanNode):
         self._stop.wait(_END_S)
         self._over.trigger()
 
+    def _publisher_of(self, topic: str, kind: str) -> Publisher:
+        """Return what publishes a topic of the bag as the driver did; images as the robot file has them."""
+        if topic in self._cameras:
+            camera = self._cameras[topic]
+            return self.create_publisher(camera_type(camera), camera.topic, qos.DRIVER)
+        return self.create_publisher(CameraInfo if kind == CAMERA_INFO else JointState, topic, qos.DRIVER)
+
     def _heard(self) -> bool:
         """Return whether sync hears every driver topic and the policy hears sync."""
         needed = [p for t, p in self._publishers_by_topic.items() if t in self._cameras or p.topic_name in self._needed]
@@ -139,7 +144,7 @@ class ReplayNode(LeanNode):
 
     def _send(self, topic: str, cdr: bytes) -> None:
         publisher, kind = self._publishers_by_topic[topic], self._topics[topic]
-        if kind in (IMAGE, JOINT_STATE):
+        if kind == type_name(publisher.msg_type):
             publisher.publish(bytes(cdr))
             return
         try:
@@ -147,7 +152,7 @@ class ReplayNode(LeanNode):
         except Refusal as refusal:
             self.get_logger().error(f"{topic}: refused: {one_line(refusal)}", throttle_duration_sec=1.0)
             return
-        publisher.publish(image_msg(shown.stamp_ns, self._cameras[topic].name, shown.image))
+        publisher.publish(camera_msg(self._cameras[topic], shown.stamp_ns, shown.image))
 
     def _on_chunk(self, message: JointTrajectory) -> None:
         self._spoken = True

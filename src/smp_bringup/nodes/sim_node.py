@@ -5,17 +5,17 @@ from functools import partial
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rosgraph_msgs.msg import Clock as ClockMessage
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
 from smp_bringup.errors import SmpError
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, run_node, steady_ns
+from smp_bringup.nodes.camera_messages import camera_msg, camera_type
 from smp_bringup.nodes.messages import (
     COMMAND_TYPES,
     ArmCommand,
     command_position,
-    image_msg,
     joint_state_msg,
     status_msg,
     time_msg,
@@ -63,7 +63,7 @@ class SimNode(LeanNode):
         super().destroy_node()
 
     def _advertise(self, clock: bool) -> None:
-        self._images = {c.name: self.create_publisher(Image, c.topic, qos.DRIVER) for c in self._robot.cameras}
+        self._images = {c.name: self.create_publisher(camera_type(c), c.topic, qos.DRIVER) for c in self._robot.cameras}
         robot = self._robot
         self._states, self._leaders = (
             [(joints, self.create_publisher(JointState, joints.topic, qos.DRIVER)) for joints in each]
@@ -107,7 +107,7 @@ class SimNode(LeanNode):
             if self._tick % self._every[camera.name] == 0:
                 self._delays[camera.name].push(Frame(stamp, self._live.world.render(camera.name)))
             for frame in self._delays[camera.name].pop(stamp):
-                self._images[camera.name].publish(image_msg(frame.stamp_ns, camera.name, frame.image))
+                self._images[camera.name].publish(camera_msg(camera, frame.stamp_ns, frame.image))
         if self._tick % 10 == 0:
             self._sim_state.publish(status_msg(stamp, "sim", self._live.state()))
 

@@ -7,24 +7,30 @@ from functools import partial
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from smp_bringup import wire
+from smp_bringup.camera import Camera
+from smp_bringup.environment import small_sockets
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns, waiting
+from smp_bringup.nodes.camera_messages import camera_type
 from smp_bringup.nodes.managed import ManagedNode
+from smp_bringup.nodes.matched import MatchedSubscriptions
 from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg
 from smp_bringup.nodes.params import SyncParams, declare
 from smp_bringup.observation.builder import frame_to_observation_size
 from smp_bringup.pipeline import build_sync, build_watch
-from smp_bringup.robot import Arm, Camera, JointTopic, load_robot
+from smp_bringup.robot import Arm, JointTopic, load_robot
 from smp_bringup.stats import percentiles
 from smp_bringup.sync import watch
 from smp_bringup.sync.base import AbstractAligner
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import AlignedSet
 
+_LEAST_RATE_HZ = 5.0
+"""Frames of a slower camera are too few in a second to say how many are missing."""
 _CHECK_PERIOD_S = 0.02
 """The streams are judged so often; their state is published when it changes, and every fifth time."""
 _LEVELS = {
@@ -50,6 +56,8 @@ class SyncNode(ManagedNode):
         self._watch = build_watch(self._robot)
         self._report = watch.StreamReport(watch.StreamHealth.OK)
         self._checks, self._withheld = 0, 0
+        self._counted: dict[str, int] = {}
+        """Messages of each camera with a driver, at the last report."""
         self._received: Counter[str] = Counter()
         self._skew_ms: dict[str, float] = {}
         self._age_ms: dict[str, list[float]] = {}
@@ -62,8 +70,9 @@ class SyncNode(ManagedNode):
         self._joints = self.create_publisher(JointState, "observation/joint_states", qos.OBSERVATION)
         self._state = self.create_publisher(DiagnosticArray, "observation/state", qos.STATE)
         self._states: dict[str, Subscription] = {}
+        self._cameras = MatchedSubscriptions(self)
         for camera in self._robot.cameras:
-            self.create_subscription(Image, camera.topic, partial(self._on_image, camera), qos.SENSOR)
+            self._cameras.add(camera_type(camera), camera.topic, partial(self._on_image, camera), qos.SENSOR)
         for joints in self._robot.state_topics:
             take = self.guard.message(joints.topic, partial(self._on_joints, joints))
             callback = partial(self._take_all, joints.topic, take)
@@ -83,12 +92,14 @@ class SyncNode(ManagedNode):
         for another in waiting(self._states[topic]):
             take(*another)
 
-    def _on_image(self, camera: Camera, message: Image) -> None:
+    def _on_image(self, camera: Camera, message: Image | CompressedImage) -> None:
         self._received[camera.name] += 1
         try:
             frame = wire.frame(message, (camera.height, camera.width))
         except Refusal as refusal:
-            self._refused(camera.name, self._aligner.refuse(camera.name, str(refusal)))
+            refused = self._aligner.refuse(camera.name, str(refusal))
+            self._watch.on_refused(camera.name, refused)
+            self._refused(f"{camera.name} ({camera.topic})", refused)
             return
         now = now_ns(self)
         # Resized while joint states are still waited for, not when the set is complete.
@@ -156,6 +167,21 @@ class SyncNode(ManagedNode):
         if cause is not None:
             self.get_logger().error(f"{stream}: refused: {one_line(cause)}", throttle_duration_sec=1.0)
 
+    def _few(self) -> list[str]:
+        """Return one line per camera of which less than half of its frames were heard since this was last asked."""
+        lines = []
+        for camera in self._robot.cameras:
+            reliable = self._cameras.reliable(camera.topic)
+            if reliable is None:
+                self._counted.pop(camera.name, None)
+                continue
+            count = self._received[camera.name]
+            heard = count - self._counted.setdefault(camera.name, count - round(camera.rate_hz))
+            self._counted[camera.name] = count
+            if camera.rate_hz >= _LEAST_RATE_HZ and heard < camera.rate_hz / 2:
+                lines.append(f"{camera.topic}: {heard} of {camera.rate_hz:g} frames heard; {_remedy(reliable)}")
+        return lines
+
     def _diagnose(self) -> dict[str, object]:
         """Return rates, ages on arrival and on publication, skews and counters since the last report."""
         rates = {f"rate_hz/{name}": rate for name, rate in self._watch.rates_hz(steady_ns()).items()}
@@ -166,10 +192,23 @@ class SyncNode(ManagedNode):
         }
         skew = {f"skew_ms/{name}": round(ms, 3) for name, ms in self._skew_ms.items()}
         self._skew_ms, self._age_ms = {}, {}
-        warning = {"warning": self._report.reason} if self._report.reason else {}
+        few = "; ".join(self._few())
+        if few:
+            self.get_logger().warning(few, throttle_duration_sec=10.0)
+        amiss = "; ".join(filter(None, (self._report.reason, *self._cameras.mistyped(), few)))
+        warning = {"warning": amiss} if amiss else {}
         received = {f"received/{name}": count for name, count in self._received.items()}
         counters = {**received, "withheld": self._withheld, **self._aligner.counters}
         return {**warning, **rates, **ages, **skew, **counters}
+
+
+def _remedy(reliable: bool) -> str:
+    """Return what to do about frames that a driver sends and sync does not hear."""
+    if text := small_sockets():
+        return text
+    if not reliable:
+        return "if the driver sends more: it offers best effort, and what is lost stays lost; set its QoS to reliable"
+    return "if the driver sends more: look for load on this machine and on the network"
 
 
 def main() -> None:

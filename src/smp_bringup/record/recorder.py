@@ -10,8 +10,8 @@ import numpy as np
 from smp_bringup.bag.disk import free_bytes
 from smp_bringup.bag.episode import slug
 from smp_bringup.bag.files import PARTIAL
-from smp_bringup.bag.images import Encoder
-from smp_bringup.bag.messages import IMAGE, JOINT_STATE, definition, image_cdr, joint_state_cdr
+from smp_bringup.bag.images import Encoder, jpeg_cdr
+from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, definition, image_cdr, joint_state_cdr
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, SmpError, one_line
 from smp_bringup.record.config import RecordConfig
@@ -238,7 +238,10 @@ def _warm_up(robot: Robot) -> None:
     definition(JOINT_STATE)
     for camera in robot.cameras:
         black = np.zeros((camera.height, camera.width, 3), np.uint8)
-        topic, kind, cdr = encoder.encode(camera.topic, IMAGE, image_cdr(1, camera.name, black))
+        heard = (camera.topic, IMAGE, image_cdr(1, camera.name, black))
+        if camera.compressed:
+            heard = (camera.topic, COMPRESSED, jpeg_cdr(1, camera.name, black, camera.jpeg_quality))
+        topic, kind, cdr = encoder.encode(*heard)
         tracks.take(topic, kind, 1, cdr)
         definition(kind)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from smp_bringup.bag.images import SUFFIX
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, deserialized
-from smp_bringup.robot import Arm, Camera, Robot
+from smp_bringup.camera import COMPRESSED_SUFFIX, Camera
+from smp_bringup.robot import Arm, Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import NS_PER_S, FloatArray, nanoseconds
 from smp_bringup.wire import frame, stamp_ns
@@ -73,7 +73,7 @@ class Tracks:
         self._told = {a.name: (joints, part) for joints in robot.command_topics for a, _, part in joints.parts()}
         self._by_topic: dict[str, list[Track]] = {}
         for track in self.all():
-            self._by_topic.setdefault(track.topic, []).append(track)
+            self._by_topic.setdefault(track.topic.removesuffix(COMPRESSED_SUFFIX), []).append(track)
         self.counts: Counter[str] = Counter()
         """Messages per topic."""
         self.span_ns: tuple[int, int] | None = None
@@ -104,7 +104,7 @@ class Tracks:
         self.counts[topic] += 1
         first, last = self.span_ns or (log_ns, log_ns)
         self.span_ns = min(first, log_ns), max(last, log_ns)
-        for track in self._by_topic.get(topic.removesuffix(SUFFIX), ()):
+        for track in self._by_topic.get(topic.removesuffix(COMPRESSED_SUFFIX), ()):
             self._take(track, msgtype, log_ns, cdr)
 
     def _take(self, track: Track, msgtype: str, log_ns: int, cdr: bytes) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from smp_bringup import config, wire
-from smp_bringup.bag.aligned import follower_trajectory
+from smp_bringup.bag.aligned import camera_topics, follower_trajectory
 from smp_bringup.bag.reader import Bag
 from smp_bringup.documents import read_bytes
 from smp_bringup.errors import BagError, ConfigError
 from smp_bringup.output import write_text
-from smp_bringup.robot import Camera, Robot
+from smp_bringup.robot import Robot
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.sync.latency import LatencyEstimate, estimate, image_motion
 from smp_bringup.types import FloatArray
@@ -31,16 +31,16 @@ def camera_latencies(bag: Bag, robot: Robot) -> dict[str, LatencyEstimate]:
         turning = joints[:, part][:, robot.turning[part]]
         if turning.size:  # a hand with a driver of its own has none
             arms.append(turning)
-    return {camera.name: _one(bag, camera, joint_ns, arms) for camera in robot.cameras}
+    return {camera.name: _one(bag, topic, joint_ns, arms) for topic, camera in camera_topics(bag, robot).items()}
 
 
-def _one(bag: Bag, camera: Camera, joint_ns: np.ndarray, arms: Sequence[FloatArray]) -> LatencyEstimate:
+def _one(bag: Bag, topic: str, joint_ns: np.ndarray, arms: Sequence[FloatArray]) -> LatencyEstimate:
     stamps, motion, last = [], [], None
-    for _, _, message in bag.messages({camera.topic}):
+    for _, _, message in bag.messages({topic}):
         try:
             frame = wire.frame(message)
         except Refusal as refusal:
-            raise BagError(f"bag '{bag.path}': {camera.topic}: {refusal}") from None
+            raise BagError(f"bag '{bag.path}': {topic}: {refusal}") from None
         if last is not None:
             motion.append(image_motion(last, frame.image))
         stamps.append(frame.stamp_ns)
@@ -48,7 +48,7 @@ def _one(bag: Bag, camera: Camera, joint_ns: np.ndarray, arms: Sequence[FloatArr
     try:
         return estimate(np.array(stamps), np.array(motion), joint_ns, arms)
     except BagError as error:
-        raise BagError(f"bag '{bag.path}': {camera.topic}: {error}") from None
+        raise BagError(f"bag '{bag.path}': {topic}: {error}") from None
 
 
 def with_latencies(text: str, latencies: dict[str, float], where: str) -> str:

@@ -88,7 +88,7 @@ def write_states(writer: BagWriter, robot: Robot, sample: JointSample) -> None:
 
 
 def _write_frame(writer: BagWriter, robot: Robot, camera: str, frame: Frame) -> None:
-    topic = robot.camera(camera).topic
+    topic = robot.camera(camera).raw_topic
     writer.write(topic, IMAGE, frame.stamp_ns, image_cdr(frame.stamp_ns, camera, frame.image))
 
 

@@ -4,7 +4,7 @@ import os
 
 import mujoco
 
-from smp_bringup import robot as robots
+from smp_bringup import camera as sensors
 from smp_bringup.errors import InstallError
 from smp_bringup.types import ImageArray
 
@@ -12,7 +12,7 @@ from smp_bringup.types import ImageArray
 class Camera:
     """All cameras of a robot in one GL context; draws hulls instead of meshes, and no shadows."""
 
-    def __init__(self, model: mujoco.MjModel, cameras: tuple[robots.Camera, ...]) -> None:
+    def __init__(self, model: mujoco.MjModel, cameras: tuple[sensors.Camera, ...]) -> None:
         self._option = mujoco.MjvOption()
         self._option.flags[mujoco.mjtVisFlag.mjVIS_CONVEXHULL] = True
         self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}

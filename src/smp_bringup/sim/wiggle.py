@@ -48,7 +48,7 @@ def record_wiggle(world: World, robot: Robot, folder: Path, delay_s: float, dura
             if k % every[camera.name] == 0:
                 stamp = now + nanoseconds(delay_s)
                 body = image_cdr(stamp, camera.name, world.render(camera.name))
-                waiting.append((stamp, camera.topic, IMAGE, body))
+                waiting.append((stamp, camera.raw_topic, IMAGE, body))
         world.step(PHYSICS_PERIOD_S)
     for at, topic, kind, body in sorted(waiting, key=lambda message: message[0]):
         writer.write(topic, kind, at, body)

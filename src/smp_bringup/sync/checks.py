@@ -6,10 +6,10 @@ from io import BytesIO
 import numpy as np
 from numpy.typing import ArrayLike
 
+from smp_bringup.sync.pixels import ENCODINGS
 from smp_bringup.types import FloatArray, ImageArray, nanoseconds
 
 FUTURE_S = 0.05
-_CHANNELS = {"rgb8": 3, "bgr8": 3}
 _MAX_SIDE = 8192
 _PNG_DEPTH = 24
 """Where a PNG says how many bits a value has; the library that unpacks it takes 16 for 8."""
@@ -46,7 +46,7 @@ def decode_image(
     """Return the (H, W, 3) RGB image of raw message fields, without copying where the layout allows.
 
     Args:
-        encoding: "rgb8" or "bgr8".
+        encoding: one of `sync.pixels.ENCODINGS`.
         height: rows [px].
         width: columns [px].
         step: bytes per row.
@@ -56,19 +56,28 @@ def decode_image(
     Raises:
         Refusal: naming expected and got.
     """
-    if encoding not in _CHANNELS:
-        raise Refusal(f"encoding '{encoding}', expected rgb8 or bgr8")
-    if not (0 < height <= _MAX_SIDE and 0 < width <= _MAX_SIDE):
-        raise Refusal(f"size {width}x{height}, expected 1 to {_MAX_SIDE}")
-    if camera_size is not None and (height, width) != camera_size:
-        raise Refusal(f"size {width}x{height}, expected {camera_size[1]}x{camera_size[0]}")
-    if step < width * 3:
-        raise Refusal(f"step {step}, expected at least {width * 3}")
+    if encoding not in ENCODINGS:
+        raise Refusal(f"encoding '{encoding}', expected one of {', '.join(ENCODINGS)}")
+    form = ENCODINGS[encoding]
+    _check_size(width, height, camera_size)
+    rows, columns = form.block
+    if height % rows or width % columns:
+        raise Refusal(f"size {width}x{height}, {encoding} comes in blocks of {columns}x{rows}")
+    if step < width * form.pixel_bytes:
+        raise Refusal(f"step {step}, expected at least {width * form.pixel_bytes}")
     flat = np.frombuffer(data, dtype=np.uint8)  # type: ignore[call-overload]
     if flat.size != step * height:
         raise Refusal(f"{flat.size} bytes, expected {step * height}")
-    image: ImageArray = flat.reshape(height, step)[:, : width * 3].reshape(height, width, 3)
-    return image if encoding == "rgb8" else np.ascontiguousarray(image[:, :, ::-1])
+    lines: ImageArray = flat.reshape(height, step)[:, : width * form.pixel_bytes]
+    return form.to_rgb(lines.reshape(height, width, form.pixel_bytes))
+
+
+def _check_size(width: int, height: int, camera_size: tuple[int, int] | None) -> None:
+    """Raise Refusal unless an image is of a size that is taken, and of the robot file's if that is to be kept."""
+    if not (0 < height <= _MAX_SIDE and 0 < width <= _MAX_SIDE):
+        raise Refusal(f"size {width}x{height}, expected 1 to {_MAX_SIDE}")
+    if camera_size is not None and (height, width) != camera_size:
+        raise Refusal(f"size {width}x{height}, the robot file says {camera_size[1]}x{camera_size[0]}")
 
 
 def decode_packed(data: object, camera_size: tuple[int, int] | None = None) -> ImageArray:
@@ -83,14 +92,11 @@ def decode_packed(data: object, camera_size: tuple[int, int] | None = None) -> I
     packed = bytes(data)  # type: ignore[call-overload]
     try:
         with Image.open(BytesIO(packed), formats=("JPEG", "PNG")) as image:
-            if not (0 < image.height <= _MAX_SIDE and 0 < image.width <= _MAX_SIDE):
-                raise Refusal(f"size {image.width}x{image.height}, expected 1 to {_MAX_SIDE}")
-            if camera_size is not None and (image.height, image.width) != camera_size:
-                raise Refusal(f"size {image.width}x{image.height}, expected {camera_size[1]}x{camera_size[0]}")
+            _check_size(image.width, image.height, camera_size)
             bits = packed[_PNG_DEPTH] if image.format == "PNG" else 8
-            if image.mode != "RGB" or bits != 8:
-                raise Refusal(f"{image.format} of mode {image.mode} with {bits} bits, expected RGB with 8")
-            return np.asarray(image)
+            if image.mode not in ("RGB", "L") or bits != 8:
+                raise Refusal(f"{image.format} of mode {image.mode} with {bits} bits, expected RGB or L with 8")
+            return np.asarray(image.convert("RGB"))
     except Refusal:
         raise
     except Exception as error:  # foreign bytes: the library raises whatever it trips over

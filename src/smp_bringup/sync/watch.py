@@ -70,6 +70,10 @@ class StreamWatch:
         self._arrivals[camera].append(steady_ns)
         self._cameras[camera].push(image, self._position[self._arms], steady_ns)
 
+    def on_refused(self, camera: str, cause: str) -> None:
+        """Take why an image was refused: of a camera without a good one yet, that is what is missing."""
+        self._cameras[camera].refused = cause
+
     def on_joints(self, arm: str, position: FloatArray, steady_ns: int) -> None:
         """Take an accepted joint state (n,) that arrived now."""
         self._arrivals[arm].append(steady_ns)
@@ -98,7 +102,7 @@ class StreamWatch:
     def _judge(self, camera: str, rate_hz: float, steady_ns: int) -> StreamReport:
         state = self._cameras[camera]
         if state.arrival_ns is None:
-            return StreamReport(StreamHealth.INVALID, f"camera_missing:{camera}")
+            return StreamReport(StreamHealth.INVALID, f"camera_missing:{camera}", state.refused)
         late_s = seconds(steady_ns - state.arrival_ns) - 1 / rate_hz
         if not late_s <= STALL_S:
             return StreamReport(StreamHealth.INVALID, f"camera_stalled:{camera}", f"frame {late_s * 1e3:.0f} ms late")
@@ -118,6 +122,8 @@ class _Camera:
         self._pose: FloatArray = np.zeros(0)
         self._changed: FloatArray = np.zeros(0)
         self.arrival_ns: int | None = None
+        self.refused = ""
+        """Why the last image was not taken."""
         self.equal, self.live = 0, 0
         """Frames that equal the one before them since the pixels changed, and those before which the robot moved."""
         self.travel = 0.0

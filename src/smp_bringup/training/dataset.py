@@ -17,11 +17,12 @@ import numpy as np
 from smp_bringup import config
 from smp_bringup.bag.aligned import aligned_sets, follower_trajectory, leader_trajectory, object_trajectory
 from smp_bringup.bag.reader import Bag, open_bag
+from smp_bringup.camera import Camera
 from smp_bringup.errors import BagError, ConfigError, SmpError
 from smp_bringup.observation.builder import to_observation_size
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.processes import ordered
-from smp_bringup.robot import Camera, Robot
+from smp_bringup.robot import Robot
 from smp_bringup.sync.history import windows
 from smp_bringup.types import FloatArray, ImageArray, nanoseconds
 

@@ -1,0 +1,72 @@
+"""A camera as a stock driver publishes it, 30 Hz: nothing of ours, no Fast DDS profile; see its --help."""
+
+import argparse
+import array
+import io
+import time
+
+import numpy as np
+import rclpy
+from PIL import Image as Picture
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+RATE_HZ = 30
+BYTES = {"rgb8": 3, "bgra8": 4, "mono8": 1, "yuv422_yuy2": 2, "bayer_rggb8": 1, "16UC1": 2}
+
+
+def pixels(width, height, count, k):
+    """Return an image that differs from the one before it; noise on purpose: it packs badly."""
+    image = np.random.default_rng(0).integers(0, 256, (height, width, count), dtype=np.uint8)
+    image[0, 0] = k % 256
+    return image
+
+
+def raw(width, height, encoding, k):
+    step = width * BYTES[encoding]
+    data = array.array("B", pixels(width, height, BYTES[encoding], k).tobytes())
+    return Image(width=width, height=height, encoding=encoding, step=step, data=data)
+
+
+def packed(width, height, form, k):
+    out = io.BytesIO()
+    Picture.fromarray(pixels(width // 8, height // 8, 3, k)).resize((width, height)).save(out, form)
+    return CompressedImage(format=form, data=array.array("B", out.getvalue()))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("topic")
+    parser.add_argument("--reliability", choices=("reliable", "best_effort"), default="best_effort")
+    parser.add_argument("--size", type=int, nargs=2, default=(640, 480), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--form", default="rgb8", help="an encoding, jpeg or png")
+    parser.add_argument("--frames", type=int, default=0, help="0: until it is told to stop")
+    parser.add_argument("--info", default="", help="topic of its calibration")
+    said = parser.parse_args()
+
+    rclpy.init()
+    node = rclpy.create_node(f"driver{said.topic.replace('/', '_')}")
+    make, kind = (packed, CompressedImage) if said.form in ("jpeg", "png") else (raw, Image)
+    profile = qos_profile_sensor_data if said.reliability == "best_effort" else 10
+    publisher = node.create_publisher(kind, said.topic, profile)
+    info = node.create_publisher(CameraInfo, said.info, profile) if said.info else None
+    messages = [make(*said.size, said.form, k) for k in range(8)]
+    while publisher.get_subscription_count() == 0:
+        rclpy.spin_once(node, timeout_sec=0.05)
+    if said.frames:  # the other side has found us as well
+        time.sleep(1.0)
+    start, k = time.monotonic(), 0
+    while rclpy.ok() and (k < said.frames or not said.frames):
+        message = messages[k % len(messages)]
+        message.header.stamp = node.get_clock().now().to_msg()
+        publisher.publish(message)
+        if info is not None:
+            info.publish(CameraInfo(header=message.header, width=said.size[0], height=said.size[1]))
+        k += 1
+        time.sleep(max(0.0, start + k / RATE_HZ - time.monotonic()))
+    if said.frames:  # what was lost may be asked for
+        time.sleep(2.0)
+
+
+if __name__ == "__main__":
+    main()
