@@ -142,7 +142,10 @@ def build_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
     if not asked.autostart:
         for node in here:
             node.parameters.update({"autostart": False} if node.name in MANAGED else {})
-    return tuple(replace(node, namespace=namespace) for node in here if _stands(node.name, asked.side))
+    chosen = tuple(replace(node, namespace=namespace) for node in here if _stands(node.name, asked.side))
+    if not chosen:
+        raise ConfigError(f"nothing to run on the GPU's side: robot '{robot.name}' names no model: name one by model:=")
+    return chosen
 
 
 def _inference(model: str, asked: "GraphArguments | ReplayArguments") -> dict[str, Argument]:

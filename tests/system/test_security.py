@@ -76,7 +76,7 @@ def test_the_nodes_over_a_bag_do_too(tmp_path):
     robot_file = str(ROOT / "tests/replay/robot.yaml")
     robot = load_robot(robot_file)
     wanted = replayed(robot) | {"replay": allowed(accesses(robot)["replay"])}
-    specs = [spec for spec in replay_graph(bag=str(BAG), robot=robot_file) if spec.name != "policy"]
+    specs = [spec for spec in replay_graph(bag=str(BAG), robot=robot_file, model="none") if spec.name != "policy"]
     specs.append(NodeSpec("policy", {"use_sim_time": True}))  # of another robot: the player waits for it
     specs.append(NodeSpec("sim", {"publish_clock": True}))
     with Graph(specs, tmp_path / "log") as graph, graph_client() as client:

@@ -79,6 +79,8 @@ def test_two_machines_share_the_nodes_out():
     robot, gpu = (by_name(build_graph(sim=True, teleop=True, record="out", side=side)) for side in ("robot", "gpu"))
     assert list(robot) == ["sim", "sync", "command", "teleop", "recorder"]
     assert list(gpu) == ["policy"]
+    with pytest.raises(ConfigError, match="nothing to run on the GPU's side"):
+        build_graph(side="gpu", model="none")
 
 
 @pytest.mark.parametrize(
