@@ -155,9 +155,8 @@ class Robot:
             raise ConfigError(f"no arm is called {', '.join(sorted(carriers))}: a camera names it as its carrier")
         joint_topics = [joints.topic for joints in (*self.state_topics, *self.leader_topics)]
         commands = [a.command_topic for a in self.arms]
-        _require_unique(
-            "topic", joint_topics + commands + [c.raw_topic for c in self.cameras] + [r.topic for r in self.recorded]
-        )
+        images = [c.raw_topic for c in self.cameras] + list(dict.fromkeys(c.info_topic for c in self.cameras))
+        _require_unique("topic", joint_topics + commands + images + [r.topic for r in self.recorded])
         for joints in self.state_topics:
             if len({arm.latency_s for arm in joints.arms}) > 1:
                 raise ConfigError(f"arms of {joints.topic} share its messages: give them one latency_s")
