@@ -16,6 +16,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -226,6 +227,20 @@ def listen() -> None:
     print(json.dumps({"received": received, "age_ms": ages}))
 
 
+def table(cases: dict[str, dict[str, Any]]) -> str:
+    """Return the rows as a table: what was heard of each camera, and age p50 and p99 [ms], by reliability."""
+    lines = ["| driver | where | images | reliable | best effort |", "|---|---|---|---|---|"]
+    rows: dict[tuple[str, str, str], dict[str, str]] = {}
+    for name, case in cases.items():
+        kind = f"{case['driver']}{', socket 212992' if 'socket' in name else ''}"
+        images = f"{case['cameras']} x {case['size'][0]}x{case['size'][1]} {case['form']}"
+        ages = "" if case["age_ms"] is None else f"; {case['age_ms']['p50']:.1f}, {case['age_ms']['p99']:.0f}"
+        said = " + ".join(map(str, case["heard"])) + ages
+        rows.setdefault((kind, case["where"], images), {})[case["reliability"]] = said
+    lines += [f"| {' | '.join(key)} | {' | '.join(said.get(r, '') for r in BOTH)} |" for key, said in rows.items()]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure every case."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -235,8 +250,12 @@ def main() -> None:
         "--cyclone", default="", help="folder with the package cyclonedds; without it those are left out"
     )
     parser.add_argument("--socket", type=int, default=0, help="bytes of sync's socket, as of an older kernel")
+    parser.add_argument("--table", action="store_true", help="print what the file holds, measure nothing")
     parser.add_argument("--ear", action="store_true", help=argparse.SUPPRESS)
     said = parser.parse_args()
+    if said.table:
+        print(table(json.loads(said.json.read_text())["cases"]))
+        return
     if said.ear:
         listen()
         return

@@ -67,7 +67,8 @@ class Camera:
     @property
     def info_topic(self) -> str:
         """Topic of the calibration, sensor_msgs/CameraInfo, where the driver gives one: beside the raw images."""
-        return f"{self.raw_topic.rsplit('/', 1)[0]}/camera_info"
+        folder, slash, _ = self.raw_topic.rpartition("/")
+        return f"{folder}{slash}camera_info"
 
     @property
     def view(self) -> list[float]:

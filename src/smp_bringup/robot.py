@@ -195,7 +195,8 @@ class Robot:
             raise ConfigError(f"no arm is called {', '.join(sorted(carriers))}: a camera names it as its carrier")
         shared = (*self.state_topics, *self.leader_topics, *self.command_topics)
         others = [arm.led_by.topic for arm in self.arms if arm.led_by and arm.led_by.moves_hand]
-        others += [camera.raw_topic for camera in self.cameras] + [recorded.topic for recorded in self.recorded]
+        others += [c.raw_topic for c in self.cameras] + list(dict.fromkeys(c.info_topic for c in self.cameras))
+        others += [recorded.topic for recorded in self.recorded]
         _require_unique("topic", [joints.topic for joints in shared] + others)
         for joints in shared:
             _require_unique(f"joint on {joints.topic}", list(joints.names))

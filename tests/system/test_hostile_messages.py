@@ -36,6 +36,9 @@ def message_type(name):
 def scalar(kind, rng):
     if kind.startswith("sequence<"):
         return [scalar(kind[9:-1], rng) for _ in range(rng.integers(0, 20))]
+    if kind.endswith("]"):  # of a fixed length
+        of, _, length = kind.rstrip("]").partition("[")
+        return [scalar(of, rng) for _ in range(int(length))]
     if "/" in kind:
         return filled(message_type(kind), rng)
     if kind in ("double", "float"):

@@ -1,8 +1,11 @@
 """Whom ROS reaches: this machine alone, unless the user says SUBNET or has settings of their own."""
 
+import xml.etree.ElementTree as ElementTree
+
 import pytest
 
-from smp_bringup.environment import network_reach, prepare_environment
+from smp_bringup import environment
+from smp_bringup.environment import RECEIVE_BYTES, network_reach, prepare_environment, small_sockets
 from smp_bringup.paths import share
 
 RANGE, RMW = "ROS_AUTOMATIC_DISCOVERY_RANGE", "RMW_IMPLEMENTATION"
@@ -51,3 +54,23 @@ def test_a_profile_of_the_users_own_is_left_alone(prepared):
 
 def test_another_middleware_is_told_to_stay_on_this_machine(prepared):
     assert prepared(**{RMW: "rmw_cyclonedds_cpp"})[0] == "LOCALHOST"
+
+
+@pytest.mark.parametrize("name", ["fastdds.xml", "fastdds_network.xml"])
+def test_our_profiles_ask_for_sockets_of_the_size_that_is_checked(name):
+    tree = ElementTree.parse(share("config", name))
+    assert [int(e.text) for e in tree.iter() if e.tag.endswith("receiveBufferSize")] == [RECEIVE_BYTES]
+
+
+@pytest.mark.parametrize(
+    ("most", "own_profile", "told"),
+    [("212992\n", "", True), ("4194304\n", "", False), ("212992\n", "/my.xml", False), (None, "", False)],
+)
+def test_a_kernel_whose_sockets_hold_no_image_is_told_with_the_remedy(most, own_profile, told, monkeypatch, tmp_path):
+    for name in PROFILES:
+        monkeypatch.setenv(name, own_profile)
+    monkeypatch.setattr(environment, "_MOST_RECEIVED", tmp_path / "rmem_max")
+    if most is not None:
+        (tmp_path / "rmem_max").write_text(most)
+    assert ("208 KiB" in small_sockets() and "sysctl -w net.core.rmem_max=4194304" in small_sockets()) == told
+    assert bool(small_sockets()) == told

@@ -369,6 +369,7 @@ def test_rows_may_be_padded():
     ("changes", "cause"),
     [
         ({"encoding": "16UC1"}, f"encoding '16UC1', expected one of {', '.join(ENCODINGS)}"),
+        ({"encoding": 9999 * "x"}, f"encoding '{40 * 'x'}', expected one of {', '.join(ENCODINGS)}"),
         ({"encoding": "yuyv", "width": 5}, "size 5x4, yuyv comes in blocks of 2x1"),
         ({"encoding": "bayer_rggb8", "height": 3}, "size 6x3, bayer_rggb8 comes in blocks of 2x2"),
         ({"encoding": "rgba8"}, "step 18, expected at least 24"),

@@ -19,6 +19,7 @@ from smp_bringup.nodes.messages import type_name
 from smp_bringup.nodes.qos import with_reliability
 
 _LOOK_S = 0.1
+_MOST_NAMED = 3
 _IMAGES = (Image, CompressedImage)
 
 
@@ -27,12 +28,10 @@ class _Wanted:
     """A topic, and how it is heard now."""
 
     kind: type
-    callback: Callable[..., None]
-    profile: QoSProfile
-    options: dict[str, Any]
-    subscription: Subscription | None = None
-    reliability: ReliabilityPolicy | None = None
-    """Of the subscription; None until a publisher was found."""
+    subscribe: Callable[[bool], Subscription]
+    """Makes the subscription, a reliable one or not."""
+    subscription: Subscription
+    reliable: bool = False
     published: bool = False
     """Whether somebody publishes on the topic now."""
     strangers: list[str] = field(default_factory=list)
@@ -48,13 +47,19 @@ class MatchedSubscriptions:
         node.create_timer(_LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def add(self, kind: type, topic: str, callback: Callable[..., None], profile: QoSProfile, **options: Any) -> None:
-        """Hear a topic from its first publisher on, with the history of `profile`; for options see `Node`."""
-        self._wanted[topic] = _Wanted(kind, callback, profile, options)
+        """Hear a topic with the history of `profile`; best effort, which hears everybody, until its driver is known."""
+
+        def subscribe(reliable: bool) -> Subscription:
+            reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+            matched = with_reliability(profile, reliability)
+            return self._node.create_subscription(kind, topic, callback, matched, **options)
+
+        self._wanted[topic] = _Wanted(kind, subscribe, subscribe(False))
 
     def reliable(self, topic: str) -> bool | None:
         """Return whether a topic is heard reliably; None while nobody publishes on it."""
         wanted = self._wanted[topic]
-        return wanted.reliability == ReliabilityPolicy.RELIABLE if wanted.published else None
+        return wanted.reliable if wanted.published else None
 
     def mistyped(self) -> list[str]:
         """Return one line per topic that others publish as something else than was asked for."""
@@ -69,23 +74,15 @@ class MatchedSubscriptions:
         for topic, wanted in self._wanted.items():
             infos = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
             ours = [info for info in infos if info.topic_type == type_name(wanted.kind)]
-            wanted.strangers = sorted({one_line(info.topic_type) for info in infos if info not in ours})
+            wanted.strangers = sorted({one_line(info.topic_type) for info in infos if info not in ours})[:_MOST_NAMED]
             wanted.published = bool(ours)
             if ours:  # of two publishers the less reliable one decides: both are heard
                 offered = {info.qos_profile.reliability for info in ours}
-                self._hear(topic, offered == {ReliabilityPolicy.RELIABLE})
+                self._match(wanted, offered == {ReliabilityPolicy.RELIABLE})
         for text in self.mistyped():
             self._node.get_logger().warning(text, throttle_duration_sec=10.0)
 
-    def _hear(self, topic: str, reliably: bool) -> None:
-        reliability = ReliabilityPolicy.RELIABLE if reliably else ReliabilityPolicy.BEST_EFFORT
-        wanted = self._wanted[topic]
-        if reliability == wanted.reliability:
-            return
-        if wanted.subscription is not None:
-            self._node.destroy_subscription(wanted.subscription)
-        profile = with_reliability(wanted.profile, reliability)
-        wanted.subscription = self._node.create_subscription(
-            wanted.kind, topic, wanted.callback, profile, **wanted.options
-        )
-        wanted.reliability = reliability
+    def _match(self, wanted: _Wanted, reliable: bool) -> None:
+        if reliable != wanted.reliable:
+            self._node.destroy_subscription(wanted.subscription)  # first: no message comes twice
+            wanted.subscription, wanted.reliable = wanted.subscribe(reliable), reliable

@@ -6,11 +6,14 @@ from io import BytesIO
 import numpy as np
 from numpy.typing import ArrayLike
 
+from smp_bringup.errors import one_line
 from smp_bringup.sync.pixels import ENCODINGS
 from smp_bringup.types import FloatArray, ImageArray, nanoseconds
 
 FUTURE_S = 0.05
 _MAX_SIDE = 8192
+_LONGEST_ENCODING = 40
+"""Characters of a name that a stranger makes us repeat."""
 _PNG_DEPTH = 24
 """Where a PNG says how many bits a value has; the library that unpacks it takes 16 for 8."""
 _MAX_MAGNITUDE = 1e6
@@ -57,7 +60,8 @@ def decode_image(
         Refusal: naming expected and got.
     """
     if encoding not in ENCODINGS:
-        raise Refusal(f"encoding '{encoding}', expected one of {', '.join(ENCODINGS)}")
+        named = one_line(encoding[:_LONGEST_ENCODING])
+        raise Refusal(f"encoding '{named}', expected one of {', '.join(ENCODINGS)}")
     form = ENCODINGS[encoding]
     _check_size(width, height, camera_size)
     rows, columns = form.block
