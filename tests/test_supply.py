@@ -90,7 +90,9 @@ def on(python, requirements):
 @pytest.mark.parametrize("kind", TOOL.KINDS)
 def test_the_lock_keeps_every_range(kind, python):
     locked = {canonicalize_name(r.name): r for file in (*EVERYWHERE, kind) for r in on(python, pins(file))}
-    for wanted in on(python, [r for file in ("build", "runtime", "teleop", "dev", "assets", kind) for r in asked(file)]):
+    for wanted in on(
+        python, [r for file in ("build", "runtime", "teleop", "dev", "assets", kind) for r in asked(file)]
+    ):
         (version,) = (s.version for s in locked[canonicalize_name(wanted.name)].specifier)
         assert version in wanted.specifier, f"{wanted}: {version} is locked; run make lock"
 
