@@ -65,10 +65,8 @@ def accesses(robot: Robot) -> dict[str, Access]:
             _RECORDER,
         ),
     }
-    if robot.description:
-        nodes["description"] = Access(
-            ("/robot_description", "/tf", "/tf_static"), (*states, *commands, "/tf", "/clock")
-        )
+    shown = ("/robot_description", "/tf", "/tf_static")
+    nodes["description"] = Access(shown, (*states, *commands, "/tf", "/clock"))
     nodes = {name: _with_own(name, access) for name, access in nodes.items()}
     nodes["replay"] = _with_own(
         "replay",
@@ -82,7 +80,7 @@ def accesses(robot: Robot) -> dict[str, Access]:
     set_parameters = tuple(f"/{name}/set_parameters" for name in ("sim", "recorder"))
     nodes[CLIENT] = Access(
         ("/rosout", "/parameter_events"),
-        (*said, *cameras, *commands, *seen, *policy),
+        (*said, *cameras, *commands, *seen, *policy, *shown),
         _own_services("_ros2cli_*"),
         request=(*_REQUESTS, *_RECORDER, *_SIM, *set_parameters),
     )
