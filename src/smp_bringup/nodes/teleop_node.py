@@ -108,6 +108,9 @@ class TeleopNode(LeanNode):
         self._hands[name].buttons(message.buttons)
 
     def _on_state(self, joints: JointTopic, message: JointState) -> None:
+        told = dict(zip(message.name, message.position, strict=False))
+        for hand in self._hands.values():
+            hand.carried(told)
         for arm in joints.arms:
             stamp = wire.stamp_ns(message.header.stamp)
             position, _ = self._orders[arm.name].map(message.name, message.position, message.velocity)
