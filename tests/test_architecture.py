@@ -30,6 +30,7 @@ LAYERS = (
     }
     | {"manifest", "__init__"},
     {"camera", "leader"},
+    {"arm"},
     {"robot"},
     {"kinematics", "geometry", "description"},
     {"sync"},

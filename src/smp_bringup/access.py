@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
+from smp_bringup.arm import Arm
 from smp_bringup.graph import MANAGED
 from smp_bringup.names import full_name
-from smp_bringup.robot import Arm, Robot
+from smp_bringup.robot import Robot
 
 CLIENT = "client"
 """Enclave of every verb that drives or watches a graph from outside, and of `ros2 service call` and the like."""
@@ -69,10 +70,8 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
             _RECORDER,
         ),
     }
-    if robot.description:
-        nodes["description"] = Access(
-            ("/robot_description", "/tf", "/tf_static"), (*states, *commands, "/tf", "/clock")
-        )
+    shown = ("robot_description", "/tf", "/tf_static")
+    nodes["description"] = Access(shown, (*states, *commands, "/tf", "/clock"))
     nodes = {name: _with_own(name, access) for name, access in nodes.items()}
     nodes["replay"] = _with_own(
         "replay",
@@ -87,7 +86,7 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
     managed = tuple(f"{name}/{service}" for name in MANAGED for service in _LIFECYCLE)
     nodes[CLIENT] = Access(
         ("/rosout", "/parameter_events"),
-        (*said, *cameras, *commands, *seen, *policy),
+        (*said, *cameras, *commands, *seen, *policy, *shown),
         _own_services("/_ros2cli_*"),
         request=(*_REQUESTS, *_RECORDER, *_SIM, *set_parameters, *managed),
     )

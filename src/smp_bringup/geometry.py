@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smp_bringup import config
+from smp_bringup.arm import Arm
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.paths import named_config
-from smp_bringup.robot import Arm, Robot
+from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray
 
 Vector = tuple[float, float, float]

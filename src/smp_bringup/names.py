@@ -1,7 +1,7 @@
 """Names that ROS, files and messages can carry, topics that a robot may have, and the namespace they are in."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smp_bringup.errors import ConfigError, one_line
@@ -105,3 +105,10 @@ def check_topic(topic: str) -> None:
         raise ConfigError(
             f"{said} is not free: {', '.join(sorted(_SHARED))} and all below /{', /'.join(_OURS)} are taken"
         )
+
+
+def require_unique(kind: str, names: Sequence[str]) -> None:
+    """Raise ConfigError where a name of a kind is there twice."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ConfigError(f"{kind} named twice: {', '.join(repeated)}")

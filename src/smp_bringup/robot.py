@@ -9,98 +9,22 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import pi
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smp_bringup import config
+from smp_bringup.arm import Arm
 from smp_bringup.camera import Camera
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.joints import DriverJoints, Joint, as_ours
-from smp_bringup.leader import Leader, leader_joints
-from smp_bringup.names import check_name, check_topic, check_word, in_namespace
+from smp_bringup.names import check_name, check_topic, in_namespace, require_unique
 from smp_bringup.paths import PACKAGE_URI, named_config
 from smp_bringup.types import FloatArray
 
 TELEOP_TOPIC = "/teleop/command"
 """Where the operator wants all joints: sensor_msgs/JointState."""
-_FARTHEST_M = 10.0
-"""No arm stands farther from the origin of its robot [m]."""
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One arm: its joints in order, and the topics of its driver.
-
-    Whatever has a driver of its own is an entry: a hand, a torso, a head.
-    """
-
-    name: str
-    state_topic: str
-    """sensor_msgs/JointState, measured; arms of one driver may share it."""
-    command_topic: str
-    """Arms of one controller may share it."""
-    joints: tuple[Joint, ...]
-    leader_topic: str = ""
-    """sensor_msgs/JointState of a leader arm with our joints: short for `leader: {topic: ...}`."""
-    leader: Leader | None = None
-    """Who leads this arm in teleoperation; without, it stays where it is."""
-    prefix: str = ""
-    """What our joint names have in front of the driver's: "left_" where two drivers both say "elbow_joint"."""
-    command_interface: str = field(
-        default="joint_state",
-        metadata=spec(choices=("joint_state", "forward_position", "joint_trajectory")),
-    )
-    latency_s: float = field(default=0.0, metadata=spec(ge=0, le=1, unit="s"))
-    """Header stamp minus true time of measurement of the joint states; subtracted by the aligner."""
-    geometry: str = ""
-    """Frames and capsules, in config/geometry; empty where they are not known."""
-    base: tuple[float, float, float, float, float, float] = (0.0,) * 6
-    """Where the arm stands: x, y, z [m]; roll, pitch, yaw [rad] about fixed axes."""
-
-    def __post_init__(self) -> None:
-        check_word("arm", self.name)
-        for topic in (self.state_topic, self.command_topic, *filter(None, (self.leader_topic,))):
-            check_topic(topic)
-        if not self.joints:
-            raise ConfigError(f"arm '{self.name}' has no joints")
-        _require_unique("joint", [joint.name for joint in self.joints])
-        _require_unique(f"joint of arm '{self.name}' as its driver calls it", list(self.driver.names))
-        if self.leader and self.leader_topic:
-            raise ConfigError(f"arm '{self.name}' has leader_topic, short for leader, and leader: keep one of them")
-        if self.leader:
-            _ = self.leader_joints  # says what is wrong in it
-        if not max(map(abs, self.base[:3])) <= _FARTHEST_M:
-            raise ConfigError(
-                f"arm '{self.name}': base {list(self.base[:3])} must be in m, at most {_FARTHEST_M:g} m away; "
-                "this looks like millimetres: divide by 1000"
-            )
-        if not max(map(abs, self.base[3:])) <= 2 * pi:
-            raise ConfigError(
-                f"arm '{self.name}': base turns {list(self.base[3:])} must be in rad, at most one turn; "
-                "this looks like degrees: multiply by pi / 180"
-            )
-
-    @cached_property
-    def driver(self) -> DriverJoints:
-        """The joints as this arm's driver tells of them."""
-        ours = np.array([(joint.min, joint.max) for joint in self.joints])
-        theirs = np.array([joint.driver_range for joint in self.joints])
-        scale = np.diff(ours)[:, 0] / np.diff(theirs)[:, 0]
-        names = tuple(joint.driver.name or joint.name.removeprefix(self.prefix) for joint in self.joints)
-        return DriverJoints(names, scale, ours[:, 0] - scale * theirs[:, 0])
-
-    @property
-    def led_by(self) -> Leader | None:
-        """Who leads this arm, however the robot file says it."""
-        return Leader(self.leader_topic) if self.leader_topic else self.leader
-
-    @cached_property
-    def leader_joints(self) -> DriverJoints:
-        """The joints as a leader arm tells them."""
-        return leader_joints(self.led_by or Leader("/none"), [joint.name for joint in self.joints])
 
 
 @dataclass(frozen=True)
@@ -187,9 +111,9 @@ class Robot:
             raise ConfigError("a robot has at least one arm: list it under arms")
         if not self.cameras:
             raise ConfigError("a robot has at least one camera: list it under cameras")
-        _require_unique("joint", list(self.joint_names))
-        _require_unique("arm", [a.name for a in self.arms])
-        _require_unique("camera", [c.name for c in self.cameras])
+        require_unique("joint", list(self.joint_names))
+        require_unique("arm", [a.name for a in self.arms])
+        require_unique("camera", [c.name for c in self.cameras])
         carriers = {c.arm for c in self.cameras if c.arm} - {a.name for a in self.arms}
         if carriers:
             raise ConfigError(f"no arm is called {', '.join(sorted(carriers))}: a camera names it as its carrier")
@@ -197,9 +121,9 @@ class Robot:
         others = [arm.led_by.topic for arm in self.arms if arm.led_by and arm.led_by.moves_hand]
         others += [c.raw_topic for c in self.cameras] + list(dict.fromkeys(c.info_topic for c in self.cameras))
         others += [recorded.topic for recorded in self.recorded]
-        _require_unique("topic", [joints.topic for joints in shared] + others)
+        require_unique("topic", [joints.topic for joints in shared] + others)
         for joints in shared:
-            _require_unique(f"joint on {joints.topic}", list(joints.names))
+            require_unique(f"joint on {joints.topic}", list(joints.names))
         blind = [arm.name for arm in self.arms if arm.led_by and arm.led_by.moves_hand and not self.description]
         if blind:
             raise ConfigError(
@@ -342,9 +266,3 @@ def load_robot(name: str, namespace: str = "/") -> Robot:
     if not robot.description or robot.description.startswith(PACKAGE_URI):
         return robot
     return replace(robot, description=str((path.parent / robot.description).resolve()))
-
-
-def _require_unique(kind: str, names: list[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ConfigError(f"{kind} named twice: {', '.join(repeated)}")

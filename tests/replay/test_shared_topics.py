@@ -132,20 +132,20 @@ def test_what_cannot_be_shared_is_one_line(robot):
     text = named_config("robots", "aloha").read_text()
     for wrong, line in (
         (
-            text.replace("/follower_right/joint_commands", "/follower_left/joint_commands").replace(
+            text.replace("follower_right/joint_commands", "follower_left/joint_commands").replace(
                 "joint_state\n", "forward_position\n", 1
             ),
-            "arms of /follower_left/joint_commands share its messages: give them one command_interface",
+            "arms of follower_left/joint_commands share its messages: give them one command_interface",
         ),
         (text.replace("name: left_elbow,", "name: left_elbow, driver: {name: left_waist},"), "named twice: left_waist"),
         (
             text.replace("name: left_elbow,", "name: left_elbow, driver: {min: 5, max: 5},"),
             "driver.min and driver.max must be two different numbers",
         ),
-        (text.replace("/leader_right/joint_states", "/follower_left/joint_states"), "topic named twice"),
+        (text.replace("leader_right/joint_states", "follower_left/joint_states"), "topic named twice"),
         (
-            text.replace("/follower_left/joint_states", STATES)
-            .replace("/follower_right/joint_states", STATES)
+            text.replace("follower_left/joint_states", STATES)
+            .replace("follower_right/joint_states", STATES)
             .replace("  - name: right\n", "  - name: right\n    latency_s: 0.01\n"),
             "arms of /joint_states share its messages: give them one latency_s",
         ),

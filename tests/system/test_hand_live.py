@@ -1,6 +1,8 @@
 """A SpaceMouse at each arm of the simulated ALOHA: real nodes; where the tip is, says the published MJCF."""
 
 import importlib.util
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +66,28 @@ class SpaceMouse:
             linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = map(float, self.twist[arm])
             if arm not in self.silent:
                 publisher.publish(message)
+                self.sent_s = time.monotonic()
+
+
+class Cost:
+    """How long a word takes through the teleop node and back to us, and how busy that node is."""
+
+    def __init__(self, client, mouse, pid):
+        self._mouse, self._stat = mouse, Path(f"/proc/{pid}/stat")
+        self._delays_ms, self._since = [], (time.monotonic(), self._busy_s())
+        client.create_subscription(JointState, "/teleop/command", self._hear, qos.LATEST)
+
+    def _hear(self, _):
+        self._delays_ms.append(1e3 * (time.monotonic() - self._mouse.sent_s))
+
+    def _busy_s(self):
+        user, system = self._stat.read_text().rsplit(")", 1)[1].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def __str__(self):
+        took_s, busy_s = time.monotonic() - self._since[0], self._busy_s() - self._since[1]
+        p50, p99 = np.percentile(self._delays_ms, [50, 99])
+        return f"from a word to its setpoint {p50:.1f} ms (p50), {p99:.1f} ms (p99); {busy_s / took_s:.0%} of a core"
 
 
 def described(robot, tmp_path, **leader):
@@ -90,12 +114,14 @@ def test_a_twist_moves_the_gripper_in_a_straight_line_without_one_it_rests_and_s
         client.follow("teleop", graph.check)
         start = np.array(tip.path[-1])
 
+        cost = Cost(client, mouse, graph.processes["teleop"].pid)
         mouse.twist["left"] = np.array([0, 0, SPEED, 0, 0, 0])
         client.wait(lambda: tip.path[-1][2] - start[2] > 0.05, 20, "the hand to rise", graph.check)
         first = len(tip.path)
         client.wait(lambda: tip.path[-1][2] - start[2] > 0.12, 20, "the hand to rise on", graph.check)
         line = np.array(tip.path[first:])
         strayed, speed = float(np.abs(line[:, :2] - start[:2]).max()), tip.speed(len(line))
+        print(cost)
         print(f"{1e3 * strayed:.2f} mm beside the line, {1e3 * speed:.1f} mm/s of {1e3 * SPEED:.0f}")
         assert strayed < 0.004
         assert 0.8 * SPEED < speed < 1.2 * SPEED

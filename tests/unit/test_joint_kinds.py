@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from smp_bringup.arm import Arm
 from smp_bringup.errors import ConfigError
 from smp_bringup.joints import Joint
-from smp_bringup.robot import Arm
 from smp_bringup.safety.bounds import measure, tolerances
 from smp_bringup.safety.command import CommandCore
 from smp_bringup.safety.config import load_safety

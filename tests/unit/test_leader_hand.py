@@ -304,6 +304,23 @@ def test_buttons_move_the_gripper_and_the_clutch_lets_the_hand_go(teleoperation,
     assert tip("left", rows[-1])[0][2] - tip("left", home)[0][2] > 0.05
 
 
+def test_an_arm_on_a_torso_is_led_from_where_the_torso_is(robot, tmp_path):
+    path, mount = tmp_path / "torso.urdf", 'name="left_mount" type="fixed">'
+    text = Description(URDF).text.replace(mount, mount.replace("fixed", "continuous") + '<axis xyz="0 0 1"/>')
+    path.write_text(text)
+    hand, q = Hand(Description(str(path)), robot.arms[0], "left_tip"), robot.joint_array("home")[:7]
+    assert hand.carriers == {"left_mount"}
+    for angle in (0.0, 1.2, -2.0):
+        hand.carried({"left_mount": angle, "left_waist": 0.5, "wheel": 1.0})
+        speeds = hand.speeds(q, np.array([0.03, 0.04, 0.05, 0, 0, 0]), 0.01)
+        whole, ends = Description(str(path)), []
+        for at_s in (0.0, 0.01):
+            whole.move(dict(zip((joint.name for joint in robot.arms[0].joints), q + at_s * speeds, strict=True)))
+            whole.move({"left_mount": angle})
+            ends.append(whole.pose(whole.link("left_tip")).position)
+        np.testing.assert_allclose((ends[1] - ends[0]) / 0.01, [0.03, 0.04, 0.05], atol=6e-3)
+
+
 def test_what_no_hand_can_say_is_refused(teleoperation, robot):
     teleop = teleoperation()
     hand, rig = teleop.hands["left"], teleop.rig

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from smp_bringup.bag.images import jpeg
 from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, image_cdr, joint_state_cdr, typestore
+from smp_bringup.leader import Leader
 from smp_bringup.record.config import QualityConfig, load_recording
 from smp_bringup.record.quality import Level, judge
 from smp_bringup.record.tracks import Tracks
@@ -193,6 +195,37 @@ def test_dropped_messages_and_odd_lengths_are_told(robot):
     quality = judge(tracks, QualityConfig(), others_s=[30.0, 31.0, 29.0, 30.0])
     assert [(f.level, f.check) for f in quality.findings] == [(Level.REJECT, "length")]
     assert judge(tracks, QualityConfig(), others_s=[30.0]).findings == ()
+
+
+class Leaderless(Episode):
+    """Arms without leaders: whatever drives them says it to the command node alone, or nothing does."""
+
+    def __init__(self, robot, told):
+        super().__init__(replace(robot, arms=tuple(replace(arm, leader_topic="") for arm in robot.arms)))
+        self.told = told
+
+    def send(self, tracks, topic, kind, ms, cdr):
+        if topic:
+            super().send(tracks, topic, kind, ms, cdr)
+        if self.told and topic == self.robot.arms[-1].command_topic:
+            cdr = joint_state_cdr(self.stamp(topic, ms), self.robot.joint_names, self.leader(ms))
+            super().send(tracks, "/teleop/command", JOINT_STATE, ms, cdr)
+
+
+class LedByHands(Leaderless):
+    def __init__(self, robot, told):
+        super().__init__(robot, told)
+        arms = [replace(arm, leader=Leader(f"/hand_{arm.name}", kind="twist", tip="tip")) for arm in self.robot.arms]
+        self.robot = replace(self.robot, arms=tuple(arms), description="x.urdf")
+
+
+def test_arms_without_leader_arms_are_judged_by_what_the_teleoperation_said(robot):
+    assert judge(Leaderless(robot, told=False).tracks(), QualityConfig()).findings == ()
+    assert judge(Leaderless(robot, told=True).tracks(), QualityConfig()).findings == ()
+    assert judge(LedByHands(robot, told=True).tracks(), QualityConfig()).findings == ()
+    missing = judge(LedByHands(robot, told=False).tracks(), QualityConfig()).findings
+    assert {(f.level, f.check) for f in missing} == {(Level.REJECT, "missing")}
+    assert "/teleop/command" in missing[0].text
 
 
 def test_the_shipped_thresholds_are_the_defaults():

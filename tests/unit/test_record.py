@@ -1,6 +1,7 @@
 """What the recorder writes is what ROS would write, and other tools read it."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.settings import StorageConfig
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError
+from smp_bringup.leader import Leader, LeaderJoint
+from smp_bringup.record.tracks import Tracks
 
 T0 = 1_700_000_000_123_456_789
 
@@ -117,3 +120,24 @@ def test_leaders_come_in_the_order_of_the_robot(tmp_path, robot):
             writer.write(arm.leader_topic, JOINT_STATE, T0 + k, joint_state_cdr(T0 + k, names, values))
     _, positions = leader_trajectory(open_bag(writer.close(True)), robot)
     np.testing.assert_allclose(positions[:, [0, -1]], [[k, 10.0 + k] for k in range(3)])
+
+
+def test_where_an_arm_has_no_leader_arm_the_label_is_what_the_teleoperation_said(tmp_path, robot):
+    arms = (replace(robot.arms[0], leader_topic=""), robot.arms[1])
+    alone = replace(robot, arms=arms)
+    writer = BagWriter(tmp_path / "episode", alone, "x")
+    names = (*reversed(robot.joint_names), "stamp/left", "stamp/right")
+    for k in range(3):
+        values = np.append(np.arange(14.0)[::-1] + k, [1.7e9, 1.7e9])
+        writer.write("/teleop/command", JOINT_STATE, T0 + k, joint_state_cdr(T0 + k, names, values))
+    _, positions = leader_trajectory(open_bag(writer.close(True)), alone)
+    np.testing.assert_allclose(positions, [np.arange(14.0) + k for k in range(3)])
+
+
+def test_a_leader_arm_of_its_own_joints_is_recorded_as_it_speaks_and_read_as_ours(robot):
+    joints = {joint.name: LeaderJoint(f"j{i}", sign=-1, offset=0.5) for i, joint in enumerate(robot.arms[0].joints)}
+    left = replace(robot.arms[0], leader_topic="", leader=Leader("/gello/joint_states", joints=joints))
+    tracks = Tracks(replace(robot, arms=(left, robot.arms[1])))
+    cdr = joint_state_cdr(T0, tuple(f"j{i}" for i in range(7)), np.arange(7.0))
+    tracks.take("/gello/joint_states", JOINT_STATE, T0, cdr)
+    np.testing.assert_allclose(tracks.leaders["left"].values[0], 0.5 - np.arange(7.0))

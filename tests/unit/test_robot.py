@@ -3,9 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from smp_bringup.arm import Arm
 from smp_bringup.errors import ConfigError, UnknownNameError
 from smp_bringup.joints import Joint
-from smp_bringup.robot import Arm, Robot, load_robot
+from smp_bringup.robot import Robot, load_robot
 
 
 def test_the_arms_tile_the_joints_in_order(robot):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from smp_bringup.robot import Arm
+from smp_bringup.arm import Arm
 from smp_bringup.sync.checks import JointOrder
 from smp_bringup.sync.stamps import StampOrder
 from smp_bringup.types import FloatArray, nanoseconds, seconds

@@ -1,13 +1,13 @@
 """An operator's hand, whose velocity or pose the tip of an arm takes over; where it is not followed, the arm rests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from smp_bringup.arm import Arm
 from smp_bringup.description.hand import Hand
 from smp_bringup.description.pose import Pose, along, between, pose_of
 from smp_bringup.leader import Leader
-from smp_bringup.robot import Arm
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.sync.stamps import StampOrder
 from smp_bringup.types import FloatArray, nanoseconds, seconds
@@ -66,6 +66,11 @@ class LeaderHand:
     def measured(self, position: FloatArray) -> None:
         """Take the measured joints (n,): where the arm is led from, and never far away from."""
         self._measured = position
+
+    def carried(self, told: Mapping[str, float]) -> None:
+        """Take where joints of the whole robot are [rad], [m]: a torso may carry the arm."""
+        if self._hand.carriers:
+            self._hand.carried(told)
 
     def followed(self, followed: bool) -> None:
         """Take whether the teleoperation is followed; while it is not, or is held, the setpoint is where the arm is."""

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from smp_bringup.action.leader_arm import LeaderArm
+from smp_bringup.arm import Arm
 from smp_bringup.errors import ConfigError
-from smp_bringup.robot import Arm, Robot
+from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray, JointSample
 
 

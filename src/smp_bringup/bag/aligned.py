@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 
 from smp_bringup import wire
+from smp_bringup.arm import Arm
 from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE
 from smp_bringup.bag.reader import Bag
 from smp_bringup.camera import COMPRESSED_SUFFIX, Camera
 from smp_bringup.errors import BagError, one_line
 from smp_bringup.joints import DriverJoints
 from smp_bringup.pipeline import build_sync
-from smp_bringup.robot import Arm, JointTopic, Robot
+from smp_bringup.robot import JointTopic, Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import AlignedSet, FloatArray
 

@@ -11,10 +11,11 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 
 from smp_bringup import wire
+from smp_bringup.arm import Arm
 from smp_bringup.chaos.output_law import Violation, violations
 from smp_bringup.joints import DriverJoint
 from smp_bringup.nodes.messages import first_status, status_values
-from smp_bringup.robot import Arm, Robot
+from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray, nanoseconds
 
 _ALL = QoSProfile(reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_LAST, depth=2000)

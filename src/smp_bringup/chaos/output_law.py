@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smp_bringup.robot import Arm
+from smp_bringup.arm import Arm
 from smp_bringup.types import FloatArray
 
 _SLACK = 1e-6

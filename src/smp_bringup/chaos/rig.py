@@ -12,6 +12,7 @@ from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup import config
+from smp_bringup.arm import Arm
 from smp_bringup.chaos.ear import judged
 from smp_bringup.chaos.judged import Judged
 from smp_bringup.chaos.stranger import Stranger
@@ -22,7 +23,7 @@ from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
 from smp_bringup.nodes.messages import chunk_msg, joint_state_msg
-from smp_bringup.robot import Arm, Robot, load_robot
+from smp_bringup.robot import Robot, load_robot
 from smp_bringup.types import ActionChunk, FloatArray
 
 HEARTBEAT_S = 0.05

@@ -1,12 +1,14 @@
 """Differential inverse kinematics of one arm: which joint speeds give its hand a velocity (mink, on MuJoCo)."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from smp_bringup.arm import Arm
 from smp_bringup.description.model import Description
 from smp_bringup.description.pose import Pose, along
 from smp_bringup.errors import ConfigError, InstallError
 from smp_bringup.joints import DriverJoints
-from smp_bringup.robot import Arm
 from smp_bringup.types import FloatArray
 
 try:
@@ -60,6 +62,8 @@ class Hand:
         self._frozen = [mink.DofFreezingTask(model, dof_indices=others)] if others else []
         self._task = mink.FrameTask(self._tip, "body", position_cost=1.0, orientation_cost=_TURN_COST)
         self._configuration = mink.Configuration(model)
+        self.carriers = description.movers(tip) - set(names)
+        """Joints of the rest of the robot that move the arm, e.g. of a torso."""
         self._place(np.array([joint.home for joint in arm.joints]))
         if not np.abs(self._jacobian()).max() > 0:
             raise ConfigError(f"arm '{arm.name}': its joints do not move {tip}: name a link at their end as tip")
@@ -68,6 +72,10 @@ class Hand:
     def links(self) -> tuple[str, ...]:
         """Links of the robot, in whose axes a motion can be told."""
         return self._description.links
+
+    def carried(self, told: Mapping[str, float]) -> None:
+        """Take where the joints are [rad], [m]; those that carry the arm count, and the others are ignored."""
+        self._description.move({name: told[name] for name in self.carriers & told.keys()})
 
     def pose(self, q: FloatArray) -> Pose:
         """Return the pose of the tip, from the root, at the arm's joints (n,)."""

@@ -65,6 +65,14 @@ class Description:
             )
         return self._numbers[name]
 
+    def movers(self, link: str) -> frozenset[str]:
+        """Return the joints by whose positions a link moves against the root."""
+        body, found = self.model.body(self.link(link)), set()
+        while body.id:
+            found.add(self.mover(body.name))
+            body = self.model.body(body.parentid[0])
+        return frozenset(found - {""})
+
     def mover(self, link: str) -> str:
         """Return the joint by whose position a link moves against its parent, its own or one that it mimics.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from smp_bringup.arm import Arm
 from smp_bringup.bag.episode import IMPORTED
 from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.bag.reader import open_bag
@@ -13,7 +14,7 @@ from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, ConfigError, one_line
 from smp_bringup.exchange.extent import Extent
 from smp_bringup.exchange.mapping import ArmMapping, ImportMapping, joint_mappings, require_known
-from smp_bringup.robot import Arm, JointTopic, Robot, load_robot
+from smp_bringup.robot import JointTopic, Robot, load_robot
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import FloatArray
 from smp_bringup.wire import frame, stamp_ns

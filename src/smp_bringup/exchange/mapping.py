@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smp_bringup import config
+from smp_bringup.arm import Arm
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError, nearest
 from smp_bringup.paths import named_config
-from smp_bringup.robot import Arm, Robot
+from smp_bringup.robot import Robot
 
 _TURNING = {"rad": 1.0, "deg": math.pi / 180}
 _SLIDING = {"m": 1.0, "mm": 1e-3}

@@ -15,6 +15,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup import wire
+from smp_bringup.arm import Arm
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos, realtime
 from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns
@@ -34,7 +35,7 @@ from smp_bringup.nodes.messages import (
 )
 from smp_bringup.nodes.params import CommandParams, declare
 from smp_bringup.pipeline import build_command, warm_up_command
-from smp_bringup.robot import Arm, JointTopic, load_robot
+from smp_bringup.robot import JointTopic, load_robot
 from smp_bringup.safety.config import load_safety, safety_of
 from smp_bringup.safety.modes import Mode, Reply
 from smp_bringup.safety.node_graph import Snapshot, inspect

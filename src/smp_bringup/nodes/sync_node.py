@@ -10,6 +10,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from smp_bringup import wire
+from smp_bringup.arm import Arm
 from smp_bringup.camera import Camera
 from smp_bringup.environment import small_sockets
 from smp_bringup.errors import one_line
@@ -22,7 +23,7 @@ from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg
 from smp_bringup.nodes.params import SyncParams, declare
 from smp_bringup.observation.builder import frame_to_observation_size
 from smp_bringup.pipeline import build_sync, build_watch
-from smp_bringup.robot import Arm, JointTopic, load_robot
+from smp_bringup.robot import JointTopic, load_robot
 from smp_bringup.stats import percentiles
 from smp_bringup.sync import watch
 from smp_bringup.sync.base import AbstractAligner

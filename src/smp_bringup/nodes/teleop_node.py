@@ -10,12 +10,13 @@ from sensor_msgs.msg import JointState, Joy
 
 from smp_bringup import wire
 from smp_bringup.action.teleop import Leaders, Tremor
+from smp_bringup.arm import Arm
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.messages import joint_state_msg, status_values
 from smp_bringup.nodes.params import TeleopParams, declare
-from smp_bringup.robot import Arm, JointTopic, load_robot
+from smp_bringup.robot import JointTopic, load_robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import JointSample, Severity
@@ -108,6 +109,9 @@ class TeleopNode(LeanNode):
         self._hands[name].buttons(message.buttons)
 
     def _on_state(self, joints: JointTopic, message: JointState) -> None:
+        told = dict(zip(message.name, message.position, strict=False))
+        for hand in self._hands.values():
+            hand.carried(told)
         for arm in joints.arms:
             stamp = wire.stamp_ns(message.header.stamp)
             position, _ = self._orders[arm.name].map(message.name, message.position, message.velocity)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from smp_bringup.arm import Arm
 from smp_bringup.record.tracks import Track, Tracks
-from smp_bringup.robot import Arm
 from smp_bringup.types import FloatArray
 
 _MOVING_RAD_S = 0.02

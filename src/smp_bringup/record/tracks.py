@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from smp_bringup.arm import Arm
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, deserialized
 from smp_bringup.camera import COMPRESSED_SUFFIX, Camera
-from smp_bringup.robot import Arm, Robot
+from smp_bringup.robot import Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import NS_PER_S, FloatArray, nanoseconds
 from smp_bringup.wire import frame, stamp_ns

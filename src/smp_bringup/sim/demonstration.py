@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
     """Record the episode of `seed` to the bag `folder`, with tremor `noise` [rad]; return its success."""
     world.reset(seed)
     operator = ScriptedOperator(world.task, world.model, world.data, robot, seed)
-    leaders, tremor = Leaders(robot), Tremor(robot, noise, seed)
+    led = robot if robot.has_leader_arms else _led(robot)
+    leaders, tremor = Leaders(led), Tremor(robot, noise, seed)
     with episode_bag(world, robot, folder) as writer:
         loop = Lockstep(
             world,
@@ -43,7 +45,7 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
                 write_objects(writer, loop.now_ns, world)
             leader = operator.target(world.time_s)
             write_leaders(writer, robot, loop.now_ns, leader)
-            for arm in robot.arms:
+            for arm in led.arms:
                 said = arm.leader_joints.positions(leader[robot.arm_slices[arm.name]])
                 merged = leaders.push(arm.name, loop.now_ns, arm.leader_joints.names, said)
             if merged is not None:
@@ -55,6 +57,12 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
             if world.succeeded():
                 remaining_s = min(remaining_s, TAIL_S)
     return world.succeeded()
+
+
+def _led(robot: Robot) -> Robot:
+    """Return the robot with a leader arm for each arm: the scripted operator moves joints."""
+    arms = tuple(replace(arm, leader=None, leader_topic=f"/scripted/{arm.name}") for arm in robot.arms)
+    return replace(robot, arms=arms)
 
 
 @contextmanager

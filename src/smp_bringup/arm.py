@@ -1,0 +1,89 @@
+"""An arm as data: its joints in order, the topics of its driver, and who leads it."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import pi
+
+import numpy as np
+
+from smp_bringup.config import spec
+from smp_bringup.errors import ConfigError
+from smp_bringup.joints import DriverJoints, Joint
+from smp_bringup.leader import Leader, leader_joints
+from smp_bringup.names import check_topic, check_word, require_unique
+
+_FARTHEST_M = 10.0
+"""No arm stands farther from the origin of its robot [m]."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm: its joints in order, and the topics of its driver.
+
+    Whatever has a driver of its own is an entry: a hand, a torso, a head.
+    """
+
+    name: str
+    state_topic: str
+    """sensor_msgs/JointState, measured; arms of one driver may share it."""
+    command_topic: str
+    """Arms of one controller may share it."""
+    joints: tuple[Joint, ...]
+    leader_topic: str = ""
+    """sensor_msgs/JointState of a leader arm with our joints: short for `leader: {topic: ...}`."""
+    leader: Leader | None = None
+    """Who leads this arm in teleoperation; without, it stays where it is."""
+    prefix: str = ""
+    """What our joint names have in front of the driver's: "left_" where two drivers both say "elbow_joint"."""
+    command_interface: str = field(
+        default="joint_state",
+        metadata=spec(choices=("joint_state", "forward_position", "joint_trajectory")),
+    )
+    latency_s: float = field(default=0.0, metadata=spec(ge=0, le=1, unit="s"))
+    """Header stamp minus true time of measurement of the joint states; subtracted by the aligner."""
+    geometry: str = ""
+    """Frames and capsules, in config/geometry; empty where they are not known."""
+    base: tuple[float, float, float, float, float, float] = (0.0,) * 6
+    """Where the arm stands: x, y, z [m]; roll, pitch, yaw [rad] about fixed axes."""
+
+    def __post_init__(self) -> None:
+        check_word("arm", self.name)
+        for topic in (self.state_topic, self.command_topic, *filter(None, (self.leader_topic,))):
+            check_topic(topic)
+        if not self.joints:
+            raise ConfigError(f"arm '{self.name}' has no joints")
+        require_unique("joint", [joint.name for joint in self.joints])
+        require_unique(f"joint of arm '{self.name}' as its driver calls it", list(self.driver.names))
+        if self.leader and self.leader_topic:
+            raise ConfigError(f"arm '{self.name}' has leader_topic, short for leader, and leader: keep one of them")
+        if self.leader:
+            _ = self.leader_joints  # says what is wrong in it
+        if not max(map(abs, self.base[:3])) <= _FARTHEST_M:
+            raise ConfigError(
+                f"arm '{self.name}': base {list(self.base[:3])} must be in m, at most {_FARTHEST_M:g} m away; "
+                "this looks like millimetres: divide by 1000"
+            )
+        if not max(map(abs, self.base[3:])) <= 2 * pi:
+            raise ConfigError(
+                f"arm '{self.name}': base turns {list(self.base[3:])} must be in rad, at most one turn; "
+                "this looks like degrees: multiply by pi / 180"
+            )
+
+    @cached_property
+    def driver(self) -> DriverJoints:
+        """The joints as this arm's driver tells of them."""
+        ours = np.array([(joint.min, joint.max) for joint in self.joints])
+        theirs = np.array([joint.driver_range for joint in self.joints])
+        scale = np.diff(ours)[:, 0] / np.diff(theirs)[:, 0]
+        names = tuple(joint.driver.name or joint.name.removeprefix(self.prefix) for joint in self.joints)
+        return DriverJoints(names, scale, ours[:, 0] - scale * theirs[:, 0])
+
+    @property
+    def led_by(self) -> Leader | None:
+        """Who leads this arm, however the robot file says it."""
+        return Leader(self.leader_topic) if self.leader_topic else self.leader
+
+    @cached_property
+    def leader_joints(self) -> DriverJoints:
+        """The joints as a leader arm tells them."""
+        return leader_joints(self.led_by or Leader("/none"), [joint.name for joint in self.joints])
