@@ -90,9 +90,7 @@ def _generate(source: Path, target: Path) -> None:
         path.write_text(json.dumps({**common, "template_dir": str(_SHARE / generator / "resource"), **more}))
         return str(path)
 
-    generate_type_hash(
-        arguments("rosidl_generator_type_description", include_paths=[f"{o.name}:{o}" for o in others])
-    )
+    generate_type_hash(arguments("rosidl_generator_type_description", include_paths=[f"{o.name}:{o}" for o in others]))
     for generator in ("rosidl_generator_c", "rosidl_typesupport_fastrtps_c"):
         header = f"{generator}__visibility_control.h"
         generate_visibility_control_file(

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.sax.saxutils import escape
 
 from smp_bringup.robot import Robot
@@ -12,6 +12,11 @@ from smp_bringup.wire import OBJECTS_TOPIC
 
 CLIENT = "client"
 """Enclave of every verb that drives or watches a graph from outside, and of `ros2 service call` and the like."""
+_RULES = (
+    *(("topic", "publish"), ("topic", "subscribe")),
+    *(("service", "reply"), ("service", "request")),
+    ("action", "call"),
+)
 _OWN_SERVICES = (
     *("describe_parameters", "get_parameter_types", "get_parameters", "list_parameters"),
     *("set_parameters", "set_parameters_atomically", "get_type_description"),
@@ -23,12 +28,14 @@ _SIM = ("/sim/reset", "/sim/operate")
 
 @dataclass(frozen=True)
 class Access:
-    """Topics and services that one node uses, besides what every node of rclpy has."""
+    """Topics, services and actions that one node uses, besides what every node of rclpy has."""
 
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
     reply: tuple[str, ...] = ()
     request: tuple[str, ...] = ()
+    call: tuple[str, ...] = ()
+    """Actions."""
 
 
 def enclave(name: str) -> str:
@@ -53,6 +60,7 @@ def accesses(robot: Robot) -> dict[str, Access]:
             (*commands, *replayed, "/command/state"),
             (*states, "/policy/chunk", "/observation/state", "/teleop/command", "/estop", "/clock"),
             _REQUESTS,
+            call=tuple(action.topic for action in robot.command_actions),
         ),
         "teleop": Access(("/teleop/command",), leaders),
         "recorder": Access(
@@ -95,7 +103,7 @@ def _lines(name: str, access: Access) -> Iterator[str]:
     yield f'    <enclave path="{enclave(name)}">'
     yield "      <profiles>"
     yield f'        <profile ns="/" node="{name}">'
-    for kind, rule in (("topic", "publish"), ("topic", "subscribe"), ("service", "reply"), ("service", "request")):
+    for kind, rule in _RULES:
         if names := getattr(access, rule):
             yield f'          <{kind}s {rule}="ALLOW">'
             yield from (f"            <{kind}>{escape(one)}</{kind}>" for one in sorted(names))
@@ -111,7 +119,7 @@ def _with_own(name: str, access: Access, diagnosed: bool = True) -> Access:
     """Add what every node has: its log, its parameters and their services, and counters if it is `diagnosed`."""
     says = ("/rosout", "/parameter_events", *(("/diagnostics",) if diagnosed else ()))
     serves = _own_services(name)
-    return Access((*says, *access.publish), access.subscribe, (*serves, *access.reply), access.request)
+    return replace(access, publish=(*says, *access.publish), reply=(*serves, *access.reply))
 
 
 def _own_services(node: str) -> tuple[str, ...]:

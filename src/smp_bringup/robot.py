@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from smp_bringup import config
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
+from smp_bringup.goals import ACTIONS, check_told_by_goals
 from smp_bringup.joints import DriverJoints, Joint
 from smp_bringup.names import check_name, check_topic, check_word
 from smp_bringup.paths import named_config
@@ -38,7 +39,7 @@ class Arm:
     state_topic: str
     """sensor_msgs/JointState, measured; arms of one driver may share it."""
     command_topic: str
-    """Arms of one controller may share it."""
+    """Arms of one controller may share it; the name of the action where it is told by one."""
     joints: tuple[Joint, ...]
     leader_topic: str = ""
     """sensor_msgs/JointState of this arm's leader; empty where it has none, and `TELEOP_TOPIC` is learned from."""
@@ -46,7 +47,7 @@ class Arm:
     """What our joint names have in front of the driver's: "left_" where two drivers both say "elbow_joint"."""
     command_interface: str = field(
         default="joint_state",
-        metadata=spec(choices=("joint_state", "forward_position", "joint_trajectory")),
+        metadata=spec(choices=("joint_state", "forward_position", "joint_trajectory", *ACTIONS)),
     )
     latency_s: float = field(default=0.0, metadata=spec(ge=0, le=1, unit="s"))
     """Header stamp minus true time of measurement of the joint states; subtracted by the aligner."""
@@ -63,6 +64,7 @@ class Arm:
             raise ConfigError(f"arm '{self.name}' has no joints")
         _require_unique("joint", [joint.name for joint in self.joints])
         _require_unique(f"joint of arm '{self.name}' as its driver calls it", list(self.driver.names))
+        check_told_by_goals(self.name, self.command_interface, [joint.driver.effort for joint in self.joints])
         if not max(map(abs, self.base[:3])) <= _FARTHEST_M:
             raise ConfigError(
                 f"arm '{self.name}': base {list(self.base[:3])} must be in m, at most {_FARTHEST_M:g} m away; "
@@ -82,6 +84,11 @@ class Arm:
         scale = np.diff(ours)[:, 0] / np.diff(theirs)[:, 0]
         names = tuple(joint.driver.name or joint.name.removeprefix(self.prefix) for joint in self.joints)
         return DriverJoints(names, scale, ours[:, 0] - scale * theirs[:, 0])
+
+    @property
+    def action_type(self) -> str:
+        """Type of the action by which it is told; empty where it is told by a topic."""
+        return ACTIONS.get(self.command_interface, "")
 
     @property
     def operator_topic(self) -> str:
@@ -185,16 +192,21 @@ class Robot:
         carriers = {c.arm for c in self.cameras if c.arm} - {a.name for a in self.arms}
         if carriers:
             raise ConfigError(f"no arm is called {', '.join(sorted(carriers))}: a camera names it as its carrier")
-        shared = (*self.state_topics, *self.leader_topics, *self.command_topics)
+        told = (*self.command_topics, *self.command_actions)
+        shared = (*self.state_topics, *self.leader_topics, *told)
         _require_unique("topic", [joints.topic for joints in shared] + [c.topic for c in self.cameras])
         for joints in shared:
             _require_unique(f"joint on {joints.topic}", list(joints.names))
         for joints in self.state_topics:
             if len({arm.latency_s for arm in joints.arms}) > 1:
                 raise ConfigError(f"arms of {joints.topic} share its messages: give them one latency_s")
-        for joints in self.command_topics:
+        for joints in told:
             if len({arm.command_interface for arm in joints.arms}) > 1:
                 raise ConfigError(f"arms of {joints.topic} share its messages: give them one command_interface")
+        for joints in self.command_actions:
+            if self.simulation or len(joints.arms) > 1:
+                names = " and ".join(arm.name for arm in joints.arms)
+                raise ConfigError(f"{joints.topic}: an action takes goals of one arm of a real robot, not of {names}")
 
     @cached_property
     def joints(self) -> tuple[Joint, ...]:
@@ -238,7 +250,12 @@ class Robot:
     @cached_property
     def command_topics(self) -> tuple["JointTopic", ...]:
         """Topics that the arms take setpoints from; arms under one controller share one."""
-        return self._joint_topics([(arm.command_topic, arm.driver) for arm in self.arms])
+        return self._joint_topics([("" if a.action_type else a.command_topic, a.driver) for a in self.arms])
+
+    @cached_property
+    def command_actions(self) -> tuple["JointTopic", ...]:
+        """Actions, as topics by name, that take setpoints of hands as goals."""
+        return self._joint_topics([(a.command_topic if a.action_type else "", a.driver) for a in self.arms])
 
     def _joint_topics(self, said: list[tuple[str, DriverJoints]]) -> tuple["JointTopic", ...]:
         """Return the topics, each with those of the arms that name it."""

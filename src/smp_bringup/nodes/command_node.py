@@ -20,6 +20,7 @@ from smp_bringup.nodes import qos, realtime
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.command_report import CommandReport
 from smp_bringup.nodes.graph_watch import GraphWatch
+from smp_bringup.nodes.gripper_actions import GripperActions
 from smp_bringup.nodes.messages import (
     COMMAND_TYPES,
     STATUS_BYTES,
@@ -67,13 +68,15 @@ class CommandNode(LeanNode):
         self.add_on_set_parameters_callback(self._on_set)
         self._watch, self._extra = GraphWatch(self), set[str]()
         self._publish()
+        # Over a bag nobody is told by goals: there is no stand-in for a server, and no hand may move.
+        self._hands = GripperActions(self, self._watch, () if params.replayed else self._robot.command_actions)
         self._subscribe()
         self._serve()
         warm_up_command(self._robot, params.safety)
         self._report = CommandReport(self, self._robot)
         grants = realtime.apply(params.realtime, params.cpus)
         realtime.freeze()
-        self._diagnostics = Diagnostics(self, lambda: self._report.values(self._core, grants))
+        self._diagnostics = Diagnostics(self, lambda: self._values(grants))
         self._born_ns = steady_ns()
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(self._robot.control_period_s, self._cycle, clock=clock)
@@ -87,6 +90,9 @@ class CommandNode(LeanNode):
         """Let the collector see everything again, then end."""
         gc.unfreeze()
         super().destroy_node()
+
+    def _values(self, grants: list[realtime.Grant]) -> dict[str, object]:
+        return {**self._report.values(self._core, grants, self._hands.troubles()), **self._hands.counters()}
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         """Refuse another clock of the headers while what is published or followed was planned on this one."""
@@ -253,6 +259,7 @@ class CommandNode(LeanNode):
             for publisher, message in parts:
                 publisher.publish(message)
                 sent_ns.append(steady_ns())
+        self._hands.follow(output.command, steady)
         self._report.cycle(output, steady, sent_ns)
 
 

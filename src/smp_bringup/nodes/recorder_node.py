@@ -116,7 +116,7 @@ def _topics(robot: Robot) -> dict[str, type]:
     topics: dict[str, type] = {c.topic: Image for c in robot.cameras}
     for arm in robot.arms:
         topics |= {arm.state_topic: JointState, arm.operator_topic: JointState}
-        topics[arm.command_topic] = COMMAND_TYPES[arm.command_interface]
+    topics |= {told.topic: COMMAND_TYPES[told.arms[0].command_interface] for told in robot.command_topics}
     return topics | {
         TELEOP_TOPIC: JointState,
         OBJECTS_TOPIC: JointState,
