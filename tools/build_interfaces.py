@@ -2,7 +2,8 @@
 
 The wheels of ROS 2 have rosidl's generators, but not the CMake macros that drive them. Here the generators are called
 one after another, and a compiler makes one extension module of what they wrote: the C structures, their conversion
-from and to Python, and the type support of Fast DDS. OUT then belongs on PYTHONPATH.
+from and to Python, and the type support of Fast DDS. OUT then belongs on PYTHONPATH. Ends with 2 where it cannot be
+done here, in one line that says why. 11 s on two cores of an x86_64 virtual machine (2026-11-29).
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,21 +23,22 @@ _KINDS = ("rosidl_generator_c", "rosidl_generator_py", "rosidl_typesupport_c", "
 _RUNTIME = ("rosidl_runtime_c", "rosidl_typesupport_c", "rosidl_typesupport_fastrtps_c", "rcutils", "fastcdr")
 
 
-class BuildError(Exception):
-    """What is needed to build is missing, or a compiler failed."""
+class CannotBuildError(Exception):
+    """What is needed to build is missing."""
 
 
 def build(source: Path, out: Path) -> Path:
     """Build the definitions in source/{msg,srv,action} into out/NAME, unless they are there already; return `out`.
 
     Raises:
-        BuildError: no compiler, no generators, or no headers are installed; or the compiler failed.
+        CannotBuildError: no compiler, no generators, or no headers are installed.
+        RuntimeError: the compiler failed.
     """
     source, target = source.resolve(), out.resolve() / source.name
+    _require()
     stamp, key = target / "built", _key(source)
     if stamp.is_file() and stamp.read_text() == key:
         return out
-    _require()
     shutil.rmtree(target, ignore_errors=True)
     _generate(source, target)
     _compile(target)
@@ -56,10 +59,10 @@ def _definitions(source: Path) -> list[Path]:
 
 def _require() -> None:
     missing = [name for name in ("gcc", "g++") if shutil.which(name) is None]
-    needed = (Path(sysconfig.get_path("include"), "Python.h"), _INCLUDE / "rosidl_runtime_c")
+    needed = (Path(sysconfig.get_path("include"), "Python.h"), _INCLUDE / "rosidl_runtime_c", _SHARE / _KINDS[0])
     missing += [str(path) for path in needed if not path.exists()]
     if missing:
-        raise BuildError(f"interfaces cannot be built here: missing {', '.join(missing)}")
+        raise CannotBuildError(f"interfaces cannot be built here: missing {', '.join(missing)}")
 
 
 def _generate(source: Path, target: Path) -> None:
@@ -74,7 +77,6 @@ def _generate(source: Path, target: Path) -> None:
 
     definitions = [path.relative_to(source) for path in _definitions(source)]
     for path in definitions:
-        (target / path.parent).mkdir(parents=True, exist_ok=True)
         convert_to_idl(source, source.name, path, target)
     others = sorted({idl.parents[1] for idl in _SHARE.glob("*/*/*.idl")})
     common = {
@@ -137,8 +139,12 @@ def _compile(target: Path) -> None:
 def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise BuildError(f"{command[0]} failed: {done.stderr[-2000:]}")
+        raise RuntimeError(f"{command[0]} failed: {done.stderr[-2000:]}")
 
 
 if __name__ == "__main__":
-    print(build(Path(sys.argv[1]), Path(sys.argv[2])))
+    try:
+        with redirect_stdout(sys.stderr):  # the generators name every file
+            build(Path(sys.argv[1]), Path(sys.argv[2]))
+    except CannotBuildError as error:
+        sys.exit(print(f"error: {error}", file=sys.stderr) or 2)

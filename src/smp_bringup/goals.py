@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from smp_bringup.errors import ConfigError
-from smp_bringup.types import NS_PER_S, FloatArray
+from smp_bringup.types import NS_PER_S
 
 ACTIONS = {
     "gripper_command": "control_msgs/action/GripperCommand",
@@ -18,9 +16,9 @@ _STEP = 0.02
 _NEAR = 0.001
 """Share of its range that a setpoint which has come to rest may be beside the goal."""
 _STILL = 0.01
-"""Share of its range a second at which a setpoint has come to rest."""
+"""Share of its range a second that a setpoint at rest may move."""
 _PERIOD_NS = NS_PER_S // 10
-"""Between two goals: a server answers each, and ends the one before."""
+"""Between two goals, for a server answers each and ends the one before; and as long a setpoint stands to be at rest."""
 
 
 def feedback_topic(action: str) -> str:
@@ -49,24 +47,25 @@ def check_told_by_goals(arm: str, interface: str, efforts: Sequence[float]) -> N
 class GoalPace:
     """Says when the setpoint of a hand becomes a goal: not as a stream, never long beside where it comes to rest."""
 
-    def __init__(self, span: FloatArray) -> None:
-        """Take the ranges (n,) of the joints [rad], grippers [m]."""
+    def __init__(self, span: float) -> None:
+        """Take the range of the hand's joint [m], or [rad]."""
         self._step, self._near, self._still = _STEP * span, _NEAR * span, _STILL * span
-        self._goal: FloatArray | None = None
-        self._not_before_ns = 0
+        self._goal: float | None = None
+        self._not_before_ns = self._moved_ns = 0
 
-    def due(self, position: FloatArray, velocity: FloatArray, steady_ns: int) -> bool:
-        """Return whether a setpoint (n,) is to be sent now."""
+    def due(self, position: float, velocity: float, steady_ns: int) -> bool:
+        """Return whether a setpoint is to be sent now."""
+        if abs(velocity) > self._still:
+            self._moved_ns = steady_ns
         if steady_ns < self._not_before_ns:
             return False
         if self._goal is None:
             return True
-        away = np.abs(position - self._goal)
-        rests = (np.abs(velocity) <= self._still).all()
-        return bool((away > (self._near if rests else self._step)).any())
+        rests = steady_ns - self._moved_ns >= _PERIOD_NS
+        return abs(position - self._goal) > (self._near if rests else self._step)
 
-    def sent(self, position: FloatArray, steady_ns: int) -> None:
-        """Take what was sent (n,)."""
+    def sent(self, position: float, steady_ns: int) -> None:
+        """Take what was sent."""
         self._goal, self._not_before_ns = position, steady_ns + _PERIOD_NS
 
     def forget(self, not_before_ns: int = 0) -> None:

@@ -21,7 +21,7 @@ from smp_bringup.goals import ACTIONS, GoalPace, feedback_topic
 from smp_bringup.nodes.base import steady_ns
 from smp_bringup.nodes.graph_watch import GraphWatch
 from smp_bringup.robot import JointTopic
-from smp_bringup.types import NS_PER_S, Command, FloatArray
+from smp_bringup.types import NS_PER_S, Command
 
 _ANSWER_NS = NS_PER_S
 """A goal that nobody has accepted or rejected by then is sent again."""
@@ -64,10 +64,10 @@ class _Hand:
         arm = joints.arms[0]
         self._node, self._joints, self.name = node, joints, arm.name
         self._kind = action_class(arm.command_interface)
-        self._effort = arm.joints[0].driver.effort
         self._goals = node.create_client(self._kind.Impl.SendGoalService, f"{joints.topic}/_action/send_goal")
         self._results = node.create_client(self._kind.Impl.GetResultService, f"{joints.topic}/_action/get_result")
-        self._pace = GoalPace(np.array([joint.max - joint.min for joint in arm.joints]))
+        (joint,), (self._place,) = arm.joints, joints.places
+        self._pace, self._effort = GoalPace(joint.max - joint.min), joint.driver.effort
         self._asked: Future | None = None
         self._waited: deque[Future] = deque()
         self._told = ""
@@ -88,17 +88,17 @@ class _Hand:
             if steady - self._asked_ns < _ANSWER_NS:
                 return
             self._give_up(self._asked)
-        position, velocity = (row[self._joints.places] for row in (command.position, command.velocity))
-        if self._pace.due(position, velocity, steady):
+        position = float(command.position[self._place])
+        if self._pace.due(position, float(command.velocity[self._place]), steady):
             self._send(position, steady)
         elif self._running_ns is not None and steady - self._running_ns > _END_NS:
             self._running_ns = None
             self._warn("unfinished", f"{self._told} is neither reached nor given up: is its controller switched on?")
 
-    def _send(self, position: FloatArray, steady: int) -> None:
-        said = self._joints.joints.positions(position)
+    def _send(self, position: float, steady: int) -> None:
+        said = float(self._joints.joints.positions(np.array([position]))[0])
         self._number += 1
-        self._told = f"{self._joints.topic}: the goal {said[0]:.4g} for {self._joints.names[0]}"
+        self._told = f"{self._joints.topic}: the goal {said:.4g} for {self._joints.names[0]}"
         request = self._kind.Impl.SendGoalService.Request()
         request.goal_id.uuid = np.frombuffer(uuid4().bytes, np.uint8)
         request.goal.command = self._command(said)
@@ -107,12 +107,12 @@ class _Hand:
         self._pace.sent(position, steady)
         self.counters["sent"] += 1
 
-    def _command(self, said: FloatArray) -> Any:
+    def _command(self, said: float) -> Any:
         command = self._kind.Goal().command
         if hasattr(command, "max_effort"):
-            command.position, command.max_effort = float(said[0]), self._effort
+            command.position, command.max_effort = said, self._effort
         else:
-            command.name, command.position = list(self._joints.names), said.tolist()
+            command.name, command.position = list(self._joints.names), [said]
             command.effort = [self._effort] if self._effort else []
         return command
 
