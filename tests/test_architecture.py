@@ -20,6 +20,7 @@ LAYERS = (
         "config",
         "names",
         "joint_units",
+        "goals",
         "joints",
         "registry",
         "paths",

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.sax.saxutils import escape
 
 from smp_bringup.arm import Arm
@@ -14,6 +14,11 @@ from smp_bringup.robot import Robot
 
 CLIENT = "client"
 """Enclave of every verb that drives or watches a graph from outside, and of `ros2 service call` and the like."""
+_RULES = (
+    *(("topic", "publish"), ("topic", "subscribe")),
+    *(("service", "reply"), ("service", "request")),
+    ("action", "call"),
+)
 _OWN_SERVICES = (
     *("describe_parameters", "get_parameter_types", "get_parameters", "list_parameters"),
     *("set_parameters", "set_parameters_atomically", "get_type_description"),
@@ -26,12 +31,14 @@ _SIM = ("sim/reset", "sim/operate")
 
 @dataclass(frozen=True)
 class Access:
-    """Topics and services that one node uses, besides what every node of rclpy has."""
+    """Topics, services and actions that one node uses, besides what every node of rclpy has."""
 
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
     reply: tuple[str, ...] = ()
     request: tuple[str, ...] = ()
+    call: tuple[str, ...] = ()
+    """Actions."""
 
 
 def enclave(name: str) -> str:
@@ -59,6 +66,7 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
             (*commands, *replayed, "command/state"),
             (*states, "policy/chunk", "observation/state", "teleop/command", "estop", "/clock"),
             _REQUESTS,
+            call=tuple(action.topic for action in robot.command_actions),
         ),
         "teleop": Access(
             ("teleop/command",), leaders if robot.has_leader_arms else (*leaders, *hands, *states, "command/state")
@@ -114,7 +122,7 @@ def _lines(name: str, access: Access, namespace: str) -> Iterator[str]:
     yield f'    <enclave path="{enclave(full_name(name, namespace))}">'
     yield "      <profiles>"
     yield f'        <profile ns="{namespace}" node="{name}">'
-    for kind, rule in (("topic", "publish"), ("topic", "subscribe"), ("service", "reply"), ("service", "request")):
+    for kind, rule in _RULES:
         if names := getattr(access, rule):
             yield f'          <{kind}s {rule}="ALLOW">'
             yield from (f"            <{kind}>{escape(one)}</{kind}>" for one in sorted(names))
@@ -133,7 +141,7 @@ def _with_own(name: str, access: Access, diagnosed: bool = True) -> Access:
     if name in MANAGED:
         says += (f"{name}/transition_event",)
         serves += tuple(f"{name}/{service}" for service in _LIFECYCLE)
-    return Access((*says, *access.publish), access.subscribe, (*serves, *access.reply), access.request)
+    return replace(access, publish=(*says, *access.publish), reply=(*serves, *access.reply))
 
 
 def _own_services(node: str) -> tuple[str, ...]:
@@ -141,5 +149,5 @@ def _own_services(node: str) -> tuple[str, ...]:
 
 
 def _in_namespace(access: Access, namespace: str) -> Access:
-    rules = (access.publish, access.subscribe, access.reply, access.request)
+    rules = (access.publish, access.subscribe, access.reply, access.request, access.call)
     return Access(*(tuple(full_name(name, namespace) for name in names) for names in rules))

@@ -8,6 +8,7 @@ import numpy as np
 
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
+from smp_bringup.goals import ACTIONS, check_told_by_goals
 from smp_bringup.joints import DriverJoints, Joint
 from smp_bringup.leader import Leader, leader_joints
 from smp_bringup.names import check_topic, check_word, require_unique
@@ -27,7 +28,7 @@ class Arm:
     state_topic: str
     """sensor_msgs/JointState, measured; arms of one driver may share it."""
     command_topic: str
-    """Arms of one controller may share it."""
+    """Arms of one controller may share it; the name of the action where it is told by one."""
     joints: tuple[Joint, ...]
     leader_topic: str = ""
     """sensor_msgs/JointState of a leader arm with our joints: short for `leader: {topic: ...}`."""
@@ -37,7 +38,7 @@ class Arm:
     """What our joint names have in front of the driver's: "left_" where two drivers both say "elbow_joint"."""
     command_interface: str = field(
         default="joint_state",
-        metadata=spec(choices=("joint_state", "forward_position", "joint_trajectory")),
+        metadata=spec(choices=("joint_state", "forward_position", "joint_trajectory", *ACTIONS)),
     )
     latency_s: float = field(default=0.0, metadata=spec(ge=0, le=1, unit="s"))
     """Header stamp minus true time of measurement of the joint states; subtracted by the aligner."""
@@ -54,6 +55,7 @@ class Arm:
             raise ConfigError(f"arm '{self.name}' has no joints")
         require_unique("joint", [joint.name for joint in self.joints])
         require_unique(f"joint of arm '{self.name}' as its driver calls it", list(self.driver.names))
+        check_told_by_goals(self.name, self.command_interface, [joint.driver.effort for joint in self.joints])
         if self.leader and self.leader_topic:
             raise ConfigError(f"arm '{self.name}' has leader_topic, short for leader, and leader: keep one of them")
         if self.leader:
@@ -77,6 +79,11 @@ class Arm:
         scale = np.diff(ours)[:, 0] / np.diff(theirs)[:, 0]
         names = tuple(joint.driver.name or joint.name.removeprefix(self.prefix) for joint in self.joints)
         return DriverJoints(names, scale, ours[:, 0] - scale * theirs[:, 0])
+
+    @property
+    def action_type(self) -> str:
+        """Type of the action by which it is told; empty where it is told by a topic."""
+        return ACTIONS.get(self.command_interface, "")
 
     @property
     def led_by(self) -> Leader | None:

@@ -23,6 +23,8 @@ class DriverJoint:
     min: float | None = None
     """What the driver says where we say `min`, in its own unit: 0.8 where a hand is closed, 0 to 100, a sign turned."""
     max: float | None = None
+    effort: float = field(default=0.0, metadata=spec(ge=0, unit="N or N m"))
+    """How hard it may push, of a hand that is told by goals; 0 is left out where the action lets it be."""
 
 
 @dataclass(frozen=True)

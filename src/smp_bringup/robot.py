@@ -117,7 +117,8 @@ class Robot:
         carriers = {c.arm for c in self.cameras if c.arm} - {a.name for a in self.arms}
         if carriers:
             raise ConfigError(f"no arm is called {', '.join(sorted(carriers))}: a camera names it as its carrier")
-        shared = (*self.state_topics, *self.leader_topics, *self.command_topics)
+        told = (*self.command_topics, *self.command_actions)
+        shared = (*self.state_topics, *self.leader_topics, *told)
         others = [arm.led_by.topic for arm in self.arms if arm.led_by and arm.led_by.moves_hand]
         others += [c.raw_topic for c in self.cameras] + list(dict.fromkeys(c.info_topic for c in self.cameras))
         others += [recorded.topic for recorded in self.recorded]
@@ -133,9 +134,13 @@ class Robot:
         for joints in self.state_topics:
             if len({arm.latency_s for arm in joints.arms}) > 1:
                 raise ConfigError(f"arms of {joints.topic} share its messages: give them one latency_s")
-        for joints in self.command_topics:
+        for joints in told:
             if len({arm.command_interface for arm in joints.arms}) > 1:
                 raise ConfigError(f"arms of {joints.topic} share its messages: give them one command_interface")
+        for joints in self.command_actions:
+            if self.simulation or len(joints.arms) > 1:
+                names = " and ".join(arm.name for arm in joints.arms)
+                raise ConfigError(f"{joints.topic}: an action takes goals of one arm of a real robot, not of {names}")
 
     @cached_property
     def joints(self) -> tuple[Joint, ...]:
@@ -187,7 +192,12 @@ class Robot:
     @cached_property
     def command_topics(self) -> tuple["JointTopic", ...]:
         """Topics that the arms take setpoints from; arms under one controller share one."""
-        return self._joint_topics([(arm.command_topic, arm.driver) for arm in self.arms])
+        return self._joint_topics([("" if a.action_type else a.command_topic, a.driver) for a in self.arms])
+
+    @cached_property
+    def command_actions(self) -> tuple["JointTopic", ...]:
+        """Actions, as topics by name, that take setpoints of hands as goals."""
+        return self._joint_topics([(a.command_topic if a.action_type else "", a.driver) for a in self.arms])
 
     def _joint_topics(self, said: list[tuple[str, DriverJoints]]) -> tuple["JointTopic", ...]:
         """Return the topics, each with those of the arms that name it."""

@@ -1,6 +1,11 @@
 """Real processes on a private DDS domain of this machine; every wait has a condition and a deadline."""
 
+import os
+import subprocess
+import sys
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -20,3 +25,18 @@ def running(log, **settings):
 def launch():
     """Return `running`."""
     return running
+
+
+@pytest.fixture(scope="session")
+def control_msgs(request):
+    """Return PYTHONPATH with the gripper actions on it: those of this ROS, or built from tests/interfaces once."""
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if find_spec("control_msgs") is None:
+        root, out = Path(__file__).parents[2], request.config.cache.mkdir("interfaces")
+        command = [sys.executable, root / "tools/build_interfaces.py", root / "tests/interfaces/control_msgs", out]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 2:
+            pytest.skip(done.stderr.splitlines()[-1])
+        assert done.returncode == 0, done.stderr
+        paths.insert(0, str(out))
+    return os.pathsep.join(filter(None, paths))

@@ -21,6 +21,7 @@ from smp_bringup.nodes import qos, realtime
 from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns
 from smp_bringup.nodes.command_report import CommandReport
 from smp_bringup.nodes.graph_watch import GraphWatch
+from smp_bringup.nodes.gripper_actions import GripperActions
 from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.messages import (
     COMMAND_TYPES,
@@ -83,11 +84,13 @@ class CommandNode(ManagedNode):
         grants = self._grants
         self._watch, self._extra = GraphWatch(self), set[str]()
         self._publish()
+        # Over a bag nobody is told by goals: there is no stand-in for a server, and no hand may move.
+        self._hands = GripperActions(self, self._watch, () if self._params.replayed else self._robot.command_actions)
         self._subscribe()
         self._serve()
         self._report = CommandReport(self, self._robot)
         realtime.freeze()
-        self._diagnostics = Diagnostics(self, lambda: self._report.values(self._core, grants))
+        self._diagnostics = Diagnostics(self, lambda: self._values(grants))
         self._born_ns = steady_ns()
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(self._robot.control_period_s, self._cycle, clock=clock)
@@ -108,6 +111,9 @@ class CommandNode(ManagedNode):
         """Let the collector see everything again, then end."""
         gc.unfreeze()
         super().destroy_node()
+
+    def _values(self, grants: list[realtime.Grant]) -> dict[str, object]:
+        return {**self._report.values(self._core, grants, self._hands.troubles()), **self._hands.counters()}
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         """Refuse another clock of the headers while what is published or followed was planned on this one."""
@@ -276,6 +282,7 @@ class CommandNode(ManagedNode):
             for publisher, message in parts:
                 publisher.publish(message)
                 sent_ns.append(steady_ns())
+        self._hands.follow(output.command, steady)
         self._report.cycle(output, steady, sent_ns)
 
 

@@ -60,8 +60,8 @@ class CommandReport:
                 self._log(level, finding.reason)
         self._findings = findings
 
-    def values(self, core: CommandCore, grants: Sequence[Grant]) -> dict[str, object]:
-        """Return the counters since the start, and the timing since the last call."""
+    def values(self, core: CommandCore, grants: Sequence[Grant], troubles: Sequence[str] = ()) -> dict[str, object]:
+        """Return the counters since the start, the timing since the last call, and what else is to be warned of."""
         late, self._late_ms = sorted(self._late_ms), []
         skew, self._skew_us = sorted(self._skew_us), []
         jump, self._jump_mrad = self._jump_mrad, 0.0
@@ -80,7 +80,7 @@ class CommandReport:
             **{f"realtime/{grant.option}": grant for grant in grants},
             **{f"refused/{cause}": count for cause, count in core.refused.items()},
             "error": trouble if level == DiagnosticStatus.ERROR else "",
-            "warning": "; ".join(filter(None, (held, *(finding.reason for finding in self._findings)))),
+            "warning": "; ".join(filter(None, (held, *(finding.reason for finding in self._findings), *troubles))),
         }
 
     def _say(self, output: CommandOutput, steady: int) -> None:

@@ -20,13 +20,14 @@ _KINDS = ("publisher", "subscription", "client", "service", "timer")
 class ManagedNode(LifecycleNodeMixin, LeanNode):
     """A node with the life cycle of ROS 2; it starts by itself, or waits for `ros2 lifecycle set`.
 
-    What `configure` and `activate` make (publishers, subscriptions, services, timers) is destroyed on the way back.
+    The publishers, subscriptions, services and timers made since `configure` and `activate` are destroyed on the way back.
     """
 
     def __init__(self, name: str) -> None:
         LeanNode.__init__(self, name)
         LifecycleNodeMixin.__init__(self)
-        self._made: dict[str, list[tuple[str, Any]]] = {"configure": [], "activate": []}
+        self._before: dict[str, list[Any]] = {}
+        """What there was before a phase that has begun."""
         self._failure: Exception | None = None
         self._starting = False
         self.autostart = True
@@ -99,27 +100,27 @@ class ManagedNode(LifecycleNodeMixin, LeanNode):
         return _OK
 
     def _make(self, phase: str, act: Callable[[], None]) -> TransitionCallbackReturn:
-        before = {id(entity) for _, entity in self._entities()}
+        self._before[phase] = [entity for _, entity in self._entities()]
         try:
             act()
         except Exception as error:  # rclpy would drop it
             self._failure = error
-            self._made[phase] = self._new(before)
             self._destroy(phase)
             if not self._starting:  # else who started it says so
                 text = "".join(traceback.format_exception(error))
                 self.get_logger().error(one_line(error) if isinstance(error, SmpError) else text)
             return _NO if isinstance(error, SmpError) else _WRONG
-        self._made[phase] = self._new(before)
         return _OK
 
     def _entities(self) -> Iterable[tuple[str, Any]]:
         return [(kind, entity) for kind in _KINDS for entity in getattr(self, f"{kind}s")]
 
-    def _new(self, before: set[int]) -> list[tuple[str, Any]]:
-        return [(kind, entity) for kind, entity in self._entities() if id(entity) not in before]
-
     def _destroy(self, phase: str) -> None:
-        for kind, entity in self._made[phase]:
-            getattr(self, f"destroy_{kind}")(entity)
-        self._made[phase] = []
+        """Destroy what was made since a phase began, also what came in the place of something else."""
+        before = self._before.pop(phase, None)
+        if before is None:
+            return
+        kept = {id(entity) for entity in before}
+        for kind, entity in self._entities():
+            if id(entity) not in kept:
+                getattr(self, f"destroy_{kind}")(entity)

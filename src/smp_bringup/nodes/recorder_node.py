@@ -181,7 +181,7 @@ def _topics(robot: Robot) -> dict[str, type]:
         if leader := arm.led_by:
             topics[leader.topic] = _LEADER_TYPES[leader.kind]
             topics |= {leader.buttons.topic: Joy} if leader.buttons else {}
-        topics[arm.command_topic] = COMMAND_TYPES[arm.command_interface]
+    topics |= {told.topic: COMMAND_TYPES[told.arms[0].command_interface] for told in robot.command_topics}
     return topics | {
         "teleop/command": JointState,
         "sim/objects": JointState,

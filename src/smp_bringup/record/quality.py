@@ -237,8 +237,8 @@ def _idle(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
 
 
 def _clipped(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
-    for arm in tracks.robot.arms:
-        share, joint = motion.clipped_share(tracks.leaders[arm.name], tracks.commands[arm.name], arm)
+    for name, command in tracks.commands.items():
+        share, joint = motion.clipped_share(tracks.leaders[name], command, tracks.robot.arm(name))
         yield from _above(
             "clipped", f"{joint}: limits cut its leader off {share:.0%} of the time", share, bounds.clipped_share
         )

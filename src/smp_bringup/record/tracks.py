@@ -68,7 +68,9 @@ class Tracks:
         self.states = {a.name: Track(a.state_topic, a.name, JOINT_STATE, robot.state_rate_hz) for a in robot.arms}
         self.leaders = {a.name: _leader(joints.topic, a) for joints in robot.told_topics for a in joints.arms}
         """What the operator wanted of each arm."""
-        self.commands = {a.name: _command(a, nanoseconds(robot.control_period_s)) for a in robot.arms}
+        ahead_ns, by_topic = nanoseconds(robot.control_period_s), [a for a in robot.arms if not a.action_type]
+        self.commands = {a.name: _command(a, ahead_ns) for a in by_topic}
+        """Of arms that are told by a topic: goals of an action are on none."""
         self._orders = {a.name: JointOrder(*a.driver) for a in robot.arms}
         self._leads = {a.name: JointOrder(*said) for joints in robot.told_topics for a, said, _ in joints.parts()}
         self._told = {a.name: (joints, part) for joints in robot.command_topics for a, _, part in joints.parts()}

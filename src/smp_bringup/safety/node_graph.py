@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from smp_bringup.arm import Arm
+from smp_bringup.goals import feedback_topic
 from smp_bringup.names import full_name
 from smp_bringup.robot import Robot
 from smp_bringup.safety.config import SafetyConfig
@@ -58,11 +60,18 @@ def inspect(snapshot: Snapshot, robot: Robot, config: SafetyConfig, us: str) -> 
     named = {full_name(driver, us.rpartition("/")[0]) for driver in config.drivers}
     found, matter = list[Verdict](), {us}
     for arm in robot.arms:
-        commands, states = topics[arm.command_topic], topics[arm.state_topic]
+        states = topics[arm.state_topic]
+        found += _measured(states)
+        if arm.action_type:
+            goals = topics.pop(feedback_topic(arm.command_topic), None)  # not watched over a bag
+            found += [] if goals is None else _server(arm, goals)
+            matter |= set() if goals is None else {end.node for end in goals.publishers}
+            continue
+        commands = topics[arm.command_topic]
         drivers = _drivers(commands, states, named)
         matter |= {end.node for end in drivers}
         found += _arm(arm.name, commands, states, drivers)
-    for topic in snapshot.topics:
+    for topic in topics.values():
         if not topic.ours:
             matter |= {end.node for end in topic.publishers}
             found += [_refuse(f"waiting for {topic.name}: {said}") for said in _mismatches(topic, topic.publishers)]
@@ -78,8 +87,6 @@ def _arm(arm: str, commands: Topic, states: Topic, drivers: Sequence[Endpoint]) 
     found, others = [], [end for end in commands.subscribers if end not in drivers]
     if commands.publishers:
         found.append(_fault(f"{commands.name} has a second publisher: {_names(commands.publishers)}"))
-    if len(states.publishers) > 1:
-        found.append(_fault(f"{states.name} has {len(states.publishers)} publishers: {_names(states.publishers)}"))
     deaf = _mismatches(commands, drivers)
     if len(deaf) == len(drivers):
         missing = f"needed is a node that subscribes to it and publishes {states.name}, or that `drivers` names"
@@ -89,6 +96,29 @@ def _arm(arm: str, commands: Topic, states: Topic, drivers: Sequence[Endpoint]) 
         found += [_refuse(f"waiting for {commands.name}: {said}") for said in deaf]
     said = (f"{commands.name} cannot be watched: {said}" for said in _mismatches(commands, others))
     return found + [Verdict(Severity.WARN, _NAME, reason) for reason in said]
+
+
+def _measured(states: Topic) -> list[Verdict]:
+    """Return what is wrong with who publishes measured joints."""
+    if len(states.publishers) <= 1:
+        return []
+    return [_fault(f"{states.name} has {len(states.publishers)} publishers: {_names(states.publishers)}")]
+
+
+def _server(arm: Arm, goals: Topic) -> list[Verdict]:
+    """Return what is wrong with who takes the goals of an arm: who publishes the feedback of its action."""
+    found, action = [], f"{arm.command_topic} ({arm.action_type})"
+    servers = [end for end in goals.publishers if end.kind == goals.kind]
+    others = [f"{end.node} serves {end.kind.removesuffix('_FeedbackMessage')}" for end in goals.publishers]
+    if not servers:
+        missing = "; ".join(others) or "start the controller of the hand, or its driver"
+        found.append(_fault(f"arm_{arm.name}_gone: no server of the action {action}: {missing}"))
+    elif len(others) > 1:
+        found.append(_fault(f"{action} has {len(others)} servers: {_names(goals.publishers)}"))
+    if goals.subscribers:
+        reason = f"{_names(goals.subscribers)} may send goals to {action}, too"
+        found.append(Verdict(Severity.WARN, _NAME, reason))
+    return found
 
 
 def _drivers(commands: Topic, states: Topic, named: AbstractSet[str]) -> list[Endpoint]:
