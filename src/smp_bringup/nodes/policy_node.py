@@ -36,12 +36,12 @@ _HUNG_EXIT = 70
 class PolicyNode(ManagedNode):
     """Wires a policy to topics; observations that arrive during inference replace each other."""
 
+    _worker: threading.Thread | None = None
+
     def __init__(self) -> None:
         super().__init__("policy")
         self._params = declare(self, PolicyParams)
         self.autostart = self._params.autostart
-        self._mailbox: Mailbox[tuple[Observation, int]] = Mailbox()
-        self._worker: threading.Thread | None = None
 
     def configure(self) -> None:
         """As of ManagedNode."""
@@ -62,7 +62,7 @@ class PolicyNode(ManagedNode):
     def activate(self) -> None:
         """As of ManagedNode."""
         config = self._config
-        self._mailbox = Mailbox()
+        self._mailbox: Mailbox[tuple[Observation, int]] = Mailbox()
         self._chunks = self.create_publisher(JointTrajectory, "policy/chunk", qos.LATEST)
         self._gates = self.create_publisher(JointState, "policy/gate", qos.OBSERVATION)
         for name in config.cameras:
@@ -77,8 +77,8 @@ class PolicyNode(ManagedNode):
 
     def deactivate(self) -> None:
         """Stop the worker."""
-        self._mailbox.close()
         if self._worker is not None:
+            self._mailbox.close()
             self._worker.join(timeout=2.0)
             self._worker = None
 

@@ -38,11 +38,12 @@ LOST = 3
 class RecorderNode(ManagedNode):
     """Hands serialised messages to the recorder; services, pedal and signals say when an episode begins and ends."""
 
+    _worker: threading.Thread | None = None
+
     def __init__(self) -> None:
         super().__init__("recorder")
         self._params = declare(self, RecorderParams)
         self.autostart = self._params.autostart
-        self._worker: threading.Thread | None = None
 
     def configure(self) -> None:
         """As of ManagedNode."""
