@@ -56,7 +56,8 @@ def accesses(robot: Robot) -> dict[str, Access]:
             _REQUESTS,
         ),
         "teleop": Access(
-            ("/teleop/command",), leaders if robot.has_leader_arms else (*leaders, *hands, *states, "/command/state")
+            ("/teleop/command",),
+            leaders if robot.has_leader_arms else (*leaders, *hands, *states, *commands, "/command/state"),
         ),
         "recorder": Access(
             ("/recorder/state",),
