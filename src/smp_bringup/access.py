@@ -69,7 +69,8 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
             call=tuple(action.topic for action in robot.command_actions),
         ),
         "teleop": Access(
-            ("teleop/command",), leaders if robot.has_leader_arms else (*leaders, *hands, *states, "command/state")
+            ("teleop/command",),
+            leaders if robot.has_leader_arms else (*leaders, *hands, *states, *commands, "command/state"),
         ),
         "recorder": Access(
             ("recorder/state",),

@@ -158,4 +158,4 @@ def test_a_policy_closes_the_loop_and_no_setpoint_is_refused(body, small_policie
 def test_the_shipped_safety_settings_name_the_checks_they_leave_out(body):
     left_out = set(load_safety("default").checks) - set(load_safety(NAME).checks)
     assert left_out == {"workspace", "arm_distance"}, "those that need the geometry of the arms"
-    assert {f"/{arm.name}_controller" for arm in body.arms} == set(load_safety(NAME).drivers)
+    assert {f"{arm.name}_controller" for arm in body.arms} == set(load_safety(NAME).drivers)

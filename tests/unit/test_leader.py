@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smp_bringup import config
-from smp_bringup.action.teleop import Leaders
+from smp_bringup.action.teleop import Leaders, Whereabouts
 from smp_bringup.errors import ConfigError
 from smp_bringup.robot import Robot, load_robot
 from smp_bringup.sync.checks import Refusal
@@ -84,6 +84,16 @@ def test_an_arm_without_a_leader_stays_where_the_teleoperation_found_it(robot):
     leaders.followed(False)
     leaders.measured("left", 14, np.full(7, 0.7))
     assert leaders.push("right", 15, names, np.zeros(7)).position[0] == 0.7
+
+
+def test_a_gripper_is_where_it_is_told_to_be_while_the_arm_is_armed(robot):
+    """What it holds keeps it from there: to begin from where it is measured would let it fall."""
+    where, measured, told = Whereabouts(robot), np.full(7, 0.035), np.full(7, 0.021)
+    np.testing.assert_array_equal(where.measured("left", measured, 0), measured)
+    where.commanded("left", told, 1_000_000_000)
+    np.testing.assert_array_equal(where.measured("left", measured, 1_400_000_000), [*measured[:6], 0.021])
+    np.testing.assert_array_equal(where.measured("right", measured, 1_400_000_000), measured)
+    np.testing.assert_array_equal(where.measured("left", measured, 1_600_000_000), measured)  # it is disarmed
 
 
 @pytest.mark.parametrize(

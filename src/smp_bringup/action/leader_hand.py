@@ -64,7 +64,7 @@ class LeaderHand:
         return self.stamp_ns > 0
 
     def measured(self, position: FloatArray) -> None:
-        """Take the measured joints (n,): where the arm is led from, and never far away from."""
+        """Take where the arm is (n,): it is led from there, and never far away. See `teleop.Whereabouts`."""
         self._measured = position
 
     def carried(self, told: Mapping[str, float]) -> None:
@@ -177,7 +177,8 @@ class LeaderHand:
         if self._followed:
             ahead = self.position + self.velocity * period_s
             near = np.clip(ahead, self._measured - self._lead, self._measured + self._lead)
-            self.position = np.clip(near, np.minimum(self._low, ahead), np.maximum(self._high, ahead))
+            low, high = np.minimum(self._low, self._measured), np.maximum(self._high, self._measured)
+            self.position = np.clip(near, low, high)
             if self._target is not None:
                 self._target = along(self._target, self._twist * period_s)
         self.velocity = self._gripping()

@@ -11,7 +11,10 @@ from smp_bringup.action.leader_arm import LeaderArm
 from smp_bringup.arm import Arm
 from smp_bringup.errors import ConfigError
 from smp_bringup.robot import Robot
-from smp_bringup.types import FloatArray, JointSample
+from smp_bringup.types import FloatArray, JointSample, nanoseconds
+
+_TOLD_NS = nanoseconds(0.5)
+"""A setpoint counts for so long: the command node that is armed says one every cycle."""
 
 
 class Part(Protocol):
@@ -130,6 +133,26 @@ class _Resting:
         if not self.followed or not self.spoken:
             self.position = position
         self.stamp_ns = stamp_ns
+
+
+class Whereabouts:
+    """Where the arms are, by their measured joints.
+
+    A gripper is where it is told to be: what it holds keeps it from getting there, and would fall otherwise.
+    """
+
+    def __init__(self, robot: Robot) -> None:
+        self._grippers = {arm.name: np.array([joint.gripper for joint in arm.joints]) for arm in robot.arms}
+        self._told: dict[str, tuple[FloatArray, int]] = {}
+
+    def commanded(self, arm: str, position: FloatArray, steady_ns: int) -> None:
+        """Take a setpoint (n,) of an arm."""
+        self._told[arm] = position, steady_ns
+
+    def measured(self, arm: str, position: FloatArray, steady_ns: int) -> FloatArray:
+        """Return where an arm is (n,) whose joints are measured at `position` (n,)."""
+        told, at_ns = self._told.get(arm, (position, 0))
+        return np.where(self._grippers[arm] & (steady_ns - at_ns <= _TOLD_NS), told, position)
 
 
 class Tremor:

@@ -20,7 +20,7 @@ _KINDS = ("publisher", "subscription", "client", "service", "timer")
 class ManagedNode(LifecycleNodeMixin, LeanNode):
     """A node with the life cycle of ROS 2; it starts by itself, or waits for `ros2 lifecycle set`.
 
-    The publishers, subscriptions, services and timers made since `configure` and `activate` are destroyed on the way back.
+    Publishers, subscriptions, services and timers made since `configure` and `activate` are destroyed on the way back.
     """
 
     def __init__(self, name: str) -> None:

@@ -9,12 +9,12 @@ from geometry_msgs.msg import PoseStamped, TwistStamped
 from sensor_msgs.msg import JointState, Joy
 
 from smp_bringup import wire
-from smp_bringup.action.teleop import Leaders, Tremor
+from smp_bringup.action.teleop import Leaders, Tremor, Whereabouts
 from smp_bringup.arm import Arm
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
-from smp_bringup.nodes.messages import joint_state_msg, status_values
+from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, command_position, joint_state_msg, status_values
 from smp_bringup.nodes.params import TeleopParams, declare
 from smp_bringup.robot import JointTopic, load_robot
 from smp_bringup.safety.modes import Mode
@@ -36,6 +36,7 @@ class TeleopNode(LeanNode):
             raise ConfigError("teleop: noise needs a leader arm for every arm: what they told is what a policy learns")
         self._hands = self._led_by_hands()
         self._leaders = Leaders(self._robot, self._hands)
+        self._where = Whereabouts(self._robot)
         self._tremor = Tremor(self._robot, params.noise, params.seed)
         self._sent, self._refused = 0, 0
         self._publisher = self.create_publisher(JointState, "teleop/command", qos.LATEST)
@@ -70,6 +71,9 @@ class TeleopNode(LeanNode):
         self._orders = {arm.name: JointOrder(*arm.driver) for arm in self._robot.arms}
         for joints in self._robot.state_topics:
             self.create_subscription(JointState, joints.topic, partial(self._on_state, joints), qos.SENSOR)
+        for joints in self._robot.command_topics:
+            kind = COMMAND_TYPES[joints.arms[0].command_interface]
+            self.create_subscription(kind, joints.topic, partial(self._on_command, joints), qos.SENSOR)
         self.create_subscription(DiagnosticArray, "command/state", self._on_command_state, qos.STATE)
 
     def _values(self) -> dict[str, object]:
@@ -114,10 +118,16 @@ class TeleopNode(LeanNode):
             hand.carried(told)
         for arm in joints.arms:
             stamp = wire.stamp_ns(message.header.stamp)
-            position, _ = self._orders[arm.name].map(message.name, message.position, message.velocity)
+            measured, _ = self._orders[arm.name].map(message.name, message.position, message.velocity)
+            position = self._where.measured(arm.name, measured, steady_ns())
             self._leaders.measured(arm.name, stamp, position)
             if arm.name in self._hands:
                 self._hands[arm.name].measured(position)
+
+    def _on_command(self, joints: JointTopic, message: ArmCommand) -> None:
+        position = command_position(message, joints)
+        for arm, _, part in joints.parts():
+            self._where.commanded(arm.name, position[part], steady_ns())
 
     def _on_command_state(self, message: DiagnosticArray) -> None:
         state = status_values(message)
