@@ -72,7 +72,7 @@ class RecorderNode(LeanNode):
         robot = self._recorder.robot
         drivers: dict[str, type] = {camera.topic: camera_type(camera) for camera in robot.cameras}
         drivers |= {recorded.topic: _message_type(recorded) for recorded in robot.recorded}
-        self._drivers = MatchedSubscriptions(self)
+        self._drivers = MatchedSubscriptions(self, at_once=False)
         for topic, kind in drivers.items():
             self._drivers.add(kind, topic, partial(self._on_message, topic, type_name(kind)), qos.RECORD, raw=True)
         for topic, kind in _topics(robot).items():
