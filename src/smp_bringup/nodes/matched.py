@@ -30,7 +30,7 @@ class _Wanted:
     kind: type
     subscribe: Callable[[bool], Subscription]
     """Makes the subscription, a reliable one or not."""
-    subscription: Subscription
+    subscription: Subscription | None
     reliable: bool = False
     published: bool = False
     """Whether somebody publishes on the topic now."""
@@ -41,20 +41,27 @@ class _Wanted:
 class MatchedSubscriptions:
     """Looks ten times a second at who publishes on some topics, and subscribes to them accordingly."""
 
-    def __init__(self, node: LeanNode) -> None:
-        self._node = node
+    def __init__(self, node: LeanNode, at_once: bool = True) -> None:
+        """Begin to look.
+
+        Args:
+            node: that subscribes.
+            at_once: whether a topic is subscribed to before it has a publisher, best effort, which hears everybody. To
+                change that costs a frame or two, in which a recorder would see a loss.
+        """
+        self._node, self._at_once = node, at_once
         self._wanted: dict[str, _Wanted] = {}
         node.create_timer(_LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def add(self, kind: type, topic: str, callback: Callable[..., None], profile: QoSProfile, **options: Any) -> None:
-        """Hear a topic with the history of `profile`; best effort, which hears everybody, until its driver is known."""
+        """Hear a topic with the history of `profile`; for options see `Node.create_subscription`."""
 
         def subscribe(reliable: bool) -> Subscription:
             reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
             matched = with_reliability(profile, reliability)
             return self._node.create_subscription(kind, topic, callback, matched, **options)
 
-        self._wanted[topic] = _Wanted(kind, subscribe, subscribe(False))
+        self._wanted[topic] = _Wanted(kind, subscribe, subscribe(False) if self._at_once else None)
 
     def reliable(self, topic: str) -> bool | None:
         """Return whether a topic is heard reliably; None while nobody publishes on it."""
@@ -83,6 +90,8 @@ class MatchedSubscriptions:
             self._node.get_logger().warning(text, throttle_duration_sec=10.0)
 
     def _match(self, wanted: _Wanted, reliable: bool) -> None:
-        if reliable != wanted.reliable:
+        if wanted.subscription is not None and reliable == wanted.reliable:
+            return
+        if wanted.subscription is not None:
             self._node.destroy_subscription(wanted.subscription)  # first: no message comes twice
-            wanted.subscription, wanted.reliable = wanted.subscribe(reliable), reliable
+        wanted.subscription, wanted.reliable = wanted.subscribe(reliable), reliable

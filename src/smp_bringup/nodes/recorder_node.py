@@ -95,7 +95,7 @@ class RecorderNode(ManagedNode):
 
     def _listen(self, here: Robot) -> None:
         """Hear the topics as they are here; write them as if in the root namespace, so that all bags are alike."""
-        self._drivers = MatchedSubscriptions(self)
+        self._drivers = MatchedSubscriptions(self, at_once=False)
         for (topic, kind), written in zip(_images(here).items(), _images(self._recorder.robot), strict=True):
             callback = partial(self._on_message, written, type_name(kind))
             self._drivers.add(kind, topic, callback, qos.RECORD, raw=True)
