@@ -3,7 +3,7 @@
 The left is the older gripper_action_controller (GripperCommand; removed in 2025, `gripper_controllers` of 4.24), the
 right a parallel_gripper_action_controller (ParallelGripperCommand), both with default parameters but for the tolerance
 in their unit. A joint_state_broadcaster publishes both. Services of the test's own block a hand, take its server away,
-let it reject, and play somebody else who cancels its goal.
+let it reject, and play somebody else who cancels its goals.
 """
 
 import json
@@ -35,7 +35,7 @@ class Controller:
         self.kind, self.joint, self.side = kind, joint, side
         self.position = self.command = float(start)
         self.speed, self.tolerance = span, 0.01 * span
-        self.blocked = self.rejects = False
+        self.blocked = self.rejects = self.cancels = False
         self.goals, self.ended = [], {}
         self.names, self.efforts = [], []
         """Of the newest goal."""
@@ -66,8 +66,8 @@ class Controller:
     def reject(self, on):
         self.rejects = on
 
-    def cancel(self, _):
-        self.end(GoalStatus.STATUS_CANCELED)
+    def cancel(self, on):
+        self.cancels = on
 
     def _answer(self, call, request, response):
         call(request.data)
@@ -120,7 +120,9 @@ class Controller:
         self.position += step
         if self.active is None:
             return
-        if abs(self.command - self.position) < self.tolerance:
+        if self.cancels:
+            self.end(GoalStatus.STATUS_CANCELED)
+        elif abs(self.command - self.position) < self.tolerance:
             self.end(GoalStatus.STATUS_SUCCEEDED)
         elif abs(step) * RATE_HZ > STALL_SPEED:
             self.moved_s = self.now_s()

@@ -39,7 +39,8 @@ MESSAGES = {
     "robot_zero_limit": "arms[0]: joints[0]: jerk must be a number in (0, inf), got 0.0",
     "robot_inverted": "joint 'a': min 1 must be below max -1",
     "robot_twice": "joint named twice: a",
-    "robot_interface": "must be one of joint_state, forward_position, joint_trajectory, got 'joint_stat'",
+    "robot_interface": "must be one of joint_state, forward_position, joint_trajectory, gripper_command, "
+    "parallel_gripper_command, got 'joint_stat' (did you mean 'joint_state'?)",
     "robot_no_geometry": "arm 'left' has no geometry: name one of config/geometry in the robot file",
     "robot_geometry_joints": "geometry 'vx300s' has 6 joints, arm 'left' 1",
     "robot_unknown_geometry": "unknown geometry 'vx301s' (did you mean 'vx300s'?); known: vx300s",
