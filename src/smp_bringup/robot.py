@@ -22,7 +22,7 @@ from smp_bringup.paths import PACKAGE_URI, named_config
 from smp_bringup.types import FloatArray
 
 TELEOP_TOPIC = "/teleop/command"
-"""Where the operator wants all joints: sensor_msgs/JointState."""
+"""sensor_msgs/JointState of all joints: what the teleoperation tells the arms."""
 _FARTHEST_M = 10.0
 """No arm stands farther from the origin of its robot [m]."""
 
@@ -106,9 +106,14 @@ class Arm:
         """Who leads this arm, however the robot file says it."""
         return Leader(self.leader_topic) if self.leader_topic else self.leader
 
+    @property
+    def operator_topic(self) -> str:
+        """Where the operator says what this arm is to do: its leader arm, or what teleoperation makes of a device."""
+        return self.led_by.topic if self.led_by and not self.led_by.moves_hand else TELEOP_TOPIC
+
     @cached_property
     def leader_joints(self) -> LeaderJoints:
-        """The joints as a leader arm tells them."""
+        """The joints as they are told of on `operator_topic`."""
         return leader_joints(self.led_by or Leader("/none"), [joint.name for joint in self.joints])
 
 
@@ -233,11 +238,9 @@ class Robot:
         return all(arm.led_by and not arm.led_by.moves_hand for arm in self.arms)
 
     @cached_property
-    def told_topics(self) -> tuple["JointTopic", ...]:
-        """Topics that say where the operator wanted all arms: their leaders', or the teleoperation's own."""
-        if self.has_leader_arms:
-            return self.leader_topics
-        return (JointTopic(TELEOP_TOPIC, self.arms, self.joint_names, np.arange(self.dof)),)
+    def operator_topics(self) -> tuple["JointTopic", ...]:
+        """Topics that say where the operator wants the arms: what a policy learns from."""
+        return self._joint_topics([arm.operator_topic for arm in self.arms])
 
     def _joint_topics(self, topics: list[str]) -> tuple["JointTopic", ...]:
         """Return the topics, each with those of the arms that name it."""

@@ -64,13 +64,11 @@ class Tracks:
         self.robot = robot
         self.cameras = {c.name: _camera(c) for c in robot.cameras}
         self.states = {a.name: Track(a.state_topic, a.name, JOINT_STATE, robot.state_rate_hz) for a in robot.arms}
-        self.leaders = {a.name: _leader(joints.topic, a) for joints in robot.told_topics for a in joints.arms}
+        self.leaders = {a.name: _leader(a) for a in robot.arms}
         """What the operator wanted of each arm."""
         self.commands = {a.name: _command(a, nanoseconds(robot.control_period_s)) for a in robot.arms}
         self._orders = {a.name: JointOrder([j.name for j in a.joints]) for a in robot.arms}
-        self._led = (
-            {a.name: JointOrder(*a.leader_joints) for a in robot.arms} if robot.has_leader_arms else self._orders
-        )
+        self._leads = {a.name: JointOrder(*a.leader_joints) for a in robot.arms}
         self._by_topic: dict[str, list[Track]] = {}
         for track in self.all():
             self._by_topic.setdefault(track.topic, []).append(track)
@@ -135,7 +133,7 @@ class Tracks:
         if msgtype == TRAJECTORY:
             return stamp, order.map(message.joint_names, message.points[-1].positions, [])[0]
         if track is self.leaders[track.name]:
-            return stamp, self._led[track.name].map(message.name, message.position, [])[0]
+            return stamp, self._leads[track.name].map(message.name, message.position, [])[0]
         velocity = message.velocity if track is self.states[track.name] else []
         return stamp, order.map(message.name, message.position, velocity)[0]
 
@@ -144,8 +142,8 @@ def _camera(camera: Camera) -> Track:
     return Track(camera.topic, camera.name, IMAGE, camera.rate_hz)
 
 
-def _leader(topic: str, arm: Arm) -> Track:
-    return Track(topic, arm.name, JOINT_STATE, 0.0, expected=arm.led_by is not None)
+def _leader(arm: Arm) -> Track:
+    return Track(arm.operator_topic, arm.name, JOINT_STATE, 0.0, expected=arm.led_by is not None)
 
 
 def _command(arm: Arm, ahead_ns: int) -> Track:
