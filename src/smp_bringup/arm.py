@@ -13,6 +13,8 @@ from smp_bringup.joints import DriverJoints, Joint
 from smp_bringup.leader import Leader, leader_joints
 from smp_bringup.names import check_topic, check_word, require_unique
 
+TELEOP_TOPIC = "/teleop/command"
+"""sensor_msgs/JointState of all joints: what the teleoperation tells the arms."""
 _FARTHEST_M = 10.0
 """No arm stands farther from the origin of its robot [m]."""
 
@@ -90,7 +92,12 @@ class Arm:
         """Who leads this arm, however the robot file says it."""
         return Leader(self.leader_topic) if self.leader_topic else self.leader
 
+    @property
+    def operator_topic(self) -> str:
+        """Where the operator says what this arm is to do: its leader arm, or what teleoperation makes of a device."""
+        return self.led_by.topic if self.led_by and not self.led_by.moves_hand else TELEOP_TOPIC
+
     @cached_property
     def leader_joints(self) -> DriverJoints:
-        """The joints as a leader arm tells them."""
+        """The joints as they are told of on `operator_topic`."""
         return leader_joints(self.led_by or Leader("/none"), [joint.name for joint in self.joints])

@@ -1,6 +1,5 @@
 """One joint: its limits, and what its driver calls it and says of it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import NamedTuple
@@ -99,9 +98,3 @@ class DriverJoints(NamedTuple):
     def velocities(self, ours: FloatArray) -> FloatArray:
         """Return velocities (..., n) as the driver says them."""
         return ours / self.scale
-
-
-def as_ours(names: Iterable[str]) -> DriverJoints:
-    """Return joints (n,) that are told of by our names and in our units."""
-    ours = tuple(names)
-    return DriverJoints(ours, np.ones(len(ours)), np.zeros(len(ours)))

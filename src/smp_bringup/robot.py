@@ -18,13 +18,10 @@ from smp_bringup.arm import Arm
 from smp_bringup.camera import Camera
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError, one_line
-from smp_bringup.joints import DriverJoints, Joint, as_ours
+from smp_bringup.joints import DriverJoints, Joint
 from smp_bringup.names import check_name, check_topic, in_namespace, require_unique
 from smp_bringup.paths import PACKAGE_URI, named_config
 from smp_bringup.types import FloatArray
-
-TELEOP_TOPIC = "/teleop/command"
-"""Where the operator wants all joints: sensor_msgs/JointState."""
 
 
 @dataclass(frozen=True)
@@ -183,11 +180,9 @@ class Robot:
         return all(arm.led_by and not arm.led_by.moves_hand for arm in self.arms)
 
     @cached_property
-    def told_topics(self) -> tuple["JointTopic", ...]:
-        """Topics that say where the operator wanted all arms: their leaders', or the teleoperation's own."""
-        if self.has_leader_arms:
-            return self.leader_topics
-        return self._joint_topics([(TELEOP_TOPIC, as_ours(joint.name for joint in arm.joints)) for arm in self.arms])
+    def operator_topics(self) -> tuple["JointTopic", ...]:
+        """Topics that say where the operator wants the arms: what a policy learns from."""
+        return self._joint_topics([(arm.operator_topic, arm.leader_joints) for arm in self.arms])
 
     @cached_property
     def command_topics(self) -> tuple["JointTopic", ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from sensor_msgs.msg import JointState, Joy
 
@@ -18,7 +19,7 @@ from smp_bringup.launcher import Graph
 from smp_bringup.leader import Buttons, Leader
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
-from smp_bringup.nodes.messages import time_msg
+from smp_bringup.nodes.messages import joint_state_msg, status_msg, time_msg
 
 SPEED = 0.05
 EVERY_S = 0.02
@@ -52,11 +53,11 @@ class Tip:
 class SpaceMouse:
     """Says what stock spacenav says: stamped, without a frame, zeros while nobody touches it."""
 
-    def __init__(self, client, robot):
+    def __init__(self, client, robot, every_s=EVERY_S):
         self._client = client
         self.twist, self.silent = {arm.name: np.zeros(6) for arm in robot.arms}, set()
         self._publishers = {arm.name: client.create_publisher(TwistStamped, arm.leader.topic, 10) for arm in robot.arms}
-        client.create_timer(EVERY_S, self._speak)
+        client.create_timer(every_s, self._speak)
 
     def _speak(self):
         for arm, publisher in self._publishers.items():
@@ -72,22 +73,47 @@ class SpaceMouse:
 class Cost:
     """How long a word takes through the teleop node and back to us, and how busy that node is."""
 
-    def __init__(self, client, mouse, pid):
-        self._mouse, self._stat = mouse, Path(f"/proc/{pid}/stat")
+    def __init__(self, client, speaker, pid):
+        self._speaker, self._stat = speaker, Path(f"/proc/{pid}/stat")
         self._delays_ms, self._since = [], (time.monotonic(), self._busy_s())
         client.create_subscription(JointState, "/teleop/command", self._hear, qos.LATEST)
 
     def _hear(self, _):
-        self._delays_ms.append(1e3 * (time.monotonic() - self._mouse.sent_s))
+        self._delays_ms.append(1e3 * (time.monotonic() - self._speaker.sent_s))
 
     def _busy_s(self):
         user, system = self._stat.read_text().rsplit(")", 1)[1].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
+    @property
+    def heard(self):
+        return len(self._delays_ms)
+
     def __str__(self):
         took_s, busy_s = time.monotonic() - self._since[0], self._busy_s() - self._since[1]
         p50, p99 = np.percentile(self._delays_ms, [50, 99])
         return f"from a word to its setpoint {p50:.1f} ms (p50), {p99:.1f} ms (p99); {busy_s / took_s:.0%} of a core"
+
+
+class LeaderArms:
+    """Says where leader arms are that stand still."""
+
+    def __init__(self, client, robot, every_s):
+        self._client, self._home = client, np.array(robot.joint_array("home"))
+        self._arms = [
+            (
+                client.create_publisher(JointState, arm.leader_topic, 10),
+                tuple(joint.name for joint in arm.joints),
+                self._home[robot.arm_slices[arm.name]],
+            )
+            for arm in robot.arms
+        ]
+        client.create_timer(every_s, self._speak)
+
+    def _speak(self):
+        for publisher, names, home in self._arms:
+            publisher.publish(joint_state_msg(now_ns(self._client), names, home, home * 0.0))
+            self.sent_s = time.monotonic()
 
 
 def described(robot, tmp_path, **leader):
@@ -114,14 +140,12 @@ def test_a_twist_moves_the_gripper_in_a_straight_line_without_one_it_rests_and_s
         client.follow("teleop", graph.check)
         start = np.array(tip.path[-1])
 
-        cost = Cost(client, mouse, graph.processes["teleop"].pid)
         mouse.twist["left"] = np.array([0, 0, SPEED, 0, 0, 0])
         client.wait(lambda: tip.path[-1][2] - start[2] > 0.05, 20, "the hand to rise", graph.check)
         first = len(tip.path)
         client.wait(lambda: tip.path[-1][2] - start[2] > 0.12, 20, "the hand to rise on", graph.check)
         line = np.array(tip.path[first:])
         strayed, speed = float(np.abs(line[:, :2] - start[:2]).max()), tip.speed(len(line))
-        print(cost)
         print(f"{1e3 * strayed:.2f} mm beside the line, {1e3 * speed:.1f} mm/s of {1e3 * SPEED:.0f}")
         assert strayed < 0.004
         assert 0.8 * SPEED < speed < 1.2 * SPEED
@@ -177,3 +201,32 @@ def test_a_pose_leads_the_gripper_while_the_clutch_is_closed_and_a_button_closes
         client.wait(lambda: tip.speed(20) < 0.002, 10, "the hand to rest", graph.check)
         np.testing.assert_allclose(tip.path[-1] - start, [0, 0, 0.06], atol=0.005)
         assert client.command_state["mode"] == "teleop"
+
+
+def test_what_hands_cost_beside_leader_arms(robot, tmp_path):
+    """Two arms at 100 Hz, the hands moving; prints what the page on teleoperation says."""
+    path, led = described(robot, tmp_path, kind="twist")
+    for name, file in (("leader arms", "aloha"), ("hands", path)):
+        with Graph([NodeSpec("teleop", {"robot": file})], tmp_path / "log") as graph, graph_client() as client:
+            home = np.array(robot.joint_array("home"))
+            states = [
+                (client.create_publisher(JointState, arm.state_topic, 10), arm, home[robot.arm_slices[arm.name]])
+                for arm in robot.arms
+            ]
+            command = client.create_publisher(DiagnosticArray, "/command/state", qos.STATE)
+            command.publish(status_msg(now_ns(client), "command", {"mode": "teleop", "severity": "PASS"}))
+
+            def measure(client=client, states=states):
+                for publisher, arm, here in states:
+                    names = tuple(joint.name for joint in arm.joints)
+                    publisher.publish(joint_state_msg(now_ns(client), names, here, here * 0.0))
+
+            client.create_timer(0.01, measure)
+            speaker = LeaderArms(client, robot, 0.01) if file == "aloha" else SpaceMouse(client, led, 0.01)
+            warm = Cost(client, speaker, graph.processes["teleop"].pid)
+            client.wait(lambda warm=warm: warm.heard > 100, 60, "setpoints", graph.check)
+            if file != "aloha":
+                speaker.twist = {arm.name: np.array([0, 0, 0.01, 0, 0, 0]) for arm in robot.arms}
+            cost = Cost(client, speaker, graph.processes["teleop"].pid)
+            client.wait(lambda cost=cost: cost.heard > 300, 60, "setpoints", graph.check)
+            print(f"{name}: {cost}")

@@ -66,7 +66,7 @@ def test_a_robot_without_leaders_is_told_by_the_teleoperation_and_reads_back(rob
     path.write_text(config.dump(alone))
     assert load_robot(str(path)) == alone
     assert alone.leader_topics == ()
-    assert [t.topic for t in alone.told_topics] == ["/teleop/command"]
+    assert [t.topic for t in alone.operator_topics] == ["/teleop/command"]
     with pytest.raises(ConfigError, match="nothing to read: name one in the robot file"):
         Leaders(alone)
 

@@ -130,8 +130,10 @@ def test_where_an_arm_has_no_leader_arm_the_label_is_what_the_teleoperation_said
     for k in range(3):
         values = np.append(np.arange(14.0)[::-1] + k, [1.7e9, 1.7e9])
         writer.write("/teleop/command", JOINT_STATE, T0 + k, joint_state_cdr(T0 + k, names, values))
+        theirs = joint_state_cdr(T0 + k, robot.joint_names[7:], np.full(7, -1.0))
+        writer.write("/leader_right/joint_states", JOINT_STATE, T0 + k, theirs)
     _, positions = leader_trajectory(open_bag(writer.close(True)), alone)
-    np.testing.assert_allclose(positions, [np.arange(14.0) + k for k in range(3)])
+    np.testing.assert_allclose(positions, [[*(np.arange(7.0) + k), *([-1.0] * 7)] for k in range(3)])
 
 
 def test_a_leader_arm_of_its_own_joints_is_recorded_as_it_speaks_and_read_as_ours(robot):

@@ -153,14 +153,14 @@ class Trajectory:
 
 
 def leader_trajectory(bag: Bag, robot: Robot) -> tuple[np.ndarray, FloatArray]:
-    """Return stamps (N,) [ns] and where the operator wanted all arms (N, J), at the stamps of the first arm.
+    """Return stamps (N,) [ns] and leader positions (N, J) of all arms, at the stamps of the first arm.
 
-    That is what their leader arms said; where an arm has none, what the teleoperation made of its leaders.
+    An arm without a leader has the positions that the teleoperation told it.
 
     Raises:
-        BagError: a topic is missing, has other joints, or fewer than two samples.
+        BagError: a leader's topic is missing, has other joints, or fewer than two samples.
     """
-    return _read(bag, Trajectory(bag, robot, robot.told_topics))
+    return _read(bag, Trajectory(bag, robot, robot.operator_topics))
 
 
 def follower_trajectory(bag: Bag, robot: Robot) -> tuple[np.ndarray, FloatArray]:

@@ -84,10 +84,11 @@ class Importer:
         """Raise BagError where one of our topics stays empty."""
         cameras = {self.robot.camera(name).raw_topic: topic for topic, name in self._images.items()}
         joints = {
-            ours.topic: _topics(self._mapping.arms[arm.name])[told]
-            for told, topics in enumerate((self.robot.state_topics, self.robot.told_topics))
-            for ours in topics
-            for arm in ours.arms
+            ours: theirs
+            for arm in self.robot.arms
+            for ours, theirs in zip(
+                (arm.state_topic, arm.operator_topic), _topics(self._mapping.arms[arm.name]), strict=True
+            )
         }
         empty = {theirs for ours, theirs in (cameras | joints).items() if not self._taken[ours]}
         if empty:
@@ -137,7 +138,7 @@ def _targets(robot: Robot, mapping: ImportMapping) -> dict[str, list[tuple[Joint
         ConfigError: one of our topics would have to be put together from several of theirs.
     """
     found: dict[str, list[tuple[JointTopic, bool]]] = {}
-    for ours, told in ((robot.state_topics, False), (robot.told_topics, True)):
+    for ours, told in ((robot.state_topics, False), (robot.operator_topics, True)):
         for joints in ours:
             theirs = {_topics(mapping.arms[arm.name])[told] for arm in joints.arms}
             if len(theirs) > 1:

@@ -164,7 +164,7 @@ class _Import:
             for each in (self._states, self._actions)
         )
         joints = [(joints.topic, joints.names, joints.positions(measured)) for joints in robot.state_topics]
-        joints += [(joints.topic, joints.names, joints.positions(told)) for joints in robot.told_topics]
+        joints += [(joints.topic, joints.names, joints.positions(told)) for joints in robot.operator_topics]
         videos = [pictures.of(episode, rows) for pictures in self._pictures]
         for k, images in enumerate(zip(*videos, strict=True)):
             at_ns = int(stamps[k])

@@ -66,13 +66,13 @@ class Tracks:
         self.robot = robot
         self.cameras = {c.name: _camera(c) for c in robot.cameras}
         self.states = {a.name: Track(a.state_topic, a.name, JOINT_STATE, robot.state_rate_hz) for a in robot.arms}
-        self.leaders = {a.name: _leader(joints.topic, a) for joints in robot.told_topics for a in joints.arms}
+        self.leaders = {a.name: _leader(a) for a in robot.arms}
         """What the operator wanted of each arm."""
         ahead_ns, by_topic = nanoseconds(robot.control_period_s), [a for a in robot.arms if not a.action_type]
         self.commands = {a.name: _command(a, ahead_ns) for a in by_topic}
         """Of arms that are told by a topic: goals of an action are on none."""
         self._orders = {a.name: JointOrder(*a.driver) for a in robot.arms}
-        self._leads = {a.name: JointOrder(*said) for joints in robot.told_topics for a, said, _ in joints.parts()}
+        self._leads = {a.name: JointOrder(*a.leader_joints) for a in robot.arms}
         self._told = {a.name: (joints, part) for joints in robot.command_topics for a, _, part in joints.parts()}
         self._by_topic: dict[str, list[Track]] = {}
         for track in self.all():
@@ -153,8 +153,8 @@ def _camera(camera: Camera) -> Track:
     return Track(camera.topic, camera.name, IMAGE, camera.rate_hz)
 
 
-def _leader(topic: str, arm: Arm) -> Track:
-    return Track(topic, arm.name, JOINT_STATE, 0.0, expected=arm.led_by is not None)
+def _leader(arm: Arm) -> Track:
+    return Track(arm.operator_topic, arm.name, JOINT_STATE, 0.0, expected=arm.led_by is not None)
 
 
 def _command(arm: Arm, ahead_ns: int) -> Track:

@@ -118,8 +118,9 @@ class _Run:
 
     def __init__(self, bag: Bag, policy: AbstractPolicy, robot: Robot, settings: ReplaySettings) -> None:
         self._bag, self._robot, self._settings = bag, robot, settings
-        leaderless = settings.allow_missing and not all(bag.counts.get(joints.topic) for joints in robot.told_topics)
-        self._leaders = None if leaderless else Trajectory(bag, robot, robot.told_topics)
+        topics = [joints.topic for joints in robot.operator_topics]
+        leaderless = settings.allow_missing and not all(bag.counts.get(topic) for topic in topics)
+        self._leaders = None if leaderless else Trajectory(bag, robot, robot.operator_topics)
         self._feed = Feed(bag, robot)
         self.refuse = self._feed.refuse
         self.topics = {*self._feed.topics, *(() if self._leaders is None else self._leaders.topics)}

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from smp_bringup.action.teleop import Leaders, Tremor
+from smp_bringup.arm import TELEOP_TOPIC
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
 from smp_bringup.bag.writer import BagWriter
-from smp_bringup.robot import TELEOP_TOPIC, Robot
+from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sim.lockstep import Lockstep
 from smp_bringup.sim.world import World
