@@ -68,9 +68,12 @@ def _react(rig: ChaosRig) -> float:
 def _nonfinite_state(rig: ChaosRig, rng: np.random.Generator) -> Iterator[float]:
     rig.follow()
     arm = rig.robot.arms[rng.integers(len(rig.robot.arms))]
-    rig.silent.add(arm.name)
+    heard = next(joints for joints in rig.robot.state_topics if arm in joints.arms)
+    rig.silent.update(one.name for one in heard.arms)  # all that its driver measures is in one message
     for _ in range(3):
-        rig.report([arm], np.full(rig.robot.dof, rng.choice([np.nan, np.inf])))
+        bad = rig.ear.newest()
+        bad[rig.robot.arm_slices[arm.name]] = rng.choice([np.nan, np.inf])
+        rig.report(heard.arms, bad)
     yield _react(rig)
 
 
