@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from rcl_interfaces.srv import GetParameters
 
 from smp_bringup.client.graph_client import graph_client
 from smp_bringup.graph import build_graph
@@ -28,22 +29,9 @@ def test_when_the_time_is_up_the_arms_rest_and_all_is_well(graph):
     assert done.returncode == 0, done.stderr
     assert "the time is up" in done.stdout
     client.wait(lambda: client.command_state["mode"] == "disarmed", 10, "the state", running.check)
-    said = {}
-    client.wait(lambda: _recorder(client, said), 10, "the recorder", running.check)
-
-
-def _recorder(client, said):
-    """Return whether the recorder has the task as its label."""
-    from diagnostic_msgs.msg import DiagnosticArray
-
-    from smp_bringup.nodes import qos
-    from smp_bringup.nodes.messages import status_values
-
-    if not said:
-        hear = lambda message: said.update(status_values(message))  # noqa: E731
-        client.create_subscription(DiagnosticArray, "recorder/state", hear, qos.STATE)
-        said["task"] = ""
-    return said["task"] == "hand it over"
+    asked = GetParameters.Request(names=["task"])
+    (task,) = client._request(GetParameters, "recorder/get_parameters", asked, 10).values
+    assert task.string_value == "hand it over"
 
 
 def test_a_stop_meanwhile_is_named_and_exit_code_1(graph):

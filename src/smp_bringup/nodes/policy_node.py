@@ -87,14 +87,15 @@ class PolicyNode(ManagedNode):
         self.deactivate()
         super().destroy_node()
 
-    def _find(self, model: str) -> Path:
+    def _folder(self) -> Path:
+        model = self._params.model or self._robot.model
         if not model:
             raise ConfigError(f"policy: robot '{self._robot.name}' names no model in its file: set the parameter model")
         return find_model(model)
 
     def _load(self, device: str) -> AbstractPolicy:
         """Return the policy, warmed up; on the CPU instead of a missing GPU only if that is allowed."""
-        folder = self._folder = self._find(self._params.model or self._robot.model)
+        folder = self._folder()
         try:
             policy = build_policy(folder, self._robot, device)
         except InstallError as error:
@@ -160,7 +161,7 @@ class PolicyNode(ManagedNode):
         self._gpu_lost = "gpu_lost"
         if not self._params.allow_cpu_fallback:
             return
-        policy = build_policy(self._folder, self._robot, "cpu")
+        policy = build_policy(self._folder(), self._robot, "cpu")
         took_ms = max(_time_ms(policy, self._robot) for _ in range(3))
         fits = took_ms / 1e3 <= policy.config.replan_s
         self.get_logger().error(f"gpu_lost: {took_ms:.0f} ms a chunk on the CPU, {'used' if fits else 'too slow'}")
