@@ -40,12 +40,12 @@ def accesses(robot: Robot) -> dict[str, Access]:
     """Return what every node may do, and what clients may (`CLIENT`)."""
     cameras = tuple(camera.topic for camera in robot.cameras)
     states, leaders = (tuple(joints.topic for joints in each) for each in (robot.state_topics, robot.leader_topics))
-    hands = tuple(topic for arm in robot.arms for topic in _hand_topics(arm))
     commands = tuple(arm.command_topic for arm in robot.arms)
     replayed = tuple(f"/replay{topic}" for topic in commands)
     seen = (*(f"/observation/{camera.name}" for camera in robot.cameras), "/observation/joint_states")
     policy = ("/policy/chunk", "/policy/gate")
     said = ("/command/state", "/observation/state", "/sim/state", "/recorder/state", "/replay/state", "/diagnostics")
+    hands = tuple(topic for arm in robot.arms for topic in _hand_topics(arm))
     nodes = {
         "sim": Access((*cameras, *states, *leaders, OBJECTS_TOPIC, "/sim/state", "/clock"), commands, _SIM),
         "sync": Access((*seen, "/observation/state"), (*cameras, *states, "/clock")),

@@ -163,7 +163,7 @@ class _Import:
             for each in (self._states, self._actions)
         )
         joints = [(joints.topic, joints.names, measured[:, joints.places]) for joints in robot.state_topics]
-        joints += [(joints.topic, joints.names, told[:, joints.places]) for joints in robot.operator_topics]
+        joints += [(joints.topic, joints.names, told[:, joints.places]) for joints in robot.leader_topics]
         videos = [pictures.of(episode, rows) for pictures in self._pictures]
         for k, images in enumerate(zip(*videos, strict=True)):
             at_ns = int(stamps[k])
