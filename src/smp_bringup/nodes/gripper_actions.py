@@ -70,7 +70,7 @@ class _Hand:
         self._pace, self._effort = GoalPace(joint.max - joint.min), joint.driver.effort
         self._asked: Future | None = None
         self._waited: deque[Future] = deque()
-        self._told = ""
+        self._told = self._logged = ""
         """The newest goal, in words."""
         self._number = 0
         self._asked_ns = self._logged_ns = 0
@@ -156,8 +156,8 @@ class _Hand:
     def _warn(self, what: str, text: str) -> None:
         self.counters[what] += 1
         now = steady_ns()
-        if not self.trouble or now - self._logged_ns > _LOG_NS:
-            self._logged_ns = now
+        if what != self._logged or now - self._logged_ns > _LOG_NS:
+            self._logged, self._logged_ns = what, now
             self._node.get_logger().warning(text)
         self.trouble = text
 
