@@ -70,10 +70,11 @@ class _Hand:
         self._pace, self._effort = GoalPace(joint.max - joint.min), joint.driver.effort
         self._asked: Future | None = None
         self._waited: deque[Future] = deque()
-        self._told = self._logged = ""
+        self._told = ""
         """The newest goal, in words."""
-        self._number = 0
-        self._asked_ns = self._logged_ns = 0
+        self._number = self._asked_ns = 0
+        self._logged, self._logged_ns = "", 0
+        """Kind and time of the last warning in the log."""
         self._running_ns: int | None = None
         """Since when the newest goal runs."""
         self.counters: Counter[str] = Counter()
