@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -145,7 +146,9 @@ def test_hands_go_where_the_operator_wants_them_in_the_unit_of_their_drivers(fil
             client.wait(lambda: counted(outside) == at_rest, 10, "the command node to count them", graph.check)
             client.spin_for(1.0, graph.check)
             assert goals(outside) == at_rest, "a setpoint that rests is told once"
-            print(outside.said)
+            ended = [hand["ended"].get(str(GoalStatus.STATUS_CANCELED), 0) for hand in outside.report.values()]
+            print(outside.said, outside.report)
+            assert min(ended) > 4, "a newer goal ends the one before"
             assert (outside.said["warning"], int(outside.said["goals/left_hand/reached"]) > 0) == ("", True)
 
 
