@@ -34,7 +34,7 @@ class Controller:
         self.node = Node(f"{side}_hand_controller")
         self.kind, self.joint, self.side = kind, joint, side
         self.position = self.command = float(start)
-        self.speed, self.tolerance = span, 0.01 * span
+        self.speed, self.tolerance = 0.2 * span, 0.01 * span  # slower than it is told: goals are overtaken by others
         self.blocked = self.rejects = self.cancels = False
         self.goals, self.ended = [], {}
         self.names, self.efforts = [], []

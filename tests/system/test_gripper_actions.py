@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -98,7 +99,7 @@ class Outside:
         """Return whether the hands are there, and the newest goals, in the unit of their drivers."""
         hands = (self.report["left"], left, 0.8), (self.report["right"], right, 100.0)
         there = [abs(hand["position"] - place) < 0.012 * span for hand, place, span in hands]
-        told = [abs(hand["goals"][-1] - place) <= 0.001 * span for hand, place, span in hands]
+        told = [abs(goal - place) <= 0.001 * span for hand, place, span in hands for goal in hand["goals"][-1:]]
         return all(there + told)
 
     def warned(self, *words):
@@ -145,6 +146,9 @@ def test_hands_go_where_the_operator_wants_them_in_the_unit_of_their_drivers(fil
             client.wait(lambda: counted(outside) == at_rest, 10, "the command node to count them", graph.check)
             client.spin_for(1.0, graph.check)
             assert goals(outside) == at_rest, "a setpoint that rests is told once"
+            ended = [hand["ended"].get(str(GoalStatus.STATUS_CANCELED), 0) for hand in outside.report.values()]
+            print(outside.said, outside.report)
+            assert min(ended) > 4, "a newer goal ends the one before"
             assert (outside.said["warning"], int(outside.said["goals/left_hand/reached"]) > 0) == ("", True)
 
 

@@ -72,8 +72,9 @@ class _Hand:
         self._waited: deque[Future] = deque()
         self._told = ""
         """The newest goal, in words."""
-        self._number = 0
-        self._asked_ns = self._logged_ns = 0
+        self._number = self._asked_ns = 0
+        self._logged, self._logged_ns = "", 0
+        """Kind and time of the last warning in the log."""
         self._running_ns: int | None = None
         """Since when the newest goal runs."""
         self.counters: Counter[str] = Counter()
@@ -156,8 +157,8 @@ class _Hand:
     def _warn(self, what: str, text: str) -> None:
         self.counters[what] += 1
         now = steady_ns()
-        if not self.trouble or now - self._logged_ns > _LOG_NS:
-            self._logged_ns = now
+        if what != self._logged or now - self._logged_ns > _LOG_NS:
+            self._logged, self._logged_ns = what, now
             self._node.get_logger().warning(text)
         self.trouble = text
 
