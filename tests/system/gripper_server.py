@@ -36,7 +36,7 @@ class Controller:
         self.position = self.command = float(start)
         self.speed, self.tolerance = 0.2 * span, 0.01 * span  # slower than it is told: goals are overtaken by others
         self.blocked = self.rejects = self.cancels = False
-        self.goals, self.ended = [], {}
+        self.goals, self.ended, self.results = [], {}, {}
         self.names, self.efforts = [], []
         """Of the newest goal."""
         self.server = self.active = None
@@ -90,10 +90,11 @@ class Controller:
             self.command, self.efforts = told.position, [told.max_effort]
         self.goals.append(self.command)
         self.active, self.moved_s = (handle, Future()), self.now_s()
+        self.results[bytes(handle.goal_id.uuid)] = self.active[1]
         handle.execute()
 
     async def execute(self, handle):
-        return await self.active[1]
+        return await self.results.pop(bytes(handle.goal_id.uuid))
 
     def end(self, status, stalled=False):
         """End the goal that runs, if any."""
