@@ -27,6 +27,24 @@ def launch():
     return running
 
 
+@contextmanager
+def stock(script):
+    """Run a script beside the graph, with Fast DDS as it is by default."""
+    env = {key: value for key, value in os.environ.items() if "DEFAULT_PROFILES" not in key}
+    process = subprocess.Popen([sys.executable, str(script)], env=env)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def stock_party():
+    """Return `stock`."""
+    return stock
+
+
 @pytest.fixture(scope="session")
 def control_msgs(request):
     """Return PYTHONPATH with the gripper actions on it: those of this ROS, or built from tests/interfaces once."""

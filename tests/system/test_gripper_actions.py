@@ -61,18 +61,6 @@ def path(control_msgs, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", control_msgs)
 
 
-@contextmanager
-def controllers():
-    """Run the stand-in with Fast DDS as it is by default."""
-    env = {key: value for key, value in os.environ.items() if "DEFAULT_PROFILES" not in key}
-    process = subprocess.Popen([sys.executable, str(PARTY)], env=env)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
 class Outside:
     """An operator who wants both hands so wide, and what the stand-in and the command node say."""
 
@@ -122,14 +110,14 @@ def counted(outside):
     return sum(int(outside.said.get(f"goals/{side}_hand/sent", 0)) for side in ACTION)
 
 
-def test_hands_go_where_the_operator_wants_them_in_the_unit_of_their_drivers(files, path, tmp_path):
+def test_hands_go_where_the_operator_wants_them_in_the_unit_of_their_drivers(stock_party, files, path, tmp_path):
     with running(files, tmp_path / "command.log") as (graph, client, outside):
         client.wait(lambda: client.service_ready("/command/arm"), 20, "the command node", graph.check)
         client.wait(lambda: outside.warned("right_hand_gone"), 20, "the warning", graph.check)
         for side, action in ACTION.items():
             assert outside.warned(f"arm_{side}_hand_gone: no server of the action {action[0]} ({action[1]})")
         assert not client.accepts("arm"), "hands without servers"
-        with controllers():
+        with stock_party(PARTY):
             client.wait(lambda: bool(outside.report), 60, "the report of the hands", graph.check)
             client.follow("teleop", graph.check)
             for wanted, there in ((NARROW, CLOSED), (WIDE, OPEN)):
@@ -152,9 +140,9 @@ def test_hands_go_where_the_operator_wants_them_in_the_unit_of_their_drivers(fil
             assert (outside.said["warning"], int(outside.said["goals/left_hand/reached"]) > 0) == ("", True)
 
 
-def test_goals_that_fail_are_warned_of_and_a_server_that_vanishes_is_a_fault(files, path, tmp_path):
+def test_goals_that_fail_are_warned_of_and_a_server_that_vanishes_is_a_fault(stock_party, files, path, tmp_path):
     log = tmp_path / "command.log"
-    with controllers(), running(files, log) as (graph, client, outside):
+    with stock_party(PARTY), running(files, log) as (graph, client, outside):
         client.wait(lambda: bool(outside.report), 60, "the report of the hands", graph.check)
         client.follow("teleop", graph.check)
         client.set_bool("/right_hand_controller/block", True)

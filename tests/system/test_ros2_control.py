@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from array import array
 from contextlib import contextmanager
@@ -36,18 +34,6 @@ HELD_S = float(os.environ.get("ROS2_CONTROL_SECONDS", "8"))
 @pytest.fixture(scope="module")
 def body():
     return load_robot(NAME)
-
-
-@contextmanager
-def ros2_control():
-    """Run the stand-in with Fast DDS as it is by default."""
-    env = {key: value for key, value in os.environ.items() if "DEFAULT_PROFILES" not in key}
-    process = subprocess.Popen([sys.executable, str(PARTY)], env=env)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 class Outside:
@@ -86,9 +72,9 @@ class Outside:
 
 
 @contextmanager
-def running(nodes, log, body):
+def running(party, nodes, log, body):
     """Run nodes beside ros2_control; give the graph, a client and what is around them."""
-    with ros2_control(), Graph(nodes, log) as graph, graph_client() as client:
+    with party(PARTY), Graph(nodes, log) as graph, graph_client() as client:
         outside = Outside(client, body)
         client.wait(lambda: bool(outside.report), 60, "the report of ros2_control", graph.check)
         yield graph, client, outside
@@ -105,9 +91,9 @@ def swing(client, outside, joint, least, graph):
     client.wait(swung, 20, f"a swing of {least} rad", graph.check)
 
 
-def test_an_operator_moves_the_arms_until_nobody_carries_out_what_is_said(body, tmp_path):
+def test_an_operator_moves_the_arms_until_nobody_carries_out_what_is_said(stock_party, body, tmp_path):
     nodes = [NodeSpec("command", {"robot": NAME, "safety": NAME})]
-    with running(nodes, tmp_path / "command.log", body) as (graph, client, outside):
+    with running(stock_party, nodes, tmp_path / "command.log", body) as (graph, client, outside):
         client.follow("teleop", graph.check)
         outside.sway[[3, 6]] = 0.3, -0.02
         swing(client, outside, 3, 0.5, graph)
@@ -136,7 +122,7 @@ def test_an_operator_moves_the_arms_until_nobody_carries_out_what_is_said(body, 
         assert outside.report["refused"] == 0, outside.report
 
 
-def test_a_policy_closes_the_loop_and_no_setpoint_is_refused(body, small_policies, tmp_path):
+def test_a_policy_closes_the_loop_and_no_setpoint_is_refused(stock_party, body, small_policies, tmp_path):
     import torch
 
     torch.manual_seed(3)
@@ -146,7 +132,7 @@ def test_a_policy_closes_the_loop_and_no_setpoint_is_refused(body, small_policie
     )
     save_checkpoint(trained, body, tmp_path / "model", "# random weights\n")
     nodes = build_graph(robot=NAME, model=str(tmp_path / "model"), safety=NAME)
-    with running(nodes, tmp_path / "graph.log", body) as (graph, client, outside):
+    with running(stock_party, nodes, tmp_path / "graph.log", body) as (graph, client, outside):
         outside.film()
         client.follow("policy", graph.check)
         swing(client, outside, 3, 0.01, graph)  # random weights want something
