@@ -101,11 +101,11 @@ def test_a_foreign_bag_fills_a_shared_topic_from_one_topic_only(bags, robot, tmp
 def test_what_cannot_be_shared_is_one_line(robot):
     text = named_config("robots", "aloha").read_text()
     for wrong, line in (
-        (text.replace("/follower_right/joint_commands", "/follower_left/joint_commands"), "topic named twice"),
-        (text.replace("/leader_right/joint_states", "/follower_left/joint_states"), "topic named twice"),
+        (text.replace("follower_right/joint_commands", "follower_left/joint_commands"), "topic named twice"),
+        (text.replace("leader_right/joint_states", "follower_left/joint_states"), "topic named twice"),
         (
-            text.replace("/follower_left/joint_states", STATES)
-            .replace("/follower_right/joint_states", STATES)
+            text.replace("follower_left/joint_states", STATES)
+            .replace("follower_right/joint_states", STATES)
             .replace("  - name: right\n", "  - name: right\n    latency_s: 0.01\n"),
             "arms of /joint_states share its messages: give them one latency_s",
         ),
