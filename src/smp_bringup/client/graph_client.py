@@ -179,22 +179,26 @@ class GraphClient(LeanNode):
         *,
         before: Callable[[str], None] = lambda _: None,
         once: Callable[[], bool] = lambda: True,
+        reset: bool = True,
         timeout_s: float = START_S,
     ) -> None:
-        """Bring the command node, whatever its mode, to follow "policy" or "teleop"; faults on the way are reset.
+        """Bring the command node to follow "policy" or "teleop".
 
         Args:
             source: to follow.
             check: called while waiting.
             before: called with each request ("reset", "arm", "use_...") before it may be sent.
             once: what must hold besides, while the source is followed.
+            reset: whether latched modes are reset, also on the way.
             timeout_s: for all of it, from when the command node has said its mode.
 
         Raises:
-            GraphError: it did not come so far in time; the message names the last refusal.
+            GraphError: it did not come so far in time; the message names the last refusal. Or it is latched.
         """
 
         def followed() -> bool:
+            if self.latched and not reset:
+                raise GraphError(f"{self.command_state['mode']}: {self.command_state['reason']}")
             mode = Mode(self.command_state["mode"])
             request = next_request(mode, Mode(source))
             if not request:

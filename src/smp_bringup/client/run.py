@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
-from smp_bringup.client.graph_client import GraphClient
+from smp_bringup.client.graph_client import GraphClient, GraphError
 from smp_bringup.safety.modes import Mode
 
 _SAID_S = 0.2
 _REST_S = 10.0
+_LABEL_S = 3.0
+"""A recorder that runs is found within this."""
 
 
 class Ended(NamedTuple):
@@ -39,10 +42,18 @@ def run_policy(
 
     Raises:
         GraphError: the graph did not come so far, or the arms did not come to rest.
+
+    A command node that is latched is left to who looked at why.
     """
-    client.follow(Mode.POLICY.value, once=lambda: client.command_state["chunk_stamp_ns"] != "0")
-    if task and client.service_ready("recorder/set_parameters"):
-        client.set_parameters("recorder", task=task)
+    if task:
+        with suppress(GraphError):  # no recorder runs
+            client.set_parameters("recorder", _LABEL_S, task=task)
+    try:
+        client.follow(Mode.POLICY.value, once=lambda: client.command_state["chunk_stamp_ns"] != "0", reset=False)
+    except GraphError as error:
+        if not client.latched:
+            raise
+        return Ended(False, str(error), 0.0)
     begun, said, why = time.monotonic(), 0.0, ""
     while not why:
         client.spin(0.05)
