@@ -99,7 +99,7 @@ def test_observers_of_every_kind_neither_stand_for_a_driver_nor_keep_from_arming
             missing = f"no driver listens to {robot.arms[0].command_topic}: needed is a node that subscribes to it"
             refused = lambda: not client.accepts("arm") and missing in client.refusal  # noqa: E731
             client.wait(refused, 20, "the refusal", graph.check)
-            assert "twin" not in client.refusal
+            assert "used twice" not in client.refusal
             assert client.command_state["mode"] == "disarmed"
             arms.listen()
             client.wait(lambda: client.accepts("arm"), 20, "arming", graph.check)
