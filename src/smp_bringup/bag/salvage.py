@@ -31,6 +31,7 @@ from smp_bringup.bag.records import (
 )
 from smp_bringup.bag.recovered import Recovered, Topic
 from smp_bringup.bag.shapes import DAY_NS, Data, follows, next_record, record_end
+from smp_bringup.documents import open_regular
 from smp_bringup.sync.checks import Refusal
 
 _OURS = "smp_bringup"
@@ -260,7 +261,7 @@ def salvage_mcap(path: Path) -> Recovered:
     """Return everything readable in a damaged file; raises Damaged for one that is no MCAP file at all."""
     if not path.stat().st_size:
         raise Damaged("is empty (0 bytes): nothing was flushed before the recorder stopped")
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     scan, begins = _Scan(data), record_end(data, len(MAGIC)) is not None and data[len(MAGIC)] == Opcode.HEADER
     if data[: len(MAGIC)] != MAGIC:
@@ -296,13 +297,15 @@ def _topics(scan: _Scan) -> dict[int, Topic]:
     return topics
 
 
-def readable(path: Path) -> tuple[int, int]:
-    """Return how many messages stand in whole chunks of a file that was not closed, and the last one's log time [ns].
+def readable(path: Path) -> tuple[int, int, int]:
+    """Return how many messages stand in whole chunks of a file, the last one's log time [ns], and bytes behind its end.
+
+    A file that was not closed has no end.
 
     Only heads and indexes are read, so that a large file takes no longer than a small one.
     """
     count, last_ns, size = 0, 0, path.stat().st_size
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         position = len(MAGIC)
         while position + HEAD.size <= size:
             stream.seek(position)
@@ -314,4 +317,8 @@ def readable(path: Path) -> tuple[int, int]:
                 last_ns = max(last_ns, CHUNK_HEAD.unpack(stream.read(CHUNK_HEAD.size))[1])
             elif opcode == Opcode.MESSAGE_INDEX and length >= 6:
                 count += (length - 6) // 16
-    return count, last_ns
+            elif opcode == Opcode.FOOTER:
+                stream.seek(position)
+                if stream.read(len(MAGIC)) == MAGIC:
+                    return count, last_ns, size - position - len(MAGIC)
+    return count, last_ns, 0

@@ -5,6 +5,7 @@ from pathlib import Path
 from smp_bringup.bag.files import BROKEN, PARTIAL, REPAIRING, SUFFIXES, repair_command
 from smp_bringup.bag.formats import file_format, folder_format
 from smp_bringup.bag.metadata import INFORMATION, METADATA
+from smp_bringup.documents import open_regular
 from smp_bringup.errors import BagError
 
 _UNFINISHED = (PARTIAL, BROKEN, REPAIRING)
@@ -44,7 +45,7 @@ def left_out(root: Path) -> list[str]:
 def _of_a_bag(file: Path) -> bool:
     if file.name != METADATA:
         return file.name.endswith(SUFFIXES)
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         return INFORMATION.encode() in stream.read(_HEAD_BYTES)
 
 

@@ -178,4 +178,4 @@ def _judge(path: Path, bounds: "QualityConfig", robot: str | None) -> tuple["Qua
 
     opened = open_bag(path)
     opened.verify()
-    return judge_bag(opened, load_robot(robot) if robot else opened.robot(), bounds), opened.warnings
+    return judge_bag(opened, load_robot(robot) if robot else opened.robot(), bounds), opened.source.warnings
