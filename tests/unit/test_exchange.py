@@ -21,7 +21,7 @@ from smp_bringup.errors import BagError, ConfigError
 from smp_bringup.exchange.foreign import Importer
 from smp_bringup.exchange.from_lerobot import import_dataset
 from smp_bringup.exchange.mapping import load_mapping
-from smp_bringup.exchange.to_lerobot import export
+from smp_bringup.exchange.to_lerobot import Exported, export
 from smp_bringup.paths import named_config
 from smp_bringup.robot import load_robot
 
@@ -61,7 +61,7 @@ def bags(tmp_path_factory, robot):
 @pytest.fixture(scope="module")
 def dataset(bags, tmp_path_factory):
     out = tmp_path_factory.mktemp("dataset") / "set"
-    assert export([bags / "lift_tray", bags / "fold_the_towel"], out) == (2, 2 * FRAMES)
+    assert export([bags / "lift_tray", bags / "fold_the_towel"], out) == Exported(2, 2 * FRAMES, ())
     return out
 
 

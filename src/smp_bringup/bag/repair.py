@@ -16,7 +16,7 @@ from smp_bringup.bag.episode import EPISODE_METADATA, REPAIRED
 from smp_bringup.bag.files import BROKEN, PARTIAL, REPAIRING, Scratch, folder_files, folder_metadata
 from smp_bringup.bag.formats import folder_format
 from smp_bringup.bag.metadata import METADATA, TopicCount, write_metadata
-from smp_bringup.bag.records import Damaged, Message, unpack_message
+from smp_bringup.bag.records import Budget, Damaged, Message, unpack_message
 from smp_bringup.bag.recovered import Recovered, Topic
 from smp_bringup.bag.salvage import salvage_mcap
 from smp_bringup.bag.salvage_sqlite import salvage_sqlite
@@ -81,7 +81,8 @@ def repair(path: Path, out: Path | None = None, replace: bool = False) -> Repair
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         said = [text for text in (unusable, _missing_files(told, files)) if text]
-        report = _Copy(sources, target, [*said, *scratch.lost], _counts(told)).write(temporary)
+        budget = Budget(sum(file.stat().st_size for file in files))
+        report = _Copy(sources, target, [*said, *scratch.lost], _counts(told), budget).write(temporary)
         if replace:
             path.rename(path.with_name(path.name + BROKEN))
         temporary.rename(target)
@@ -188,6 +189,7 @@ class _Copy:
         """Take what was recovered, and what is known of the whole bag: its damage, and messages per topic."""
         self._sources, self._target, self._told = sources, target, Counter(told or {})
         self._damage = [one_line(text) for text in (*damage, *(text for s in sources for text in s.damage))]
+        self._budget = budget
         self._accounts: dict[tuple[str, int], _Account] = {}
         """By topic and file."""
         self._topics: dict[str, Topic] = {}
@@ -230,7 +232,7 @@ class _Copy:
             for message in source.messages():
                 topic = source.topics.get(message.channel)
                 try:
-                    data = unpack_message(message.data)
+                    data = unpack_message(message.data, self._budget.spend)
                 except Damaged:
                     lost["cannot be unpacked"] += 1
                     continue

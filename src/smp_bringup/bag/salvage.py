@@ -18,6 +18,7 @@ from smp_bringup.bag.records import (
     HEAD,
     MAGIC,
     MAX_BYTES,
+    Budget,
     Chunk,
     Damaged,
     Message,
@@ -64,8 +65,12 @@ class _Scan:
     """On which messages were logged."""
     _unknown: int = 0
     """Records of kinds that the format does not know yet, or that are the recorder's own."""
+    _budget: Budget = field(init=False)
     _tried: int = 0
     """Bytes that were taken for chunks without a head: not again and again."""
+
+    def __post_init__(self) -> None:
+        self._budget = Budget(len(self.data))
 
     def messages(self) -> Iterator[Message]:
         """Yield every readable message in the order of the file; fills the rest of this object."""
@@ -90,7 +95,14 @@ class _Scan:
         if self.data[at] in _KNOWN:
             return False
         chunk = self._headless(at)[0]
-        return chunk is not None and _sound(chunk)
+        return chunk is not None and self._sound(chunk)
+
+    def _sound(self, chunk: Chunk) -> bool:
+        """Return whether a chunk has a checksum and passes it."""
+        try:
+            return bool(chunk.crc and unpack(chunk, self._budget.spend))
+        except Damaged:
+            return False
 
     def _ends_at(self, at: int, end: int) -> bool:
         """Return whether a chunk fills its record, or another record stands behind that."""
@@ -106,7 +118,7 @@ class _Scan:
     def _broken(self, at: int) -> Generator[Message, None, int]:
         """Yield what can be had of a record whose head or end is lost; return where to go on."""
         resumed, (chunk, end) = at + 1, self._headless(at)
-        if chunk is not None and (follows(self.data, end) or _sound(chunk)):
+        if chunk is not None and (follows(self.data, end) or self._sound(chunk)):
             self.damage.append(f"the head of the chunk at byte {at} is damaged")
             yield from self._chunk(chunk, at)
             if follows(self.data, end):
@@ -150,7 +162,7 @@ class _Scan:
     def _chunk(self, chunk: Chunk, at: int) -> Iterator[Message]:
         """Yield the messages of a chunk that is all there, if its checksum agrees."""
         try:
-            records = list(split(unpack(chunk)))
+            records = list(split(unpack(chunk, self._budget.spend)))
         except Damaged as error:
             self.damage.append(f"the chunk at byte {at} is unreadable ({error})")
             return
@@ -163,6 +175,7 @@ class _Scan:
         try:
             for block in blocks(chunk.compression, chunk.data):
                 data += block
+                self._budget.spend(len(block))
                 if len(data) > chunk.size:
                     break
         except Damaged:
@@ -247,14 +260,6 @@ class _Scan:
                 (self.tested if sound and footer.summary_crc else self.untested).setdefault((opcode, record.id), record)
             elif opcode == Opcode.STATISTICS and sound:
                 self.told.update(record.channel_message_counts)
-
-
-def _sound(chunk: Chunk) -> bool:
-    """Return whether a chunk has a checksum and passes it."""
-    try:
-        return bool(chunk.crc and unpack(chunk))
-    except Damaged:
-        return False
 
 
 def salvage_mcap(path: Path) -> Recovered:
