@@ -4,13 +4,15 @@ YAML is read by the rules of its version 1.2: 3:30, 010 and 1_000 are text, not 
 """
 
 import copy
+import errno
 import functools
 import json
 import os
 import re
+import stat
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -134,16 +136,33 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return parse_yaml(read_bytes(path), path.name)
 
 
+def require_regular(path: Path) -> None:
+    """Raise OSError for a pipe, socket or device, which would be waited for without end, or a file that is not there.
+
+    Whatever files of others are opened, they are looked at here first.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder, opening it says what it is
+        kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+        raise OSError(errno.EINVAL, f"{one_line(path.name)} is {kind}, not a file")
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file of others for reading; raises like `require_regular`."""
+    require_regular(path)
+    return path.open("rb")
+
+
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     """Return what a configuration file holds.
 
     Raises:
         ConfigError: it does not exist, is too large, or cannot be read.
     """
-    if not os.path.isfile(path):
+    if not os.path.exists(path) or os.path.isdir(path):
         raise ConfigError(f"configuration file '{one_line(path)}' does not exist")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(most + 1)
     except OSError as error:
         raise ConfigError(f"'{one_line(path)}' cannot be read: {error.strerror}") from None

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
-from smp_bringup.joint_units import GRIPPER, SLIDING, TURNING, check_limits
+from smp_bringup.joint_units import GRIPPER, SLIDING, TURNING, Plausible, check_limits
 from smp_bringup.names import check_name
 from smp_bringup.types import FloatArray
 
@@ -48,7 +48,7 @@ class Joint:
         check_name("joint", self.name)
         if self.driver.name:
             check_name("joint", self.driver.name)
-        kind = TURNING if self.turns else SLIDING if self.prismatic else GRIPPER
+        kind = self.kind
         rates = {
             "velocity": (self.velocity, kind.velocity),
             "acceleration": (self.acceleration, kind.acceleration),
@@ -64,6 +64,11 @@ class Joint:
                 f"joint '{self.name}': driver.min and driver.max must be two different numbers, what the driver says "
                 f"at {self.min:g} and at {self.max:g}; got {self.driver_range[0]:g} and {self.driver_range[1]:g}"
             )
+
+    @property
+    def kind(self) -> Plausible:
+        """What no joint of its kind leaves."""
+        return TURNING if self.turns else SLIDING if self.prismatic else GRIPPER
 
     @property
     def turns(self) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from smp_bringup.documents import parse_json
+from smp_bringup.documents import open_regular, parse_json, read_bytes
 from smp_bringup.errors import ConfigError, ModelError, one_line
 
 MANIFEST = "manifest.json"
@@ -131,13 +131,15 @@ def _manifest(folder: Path) -> tuple[object, dict[str, str]]:
     """Return the format that the manifest states, and its files with their hashes; none leads out of the folder."""
     path = folder / MANIFEST
     try:
-        content = parse_json(path.read_bytes(), path.name)
+        content = parse_json(read_bytes(path), path.name)
         found, files = content.get("format", 1), content["files"]
         listed = {str(name): str(digest) for name, digest in files.items()}
     except (OSError, ConfigError, KeyError, AttributeError) as error:
         raise ModelError(f"'{path}' is not a manifest: {one_line(error)}") from None
     for name in listed:
-        if Path(name).name != name or name == "..":
+        if (
+            Path(name).name != name or name == ".." or not name.isprintable()
+        ):  # no name of a file, or one that leads out
             raise _leaves(folder, name)
     return found, listed
 
@@ -159,15 +161,17 @@ def _read(folder: Path, name: str, wanted: str) -> bytes:
 
 def _content(path: Path) -> bytes | None:
     """Return what a file holds, if it is there; raises ModelError for a link, a pickle, or one that is too large."""
-    if path.is_symlink():
-        raise _leaves(path.parent, path.name)
     try:
-        with path.open("rb") as file:
+        if path.is_symlink():
+            raise _leaves(path.parent, path.name)
+        with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size > _MAX_FILE:
                 raise ModelError(f"'{path}' is larger than {_MAX_FILE >> 20} MiB")
             content = file.read()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
+    except OSError as error:
+        raise ModelError(f"'{path}' cannot be read: {error.strerror}") from None
     if content.startswith(_REFUSED_MAGIC) and not is_safetensors(content):
         raise ModelError(f"'{path}': pickle-based model files are refused; export to ONNX or safetensors")
     return content

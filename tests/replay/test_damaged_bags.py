@@ -239,7 +239,7 @@ def test_a_log_of_sqlite_that_belongs_to_another_file_is_named(others, tmp_path)
     file.with_name(f"{file.name}-wal").write_bytes(head + (struct.pack(">II", 1, 1) + head[16:24] + bytes(4104)) * 3)
     bag = open_bag(folder)
     assert len(others.values(bag)) == 400
-    assert any("3 pages of an unfinished transaction are lost" in text for text in bag.warnings)
+    assert any("the first 32 bytes" in text for text in bag.source.lacking)
 
 
 def test_rows_of_sqlite_around_a_broken_page_are_saved(others, tmp_path):

@@ -21,7 +21,7 @@ from smp_bringup.errors import BagError, ConfigError
 from smp_bringup.exchange.foreign import Importer
 from smp_bringup.exchange.from_lerobot import import_dataset
 from smp_bringup.exchange.mapping import load_mapping
-from smp_bringup.exchange.to_lerobot import export
+from smp_bringup.exchange.to_lerobot import Exported, export
 from smp_bringup.paths import named_config
 from smp_bringup.robot import load_robot
 
@@ -61,7 +61,7 @@ def bags(tmp_path_factory, robot):
 @pytest.fixture(scope="module")
 def dataset(bags, tmp_path_factory):
     out = tmp_path_factory.mktemp("dataset") / "set"
-    assert export([bags / "lift_tray", bags / "fold_the_towel"], out) == (2, 2 * FRAMES)
+    assert export([bags / "lift_tray", bags / "fold_the_towel"], out) == Exported(2, 2 * FRAMES, ())
     return out
 
 
@@ -225,7 +225,12 @@ def test_a_mapping_says_units_and_degrees_are_not_taken_for_radians(foreign, rob
     first = robot.arms[0]
     elbow = first.joints[2].name
     names = mapping["arms"][first.name]["joints"]
-    for unit, scale, error in (("", 60, "looks like degrees"), ("deg", 60 * 180 / np.pi, ""), ("deg", 1e-3, "")):
+    for unit, scale, error in (
+        ("", 60, "looks like degrees"),
+        ("deg", 60 * 180 / np.pi, "wrong scale"),
+        ("deg", 2 * 180 / np.pi, ""),
+        ("deg", 1e-3, ""),
+    ):
         names[elbow] = {"name": f"x_{elbow}", "sign": -1, "scale": scale, "offset": 0.25, "unit": unit}
         file.write_text(yaml.safe_dump(mapping))
         importer, out = Importer(path, load_mapping(str(file))), tmp_path / f"out{unit}{scale:.0f}"

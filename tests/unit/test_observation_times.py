@@ -193,7 +193,8 @@ def test_each_bag_is_aligned_with_its_own_latencies(robot, tmp_path):
     one, two = (data.state[first:end] for first, end in zip(data.starts, data.starts[1:], strict=False))
     np.testing.assert_allclose(one, two, atol=1e-6)
     np.testing.assert_array_equal(*np.split(data.stamps, 2))
-    assert export(bags, tmp_path / "set") == (2, 2 * len(one))
+    done = export(bags, tmp_path / "set")
+    assert (done.episodes, done.frames) == (2, 2 * len(one))
     for folder, bag in zip(sorted(import_dataset(tmp_path / "set", tmp_path / "back").folders), bags, strict=True):
         np.testing.assert_allclose(positions(folder), positions(bag), atol=1e-6)
 

@@ -18,6 +18,8 @@ SAFETY_ATTACHMENT = "safety.yaml"
 EPISODE_METADATA = "episode"
 IMPORTED = "imported"
 """Key of its metadata: what the episode was imported from."""
+REPAIRED = "repaired"
+"""Key of its metadata: what a repair could not save, as JSON."""
 OUTCOMES = {True: "success", False: "failure", None: "unlabelled"}
 
 

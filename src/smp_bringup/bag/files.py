@@ -18,6 +18,7 @@ from smp_bringup.bag.formats import file_format, folder_format
 from smp_bringup.bag.metadata import INFORMATION, METADATA
 from smp_bringup.bag.records import MAGIC, ZSTD_MAGIC, Damaged
 from smp_bringup.bag.salvage import readable
+from smp_bringup.documents import open_regular
 from smp_bringup.errors import BagError, ConfigError, one_line
 
 PARTIAL, BROKEN, REPAIRING = ".partial", ".broken", ".repairing"
@@ -48,6 +49,9 @@ class BagFiles:
     told: int
     """How many messages metadata.yaml says the bag has; 0 where it does not say."""
     warnings: tuple[str, ...]
+    """What is odd about it."""
+    lacking: tuple[str, ...]
+    """What belongs to the bag and is not read, a sentence each."""
     unpacked: Unpacked | None
     """Holds what was unpacked for as long as the bag is in use."""
 
@@ -67,6 +71,16 @@ def find_files(path: Path) -> BagFiles:
 def folder_files(path: Path) -> list[Path]:
     """Return the files in a folder that may be those of a bag, in the order of their numbers."""
     return sorted((p for p in path.iterdir() if p.name.endswith(SUFFIXES)), key=_natural)
+
+
+def folder_metadata(path: Path) -> tuple[dict[str, Any], str]:
+    """Return what the metadata.yaml of a folder says, and why it cannot be used; nothing, where there is none."""
+    if not (path / METADATA).exists():
+        return {}, ""
+    try:
+        return _information(path), ""
+    except BagError as error:
+        return {}, str(error).partition(". Run: ")[0]
 
 
 def repair_command(path: Path) -> str:
@@ -91,7 +105,10 @@ def _found(path: Path) -> BagFiles:
         count = f"found {len(found)} files, read in order" if len(found) > 1 else "reading its file by itself"
         return _ready(path, found, {}, [f"bag '{path}': {METADATA} missing, {count}"])
     told = _information(path)
-    return _ready(path, [_inside(path, name) for name in told["relative_file_paths"]], told, [])
+    listed = [_inside(path, name) for name in told["relative_file_paths"]]
+    beside = ", ".join(one_line(file.name) for file in found if file not in listed)
+    lacking = [f"{METADATA} does not list {beside}, which is left out; to read all run: {repair_command(path)}"]
+    return _ready(path, listed, told, [], lacking if beside else [])
 
 
 def _information(path: Path) -> dict[str, Any]:
@@ -103,8 +120,10 @@ def _information(path: Path) -> dict[str, Any]:
             raise ConfigError("relative_file_paths is not a list of names")
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         reason = f"has no {error}" if isinstance(error, KeyError) else one_line(error)
-        what = file_format(path / METADATA)
-        raise BagError(f"bag '{path}': {METADATA} cannot be used: {'it is ' + what if what else reason}") from None
+        what = _format(path / METADATA)
+        raise BagError(
+            f"bag '{path}': {METADATA} cannot be used: {'it is ' + what if what else reason}{_advice(path)}"
+        ) from None
     if str(storage) not in _STORAGES:
         raise BagError(
             f"bag '{path}': storage '{one_line(storage)}' is not supported, only {', '.join(_STORAGES)}: "
@@ -116,27 +135,40 @@ def _information(path: Path) -> dict[str, Any]:
     return dict(told)
 
 
+def _format(file: Path) -> str:
+    """Return what a file is, as far as it can be read."""
+    try:
+        return file_format(file)
+    except OSError:
+        return ""
+
+
+def _advice(path: Path) -> str:
+    """Return what to do about a bag whose metadata is of no use, if its files may be whole."""
+    return f". Run: {repair_command(path)}" if folder_files(path) else ""
+
+
 def _inside(folder: Path, name: str) -> Path:
     """Return a file that metadata.yaml names; older bags name it with the folder before it."""
     parts = Path(name).parts
     if Path(name).is_absolute() or ".." in parts or not 0 < len(parts) <= 2:
         raise BagError(f"bag '{folder}': {METADATA} names '{one_line(name)}', which leaves the bag's folder")
     if not (folder / parts[-1]).is_file():
-        raise BagError(f"bag '{folder}': {METADATA} names {one_line(parts[-1])}, which is not there")
+        raise BagError(f"bag '{folder}': {METADATA} names {one_line(parts[-1])}, which is not there{_advice(folder)}")
     return folder / parts[-1]
 
 
-def _ready(path: Path, files: Sequence[Path], told: dict[str, Any], warnings: list[str]) -> BagFiles:
+def _ready(
+    path: Path, files: Sequence[Path], told: dict[str, Any], warnings: list[str], lacking: Sequence[str] = ()
+) -> BagFiles:
     if any(file.is_symlink() for file in files):
         raise BagError(f"bag '{path}': links are not followed; copy the files into the folder")
     scratch, usable = Scratch(), []
     for file in files:
         try:
-            unpacked, said = scratch.ready(file)
+            usable.append(scratch.ready(file))
         except Damaged as error:
             raise BagError(f"bag '{file}' {error}. Run: {repair_command(path)}") from error
-        warnings += said
-        usable.append(unpacked)
     kinds = {_storage(usable_file, file, path) for usable_file, file in zip(usable, files, strict=True)}
     if len(kinds) > 1:
         raise BagError(f"bag '{path}' mixes {' and '.join(sorted(kinds))} files: read them one by one")
@@ -145,7 +177,9 @@ def _ready(path: Path, files: Sequence[Path], told: dict[str, Any], warnings: li
         raise BagError(f"bag '{path}': {METADATA} says {told['storage_identifier']}, its files are {storage}")
     count = told.get("message_count")
     messages = count if isinstance(count, int) else 0
-    return BagFiles(tuple(usable), storage, messages, tuple(warnings), scratch.unpacked)
+    return BagFiles(
+        tuple(usable), storage, messages, (*warnings, *scratch.said), (*lacking, *scratch.lost), scratch.unpacked
+    )
 
 
 class Scratch:
@@ -153,9 +187,13 @@ class Scratch:
 
     def __init__(self) -> None:
         self.unpacked: Unpacked | None = None
+        self.said: list[str] = []
+        """What was done to files."""
+        self.lost: list[str] = []
+        """What of them could not be used."""
 
-    def ready(self, file: Path, partly: bool = False) -> tuple[Path, list[str]]:
-        """Return the file to read in place of `file`, unpacked and with sqlite3's logs settled, and what to say of it.
+    def ready(self, file: Path, partly: bool = False) -> Path:
+        """Return the file to read in place of `file`, unpacked and with sqlite3's logs settled.
 
         Args:
             file: of a bag.
@@ -165,13 +203,14 @@ class Scratch:
             Damaged: it cannot be unpacked, and `partly` is false.
             BagError: it unpacks to more than is ever read.
         """
-        said: list[str] = []
         if _head(file).startswith(ZSTD_MAGIC):
-            file, said = unpack_file(file, self._folder(), partly)
+            file, lost = unpack_file(file, self._folder(), partly)
+            self.lost += lost
         if _head(file).startswith(sqlite_file.MAGIC) and sqlite_file.logs(file):
-            file, text = sqlite_file.with_its_log(file, self._folder())
-            said.append(text)
-        return file, said
+            file, said, lost = sqlite_file.with_its_log(file, self._folder())
+            self.said += said
+            self.lost += lost
+        return file
 
     def _folder(self) -> Path:
         self.unpacked = self.unpacked or Unpacked()
@@ -182,13 +221,16 @@ def _storage(file: Path, named: Path, bag: Path) -> str:
     """Return the storage of a file by its first bytes; one that was not closed is refused."""
     head = _head(file)
     if not head:
-        raise BagError(f"bag '{named}' is empty (0 bytes): nothing was flushed before the recorder stopped")
+        others = _advice(bag) if bag.is_dir() and len(folder_files(bag)) > 1 else ""
+        raise BagError(f"bag '{named}' is empty (0 bytes): nothing was flushed before the recorder stopped{others}")
     storage = next((name for name, magic in _STORAGES.items() if head.startswith(magic)), None)
     if storage is None:
         what = file_format(file) or f"not an MCAP or SQLite3 bag (starts with {head[:8].hex()})"
         raise BagError(f"bag '{named}' is {what}")
     if storage == "mcap" and not _closed(file):
-        count, last_ns = readable(file)
+        count, last_ns, behind = readable(file)
+        if behind:
+            raise BagError(f"bag '{named}' has {behind} bytes behind its end. Run: {repair_command(bag)}")
         until = f" up to {last_ns / 1e9:.3f} s" if count else ""
         raise BagError(
             f"bag '{named}' was not closed (no footer). {count} messages readable{until}. Run: {repair_command(bag)}"
@@ -198,17 +240,17 @@ def _storage(file: Path, named: Path, bag: Path) -> str:
 
 def _closed(file: Path) -> bool:
     size = file.stat().st_size
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         stream.seek(-min(size, len(MAGIC)), 2)
         return size >= 2 * len(MAGIC) and stream.read() == MAGIC
 
 
 def unpack_file(file: Path, folder: Path, partly: bool) -> tuple[Path, list[str]]:
-    """Return a packed file unpacked in `folder`, and what to say of it; see `Scratch.ready`."""
+    """Return a packed file unpacked in `folder`, and what could not be unpacked; see `Scratch.ready`."""
     target = folder / file.name.removesuffix(".zstd")
     limit = min(_MAX_UNPACKED, _MAX_RATIO * file.stat().st_size)
     try:
-        with file.open("rb") as packed, target.open("wb") as out:
+        with open_regular(file) as packed, target.open("wb") as out:
             reader = zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
             while block := reader.read1(_BLOCK):
                 if out.tell() + len(block) > limit:
@@ -222,7 +264,7 @@ def unpack_file(file: Path, folder: Path, partly: bool) -> tuple[Path, list[str]
 
 
 def _head(file: Path) -> bytes:
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         return stream.read(16)
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from smp_bringup.documents import open_regular
+
 _CONVERT = "convert it with rosbags-convert"
 _HEADS = (
     (b"#ROSBAG", f"a ROS 1 bag: {_CONVERT}"),
@@ -25,7 +27,7 @@ _TAR_AT, _MP4_AT = 257, 4
 
 def file_format(path: Path) -> str:
     """Return what a file is by its first bytes, with what to do about it; nothing where that is not known."""
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         head = stream.read(_HEAD_BYTES)
     for magic, what in _HEADS:
         if head.startswith(magic):

@@ -30,6 +30,7 @@ from smp_bringup.bag.records import (
     split,
     unpack,
 )
+from smp_bringup.documents import open_regular
 
 
 @dataclass
@@ -136,7 +137,7 @@ _READERS = {
 
 def mcap_contents(file: Path) -> Contents:
     """Return topics, episode and attachments of a file; raises Damaged."""
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         layout = _Layout(stream, file.stat().st_size)
         layout.read()
     found = layout.contents
@@ -151,7 +152,7 @@ def mcap_contents(file: Path) -> Contents:
 
 def mcap_messages(file: Path, topics: set[str]) -> Iterator[tuple[str, int, bytes]]:
     """Yield topic, log time and serialised message in the order of log time; raises Damaged."""
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         layout = _Layout(stream, file.stat().st_size)
         layout.read()
         wanted = {channel.id: channel.topic for channel in layout.channels.values() if channel.topic in topics}

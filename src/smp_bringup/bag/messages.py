@@ -7,6 +7,7 @@ import numpy as np
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
+from smp_bringup.errors import one_line
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import FloatArray, ImageArray
 from smp_bringup.wire import split_stamp
@@ -40,10 +41,12 @@ def deserialized(cdr: bytes, msgtype: str) -> Any:
     Raises:
         Refusal: the bytes are none of its type.
     """
+    if not known(msgtype):
+        raise Refusal(f"no message of ROS 2 Kilted: {one_line(msgtype)}")
     try:
         return typestore().deserialize_cdr(cdr, msgtype)
     except Exception as error:  # foreign bytes: whatever the decoder trips over
-        raise Refusal(f"no {msgtype}: {type(error).__name__}") from error
+        raise Refusal(f"no {msgtype}: its bytes cannot be decoded") from error
 
 
 def image_cdr(stamp_ns: int, frame_id: str, image: ImageArray) -> bytes:

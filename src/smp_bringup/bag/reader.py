@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -159,11 +159,9 @@ def open_bag(path: Path) -> Bag:
         whole.ros1 |= part.ros1
     if whole.ros1:
         raise BagError(f"bag '{path}' holds messages of ROS 1: convert it with rosbags-convert")
-    warnings = source.warnings
     if source.told > whole.counts.total():
-        warnings = (
-            *warnings,
-            f"bag '{path}': {METADATA} says {source.told} messages, {whole.counts.total()} are there",
-        )
+        lacking = f"{METADATA} says {source.told} messages, {whole.counts.total()} are there"
+        source = replace(source, lacking=(*source.lacking, lacking))
+    warnings = (*source.warnings, *(f"bag '{path}': {text}" for text in source.lacking))
     texts = {name: data.decode("utf-8", "replace") for name, data in whole.attachments.items()}
     return Bag(path, source, whole.types, whole.counts, whole.episode, texts, warnings)

@@ -38,6 +38,8 @@ _LATEST_NS = (1 << 63) - 1
 """Log times are kept in as many bits by rosbag2 and numpy."""
 _LENGTH, _CRC = Struct("<Q"), Struct("<I")
 _BLOCK = 1 << 14
+_LEAST_BUDGET, _MAX_RATIO = 1 << 30, 1000
+"""Bytes, and times the size of a bag: no recording unpacks to more."""
 _KINDS = {
     Opcode.HEADER: Header,
     Opcode.FOOTER: Footer,
@@ -174,11 +176,28 @@ def read_chunk(body: bytes) -> Chunk:
     return Chunk(start_ns, end_ns, size, crc, compression, body[at : at + length])
 
 
-def unpack(chunk: Chunk) -> bytes:
-    """Return the records in a chunk, its size and checksum tested."""
+class Budget:
+    """What may be unpacked of a bag in all; beyond it a file is a bomb that would keep a repair busy for long."""
+
+    def __init__(self, size: int) -> None:
+        """Take the size of the bag [bytes]."""
+        self._left = max(_LEAST_BUDGET, _MAX_RATIO * size)
+
+    def spend(self, count: int) -> None:
+        """Note so many unpacked bytes; raises Damaged beyond the budget."""
+        self._left -= count
+        if self._left < 0:
+            raise Damaged("the bag unpacks to far more than a recording does: no more of it is unpacked")
+
+
+_NO_BUDGET: Callable[[int], None] = lambda count: None  # noqa: E731
+
+
+def unpack(chunk: Chunk, spend: Callable[[int], None] = _NO_BUDGET) -> bytes:
+    """Return the records in a chunk, its size and checksum tested; `spend` gets the size of each piece."""
     if chunk.size > MAX_BYTES:
         raise Damaged(f"{chunk.size} bytes unpacked")
-    data = _joined(blocks(chunk.compression, chunk.data), chunk.size)
+    data = _joined(blocks(chunk.compression, chunk.data), chunk.size, spend)
     if len(data) != chunk.size:
         raise Damaged(f"{len(data)} bytes unpacked instead of {chunk.size}")
     if chunk.crc not in (0, zlib.crc32(data)):
@@ -186,12 +205,12 @@ def unpack(chunk: Chunk) -> bytes:
     return data
 
 
-def unpack_message(data: bytes) -> bytes:
+def unpack_message(data: bytes, spend: Callable[[int], None] = _NO_BUDGET) -> bytes:
     """Return a message; some recorders pack each by itself, and no serialised message begins like a packed one."""
     if not data.startswith(ZSTD_MAGIC):
         return data
     try:
-        message = _joined(_zstd(data), MAX_BYTES)
+        message = _joined(_zstd(data), MAX_BYTES, spend)
     except zstandard.ZstdError as error:
         raise Damaged(f"a message cannot be unpacked ({error})") from error
     if len(message) > MAX_BYTES:
@@ -199,12 +218,13 @@ def unpack_message(data: bytes) -> bytes:
     return message
 
 
-def _joined(pieces: Iterator[bytes], limit: int) -> bytes:
+def _joined(pieces: Iterator[bytes], limit: int, spend: Callable[[int], None]) -> bytes:
     """Return pieces in one, no more of them than it takes to see that they are more than `limit` bytes."""
     found, size = [], 0
     for piece in pieces:
         found.append(piece)
         size += len(piece)
+        spend(len(piece))
         if size > limit:
             break
     return b"".join(found)

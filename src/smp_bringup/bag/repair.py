@@ -1,27 +1,30 @@
 """A broken bag made whole again, with an exact account of what is missing."""
 
-import dataclasses
 import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mcap.writer import CompressionType, Writer
 
 from smp_bringup.bag.disk import sync_folder
-from smp_bringup.bag.episode import EPISODE_METADATA
-from smp_bringup.bag.files import BROKEN, PARTIAL, REPAIRING, Scratch, folder_files
+from smp_bringup.bag.episode import EPISODE_METADATA, REPAIRED
+from smp_bringup.bag.files import BROKEN, PARTIAL, REPAIRING, Scratch, folder_files, folder_metadata
 from smp_bringup.bag.formats import folder_format
 from smp_bringup.bag.metadata import METADATA, TopicCount, write_metadata
-from smp_bringup.bag.records import Damaged, Message, unpack_message
+from smp_bringup.bag.records import Budget, Damaged, Message, unpack_message
 from smp_bringup.bag.recovered import Recovered, Topic
 from smp_bringup.bag.salvage import salvage_mcap
 from smp_bringup.bag.salvage_sqlite import salvage_sqlite
 from smp_bringup.bag.sqlite_file import MAGIC as SQLITE_MAGIC
+from smp_bringup.documents import open_regular
 from smp_bringup.errors import BagError, one_line
+
+_MOST_MESSAGES = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,16 @@ def repair(path: Path, out: Path | None = None, replace: bool = False) -> Repair
     """
     path = path if path.name not in ("", "..") else path.resolve()
     files, scratch = _files(path), Scratch()
+    told, unusable = folder_metadata(path) if path.is_dir() else ({}, "")
     target = _target(path, out, replace)
     temporary = target.with_name(target.name + REPAIRING)
     sources = [_recovered(file, scratch) for file in files]
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        report = _Copy(sources, target).write(temporary)
+        said = [text for text in (unusable, _missing_files(told, files)) if text]
+        budget = Budget(sum(file.stat().st_size for file in files))
+        report = _Copy(sources, target, [*said, *scratch.lost], _counts(told), budget).write(temporary)
         if replace:
             path.rename(path.with_name(path.name + BROKEN))
         temporary.rename(target)
@@ -120,17 +126,38 @@ def _target(path: Path, out: Path | None, replace: bool) -> Path:
 
 def _recovered(file: Path, scratch: Scratch) -> Recovered:
     """Return what can be had of a file, which may be nothing: another file of the bag may be whole."""
-    said: list[str] = []
     try:
-        usable, said = scratch.ready(file, partly=True)
-        with usable.open("rb") as stream:
+        usable = scratch.ready(file, partly=True)
+        with open_regular(usable) as stream:
             sqlite = stream.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
-        found = salvage_sqlite(usable) if sqlite else salvage_mcap(usable)
+        return salvage_sqlite(usable) if sqlite else salvage_mcap(usable)
     except OSError as error:
         raise BagError(f"'{file}' cannot be read: {error.strerror}") from error
     except Damaged as error:
-        found = Recovered({}, lambda: iter(()), (f"{file.name} {error}",), closed=False)
-    return dataclasses.replace(found, damage=(*said, *found.damage))
+        return Recovered({}, lambda: iter(()), (f"{file.name} {error}",), closed=False)
+
+
+def _missing_files(told: Mapping[str, Any], files: Sequence[Path]) -> str:
+    """Return a sentence on the files that metadata.yaml lists and that are not there."""
+    there = {file.name for file in files}
+    missing = [
+        one_line(name) for listed in told.get("relative_file_paths", ()) if (name := Path(listed).name) not in there
+    ]
+    return f"{METADATA} lists {', '.join(missing)}, which is not there" if missing else ""
+
+
+def _counts(told: Mapping[str, Any]) -> Counter[str]:
+    """Return the messages of each topic as metadata.yaml says; what it says is no number counts nothing."""
+    counts: Counter[str] = Counter()
+    topics = told.get("topics_with_message_count")
+    for topic in topics if isinstance(topics, list) else ():
+        try:
+            name, count = topic["topic_metadata"]["name"], topic["message_count"]
+        except (KeyError, TypeError):
+            continue
+        if isinstance(name, str) and type(count) is int and 0 < count < _MOST_MESSAGES:
+            counts[name] += count
+    return counts
 
 
 @dataclass
@@ -152,9 +179,17 @@ class _Account:
 class _Copy:
     """Copies what was recovered of the files of a bag into one."""
 
-    def __init__(self, sources: Sequence[Recovered], target: Path) -> None:
-        self._sources, self._target = sources, target
-        self._damage = [one_line(text) for source in sources for text in source.damage]
+    def __init__(
+        self,
+        sources: Sequence[Recovered],
+        target: Path,
+        damage: Sequence[str] = (),
+        told: Mapping[str, int] | None = None,
+    ) -> None:
+        """Take what was recovered, and what is known of the whole bag: its damage, and messages per topic."""
+        self._sources, self._target, self._told = sources, target, Counter(told or {})
+        self._damage = [one_line(text) for text in (*damage, *(text for s in sources for text in s.damage))]
+        self._budget = budget
         self._accounts: dict[tuple[str, int], _Account] = {}
         """By topic and file."""
         self._topics: dict[str, Topic] = {}
@@ -197,7 +232,7 @@ class _Copy:
             for message in source.messages():
                 topic = source.topics.get(message.channel)
                 try:
-                    data = unpack_message(message.data)
+                    data = unpack_message(message.data, self._budget.spend)
                 except Damaged:
                     lost["cannot be unpacked"] += 1
                     continue
@@ -213,7 +248,7 @@ class _Copy:
 
     def _rows(self) -> tuple[TopicAccount, ...]:
         told = {name for source in self._sources for name, count in source.told.items() if count}
-        return tuple(self._row(name) for name in sorted(self._topics.keys() | told))
+        return tuple(self._row(name) for name in sorted(self._topics.keys() | told | self._told.keys()))
 
     def _row(self, name: str) -> TopicAccount:
         missing, found = 0, [a for (topic, _), a in self._accounts.items() if topic == name]
@@ -222,7 +257,8 @@ class _Copy:
             gaps = max(account.numbers) + 1 - len(account.numbers) if source.numbered and account.numbers else 0
             missing += max(gaps, source.told[name] - account.recovered, 0)
         first_ns, last_ns = min((a.first_ns for a in found), default=0), max((a.last_ns for a in found), default=0)
-        return TopicAccount(name, sum(a.recovered for a in found), missing, first_ns, last_ns)
+        recovered = sum(a.recovered for a in found)
+        return TopicAccount(name, recovered, max(missing, self._told[name] - recovered), first_ns, last_ns)
 
     def _metadata(self, report: RepairReport) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = {}
@@ -230,7 +266,7 @@ class _Copy:
             found |= source.metadata
         repaired = json.dumps({"missing": report.missing, "damage": report.damage, "closed": report.closed})
         known = {"outcome": "unlabelled", "task": one_line(self._target.parent.name), **found.get(EPISODE_METADATA, {})}
-        return {**found, EPISODE_METADATA: {**known, "repaired": repaired}}
+        return {**found, EPISODE_METADATA: {**known, REPAIRED: repaired}}
 
 
 def _register(writer: Writer, topic: Topic, schemas: dict[tuple[str, bytes], int]) -> int:

@@ -18,6 +18,7 @@ from smp_bringup.bag.records import (
     HEAD,
     MAGIC,
     MAX_BYTES,
+    Budget,
     Chunk,
     Damaged,
     Message,
@@ -31,6 +32,7 @@ from smp_bringup.bag.records import (
 )
 from smp_bringup.bag.recovered import Recovered, Topic
 from smp_bringup.bag.shapes import DAY_NS, Data, follows, next_record, record_end
+from smp_bringup.documents import open_regular
 from smp_bringup.sync.checks import Refusal
 
 _OURS = "smp_bringup"
@@ -63,8 +65,12 @@ class _Scan:
     """On which messages were logged."""
     _unknown: int = 0
     """Records of kinds that the format does not know yet, or that are the recorder's own."""
+    _budget: Budget = field(init=False)
     _tried: int = 0
     """Bytes that were taken for chunks without a head: not again and again."""
+
+    def __post_init__(self) -> None:
+        self._budget = Budget(len(self.data))
 
     def messages(self) -> Iterator[Message]:
         """Yield every readable message in the order of the file; fills the rest of this object."""
@@ -89,7 +95,14 @@ class _Scan:
         if self.data[at] in _KNOWN:
             return False
         chunk = self._headless(at)[0]
-        return chunk is not None and _sound(chunk)
+        return chunk is not None and self._sound(chunk)
+
+    def _sound(self, chunk: Chunk) -> bool:
+        """Return whether a chunk has a checksum and passes it."""
+        try:
+            return bool(chunk.crc and unpack(chunk, self._budget.spend))
+        except Damaged:
+            return False
 
     def _ends_at(self, at: int, end: int) -> bool:
         """Return whether a chunk fills its record, or another record stands behind that."""
@@ -105,7 +118,7 @@ class _Scan:
     def _broken(self, at: int) -> Generator[Message, None, int]:
         """Yield what can be had of a record whose head or end is lost; return where to go on."""
         resumed, (chunk, end) = at + 1, self._headless(at)
-        if chunk is not None and (follows(self.data, end) or _sound(chunk)):
+        if chunk is not None and (follows(self.data, end) or self._sound(chunk)):
             self.damage.append(f"the head of the chunk at byte {at} is damaged")
             yield from self._chunk(chunk, at)
             if follows(self.data, end):
@@ -149,7 +162,7 @@ class _Scan:
     def _chunk(self, chunk: Chunk, at: int) -> Iterator[Message]:
         """Yield the messages of a chunk that is all there, if its checksum agrees."""
         try:
-            records = list(split(unpack(chunk)))
+            records = list(split(unpack(chunk, self._budget.spend)))
         except Damaged as error:
             self.damage.append(f"the chunk at byte {at} is unreadable ({error})")
             return
@@ -162,6 +175,7 @@ class _Scan:
         try:
             for block in blocks(chunk.compression, chunk.data):
                 data += block
+                self._budget.spend(len(block))
                 if len(data) > chunk.size:
                     break
         except Damaged:
@@ -248,19 +262,11 @@ class _Scan:
                 self.told.update(record.channel_message_counts)
 
 
-def _sound(chunk: Chunk) -> bool:
-    """Return whether a chunk has a checksum and passes it."""
-    try:
-        return bool(chunk.crc and unpack(chunk))
-    except Damaged:
-        return False
-
-
 def salvage_mcap(path: Path) -> Recovered:
     """Return everything readable in a damaged file; raises Damaged for one that is no MCAP file at all."""
     if not path.stat().st_size:
         raise Damaged("is empty (0 bytes): nothing was flushed before the recorder stopped")
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     scan, begins = _Scan(data), record_end(data, len(MAGIC)) is not None and data[len(MAGIC)] == Opcode.HEADER
     if data[: len(MAGIC)] != MAGIC:
@@ -296,13 +302,15 @@ def _topics(scan: _Scan) -> dict[int, Topic]:
     return topics
 
 
-def readable(path: Path) -> tuple[int, int]:
-    """Return how many messages stand in whole chunks of a file that was not closed, and the last one's log time [ns].
+def readable(path: Path) -> tuple[int, int, int]:
+    """Return how many messages stand in whole chunks of a file, the last one's log time [ns], and bytes behind its end.
+
+    A file that was not closed has no end.
 
     Only heads and indexes are read, so that a large file takes no longer than a small one.
     """
     count, last_ns, size = 0, 0, path.stat().st_size
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         position = len(MAGIC)
         while position + HEAD.size <= size:
             stream.seek(position)
@@ -314,4 +322,8 @@ def readable(path: Path) -> tuple[int, int]:
                 last_ns = max(last_ns, CHUNK_HEAD.unpack(stream.read(CHUNK_HEAD.size))[1])
             elif opcode == Opcode.MESSAGE_INDEX and length >= 6:
                 count += (length - 6) // 16
-    return count, last_ns
+            elif opcode == Opcode.FOOTER:
+                stream.seek(position)
+                if stream.read(len(MAGIC)) == MAGIC:
+                    return count, last_ns, size - position - len(MAGIC)
+    return count, last_ns, 0

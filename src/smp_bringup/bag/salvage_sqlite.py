@@ -9,7 +9,7 @@ from pathlib import Path
 from smp_bringup.bag.messages import definition, known
 from smp_bringup.bag.records import MAX_BYTES, Damaged, Message
 from smp_bringup.bag.recovered import Recovered, Topic
-from smp_bringup.bag.sqlite_file import ERRORS, connect
+from smp_bringup.bag.sqlite_file import ERRORS, connect, has_tables
 from smp_bringup.errors import one_line
 
 _ROWS = "SELECT id, topic_id, timestamp, data FROM messages WHERE id >= ? ORDER BY id"
@@ -21,6 +21,8 @@ def salvage_sqlite(file: Path) -> Recovered:
     damage: list[str] = []
     try:
         with closing(_opened(file)) as connection:
+            if not has_tables(connection):
+                raise Damaged("is a database without the tables of rosbag2")
             rows = connection.execute("SELECT id, name, type FROM topics").fetchall()
     except ERRORS as error:
         raise Damaged(f"has lost its topics ({one_line(error)})") from error

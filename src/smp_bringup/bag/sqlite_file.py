@@ -5,11 +5,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from struct import unpack_from
 from typing import Any
 
 from smp_bringup.bag.contents import Contents, Order
 from smp_bringup.bag.records import MAX_BYTES, Damaged
+from smp_bringup.bag.sqlite_log import log_damage
 from smp_bringup.errors import BagError, one_line
 
 MAGIC = b"SQLite format 3\x00"
@@ -17,8 +17,8 @@ ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What the library raises of damaged files; the second where its own message repeats their bytes."""
 _STEP, _STEPS_A_BYTE = 1_000_000, 100
 """Instructions of sqlite3: reading and sorting a sound file takes fewer than one for each of its bytes."""
-_WAL_HEAD, _FRAME_HEAD = 32, 24
 _COUNTS = "SELECT topic_id, count(*) FROM messages GROUP BY topic_id"
+_NAMELESS = "SELECT count(*) FROM messages WHERE topic_id NOT IN (SELECT id FROM topics)"
 _MESSAGES = "SELECT topic_id, timestamp, data FROM messages ORDER BY timestamp, id"
 
 
@@ -40,8 +40,10 @@ def sqlite_messages(file: Path, topics: set[str]) -> Iterator[tuple[str, int, by
         for number, log_ns, data in connection.execute(_MESSAGES):
             if number not in wanted:
                 continue
-            if not (isinstance(log_ns, int) and isinstance(data, bytes) and len(data) <= MAX_BYTES):
-                raise Damaged(f"a message on {wanted[number]} is a {type(data).__name__} at {one_line(log_ns)}")
+            if not (isinstance(log_ns, int) and isinstance(data, bytes)):
+                raise Damaged(f"a message on {wanted[number]} has no bytes, or no time")
+            if len(data) > MAX_BYTES:
+                raise Damaged(f"a message on {wanted[number]} has {len(data)} bytes, at most {MAX_BYTES} are read")
             yield wanted[number], log_ns, data
 
 
@@ -51,51 +53,40 @@ def verify_sqlite(file: Path, order: Order) -> None:
         (told,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if told != "ok":
             raise Damaged(one_line(told))
+        nameless = connection.execute(_NAMELESS).fetchone()[0]
+        if nameless:
+            raise Damaged(f"{nameless} messages are on topics which are not defined")
         for (log_ns,) in connection.execute("SELECT timestamp FROM messages ORDER BY id"):
             if not isinstance(log_ns, int):
                 raise Damaged(f"a message is at {one_line(log_ns)}")
             order.take(log_ns)
 
 
-def with_its_log(file: Path, folder: Path) -> tuple[Path, str]:
-    """Return a copy in `folder` in which what its writer left in -wal or -journal is settled, and what is to be said.
+def with_its_log(file: Path, folder: Path) -> tuple[Path, list[str], list[str]]:
+    """Return a copy in `folder` in which what its writer left in -wal or -journal is settled, what was done, and lost.
 
     sqlite3 writes to both files when it reads them, and a recording stays as it is.
     """
     for log in logs(file):
         shutil.copyfile(log, folder / log.name)
     copy = Path(shutil.copyfile(file, folder / file.name))
-    said = f"bag '{file}': read with its {', '.join(log.name.removeprefix(file.name) for log in logs(file))}"
+    wal = file.with_name(f"{file.name}-wal")
     try:
         with closing(sqlite3.connect(copy)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # undoes what a -journal says
-            _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            _, used, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             connection.execute("PRAGMA journal_mode=DELETE").fetchone()
     except ERRORS as error:
-        return copy, f"bag '{file}': its -wal or -journal cannot be read ({one_line(error)})"
-    lost = _written_frames(file.with_name(f"{file.name}-wal")) - max(0, frames)
-    return copy, f"{said}; {lost} pages of an unfinished transaction are lost" if lost > 0 else said
+        return copy, [], [f"bag '{file}': its -wal or -journal cannot be read ({one_line(error)})"]
+    ends = ", ".join(log.name.removeprefix(file.name) for log in logs(file))
+    lost = log_damage(wal, max(0, used))
+    return copy, [f"bag '{file}': read with its {ends}"] if used > 0 or not lost else [], lost
 
 
 def logs(file: Path) -> list[Path]:
     """Return the files in which sqlite3 keeps what has not reached the database yet."""
     beside = [file.with_name(f"{file.name}{end}") for end in ("-wal", "-journal")]
     return [log for log in beside if log.is_file() and log.stat().st_size]
-
-
-def _written_frames(wal: Path) -> int:
-    """Return how many pages the last writer of a write-ahead log put into it."""
-    if not wal.is_file():
-        return 0
-    with wal.open("rb") as stream:
-        head, size, frames = stream.read(_WAL_HEAD), wal.stat().st_size, 0
-        if len(head) < _WAL_HEAD:
-            return 0
-        step = _FRAME_HEAD + max(512, unpack_from(">I", head, 8)[0])
-        for at in range(_WAL_HEAD, size, step):
-            stream.seek(at + 8)
-            frames += stream.read(8) == head[16:24]
-    return frames
 
 
 def _topics(connection: sqlite3.Connection) -> list[tuple[int, str, str]]:
@@ -115,13 +106,18 @@ def connect(file: Path) -> sqlite3.Connection:
     return connection
 
 
+def has_tables(connection: sqlite3.Connection) -> bool:
+    """Return whether topics and messages are plain tables; reading a view or a virtual table may take for ever."""
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE TABLE%'")
+    return {"topics", "messages"} <= {name for (name,) in names}
+
+
 @contextmanager
 def _opened(file: Path) -> Iterator[sqlite3.Connection]:
     """Open a file for reading; whatever sqlite3 says of it becomes Damaged."""
     try:
         with closing(connect(file)) as connection:
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if not {"topics", "messages"} <= tables:
+            if not has_tables(connection):
                 raise BagError(f"bag '{file}' cannot be read: a database without the tables of rosbag2")
             yield connection
     except ERRORS as error:

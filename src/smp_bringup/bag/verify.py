@@ -20,6 +20,7 @@ from smp_bringup.bag.records import (
     split,
     unpack,
 )
+from smp_bringup.documents import open_regular
 from smp_bringup.errors import one_line
 
 _DEFINITIONS = (Opcode.SCHEMA, Opcode.CHANNEL)
@@ -27,7 +28,7 @@ _DEFINITIONS = (Opcode.SCHEMA, Opcode.CHANNEL)
 
 def verify_mcap(file: Path, order: Order) -> None:
     """Test every checksum of a file and look at the order of its messages; raises Damaged at the first failure."""
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         _Walk(stream, file.stat().st_size, order).run()
 
 

@@ -99,10 +99,12 @@ def to_lerobot(
     try_folder(out.parent)
     with progress() as bar:
         line = bar.add_task("exporting", total=None, note="")
-        episodes, frames = export(
-            _found(bags), out, video, failures, lambda done, total: bar.update(line, completed=done, total=total)
+        done = export(
+            _found(bags), out, video, failures, lambda count, total: bar.update(line, completed=count, total=total)
         )
-    console.print(f"{episodes} episodes, {frames} frames in {out}")
+    for sentence in done.said:
+        console.print(f"warning: {sentence}", style="yellow", soft_wrap=True)
+    console.print(f"{done.episodes} episodes, {done.frames} frames in {out}")
 
 
 @app.command("from-lerobot")
@@ -178,4 +180,4 @@ def _judge(path: Path, bounds: "QualityConfig", robot: str | None) -> tuple["Qua
 
     opened = open_bag(path)
     opened.verify()
-    return judge_bag(opened, load_robot(robot) if robot else opened.robot(), bounds), opened.warnings
+    return judge_bag(opened, load_robot(robot) if robot else opened.robot(), bounds), opened.source.warnings

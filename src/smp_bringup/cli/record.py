@@ -52,15 +52,16 @@ def record(
 
 
 def _lockstep(tasks: list[str], episodes: int, seed: int, out: Path, like: "DemonstrationJob", workers: int) -> None:
-    from smp_bringup.sim.collect import collect, jobs
+    from smp_bringup.sim.collect import collect, jobs, recorded
     from smp_bringup.tasks.variation import load_variation
 
     load_variation(like.variation)  # an unknown one is named here, before any process starts
     try_folder(out)
     wanted = [job for name in tasks for job in jobs(name, episodes, seed, out, like)]
+    missing = sum(not recorded(job) for job in wanted)
     failed, skipped = 0, 0
     with progress() as bar:
-        line = bar.add_task("recording", total=sum(not job.folder.exists() for job in wanted), note="")
+        line = bar.add_task("recording", total=missing, note="")
         for job, success, reason in collect(wanted, workers):
             failed, skipped = failed + (not success and not reason), skipped + bool(reason)
             bar.update(line, advance=1, note=f"{job.task}, {failed} failed")

@@ -168,10 +168,15 @@ def _stamp(at_ns: int) -> int:
 
 def _positions(message: Any, names: list[str], kind: str) -> np.ndarray:
     """Return the named joints of a message; an array without names must have just these joints in their order."""
-    if kind == ARRAY:
-        if len(message.data) != len(names):
-            raise Refusal(f"{len(message.data)} values for {len(names)} joints")
-        return np.array(message.data, dtype=np.float64)
+    values = _named(message, names) if kind != ARRAY else np.array(message.data, dtype=np.float64)
+    if len(values) != len(names):
+        raise Refusal(f"{len(values)} values for {len(names)} joints")
+    if not np.isfinite(values).all():
+        raise Refusal("a position is no finite number")
+    return values
+
+
+def _named(message: Any, names: list[str]) -> np.ndarray:
     known = list(message.name)
     missing = [name for name in names if name not in known]
     if missing:
@@ -185,6 +190,12 @@ def _positions(message: Any, names: list[str], kind: str) -> np.ndarray:
 def _require_told(robot: Robot, mapping: ImportMapping) -> None:
     """Raise ConfigError where a mapping says nothing of an arm or camera, or one of theirs would be two of ours."""
     require_known(robot, mapping)
+    images = list(mapping.cameras.values())
+    for topic in images:
+        if images.count(topic) > 1:
+            raise ConfigError(f"mapping: '{one_line(topic)}' would be two cameras of the robot")
+        if any(topic in _topics(arm) for arm in mapping.arms.values()):
+            raise ConfigError(f"mapping: '{one_line(topic)}' cannot be both a camera and joints")
     silent = [f"arm {a.name}" for a in robot.arms if "" in _topics(mapping.arms.get(a.name, ArmMapping()))]
     silent += [f"camera {c.name}" for c in robot.cameras if c.name not in mapping.cameras]
     if silent:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from smp_bringup.documents import open_regular
 from smp_bringup.errors import BagError, SmpError, one_line
 from smp_bringup.types import FloatArray
 
@@ -42,7 +43,7 @@ def reading(path: Path) -> Iterator[None]:
 
 def _cause(path: Path, error: Exception) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             if file.read(len(_LFS)) == _LFS:
                 return "it is the pointer of a file in Git LFS: git lfs pull fetches the file itself"
     except OSError as missing:
@@ -55,7 +56,8 @@ def read_json(path: Path) -> dict[str, Any]:
     with reading(path):
         if path.stat().st_size > _MAX_JSON:
             raise BagError(f"'{path}' has {path.stat().st_size} bytes, at most {_MAX_JSON} are read")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            data = json.loads(file.read().decode("utf-8"))
     if not isinstance(data, dict):
         raise BagError(f"'{path}' does not hold a JSON object")
     return data
@@ -63,13 +65,17 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def columns_of(path: Path) -> list[str]:
     """Return the names of the columns of a table; raises BagError."""
-    with reading(path), pq.ParquetFile(path) as file:
+    with reading(path), open_regular(path) as content, pq.ParquetFile(content) as file:
         return list(file.schema_arrow.names)
 
 
 def read_table(path: Path, columns: Sequence[str]) -> pa.Table:
     """Return columns of a Parquet file; raises BagError for one that is damaged, lacks a column or is too large."""
-    with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with (
+        reading(path),
+        open_regular(path) as content,
+        pq.ParquetFile(content, page_checksum_verification=True) as file,
+    ):
         missing = [name for name in columns if name not in file.schema_arrow.names]
         if missing:
             there = one_line(", ".join(file.schema_arrow.names))[:_SHOWN]

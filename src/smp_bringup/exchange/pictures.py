@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from smp_bringup.documents import open_regular
 from smp_bringup.errors import BagError, one_line
 from smp_bringup.exchange.dataset import Dataset, Episode, Rows, frame_times
 from smp_bringup.exchange.foreign_files import inside, reading
@@ -59,10 +60,15 @@ class Pictures:
             if data is None and isinstance(name, str):
                 path = inside(self._dataset.root, name)
                 with reading(path):
-                    data = path.read_bytes()
+                    data = _content(path)
             if not isinstance(data, bytes):
                 raise BagError(f"'{rows.path}': {where} has no image")
             yield _decoded(path, where, data, self._size)
+
+
+def _content(path: Path) -> bytes:
+    with open_regular(path) as file:
+        return file.read()
 
 
 def _decoded(path: Path, where: str, data: bytes, size: tuple[int, int]) -> ImageArray:

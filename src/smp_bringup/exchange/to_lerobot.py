@@ -11,12 +11,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from smp_bringup.bag.aligned import aligned_sets, leader_trajectory
+from smp_bringup.bag.aligned import aligned_sets, camera_topics, leader_trajectory
 from smp_bringup.bag.reader import Bag, open_bag
+from smp_bringup.documents import shown
 from smp_bringup.errors import BagError, one_line
 from smp_bringup.exchange import layout, statistics
 from smp_bringup.exchange.video import pixel_format, write_video
 from smp_bringup.robot import Robot
+
+_MOST_LEFT_OUT = 0.1
+"""Share of the reference camera's frames that may be left out without a word: the ends of an episode."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What became of bags."""
+
+    episodes: int
+    frames: int
+    said: tuple[str, ...]
+    """What a dataset cannot hold, or is better not trained on, a sentence each."""
 
 
 @dataclass
@@ -30,6 +44,7 @@ class _Dataset:
     episodes: list[dict[str, Any]] = field(default_factory=list)
     frames: int = 0
     attachments: dict[str, dict[str, str]] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
 
     @property
     def rate_hz(self) -> int:
@@ -43,8 +58,8 @@ def export(
     kind: str = "lossless",
     failures: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[int, int]:
-    """Write successful (or unlabelled) bags as a dataset; return its episodes and frames.
+) -> Exported:
+    """Write successful (or unlabelled) bags as a dataset.
 
     Args:
         bags: folders or files, all of one robot.
@@ -71,6 +86,7 @@ def export(
             where = chosen[0].path
             raise BagError(f"bag '{bag.path}' is of another robot than '{where}': {unlike}; export them apart")
     data = _Dataset(robot, out.with_name(out.name + _PARTIAL), kind)
+    _require_rate(data)
     try:
         shutil.rmtree(data.out, ignore_errors=True)
         data.out.mkdir(parents=True)
@@ -84,7 +100,36 @@ def export(
         raise BagError(f"dataset '{out}' cannot be written: {one_line(error.strerror or error)}") from error
     finally:
         shutil.rmtree(data.out, ignore_errors=True)
-    return len(data.episodes), data.frames
+    return Exported(len(data.episodes), data.frames, tuple(data.said))
+
+
+def _require_rate(data: _Dataset) -> None:
+    """Raise BagError for a rate that the format cannot hold, of whole frames a second; say what is rounded."""
+    camera = data.robot.cameras[0]
+    if data.rate_hz < 1:
+        raise BagError(
+            f"camera '{camera.name}' gives {camera.rate_hz:g} frames a second, "
+            "a LeRobotDataset holds whole numbers from 1 on"
+        )
+    if data.rate_hz != camera.rate_hz:
+        data.said.append(
+            f"camera '{camera.name}' gives {camera.rate_hz:g} frames a second, the dataset says {data.rate_hz}: "
+            f"the format holds whole ones; the exact times are in {layout.STAMP}"
+        )
+
+
+def _say_what_is_odd(data: _Dataset, bag: Bag, frames: int) -> None:
+    """Note that an episode was rejected, or that many of its frames are left out."""
+    if bag.episode.get("quality") == "reject":
+        reasons = shown(bag.episode.get("reasons", "")) or "no reason given"
+        data.said.append(f"bag '{bag.path}' was rejected by its recorder and is exported all the same: {reasons}")
+    reference = data.robot.cameras[0]
+    there = sum(bag.counts[topic] for topic, camera in camera_topics(bag, data.robot).items() if camera is reference)
+    if frames < (1 - _MOST_LEFT_OUT) * there:
+        data.said.append(
+            f"bag '{bag.path}': {frames} of {there} frames of {reference.name} are exported, "
+            "the others have no images and states within the aligner's reach"
+        )
 
 
 _PARTIAL = ".partial"
@@ -100,6 +145,7 @@ def _episode(data: _Dataset, bag: Bag) -> None:
     sets = list(aligned_sets(bag, robot))
     if not sets:
         raise BagError(f"bag '{bag.path}': not one frame is complete")
+    _say_what_is_odd(data, bag, len(sets))
     stamps, leader = leader_trajectory(bag, robot)
     at = np.array([s.stamp_ns for s in sets], dtype=np.int64)
     action = np.stack([np.interp(at - stamps[0], stamps - stamps[0], column) for column in leader.T], axis=1)

@@ -7,6 +7,7 @@ from typing import Any
 import av
 import numpy as np
 
+from smp_bringup.documents import require_regular
 from smp_bringup.errors import BagError, one_line
 from smp_bringup.exchange.foreign_files import reading
 from smp_bringup.types import ImageArray
@@ -82,6 +83,7 @@ class VideoReader:
 
     def _open(self, path: Path) -> None:
         self.close()
+        require_regular(path)
         self._container = av.open(str(path.absolute()))
         self._path = path
         if not self._container.streams.video:

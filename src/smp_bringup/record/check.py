@@ -1,11 +1,14 @@
 """The verdict of the recorder on a bag that lies on the disk already."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from smp_bringup.bag.episode import IMPORTED, ROBOT_ATTACHMENT
+from smp_bringup.bag.episode import IMPORTED, REPAIRED, ROBOT_ATTACHMENT
 from smp_bringup.bag.metadata import METADATA
 from smp_bringup.bag.reader import Bag
+from smp_bringup.documents import parse_json, shown
+from smp_bringup.errors import BagError, ConfigError
 from smp_bringup.record.config import QualityConfig
 from smp_bringup.record.history import lengths_s
 from smp_bringup.record.quality import Quality, judge
@@ -13,6 +16,7 @@ from smp_bringup.record.tracks import Tracks
 from smp_bringup.robot import Robot
 
 DROPPED = "dropped"
+_COUNT = re.compile("[0-9]{1,12}")
 
 
 def judge_bag(bag: Bag, robot: Robot, bounds: QualityConfig) -> Quality:
@@ -25,12 +29,37 @@ def judge_bag(bag: Bag, robot: Robot, bounds: QualityConfig) -> Quality:
         tracks.take_rates_as_found()
     if imported or ROBOT_ATTACHMENT not in bag.attachments:
         tracks.do_without_commands()
-    dropped = {
-        key.removeprefix(DROPPED): int(count)
-        for key, count in bag.episode.items()
-        if key.startswith(f"{DROPPED}/") and count.isdigit()
-    }
-    return judge(tracks, bounds, _others_s(bag.path), dropped)
+    return judge(tracks, bounds, _others_s(bag.path), _dropped(bag), _lacking(bag))
+
+
+def _dropped(bag: Bag) -> dict[str, int]:
+    """Return how many messages of each topic the recorder could not keep; raises BagError where that is no number."""
+    told = {key.removeprefix(DROPPED): text for key, text in bag.episode.items() if key.startswith(f"{DROPPED}/")}
+    for topic, text in told.items():
+        if not _COUNT.fullmatch(text):
+            raise BagError(
+                f"bag '{bag.path}' says that '{shown(text)}' messages of {shown(topic)} were dropped: no number"
+            )
+    return {topic: int(text) for topic, text in told.items()}
+
+
+def _lacking(bag: Bag) -> list[str]:
+    """Return what is known to be missing in a bag, a sentence each."""
+    said = list(bag.source.lacking)
+    if REPAIRED in bag.episode:
+        lost = _lost(bag.episode[REPAIRED])
+        said += [f"repaired: {lost}"] if lost else []
+    return said
+
+
+def _lost(repaired: str) -> str:
+    """Return what a repair could not save, as its note in the bag says."""
+    try:
+        told = parse_json(repaired, REPAIRED)
+        missing, damage = told["missing"], told["damage"]
+        return f"{missing:d} messages known to be lost, {len(damage)} damaged places" if missing or damage else ""
+    except (ConfigError, KeyError, TypeError, ValueError):
+        return "it does not say what was lost"
 
 
 def _others_s(path: Path) -> Sequence[float]:

@@ -12,6 +12,9 @@ Bounds = tuple[float, float]
 """Beyond the first an episode is kept with a warning, beyond the second it is rejected."""
 
 
+_AT_LEAST = ("rate_share", "aligned_share")
+
+
 @dataclass(frozen=True)
 class PedalConfig:
     """Buttons of a foot pedal (sensor_msgs/Joy)."""
@@ -62,6 +65,8 @@ class QualityConfig:
     """Share of the time that a leader asks for what the limits cut off."""
     length_ratio: Bounds = (2.5, 5.0)
     """Length against the median of the task's other episodes, either way."""
+    aligned_share: Bounds = (0.9, 0.5)
+    """Share of the reference camera's frames that replay and training can use with the other streams, at least."""
     dropped_share: Bounds = (0.0, 0.01)
     """Share of a topic's messages that were dropped."""
     refused_share: Bounds = (0.0, 0.01)
@@ -69,7 +74,7 @@ class QualityConfig:
 
     def __post_init__(self) -> None:
         for name, (warn, reject) in vars(self).items():
-            if (warn > reject) != (name == "rate_share"):
+            if (warn > reject) != (name in _AT_LEAST):
                 raise ConfigError(f"{name}: warn {warn:g} must come before reject {reject:g}")
 
 

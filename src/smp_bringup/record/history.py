@@ -8,6 +8,7 @@ from smp_bringup.errors import ConfigError
 
 _LOOK_AT = 50
 """The newest so many episodes are enough."""
+_LONGEST_NS = 1 << 62
 
 
 def lengths_s(task: Path, leave_out: Path | None = None) -> list[float]:
@@ -18,7 +19,9 @@ def lengths_s(task: Path, leave_out: Path | None = None) -> list[float]:
             continue
         try:
             information = config.read_yaml(path)[INFORMATION]
-            lengths.append(information["duration"]["nanoseconds"] / 1e9)
+            nanoseconds = information["duration"]["nanoseconds"]
+            if 0 < nanoseconds < _LONGEST_NS:  # NaN is not
+                lengths.append(nanoseconds / 1e9)
         except (ConfigError, KeyError, TypeError, ValueError, OSError):
             continue
     return lengths

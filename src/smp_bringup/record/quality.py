@@ -14,6 +14,8 @@ from smp_bringup.record.tracks import Track, Tracks
 
 _AHEAD_S = 0.005
 """No clock is so far ahead that a message arrives before it is sent."""
+_AT_THE_ENDS = 3
+"""So many frames at the ends of an episode may have nothing beside them."""
 _JUMP_PERIOD_S = 0.01
 _SCATTERS = 2.0
 """A clock that drifts moves its arrivals by more than so many times their scatter; by four times, where it is alone."""
@@ -68,7 +70,11 @@ class Quality:
 
 
 def judge(
-    tracks: Tracks, bounds: QualityConfig, others_s: Sequence[float] = (), dropped: Mapping[str, int] | None = None
+    tracks: Tracks,
+    bounds: QualityConfig,
+    others_s: Sequence[float] = (),
+    dropped: Mapping[str, int] | None = None,
+    lacking: Sequence[str] = (),
 ) -> Quality:
     """Return the verdict on an episode.
 
@@ -77,11 +83,19 @@ def judge(
         bounds: (warn, reject) of every check.
         others_s: lengths of the task's other episodes [s].
         dropped: messages per topic that arrived and were not written.
+        lacking: what is known to be missing in the bag, a sentence each.
     """
     try:
         found = sorted(_findings(tracks, bounds, others_s, dropped or {}), key=lambda f: -f.level)
+        found += [Finding(Level.WARN, "incomplete", one_line(text)) for text in lacking]
     except Exception as error:  # foreign bytes: messages so odd that the checks trip over them
-        found = [Finding(Level.REJECT, "verdict", f"the episode cannot be judged: {one_line(repr(error))}")]
+        found = [
+            Finding(
+                Level.REJECT,
+                "verdict",
+                f"the episode cannot be judged, its messages do not fit the robot: {one_line(error)}",
+            )
+        ]
     return Quality(tuple(found), tracks.duration_s, dict(tracks.counts))
 
 
@@ -215,6 +229,18 @@ def _skew(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
             yield from _above("skew", text, skew, bounds.skew_s)
 
 
+def _aligned(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
+    """What the aligner makes of the episode, which waits for late streams as it does on the robot."""
+    reference = tracks.cameras[tracks.robot.cameras[0].name]
+    frames = len(reference.stamp_ns)
+    if not frames or any(not track.stamp_ns for track in (*tracks.cameras.values(), *tracks.states.values())):
+        return  # what is missing is named
+    text = f"replay and training can use {tracks.sets} of {frames} frames of {reference.topic}: the others have no "
+    text += "images and states within the aligner's reach"
+    warn, reject = bounds.aligned_share
+    yield from _above("aligned", text, -(tracks.sets + _AT_THE_ENDS) / frames, (-warn, -reject))
+
+
 def _leader(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
     for arm in tracks.robot.arms:
         offset = motion.leader_offset(tracks.leaders[arm.name], tracks.states[arm.name])
@@ -260,4 +286,10 @@ _TOPIC_CHECKS: tuple[Callable[[Track, Tracks, QualityConfig], Iterator[Finding]]
     _jump,
     _frames,
 )
-_EPISODE_CHECKS: tuple[Callable[[Tracks, QualityConfig], Iterator[Finding]], ...] = (_skew, _leader, _idle, _clipped)
+_EPISODE_CHECKS: tuple[Callable[[Tracks, QualityConfig], Iterator[Finding]], ...] = (
+    _skew,
+    _aligned,
+    _leader,
+    _idle,
+    _clipped,
+)

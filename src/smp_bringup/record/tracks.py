@@ -11,6 +11,8 @@ import numpy as np
 from smp_bringup.arm import Arm
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, deserialized
 from smp_bringup.camera import COMPRESSED_SUFFIX, Camera
+from smp_bringup.errors import one_line
+from smp_bringup.pipeline import build_sync
 from smp_bringup.robot import Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import NS_PER_S, FloatArray, nanoseconds
@@ -77,6 +79,9 @@ class Tracks:
         self._by_topic: dict[str, list[Track]] = {}
         for track in self.all():
             self._by_topic.setdefault(track.topic.removesuffix(COMPRESSED_SUFFIX), []).append(track)
+        self._aligner = build_sync(robot)
+        self.sets = 0
+        """Aligned sets that replay and training make of the episode."""
         self.counts: Counter[str] = Counter()
         """Messages per topic."""
         self.span_ns: tuple[int, int] | None = None
@@ -116,8 +121,8 @@ class Tracks:
         except Refusal as refusal:
             track.refused[str(refusal)] += 1
             return
-        except Exception as error:  # a message of another type than the topic's
-            track.refused[type(error).__name__] += 1
+        except Exception:  # a message of another type than the topic's
+            track.refused[f"a {one_line(msgtype)} that is no sound {track.kind}"] += 1
             return
         track.stamp_ns.append(stamp)
         track.log_ns.append(log_ns)
@@ -128,18 +133,26 @@ class Tracks:
         if msgtype == ARRAY:
             return log_ns, self._from_array(track.name, message.data)
         if msgtype == TRAJECTORY:
+            if not len(message.points):
+                raise Refusal("a trajectory without points")
             return log_ns, self._orders[track.name].map(message.joint_names, message.points[-1].positions, [])[0]
         stamp = stamp_ns(message.header.stamp)
         if stamp <= 0:
             raise Refusal("zero_stamp")
         if track.kind == IMAGE:
             camera = self.robot.camera(track.name)
-            frame(message, (camera.height, camera.width))
+            shown = frame(message, (camera.height, camera.width))
+            self._aligner.push_image(track.name, shown, log_ns)
+            self.sets += len(self._aligner.pop())
             return stamp, zlib.crc32(message.data)
         if track is self.leaders[track.name]:
             return stamp, self._leads[track.name].map(message.name, message.position, [])[0]
-        velocity = message.velocity if track is self.states[track.name] else []
-        return stamp, self._orders[track.name].map(message.name, message.position, velocity)[0]
+        measured = track is self.states[track.name]
+        value = self._orders[track.name].map(message.name, message.position, message.velocity if measured else [])[0]
+        if measured:
+            self._aligner.push_joints(track.name, stamp, message.name, message.position, message.velocity, log_ns)
+            self.sets += len(self._aligner.pop())
+        return stamp, value
 
     def _from_array(self, arm: str, data: Sequence[float]) -> FloatArray:
         """Return the setpoint (n,) of an arm in the numbers of all arms that share its topic."""

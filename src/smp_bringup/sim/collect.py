@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from smp_bringup.errors import UnreachableError
+from smp_bringup.bag.metadata import METADATA
+from smp_bringup.errors import OutputError, UnreachableError
 from smp_bringup.processes import unordered
 from smp_bringup.robot import Robot
 from smp_bringup.sim.demonstration import record_demonstration
@@ -55,9 +56,22 @@ def jobs(task: str, episodes: int, seed: int, out: Path, like: DemonstrationJob)
     ]
 
 
+def recorded(job: DemonstrationJob) -> bool:
+    """Return whether the bag of a job is there already.
+
+    Raises:
+        OutputError: something else has its name.
+    """
+    if not job.folder.exists():
+        return False
+    if not (job.folder / METADATA).is_file():
+        raise OutputError(f"'{job.folder}' is no bag, and a bag is to have its name: remove it")
+    return True
+
+
 def collect(wanted: list[DemonstrationJob], workers: int) -> Iterator[Recorded]:
     """Record what is missing, one after the other as they finish."""
-    return unordered(_record, [job for job in wanted if not job.folder.exists()], workers)
+    return unordered(_record, [job for job in wanted if not recorded(job)], workers)
 
 
 @cache
