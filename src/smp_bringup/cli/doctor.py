@@ -52,11 +52,11 @@ def _ros() -> str:
     from smp_bringup.environment import network_reach, prepare_environment, require_shared_memory
 
     prepare_environment()
+    require_shared_memory()  # first: without it the import kills us
     try:
         import_module("rclpy")
     except ImportError as error:
         raise SmpError(f"rclpy cannot be imported ({error}): run make setup, or source ROS 2") from None
-    require_shared_memory()
     return f"rclpy with {os.environ['RMW_IMPLEMENTATION']}; reaches {network_reach()}"
 
 

@@ -9,7 +9,6 @@ from smp_bringup.robot import Robot
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.types import FloatArray
 
-
 _LONGEST_STOP_S = 5.0
 """A joint comes to rest from its full speed within so long; ours take 0.5 s at most."""
 

@@ -125,9 +125,8 @@ class SafetyConfig:
         if self.estop_heartbeat_s > 0 and "estop_link" not in self.checks:
             raise ConfigError("estop_heartbeat_s is awaited by the check estop_link, which is not among checks: add it")
         if not all(low < high for low, high in zip(self.workspace_min, self.workspace_max, strict=True)):
-            raise ConfigError(
-                f"workspace_min {list(self.workspace_min)} must be below workspace_max {list(self.workspace_max)} in x, y and z"
-            )
+            low, high = list(self.workspace_min), list(self.workspace_max)
+            raise ConfigError(f"workspace_min {low} must be below workspace_max {high} in x, y and z")
         if not self.stop_distance < self.slow_distance:
             raise ConfigError(
                 f"stop_distance {self.stop_distance:g} m must be below slow_distance {self.slow_distance:g} m, "
