@@ -8,6 +8,8 @@ import numpy as np
 from smp_bringup.bag.aligned import aligned_sets
 from smp_bringup.bag.reader import open_bag
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 bag = open_bag(Path(sys.argv[1]))
 robot = bag.robot()
 print(f"{bag.path}: robot {robot.name}, task {bag.episode.get('task')}, {bag.outcome}")

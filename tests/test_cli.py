@@ -33,6 +33,7 @@ def smp(*words, env=None, timeout=240):
         (("train", "--bags", BAG, "--policy", "spm"), "unknown policy 'spm' (did you mean 'smp'?)"),
         (("demo", "--robot", "panda"), "unknown robot 'panda'"),
         (("up", "--model", "nothing"), "unknown model 'nothing'"),
+        (("up", "--device", "tpu"), "unknown device 'tpu'; known: cpu, cuda"),
         (("up", "--device", "cuda"), "CUDAExecutionProvider requested"),
         (("bag", "from-lerobot", "nowhere", "--out", "bags"), "dataset 'nowhere' is no folder"),
         (("bag", "from-lerobot", BAG, "--out", "bags"), "is it a LeRobotDataset v3.0?"),
@@ -123,5 +124,5 @@ def test_training_from_bags_ends_in_a_checkpoint_that_evaluates(tmp_path):
 def test_help_names_every_verb():
     done = smp("--help")
     assert done.returncode == 0
-    for verb in ("demo", "record", "train", "eval", "replay", "up", "doctor"):
+    for verb in ("demo", "record", "train", "eval", "replay", "up", "doctor", "arm", "estop", "release", "reset"):
         assert verb in done.stdout

@@ -20,6 +20,11 @@ from smp_bringup.errors import ConfigError, one_line
 
 MOST_BYTES = 1_000_000
 """A document larger than this is refused before it is parsed."""
+_MOST_YAML_BYTES = 256_000
+_MOST_VALUES = 20_000
+"""Of a YAML document, whose parser takes 50 us for each; our largest has 600."""
+_MOST_DIGITS = 400
+"""Of a whole number, ahead of Python's own limit and its advice."""
 _MOST_LEVELS = 32
 """No document of ours is nested deeper than 8."""
 _SHOWN = 80
@@ -51,7 +56,7 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader that refuses what can hide or grow: duplicate keys, aliases, tags, keys that are no text, depth."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - none of YAML 1.1; PyYAML keeps them on the class
-    _level = 0
+    _level = _values = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -62,10 +67,16 @@ class _Loader(yaml.SafeLoader):
             raise yaml.composer.ComposerError(None, None, "tags (!name) are not allowed", event.start_mark)
         if self._level >= _MOST_LEVELS:
             raise ConfigError(f"line {line}: nested deeper than {_MOST_LEVELS} levels")
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise ConfigError(f"line {line}: more than {_MOST_VALUES} keys and values, which is the most that is read")
         self._level += 1
         node = super().compose_node(parent, index)
         self._level -= 1
         return node
+
+    def construct_yaml_int(self, node: Any) -> int:
+        return _whole(node.value)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -83,6 +94,7 @@ class _Dumper(yaml.SafeDumper):
     """SafeDumper that quotes what `_Loader`, or a reader of YAML 1.1, would not read as text."""
 
 
+_Loader.add_constructor(_TAG + "int", _Loader.construct_yaml_int)
 _plain_words(_Loader)
 _plain_words(_Dumper)
 
@@ -97,9 +109,9 @@ def parse_yaml(text: str | bytes, where: str) -> dict[str, Any]:
     """Return the mapping in `text`; `where` names its origin in errors.
 
     Raises:
-        ConfigError: it is too large, not UTF-8, not YAML, or no mapping.
+        ConfigError: it has too many bytes or values, is not UTF-8, not YAML, or no mapping.
     """
-    whole = _decoded(text, where)
+    whole = _decoded(text, where, _MOST_YAML_BYTES)
     try:
         data = copy.deepcopy(_parsed(whole))
     except ConfigError as error:
@@ -117,7 +129,7 @@ def parse_json(text: str | bytes, where: str, most: int = MOST_BYTES) -> dict[st
     """
     try:
         whole = _decoded(text, where, most)
-        data = json.loads(whole, object_pairs_hook=_once, parse_constant=_no_number)
+        data = json.loads(whole, object_pairs_hook=_once, parse_constant=_no_number, parse_int=_whole)
         _check_levels(data, _MOST_LEVELS)
     except RecursionError:
         raise ConfigError(f"{where}: nested deeper than {_MOST_LEVELS} levels") from None
@@ -177,7 +189,7 @@ def _parsed(text: str) -> Any:
     return _Loader(text).get_single_data()
 
 
-def _decoded(text: str | bytes, where: str, most: int = MOST_BYTES) -> str:
+def _decoded(text: str | bytes, where: str, most: int) -> str:
     if len(text) > most:
         raise ConfigError(f"{where}: {len(text)} bytes, at most {most} are allowed")
     if isinstance(text, str):
@@ -211,6 +223,12 @@ def _check_levels(value: object, left: int) -> None:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for each in inner:
         _check_levels(each, left - 1)
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a whole number of {len(digits)} digits, at most {_MOST_DIGITS} are read")
+    return int(digits)
 
 
 def _no_number(word: str) -> float:

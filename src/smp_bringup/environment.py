@@ -5,13 +5,15 @@ import os
 import sys
 from pathlib import Path
 
-from smp_bringup.errors import SmpError
+from smp_bringup.errors import EXIT_CODE, SmpError
 from smp_bringup.paths import share
 
 _RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 _SHARED_MEMORY = Path("/dev/shm")
 SEGMENT_BYTES = 68 * 1024 * 1024
 """What a process takes of it: the segment of config/fastdds*.xml, and what Fast DDS keeps beside it."""
+_TRACING_BYTES = 16 * 1024
+"""What LTTng, which rclpy loads, takes of it: a page for each user; without it the import ends with SIGBUS."""
 RECEIVE_BYTES = 4 * 1024 * 1024
 """What a socket of ours holds of images that are still to be read (`receiveBufferSize` of config/fastdds*.xml)."""
 _MOST_RECEIVED = Path("/proc/sys/net/core/rmem_max")
@@ -58,23 +60,38 @@ def _profile_is_ours() -> bool:
     return os.environ.get(_profile_variable(), "") in ours
 
 
+def before_rclpy() -> None:
+    """End the process in one line where importing rclpy would kill it: its tracing (LTTng) maps shared memory.
+
+    Whatever imports rclpy calls this first.
+    """
+    try:
+        require_shared_memory()
+    except SharedMemoryError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE)
+
+
 def require_shared_memory(processes: int = 1) -> None:
     """Raise SharedMemoryError where so many processes cannot have their segments; Fast DDS would break in its own way.
 
-    Whoever has a profile of their own knows what it takes.
+    Whoever has a profile of their own knows what that takes; the import of rclpy takes a page.
     """
-    if not _profile_is_ours():
-        return
     try:
         disk = os.statvfs(_SHARED_MEMORY)
     except OSError:
         return
-    free, needed = disk.f_bavail * disk.f_frsize, processes * SEGMENT_BYTES
+    free = disk.f_bavail * disk.f_frsize
+    needed = processes * (SEGMENT_BYTES if _profile_is_ours() else _TRACING_BYTES)
     if free < needed:
         raise SharedMemoryError(
-            f"{_SHARED_MEMORY} has {free >> 20} MiB free, and {processes} ROS process(es) need {needed >> 20} MiB: "
+            f"{_SHARED_MEMORY} has {_size(free)} free, and {processes} ROS process(es) need {_size(needed)}: "
             f"remove what lies there, or give it more (a container: --shm-size=1g)"
         )
+
+
+def _size(count: int) -> str:
+    return f"{count >> 20} MiB" if count >= 1 << 20 else f"{count >> 10} KiB"
 
 
 def small_sockets() -> str:

@@ -1,4 +1,4 @@
-"""`smp run`: a policy for a while, and why it ended."""
+"""`smp run`: a policy for a while, and why it ended; `smp arm` and the other verbs that ask one thing."""
 
 import subprocess
 import sys
@@ -46,3 +46,37 @@ def test_a_stop_meanwhile_is_named_and_exit_code_1(graph):
     assert process.returncode == 1
     assert "estop: the emergency stop was pressed" in said
     client.set_bool("command/estop", False)
+
+
+def verb(*words):
+    command = [sys.executable, "-m", "smp_bringup.cli.main", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=END_S, check=False)
+    return done.returncode, (done.stdout + done.stderr).splitlines()
+
+
+def test_every_verb_prints_the_answer_of_the_command_node_on_one_line(graph):
+    running, client = graph
+    client.wait(lambda: not client.latched or client.accepts("reset"), 10, "a reset", running.check)
+    client.wait(lambda: client.trigger("command/disarm") == "disarmed", 10, "the arms to rest", running.check)
+    for name, code, answer in (
+        ("status", 0, "disarmed"),
+        ("policy", 1, "cannot follow policy in disarmed: arm first"),
+        ("teleop", 1, "cannot follow teleop in disarmed: arm first"),
+        ("arm", 0, "armed; "),
+        ("estop", 0, "emergency stop"),
+        ("status", 1, "estop: estop: the emergency stop was pressed (service)"),
+        ("reset", 1, "the emergency stop is pressed (service)"),
+        ("disarm", 1, "latched in estop"),
+        ("release", 0, "released; a latched stop stays until reset"),
+    ):
+        ended, said = verb(name, "--namespace", "robot1")
+        assert (ended, len(said)) == (code, 1), (name, said)
+        assert said[0].startswith(answer), (name, said)
+    client.wait(lambda: verb("reset", "--namespace", "robot1") == (0, ["reset; disarmed"]), 30, "the reset")
+
+
+def test_where_no_graph_runs_a_verb_says_where_it_looked_and_ends_with_code_2():
+    code, said = verb("estop", "--namespace", "nobody_here")
+    assert (code, len(said)) == (2, 1), said
+    assert "waited 5 s for the service /nobody_here/command/estop" in said[0]
+    assert "ROS_DOMAIN_ID" in said[0]

@@ -58,8 +58,21 @@ def test_what_does_not_fit_is_refused_in_one_sentence(text, message):
 
 
 def test_a_huge_file_is_refused_before_it_is_parsed():
-    with pytest.raises(ConfigError, match="at most 1000000 are allowed"):
-        config.parse_yaml("a: 1\n" + "#" * 1_000_001, "x.yaml")
+    with pytest.raises(ConfigError, match="at most 256000 are allowed"):
+        config.parse_yaml("a: 1\n" + "#" * 256_001, "x.yaml")
+
+
+def test_a_file_of_very_many_values_is_given_up_where_they_become_too_many():
+    with pytest.raises(
+        ConfigError, match="line 19999: more than 20000 keys and values, which is the most that is read"
+    ):
+        config.parse_yaml("a:\n" + "- 1\n" * 60_000, "x.yaml")
+
+
+def test_a_number_of_very_many_digits_is_refused_in_our_words():
+    for parse in (config.parse_yaml, config.parse_json):
+        with pytest.raises(ConfigError, match="a whole number of 5000 digits, at most 400 are read"):
+            parse('{"a": ' + "9" * 5000 + "}", "x")
 
 
 def test_changes_reach_into_sections_and_keep_the_rest():

@@ -52,11 +52,11 @@ def _ros() -> str:
     from smp_bringup.environment import network_reach, prepare_environment, require_shared_memory
 
     prepare_environment()
+    require_shared_memory()  # first: without it the import kills us
     try:
         import_module("rclpy")
     except ImportError as error:
         raise SmpError(f"rclpy cannot be imported ({error}): run make setup, or source ROS 2") from None
-    require_shared_memory()
     return f"rclpy with {os.environ['RMW_IMPLEMENTATION']}; reaches {network_reach()}"
 
 
@@ -84,12 +84,16 @@ def _security() -> str:
     return f"enforced, with the keys in {os.environ['ROS_SECURITY_KEYSTORE']}"
 
 
-def _launch() -> str:
+def _ros2() -> str:
     try:
         import_module("launch_ros")
+        import_module("ros2cli")
     except ImportError:
-        raise SmpError("launch_ros is not installed: start the graph with smp up instead of ros2 launch") from None
-    return "launch_ros"
+        raise SmpError(
+            "not installed, as with ROS 2 from wheels; in its place: smp up for ros2 launch, smp arm, policy, teleop, "
+            "estop, release, reset and disarm for ros2 service call, smp status and top for ros2 topic echo"
+        ) from None
+    return "ros2 launch, service and topic"
 
 
 def _gl() -> str:
@@ -125,7 +129,7 @@ CHECKS: tuple[tuple[str, Check, bool], ...] = (
     ("ROS 2", _ros, False),
     ("camera images", _sockets, False),
     ("security", _security, True),
-    ("ros2 launch", _launch, False),
+    ("ros2", _ros2, False),
     ("rendering", _gl, True),
     ("models", _models, True),
 )

@@ -17,6 +17,7 @@ from smp_bringup.cli import (
     demo,
     doctor,
     evaluate,
+    operate,
     record,
     replay,
     run,
@@ -43,6 +44,8 @@ app.command("replay")(replay.replay)
 app.add_typer(bag.app, name="bag")
 app.command("up")(up.up)
 app.command("run")(run.run)
+for _name, _verb in operate.verbs().items():
+    app.command(_name)(_verb)
 app.command("top")(top.top)
 app.command("chaos")(chaos.chaos)
 app.command("doctor")(doctor.doctor)

@@ -6,7 +6,6 @@ import time
 from smp_bringup.cli.options import options_of
 from smp_bringup.cli.show import console
 from smp_bringup.graph import Argument, GraphArguments
-from smp_bringup.names import full_name
 
 
 @options_of(GraphArguments)
@@ -28,8 +27,9 @@ def up(**arguments: Argument) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, asked)
     with Graph(graph) as running:
-        arm = full_name("command/arm", graph[0].namespace)
-        console.print(f"running {', '.join(running.processes)}; arm with: {arm}; stop with Ctrl-C", soft_wrap=True)
+        where = "" if graph[0].namespace == "/" else f" --namespace {graph[0].namespace}"
+        names = ", ".join(running.processes)
+        console.print(f"running {names}; arm with: smp arm{where}; stop with Ctrl-C", soft_wrap=True)
         while not stop:
             running.check()
             time.sleep(0.1)

@@ -31,8 +31,19 @@ _ANSWER_S = 4.0
 """A request is sent again after so long: an answer to who was discovered only just now can be lost on its way."""
 
 
+WHERE = "is a graph running, in this namespace, ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE?"
+
+
 class GraphError(SmpError):
     """The graph does not answer, or refuses."""
+
+
+class Refused(GraphError):
+    """A service was asked, and says no."""
+
+    def __init__(self, service: str, answer: str) -> None:
+        super().__init__(f"{service}: {answer}")
+        self.answer = answer
 
 
 @contextmanager
@@ -107,8 +118,9 @@ class GraphClient(LeanNode):
         timeout_s: float,
         what: str,
         check: Callable[[], None] = lambda: None,
+        look_s: float = 0.05,
     ) -> None:
-        """Spin until `condition` holds, calling `check` on the way.
+        """Spin until `condition` holds, calling `check` on the way; without messages it is looked at every `look_s`.
 
         Raises:
             GraphError: it did not within `timeout_s`.
@@ -118,7 +130,7 @@ class GraphClient(LeanNode):
             if time.monotonic() > deadline:
                 raise GraphError(f"waited {timeout_s:g} s for {what}" + (f": {self.refusal}" if self.refusal else ""))
             check()
-            self.spin(0.05)
+            self.spin(look_s)
 
     def service_ready(self, service: str) -> bool:
         """Return whether somebody offers a service."""
@@ -234,7 +246,7 @@ class GraphClient(LeanNode):
     def _call(self, kind: type, service: str, request: object, timeout_s: float) -> str:
         response = self._request(kind, service, request, timeout_s)
         if not response.success:
-            raise GraphError(f"{service}: {response.message}")
+            raise Refused(service, response.message)
         return str(response.message)
 
     def ask_bool(self, service: str, value: bool, timeout_s: float = 10.0) -> Future:
@@ -245,7 +257,9 @@ class GraphClient(LeanNode):
         client = self._service_clients.get(service)
         if client is None:
             client = self._service_clients[service] = self.create_client(kind, service)
-        self.wait(client.service_is_ready, timeout_s, f"service {service}")
+        # No message comes when a service is discovered, and an emergency stop waits for that.
+        what = f"the service {self.resolve_service_name(service)} ({WHERE})"
+        self.wait(client.service_is_ready, timeout_s, what, look_s=0.005)
         return client.call_async(request)
 
     def _request(self, kind: type, service: str, request: object, timeout_s: float):  # type: ignore[no-untyped-def]

@@ -19,7 +19,7 @@ from rclpy.qos import QoSProfile
 from rclpy.service import Service
 from rclpy.subscription import Subscription
 
-from smp_bringup.environment import prepare_environment, require_shared_memory
+from smp_bringup.environment import prepare_environment
 from smp_bringup.errors import EXIT_CODE, SmpError
 from smp_bringup.nodes.guard import Guard
 from smp_bringup.nodes.messages import diagnostic_name, status_msg
@@ -93,7 +93,6 @@ def run_node(make: Callable[[], LeanNode]) -> None:
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        require_shared_memory()
         with security_explained():
             rclpy.init()
     except SmpError as error:

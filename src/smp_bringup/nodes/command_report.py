@@ -31,6 +31,7 @@ class CommandReport:
         self._skew_us: list[float] = []
         self._output: CommandOutput | None = None
         self._findings: tuple[Verdict, ...] = ()
+        self._young = True
         self._turning = robot.turning
         self._jump_mrad = 0.0
         self._age_ms: list[float] = []
@@ -52,13 +53,17 @@ class CommandReport:
         self._last_ns, self._cycles, self._output = steady, self._cycles + 1, output
         self._say(output, steady)
 
-    def graph(self, findings: tuple[Verdict, ...]) -> None:
-        """Log what the graph guard found, when it changes."""
+    def graph(self, findings: tuple[Verdict, ...], young: bool) -> None:
+        """Log what the graph guard found, when it changes: of a young node, what may only not be there yet."""
         for finding in findings:
-            if finding not in self._findings:
+            if finding in self._findings and young == self._young:
+                continue
+            if young:
+                self._log(DiagnosticStatus.OK, f"waiting, as after every start: {finding.reason}")
+            else:
                 level = DiagnosticStatus.ERROR if finding.severity >= Severity.REFUSE else DiagnosticStatus.WARN
                 self._log(level, finding.reason)
-        self._findings = findings
+        self._findings, self._young = findings, young
 
     def values(self, core: CommandCore, grants: Sequence[Grant], troubles: Sequence[str] = ()) -> dict[str, object]:
         """Return the counters since the start, the timing since the last call, and what else is to be warned of."""

@@ -43,11 +43,14 @@ class Guard:
     def request(self, service: str, callback: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         """Return the callback of a service so wrapped that whatever it raises is the answer: no."""
 
+        # rclpy's own services, of parameters, break only on what is asked: no defect whose place is to be shown.
+        of_rclpy = callback.__module__.startswith("rclpy.")
+
         def guarded(request: Any, response: Any) -> Any:
             try:
                 return callback(request, response)
             except Exception as error:
-                self._caught(service, error, {})
+                self._caught(service, Refusal(one_line(error)) if of_rclpy else error, {})
                 if hasattr(response, "success"):
                     response.success, response.message = False, one_line(error)[:_LONGEST_LOG]
                 return response

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, JointState, Joy
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
@@ -22,10 +24,12 @@ from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.matched import MatchedSubscriptions
 from smp_bringup.nodes.messages import COMMAND_TYPES, status_msg, type_name
 from smp_bringup.nodes.params import RecorderParams, current, declare
+from smp_bringup.output import try_folder
 from smp_bringup.record.config import load_recording
 from smp_bringup.record.heard import Heard
 from smp_bringup.record.pedal import Pedal
 from smp_bringup.record.recorder import Recorder
+from smp_bringup.record.tasks import TaskQueue
 from smp_bringup.robot import RecordedTopic, Robot, load_robot
 from smp_bringup.safety.config import load_safety, safety_of
 
@@ -53,6 +57,7 @@ class RecorderNode(ManagedNode):
         safety = load_safety(safety_of(robot, params.safety))
         self._recorder = Recorder(robot, safety, Path(params.out), params.task, config)
         self._pedal, self._heard = Pedal(config.pedal), Heard()
+        self.add_on_set_parameters_callback(self._on_set)
 
     def activate(self) -> None:
         """As of ManagedNode."""
@@ -122,6 +127,18 @@ class RecorderNode(ManagedNode):
     def _on_pedal(self, message: Joy) -> None:
         for press in self._pedal.pressed(message.buttons):
             self._act(partial(press, self._recorder, self._start))
+
+    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
+        """Refuse a queue that names no task, and a folder that cannot be written to."""
+        for parameter in parameters:
+            try:
+                if parameter.name == "task":
+                    TaskQueue(parameter.value)
+                elif parameter.name == "out":
+                    try_folder(Path(parameter.value))
+            except SmpError as error:
+                return SetParametersResult(successful=False, reason=one_line(error))
+        return SetParametersResult(successful=True)
 
     def _start(self) -> str:
         params = current(self, RecorderParams)

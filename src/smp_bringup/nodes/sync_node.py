@@ -34,6 +34,8 @@ _LEAST_RATE_HZ = 5.0
 """Frames of a slower camera are too few in a second to say how many are missing."""
 _CHECK_PERIOD_S = 0.02
 """The streams are judged so often; their state is published when it changes, and every fifth time."""
+_YOUNG_NS = 5_000_000_000
+"""What is missing so soon after the start may only not be there yet."""
 _LEVELS = {
     watch.StreamHealth.OK: DiagnosticStatus.OK,
     watch.StreamHealth.WARN: DiagnosticStatus.WARN,
@@ -79,6 +81,7 @@ class SyncNode(ManagedNode):
             callback = partial(self._take_all, joints.topic, take)
             self._states[joints.topic] = self.create_subscription(JointState, joints.topic, callback, qos.JOINTS)
         self._diagnostics = Diagnostics(self, self._diagnose)
+        self._born_ns, self._young = steady_ns(), True
         self.create_timer(_CHECK_PERIOD_S, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _make_aligner(self, kind: str) -> AbstractAligner:
@@ -152,14 +155,25 @@ class SyncNode(ManagedNode):
         report = self._watch.report(steady_ns())
         changed = (report.health, report.cause) != (self._report.health, self._report.cause)
         self._report, self._checks = report, self._checks + 1
-        if changed and report.health is watch.StreamHealth.INVALID:
-            self.get_logger().error(report.reason, throttle_duration_sec=1.0)
-        elif changed and report.reason:
-            self.get_logger().warning(report.reason, throttle_duration_sec=1.0)
+        young = steady_ns() - self._born_ns < _YOUNG_NS
+        if report.reason and (changed or young != self._young):
+            self._log(report, young)
+        self._young = young
         if changed or self._checks % 5 == 0:
             values = {"valid": int(report.health < watch.StreamHealth.INVALID), "reason": report.reason}
             level = _LEVELS[report.health]
             self._state.publish(status_msg(now_ns(self), "observation", values, level, report.reason))
+
+    def _log(self, report: watch.StreamReport, young: bool) -> None:
+        logger = self.get_logger()
+        if young:
+            logger.info(f"waiting, as after every start: {report.reason}", throttle_duration_sec=1.0)
+        elif report.health is watch.StreamHealth.INVALID:
+            logger.error(report.reason, throttle_duration_sec=1.0)
+        elif report.cause.startswith(watch.STILL):  # nothing moves: as before every episode
+            logger.info(report.reason, throttle_duration_sec=1.0)
+        else:
+            logger.warning(report.reason, throttle_duration_sec=1.0)
 
     def _age(self, name: str, age_ns: int) -> None:
         self._age_ms.setdefault(name, []).append(age_ns / 1e6)

@@ -11,6 +11,9 @@ from smp_bringup.types import FloatArray
 _MIN_HALF_RANGE = 0.02
 """A joint that hardly moves in the data must not amplify its noise [rad]; grippers move 1.8 cm."""
 
+_LEAST, _MOST = 1e-4, 1e3
+"""What a checkpoint may say of half ranges, and of any number [rad, m]; real ones lie far within."""
+
 
 @dataclass(frozen=True)
 class Normalizer:
@@ -32,7 +35,7 @@ class Normalizer:
         """Return the normaliser of `dof` joints in a checkpoint.
 
         Raises:
-            ModelError: an array is missing, of another length, not finite, or not positive.
+            ModelError: an array is missing, of another length, or holds what no joint has.
         """
         try:
             center, half = (np.array(data[key], dtype=np.float64) for key in ("center", "half_range"))
@@ -42,6 +45,11 @@ class Normalizer:
             raise ModelError(f"normalizer.json has {center.size} joints, the robot has {dof}")
         if not (np.isfinite(center).all() and np.isfinite(half).all() and (half > 0).all()):
             raise ModelError("normalizer.json holds numbers that are not finite or not positive")
+        if not (np.abs(center).max() <= _MOST and half.min() >= _LEAST and half.max() <= _MOST):
+            raise ModelError(
+                f"normalizer.json holds what no joint has: centers must lie in [-{_MOST:g}, {_MOST:g}], half ranges in "
+                f"[{_LEAST:g}, {_MOST:g}] rad or m: train or export it anew"
+            )
         return Normalizer(center, half)
 
     def to_dict(self) -> dict[str, list[float]]:

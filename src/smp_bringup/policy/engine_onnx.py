@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnxruntime as ort
 
-from smp_bringup.errors import InstallError, ModelError, one_line
+from smp_bringup.errors import InstallError, ModelError, UnknownNameError, one_line
 from smp_bringup.policy.base import AbstractEngine
 from smp_bringup.types import FloatArray
 
@@ -19,6 +19,7 @@ class OnnxEngine(AbstractEngine):
         """Open the models.
 
         Raises:
+            UnknownNameError: there is no such device.
             InstallError: the device's provider is not there.
             ModelError: a model is corrupt.
         """
@@ -49,6 +50,8 @@ class OnnxEngine(AbstractEngine):
 
 
 def _session(model: bytes, name: str, device: str) -> ort.InferenceSession:
+    if device not in _PROVIDERS:
+        raise UnknownNameError("device", device, _PROVIDERS)
     provider = _PROVIDERS[device]
     if provider not in ort.get_available_providers():
         raise InstallError(

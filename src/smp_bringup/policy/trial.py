@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from smp_bringup.errors import InstallError, ModelError, one_line
+from smp_bringup.errors import ModelError, SmpError, one_line
 from smp_bringup.policy.base import AbstractEngine, DeployedPolicy
 from smp_bringup.policy.denoise import EMBEDDING
 from smp_bringup.robot import Robot
@@ -25,6 +25,7 @@ def within(limit_s: float, what: str, work: Callable[[], T]) -> T:
 
     Raises:
         ModelError: it takes longer than `limit_s` [s], or fails.
+        SmpError: as `work` does.
     """
     results: list[T] = []
     errors: list[Exception] = []
@@ -44,7 +45,7 @@ def within(limit_s: float, what: str, work: Callable[[], T]) -> T:
         return results[0]
     error = errors.pop()
     try:
-        if isinstance(error, InstallError | ModelError):
+        if isinstance(error, SmpError):
             raise error
         raise ModelError(f"{what} fails: {one_line(repr(error))[:300]}: train or export it anew") from error
     finally:

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from smp_bringup.bag.episode import slug
+from smp_bringup.documents import shown
 from smp_bringup.errors import ConfigError
 
 _COUNTED = re.compile(r"^(?P<task>.*\S)\s*\*\s*(?P<count>\d+)$")
@@ -55,5 +57,6 @@ def _entry(part: str) -> Entry:
     match = _COUNTED.match(part)
     task, count = (match["task"], int(match["count"])) if match else (part, None)
     if not task or count == 0:
-        raise ConfigError(f"task queue: '{part}' must be a task, or a task*count with a count of at least 1")
+        raise ConfigError(f"task queue: '{shown(part)}' must be a task, or a task*count with a count of at least 1")
+    slug(task)  # raises for a name that no folder can have
     return Entry(task, count)

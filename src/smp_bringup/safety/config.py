@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from smp_bringup import config
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
-from smp_bringup.names import check_node
+from smp_bringup.names import check_node, require_unique
 from smp_bringup.paths import named_config
 from smp_bringup.robot import Robot
 
@@ -44,9 +44,9 @@ class SafetyConfig:
 
     checks: tuple[str, ...]
     """At least one; the command node names at its start those that are left out."""
-    velocity_scale: float = field(default=1.0, metadata=spec(gt=0, le=1, help="share of the robot's limit"))
-    acceleration_scale: float = field(default=1.0, metadata=spec(gt=0, le=1, help="share of the robot's limit"))
-    jerk_scale: float = field(default=1.0, metadata=spec(gt=0, le=1, help="share of the robot's limit"))
+    velocity_scale: float = field(default=1.0, metadata=spec(ge=0.01, le=1, help="share of the robot's limit"))
+    acceleration_scale: float = field(default=1.0, metadata=spec(ge=0.01, le=1, help="share of the robot's limit"))
+    jerk_scale: float = field(default=1.0, metadata=spec(ge=0.01, le=1, help="share of the robot's limit"))
     limits: Mapping[str, JointLimits] = field(default_factory=dict)
     """Tighter limits of single joints; looser ones are refused."""
 
@@ -121,6 +121,17 @@ class SafetyConfig:
     def __post_init__(self) -> None:
         if not self.checks:
             raise ConfigError("checks: none is listed, so nothing would stop the arms: list those of config/safety")
+        require_unique("check", list(self.checks))
+        if self.estop_heartbeat_s > 0 and "estop_link" not in self.checks:
+            raise ConfigError("estop_heartbeat_s is awaited by the check estop_link, which is not among checks: add it")
+        if not all(low < high for low, high in zip(self.workspace_min, self.workspace_max, strict=True)):
+            low, high = list(self.workspace_min), list(self.workspace_max)
+            raise ConfigError(f"workspace_min {low} must be below workspace_max {high} in x, y and z")
+        if not self.stop_distance < self.slow_distance:
+            raise ConfigError(
+                f"stop_distance {self.stop_distance:g} m must be below slow_distance {self.slow_distance:g} m, "
+                "at which the arms begin to slow down"
+            )
         for name in self.drivers:
             check_node(name)
 

@@ -7,6 +7,9 @@ from smp_bringup.types import seconds
 SERVICE = "service"
 """The button of the service: an operator's own, who may also give up the buttons of those that have left."""
 
+_NAMED = 5
+"""So many buttons are named in an answer."""
+
 
 class EmergencyStop:
     """Pressed while anybody presses it; each button (the service, every publisher) is released where it was pressed."""
@@ -23,8 +26,10 @@ class EmergencyStop:
 
     @property
     def channels(self) -> str:
-        """Where it is pressed."""
-        return ", ".join(self._named(name) for name in sorted(self._pressed))
+        """Where it is pressed: the service first, then the first few publishers by name, and how many more."""
+        names = sorted(self._pressed, key=lambda name: (name != SERVICE, name))
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return ", ".join(self._named(name) for name in names[:_NAMED]) + more
 
     def set(self, channel: str, pressed: bool) -> None:
         """Press or release one button; released by the service, those of publishers that have left are forgotten."""

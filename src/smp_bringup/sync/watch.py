@@ -24,6 +24,8 @@ LIVE_SPEED = 0.02
 """A robot moves when a joint is faster [rad/s] between two frames ..."""
 LIVE_TRAVEL = 0.02
 """... and has moved so far [rad] since the pixels changed: less may fall between two of them."""
+STILL = "camera_still:"
+"""Cause of equal frames while nothing moves."""
 STARVING = 0.8
 """Below this share of its nominal rate a stream is starving."""
 _RATE_WINDOW_S = 1.0
@@ -111,7 +113,7 @@ class StreamWatch:
         frozen = state.live >= FROZEN_FRAMES and state.travel > LIVE_TRAVEL
         if frozen:
             return StreamReport(StreamHealth.INVALID, f"camera_frozen:{camera}")
-        return StreamReport(StreamHealth.WARN, f"camera_still:{camera}", "equal frames of a robot at rest")
+        return StreamReport(StreamHealth.WARN, f"{STILL}{camera}", "equal frames of a robot at rest")
 
 
 class _Camera:

@@ -1,0 +1,55 @@
+"""`smp arm`, `smp estop` and their kind: one request to the command node of a running graph, and its own answer."""
+
+from collections.abc import Callable
+
+import typer
+
+from smp_bringup.cli.show import NamespaceOption
+from smp_bringup.errors import one_line
+
+_WAIT_S = 5.0
+"""A graph that runs is found within a tenth of a second; on a loaded machine it takes longer."""
+REQUESTS: dict[str, tuple[str, bool | None, str]] = {
+    "arm": ("arm", None, "Arm: hold the arms where they are, until a source is followed."),
+    "disarm": ("disarm", None, "Bring the arms to rest and command nothing more."),
+    "policy": ("use_policy", None, "Follow the policy; armed arms only."),
+    "teleop": ("use_teleop", None, "Follow the leader arms; armed arms only."),
+    "estop": ("estop", True, "Stop both arms now and latch: smp release, then smp reset leave it."),
+    "release": ("estop", False, "Release the emergency stop of smp estop; the arms stay stopped until smp reset."),
+    "reset": ("reset", None, "Leave a latched stop, once its causes are gone; ends disarmed."),
+}
+"""Verb, service of the command node, what a SetBool is called with (None: a Trigger), help."""
+
+
+def verbs() -> dict[str, Callable[..., None]]:
+    """Return every verb by its name."""
+    return {name: _request(*asked) for name, asked in REQUESTS.items()} | {"status": status}
+
+
+def _request(service: str, value: bool | None, text: str) -> Callable[..., None]:
+    def verb(namespace: NamespaceOption = "/") -> None:
+        from smp_bringup.client.graph_client import Refused, graph_client
+
+        with graph_client("smp_operate", namespace) as client:
+            try:
+                name = f"command/{service}"
+                said = client.trigger(name, _WAIT_S) if value is None else client.set_bool(name, value, _WAIT_S)
+            except Refused as refusal:  # not an error of ours: an answer
+                print(one_line(refusal.answer))
+                raise typer.Exit(1) from None
+        print(one_line(said))
+
+    verb.__doc__ = f"{text} Exit code 1: it refused; 2: no graph answered."
+    return verb
+
+
+def status(namespace: NamespaceOption = "/") -> None:
+    """Print mode and reason of the command node. Exit code 1: a stop is latched; 2: no graph answered."""
+    from smp_bringup.client.graph_client import WHERE, graph_client
+
+    with graph_client("smp_operate", namespace) as client:
+        client.wait(lambda: bool(client.command_state), _WAIT_S, f"the command node ({WHERE})")
+        state, latched = client.command_state, client.latched
+    print(one_line(": ".join(filter(None, (state["mode"], state["reasons"])))))
+    if latched:
+        raise typer.Exit(1)
