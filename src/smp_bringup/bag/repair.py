@@ -140,10 +140,9 @@ def _recovered(file: Path, scratch: Scratch) -> Recovered:
 def _missing_files(told: Mapping[str, Any], files: Sequence[Path]) -> str:
     """Return a sentence on the files that metadata.yaml lists and that are not there."""
     there = {file.name for file in files}
-    missing = [
-        one_line(name) for listed in told.get("relative_file_paths", ()) if (name := Path(listed).name) not in there
-    ]
-    return f"{METADATA} lists {', '.join(missing)}, which is not there" if missing else ""
+    listed = [Path(name).name for name in told.get("relative_file_paths", ())]
+    missing = ", ".join(one_line(name) for name in listed if name not in there)
+    return f"{METADATA} lists {missing}, which is not there" if missing else ""
 
 
 def _counts(told: Mapping[str, Any]) -> Counter[str]:
@@ -183,11 +182,12 @@ class _Copy:
         self,
         sources: Sequence[Recovered],
         target: Path,
-        damage: Sequence[str] = (),
-        told: Mapping[str, int] | None = None,
+        damage: Sequence[str],
+        told: Mapping[str, int],
+        budget: Budget,
     ) -> None:
         """Take what was recovered, and what is known of the whole bag: its damage, and messages per topic."""
-        self._sources, self._target, self._told = sources, target, Counter(told or {})
+        self._sources, self._target, self._told = sources, target, Counter(told)
         self._damage = [one_line(text) for text in (*damage, *(text for s in sources for text in s.damage))]
         self._budget = budget
         self._accounts: dict[tuple[str, int], _Account] = {}
