@@ -166,7 +166,7 @@ def test_an_episode_lies_in_the_folder_that_was_named_whatever_its_name(recordin
 
 
 def test_what_could_not_be_recorded_is_refused_when_it_is_set(recording, client, tmp_path):
-    graph, _ = recording(tmp_path / "bags")
+    recording(tmp_path / "bags")
     for given, said in (
         ({"task": "fold*0"}, r"task queue: 'fold\*0' must be a task"),
         ({"task": "!?"}, r"task '!\?' has no letter or digit"),
