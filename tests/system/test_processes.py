@@ -250,3 +250,17 @@ def test_too_little_shared_memory_is_one_line(words, code, size, tmp_path):
     assert "--shm-size" in said[0]
     assert "Traceback" not in done.stderr
     assert done.returncode == code
+
+
+def test_what_is_only_not_there_yet_is_waited_for_and_an_error_later(tmp_path):
+    from smp_bringup.client.graph_client import graph_client
+    from smp_bringup.graph import NodeSpec
+    from smp_bringup.launcher import Graph
+
+    log = tmp_path / "log"
+    with Graph([NodeSpec("sync", {}), NodeSpec("command", {})], log) as graph, graph_client() as client:
+        for missing in ("camera_missing:overview", "arm_left_gone: no driver"):
+            error = rf"\[ERROR\] .*: {missing}"
+            client.wait(lambda: re.search(error, log.read_text()), 60, f"the error {missing}", graph.check)  # noqa: B023
+            before = re.split(error, log.read_text())[0]
+            assert re.search(rf"\[INFO\] .*: waiting, as after every start: {missing}", before), before

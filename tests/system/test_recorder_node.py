@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rcl_interfaces.msg import Parameter, ParameterValue
+from rcl_interfaces.srv import SetParameters
 from sensor_msgs.msg import Joy
 
 from smp_bringup.bag.aligned import aligned_sets
 from smp_bringup.bag.reader import open_bag
-from smp_bringup.client.graph_client import graph_client
+from smp_bringup.client.graph_client import GraphError, graph_client
 from smp_bringup.client.replay import replay_live
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph
@@ -161,3 +163,27 @@ def test_an_episode_lies_in_the_folder_that_was_named_whatever_its_name(recordin
     client.trigger("/recorder/stop")
     assert [path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*.mcap")] == [folder.name]
     assert open_bag(folder / "test/episode_00000").verify().messages > 0
+
+
+def test_what_could_not_be_recorded_is_refused_when_it_is_set(recording, client, tmp_path):
+    recording(tmp_path / "bags")
+    for given, said in (
+        ({"task": "fold*0"}, r"task queue: 'fold\*0' must be a task"),
+        ({"task": "!?"}, r"task '!\?' has no letter or digit"),
+        ({"out": "/dev/null/x"}, "cannot write to '/dev/null/x'"),
+    ):
+        with pytest.raises(GraphError, match=said):
+            client.set_parameters("recorder", **given)
+    client.set_parameters("recorder", task="fold the towel*2", out=str(tmp_path / "others"))
+
+
+def test_a_parameter_of_no_type_that_there_is_costs_one_line(recording, client, tmp_path):
+    graph, _ = recording(tmp_path / "bags")
+    strange = SetParameters.Request(parameters=[Parameter(name="task", value=ParameterValue(type=77))])
+    asked = client.create_client(SetParameters, "recorder/set_parameters")
+    client.wait(asked.service_is_ready, START_S, "the service", graph.check)
+    client.wait(asked.call_async(strange).done, START_S, "the answer", graph.check)
+    client.trigger("/recorder/stop", START_S)
+    said = (tmp_path / "log").read_text()
+    assert "Traceback" not in said
+    assert [line for line in said.splitlines() if "set_parameters: refused" in line and "77" in line], said

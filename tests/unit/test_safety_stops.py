@@ -20,6 +20,15 @@ LEFT = slice(0, 7)
 # --- buttons and heartbeats
 
 
+def test_of_very_many_buttons_the_first_are_named_and_the_rest_counted(rig):
+    for number in range(1000):
+        rig.core.estop(True, f"/button{number:03}")
+    rig.core.estop(True, "service")
+    assert rig.reset().message.startswith(
+        "the emergency stop is pressed (service, /button000, /button001, /button002, /button003 and 996 more)"
+    )
+
+
 def test_each_publisher_is_its_own_button(rig):
     rig.following(Mode.TELEOP)
     rig.core.estop(True, "/button [1]")
