@@ -364,7 +364,6 @@ def test_the_setpoint_does_not_run_after_arms_that_move_along(rig):
 def test_nothing_moves_and_nothing_is_published_while_states_are_frozen(rig):
     rig.following(Mode.TELEOP)
     feed, frozen, goal = rig.feed, rig.measured.copy(), rig.measured.copy()
-    goal[0] += 0.45
 
     def stuck():
         told, rig.measured = rig.measured, frozen
@@ -372,7 +371,12 @@ def test_nothing_moves_and_nothing_is_published_while_states_are_frozen(rig):
         rig.measured = told
 
     rig.feed = stuck
-    rig.step(80, lambda rig: rig.core.on_teleop(JointSample(rig.now, goal, np.zeros(14)), rig.now, rig.steady))
+
+    def say(rig):
+        goal[0] = min(goal[0] + 0.02, frozen[0] + 0.45)
+        rig.core.on_teleop(JointSample(rig.now, goal.copy(), np.zeros(14)), rig.now, rig.steady)
+
+    rig.step(80, say)
     rig.core.estop(True)
     rig.core.estop(False)
     assert rig.step(20).command is not None
