@@ -92,7 +92,10 @@ class TeleopNode(LeanNode):
 
     def _values(self) -> dict[str, object]:
         jumps = {f"jumps/{name}": hand.jumps for name, hand in self._hands.items()}
-        return {"sent": self._sent, "refused": self._refused, "late": self._leaders.late, **jumps}
+        standing = "; ".join(self._leaders.standing())
+        if standing:
+            self.get_logger().warning(standing)
+        return {"sent": self._sent, "refused": self._refused, "late": self._leaders.late, **jumps, "warning": standing}
 
     def _on_leaders(self, joints: JointTopic, message: JointState) -> None:
         for arm in joints.arms:
