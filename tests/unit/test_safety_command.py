@@ -55,7 +55,7 @@ def test_one_silent_arm_stops_both(rig, silent):
     """Within the state timeout of 50 ms and one cycle; a hold that lasts becomes a fault."""
     rig.following(Mode.TELEOP)
     rig.silent.add(silent)
-    goal = rig.measured + 0.3
+    goal = rig.measured + 0.1 * rig.robot.turning
     verdicts = []
     for _ in range(100):
         rig.core.on_teleop(JointSample(rig.now, goal, np.zeros(rig.robot.dof)), rig.now, rig.steady)
@@ -204,8 +204,14 @@ def test_a_longer_list_of_checks_is_never_less_strict(robot):
 def test_a_scaled_speed_limit_is_reached_and_kept(make_rig, scale):
     rig = make_rig(replace(load_safety("default"), velocity_scale=scale, ramp_in_s=0.01))
     rig.following(Mode.TELEOP)
-    goal = rig.measured + 0.45 * np.array([joint.endswith("waist") for joint in rig.robot.joint_names])
-    rig.step(60, lambda rig: rig.core.on_teleop(JointSample(rig.now, goal, np.zeros(14)), rig.now, rig.steady))
+    start, goal = rig.ms, rig.measured.copy()
+    waists = np.array([joint.endswith("waist") for joint in rig.robot.joint_names])
+
+    def say(rig):
+        wanted = goal + waists * min(0.45, 0.003 * (rig.ms - start))
+        rig.core.on_teleop(JointSample(rig.now, wanted, np.zeros(14)), rig.now, rig.steady)
+
+    rig.step(60, say)
     speed = np.abs(np.array(rig.rows)[:, 1]).max(axis=0)[0]
     assert 0.5 * scale * 3.0 < speed <= scale * 3.0 * (1 + 1e-6)
 

@@ -327,6 +327,8 @@ def test_f47_f48_a_reset_lists_every_cause_that_is_still_there(rig):
     assert not rig.reset().ok
     rig.silent.clear()
     rig.step()
+    assert "arm 'left' has reported for 0 ms only: wait" in rig.reset().message
+    rig.step(5)
     assert rig.reset().ok
     assert rig.step().command is None
 
@@ -425,7 +427,7 @@ def test_f54_a_new_core_publishes_nothing_until_it_is_armed(rig):
 
 def test_disarming_at_speed_comes_to_rest_before_it_is_silent(rig, robot):
     rig.following(Mode.TELEOP)
-    rig.step(15, lambda rig: rig.teleop(0.15))
+    rig.step(15, lambda rig: rig.teleop(0.1 * rig.robot.turning))
     assert rig.rows[-1][1].any()
     assert "once the arms rest" in rig.core.disarm().message
     assert "coming to rest" in rig.arm().message
@@ -437,12 +439,12 @@ def test_disarming_at_speed_comes_to_rest_before_it_is_silent(rig, robot):
 
 def test_the_take_over_from_rest_ramps_in(rig, robot):
     rig.arm()
-    rig.teleop(0.3)
-    assert rig.use(Mode.TELEOP).ok
     goal = rig.measured + 0.3 * np.array([joint.name.endswith("waist") for joint in robot.joints])
     say = lambda rig: rig.core.on_teleop(  # noqa: E731
         JointSample(rig.now, goal, np.zeros(robot.dof)), rig.now, rig.steady
     )
+    say(rig)
+    assert rig.use(Mode.TELEOP).ok
     rig.step(10, say)
     assert np.abs(rig.rows[-1][1]).max() <= 4.0 * (0.2 + 0.8 * 0.1) + 1e-6
     rig.step(150, say)

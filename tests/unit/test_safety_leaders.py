@@ -10,7 +10,7 @@ from smp_bringup import wire
 from smp_bringup.action.teleop import Leaders
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sync.checks import Refusal
-from smp_bringup.types import Severity, nanoseconds
+from smp_bringup.types import JointSample, Severity, nanoseconds
 
 Cycle = namedtuple("Cycle", "time_s output")
 HZ = {"left": 100.0, "right": 100.0}
@@ -226,3 +226,46 @@ def test_the_stamps_of_leaders_travel_exactly_and_a_source_without_leaders_needs
     message.name = robot.joint_names[1:]
     with pytest.raises(Refusal, match="expected"):
         wire.teleop_command(message, robot)
+
+
+@pytest.mark.parametrize("burst", [2, 5, 8])
+@pytest.mark.parametrize("apart_s", [1e-6, 1e-4])
+def test_leaders_that_come_in_bursts_are_followed_at_their_speed(robot, burst, apart_s):
+    """Stamped as they arrive: between the words of a burst there is no time, and between bursts there is none of them."""
+    leaders, names = Leaders(robot), {arm.name: [joint.name for joint in arm.joints] for arm in robot.arms}
+    speeds = []
+    for k in range(100):
+        at_s = 0.01 * burst * (k // burst) + apart_s * (k % burst)
+        for arm in names:
+            position = np.where(np.arange(7) == 0, 0.005 * k, 0.0)
+            merged = leaders.push(arm, nanoseconds(1 + at_s), names[arm], position)
+        if k >= 3 * burst and k % burst == burst - 1:
+            speeds.append(merged.velocity[[0, 7]])
+    np.testing.assert_allclose(speeds, 0.5, atol=0.02)
+
+
+@pytest.mark.parametrize("jump", [0.15, 0.3, 0.45])
+@pytest.mark.parametrize("stamps", [True, False])
+def test_a_source_that_jumps_is_not_chased_whether_it_merges_leaders_or_not(rig, jump, stamps):
+    rig.following(Mode.TELEOP)
+    goal = rig.measured.copy()
+    goal[0] += jump
+
+    def say(rig):
+        parts = {arm.name: rig.now for arm in rig.robot.arms} if stamps else {}
+        rig.core.on_teleop(JointSample(rig.now, goal, np.zeros(rig.robot.dof), parts), rig.now, rig.steady)
+
+    still = rig.measured.copy()
+    verdict = rig.step(10, say).verdict
+    assert verdict.check == "source_near"
+    assert "what moves arm 'left' was silent or jumped" in verdict.reason
+    np.testing.assert_allclose(rig.measured, still, atol=1e-6)
+
+
+def test_leaders_whose_stamps_stand_still_are_named(robot):
+    leaders, arm = Leaders(robot), robot.arms[0]
+    for _ in range(8):
+        leaders.push(arm.name, nanoseconds(1), [joint.name for joint in arm.joints], np.zeros(7))
+    assert leaders.standing() == [f"the leader of arm '{arm.name}' speaks with stamps that do not advance"]
+    leaders.push(arm.name, nanoseconds(2), [joint.name for joint in arm.joints], np.zeros(7))
+    assert leaders.standing() == []

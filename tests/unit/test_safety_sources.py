@@ -256,6 +256,20 @@ def test_what_sync_calls_invalid_holds_the_policy_and_no_operator(rig, source):
     assert rig.step(say=lambda rig: rig.say(source)).verdict.severity is Severity.PASS
 
 
+def test_the_worst_that_any_publisher_says_of_the_observations_counts(rig):
+    rig.following(Mode.POLICY)
+    reason = lambda: rig.step(say=lambda rig: rig.say(Mode.POLICY)).verdict.reason  # noqa: E731
+    rig.core.on_observation_state("camera_frozen:overview", "/sync [1]")
+    rig.core.on_observation_state("", "/stranger [2]")
+    assert reason() == "camera_frozen:overview (/sync [1])"
+    rig.core.on_observation_publishers({"/sync [1]", "/stranger [2]"})
+    assert reason() == "camera_frozen:overview (/sync [1])"
+    rig.core.on_observation_publishers(set())
+    assert reason() == "camera_frozen:overview (/sync [1])", "nobody speaks in its place"
+    rig.core.on_observation_publishers({"/stranger [2]"})
+    assert reason() == ""
+
+
 @pytest.mark.parametrize("where", [0, 3, -1])
 def test_the_workspace_is_kept_by_the_whole_path_of_a_stop(robot, where):
     """Not by its first step alone, nor by its end alone."""

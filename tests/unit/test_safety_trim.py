@@ -99,7 +99,7 @@ def test_arms_that_are_not_to_be_trimmed_are_not(robot, make_rig, way):
     rig = make_rig(replace(load_safety("default"), trim_limit=0.0))
     if way == "arms of a bag":
         rig.core = build_command(robot, replayed=True)
-        rig.feed()
+        rig.step(6)
     rig.following(Mode.TELEOP)
     goal = rig.measured.copy()
     stand_beside(rig, 0.02 * rig.robot.turning)

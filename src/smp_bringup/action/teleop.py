@@ -15,6 +15,8 @@ from smp_bringup.types import FloatArray, JointSample, nanoseconds
 
 _TOLD_NS = nanoseconds(0.5)
 """A setpoint counts for so long: the command node that is armed says one every cycle."""
+_STANDING = 5
+"""So many late samples in a row are no accident."""
 
 
 class Part(Protocol):
@@ -61,6 +63,7 @@ class Leaders:
         self._unsent: set[str] = set()
         self.late = 0
         """Samples that were left out: their stamps are not newer than the one before."""
+        self._late_in_a_row = dict.fromkeys(self._parts, 0)
 
     def push(self, arm: str, stamp_ns: int, names: Sequence[str], position: ArrayLike) -> JointSample | None:
         """Take the state of a leader arm; return what `merged` does.
@@ -78,6 +81,7 @@ class Leaders:
         It is due with every sample of the last arm that is led; where that one is slower or silent, with every second
         of another. A sample that is no news is late.
         """
+        self._late_in_a_row[arm] = 0 if news else self._late_in_a_row[arm] + 1
         if not news:
             self.late += 1
             return None
@@ -93,6 +97,14 @@ class Leaders:
             np.concatenate([part.velocity for part in parts]),
             {name: part.stamp_ns for name, part in self._parts.items()},
         )
+
+    def standing(self) -> list[str]:
+        """Return one line for each leader that is heard, and whose stamps do not advance."""
+        return [
+            f"the leader of arm '{arm}' speaks with stamps that do not advance"
+            for arm, count in self._late_in_a_row.items()
+            if count >= _STANDING
+        ]
 
     def measured(self, arm: str, stamp_ns: int, position: FloatArray) -> None:
         """Take the measured joints (n,) of an arm: those without a leader rest where they are."""

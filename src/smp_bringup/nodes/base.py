@@ -23,6 +23,7 @@ from smp_bringup.environment import prepare_environment
 from smp_bringup.errors import EXIT_CODE, SmpError
 from smp_bringup.nodes.guard import Guard
 from smp_bringup.nodes.messages import diagnostic_name, status_msg
+from smp_bringup.nodes.one_speaker import OneSpeaker
 from smp_bringup.nodes.security_trial import security_explained
 
 
@@ -37,6 +38,7 @@ class LeanNode(Node):
     def __init__(self, name: str, **options: Any) -> None:
         self.guard = Guard(self)  # first: the node's own services are guarded too
         super().__init__(name, **options)
+        self.speakers = OneSpeaker(self)
 
     def start(self) -> None:
         """Begin: what is made in the constructor runs already; a managed node is configured and activated here."""
@@ -133,8 +135,11 @@ class Diagnostics:
         node.create_timer(1.0, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME))  # paused time says so too
 
     def _publish(self) -> None:
-        values = {**self._values(), **self._node.guard.counters}
-        error, warning = str(values.get("error", "")), str(values.get("warning", ""))
+        speakers = self._node.speakers
+        values = {**self._values(), **self._node.guard.counters, **speakers.counters}
+        warning = "; ".join(filter(None, (str(values.get("warning", "")), *speakers.several())))
+        values |= {"warning": warning} if warning else {}
+        error = str(values.get("error", ""))
         level = DiagnosticStatus.ERROR if error else DiagnosticStatus.WARN if warning else DiagnosticStatus.OK
         name = diagnostic_name(self._node.get_fully_qualified_name())
         text = "; ".join(filter(None, (error, warning)))

@@ -46,7 +46,7 @@ from smp_bringup.types import JointSample
 
 M = TypeVar("M")
 _GRAPH_PERIOD_S = 0.05
-_ESTOP = "estop"
+_ESTOP, _OBSERVATION = "estop", "observation/state"
 _ANYBODY = "topic"
 """Who speaks on it where the middleware does not say."""
 _EXTRA_JOINTS = 64
@@ -141,12 +141,12 @@ class CommandNode(ManagedNode):
 
     def _subscribe(self) -> None:
         listened: list[tuple] = [
-            (joints.topic, JointState, partial(self._on_states, joints), qos.SENSOR)
+            (joints.topic, JointState, self.speakers.only(joints.topic, partial(self._on_states, joints)), qos.SENSOR)
             for joints in self._robot.state_topics
         ]
         listened += [
             ("policy/chunk", JointTrajectory, self._on_chunk, qos.LATEST),
-            ("observation/state", DiagnosticArray, self._on_observation_state, qos.STATE),
+            (_OBSERVATION, DiagnosticArray, self._on_observation_state, qos.STATE),
             ("teleop/command", JointState, self._on_teleop, qos.LATEST),
             (_ESTOP, Bool, self._on_estop, qos.OBSERVATION),
         ]
@@ -191,6 +191,7 @@ class CommandNode(ManagedNode):
         if snapshot.nodes.count(us) > 1 and young:
             raise ConfigError(f"another node '{us}' is already running: stop it first")
         self._core.on_estop_publishers({*self._watch.speakers(_ESTOP), _ANYBODY})
+        self._core.on_observation_publishers({*self._watch.speakers(_OBSERVATION), ""})
         self._report.graph(findings, young)
         self._core.on_graph(findings)
 
@@ -245,10 +246,11 @@ class CommandNode(ManagedNode):
         if cause is None and self._core.jump is not None:
             self._report.jumped(self._core.jump)
 
-    def _on_observation_state(self, cdr: bytes) -> None:
+    def _on_observation_state(self, cdr: bytes, info: dict) -> None:
         status = first_status(self._decoded(cdr, DiagnosticArray))
         invalid = status.level >= DiagnosticStatus.ERROR
-        self._core.on_observation_state(one_line(status.message) or "observations are invalid" if invalid else "")
+        fault = one_line(status.message)[:_LONGEST_LOG] or "observations are invalid" if invalid else ""
+        self._core.on_observation_state(fault, self._source(info))
 
     def _on_teleop(self, cdr: bytes, info: dict) -> None:
         source = self._source(info)

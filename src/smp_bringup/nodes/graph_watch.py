@@ -56,11 +56,11 @@ class GraphWatch:
         return self.look()
 
     def name_of(self, gid: str) -> str:
-        """Return the node of a publisher, with the first digits of its id: two publishers of one name are two."""
+        """Return the node of a publisher, with its whole id: two publishers of one node are two."""
         if gid not in self._labels:  # kept: a name that is learnt later must not make a second source of one publisher
             if gid not in self._gids:
                 self.look_at_all()
-            self._labels[gid] = f"{self._gids.get(gid, 'a publisher')} [{gid[:24]}]"
+            self._labels[gid] = f"{self._gids.get(gid, 'a publisher')} [{gid}]"
         return self._labels[gid]
 
     def speakers(self, topic: str) -> set[str]:

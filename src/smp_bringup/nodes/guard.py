@@ -15,6 +15,8 @@ from smp_bringup.sync.checks import Refusal
 
 _LOG_NS = 1_000_000_000
 """What is refused on a topic is logged no more often."""
+_LISTS, _MOST_ASKED = ("names", "prefixes", "parameters"), 256
+"""What the services of a node's parameters are asked about, and how many at once."""
 _LONGEST_LOG = 400
 """Characters of what a stranger makes us say."""
 
@@ -48,6 +50,7 @@ class Guard:
 
         def guarded(request: Any, response: Any) -> Any:
             try:
+                _bounded(request)
                 return callback(request, response)
             except Exception as error:
                 self._caught(service, Refusal(one_line(error)) if of_rclpy else error, {})
@@ -78,6 +81,13 @@ class Guard:
             if bytes(publisher.endpoint_gid) == bytes(gid["data"]):
                 return one_line(f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}")
         return "somebody"
+
+
+def _bounded(request: Any) -> None:
+    """Refuse a request about more parameters than any node has: to answer it would stop the node for long."""
+    for name in _LISTS:
+        if (count := len(getattr(request, name, ()))) > _MOST_ASKED:
+            raise Refusal(f"{count} {name}, at most {_MOST_ASKED} are answered")
 
 
 def _takes_one(callback: Callable[..., None]) -> bool:

@@ -3,8 +3,10 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
@@ -66,14 +68,17 @@ class PolicyNode(ManagedNode):
         self._chunks = self.create_publisher(JointTrajectory, "policy/chunk", qos.LATEST)
         self._gates = self.create_publisher(JointState, "policy/gate", qos.OBSERVATION)
         for name in config.cameras:
-            self.create_subscription(Image, f"observation/{name}", partial(self._on_image, name), qos.OBSERVATION)
-        self.create_subscription(JointState, "observation/joint_states", self._on_joints, qos.OBSERVATION)
+            self._hear(Image, f"observation/{name}", partial(self._on_image, name))
+        self._hear(JointState, "observation/joint_states", self._on_joints)
         self.create_subscription(DiagnosticArray, "command/state", self._on_command_state, qos.STATE)
         self._diagnostics = Diagnostics(self, self._report)
         self.create_timer(0.1, self._watch_worker, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._worker = threading.Thread(target=self._work, name="inference", daemon=True)
         self._worker.start()
         self.get_logger().info(f"{config.kind} ready, {config.experts} experts, seam {self._params.seam}")
+
+    def _hear(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+        self.create_subscription(kind, topic, self.speakers.only(topic, callback), qos.OBSERVATION)
 
     def deactivate(self) -> None:
         """Stop the worker."""

@@ -20,6 +20,7 @@ from smp_bringup.nodes.camera_messages import camera_type
 from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.matched import MatchedSubscriptions
 from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg
+from smp_bringup.nodes.one_speaker import SILENT_S
 from smp_bringup.nodes.params import SyncParams, declare
 from smp_bringup.observation.builder import frame_to_observation_size
 from smp_bringup.pipeline import build_sync, build_watch
@@ -75,9 +76,11 @@ class SyncNode(ManagedNode):
         self._states: dict[str, Subscription] = {}
         self._cameras = MatchedSubscriptions(self)
         for camera in self._robot.cameras:
-            self._cameras.add(camera_type(camera), camera.topic, partial(self._on_image, camera), qos.SENSOR)
+            take = self.speakers.only(camera.topic, partial(self._on_image, camera), SILENT_S + 2 / camera.rate_hz)
+            self._cameras.add(camera_type(camera), camera.topic, take, qos.SENSOR)
         for joints in self._robot.state_topics:
-            take = self.guard.message(joints.topic, partial(self._on_joints, joints))
+            one = self.speakers.only(joints.topic, partial(self._on_joints, joints))
+            take = self.guard.message(joints.topic, one)
             callback = partial(self._take_all, joints.topic, take)
             self._states[joints.topic] = self.create_subscription(JointState, joints.topic, callback, qos.JOINTS)
         self._diagnostics = Diagnostics(self, self._diagnose)
@@ -153,6 +156,8 @@ class SyncNode(ManagedNode):
     def _check(self) -> None:
         """Publish whether observations may be acted on: at once when that changes, else ten times a second."""
         report = self._watch.report(steady_ns())
+        if report.health is watch.StreamHealth.OK and (topics := self.speakers.refused()):
+            report = watch.StreamReport(watch.StreamHealth.WARN, "second_publisher", f"of {', '.join(topics)}: refused")
         changed = (report.health, report.cause) != (self._report.health, self._report.cause)
         self._report, self._checks = report, self._checks + 1
         young = steady_ns() - self._born_ns < _YOUNG_NS

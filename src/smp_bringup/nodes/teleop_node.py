@@ -1,11 +1,13 @@
 """What leads the arms in, one setpoint for all of them out."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState, Joy
 
 from smp_bringup import wire
@@ -15,6 +17,7 @@ from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, command_position, joint_state_msg, status_values
+from smp_bringup.nodes.one_speaker import SILENT_S
 from smp_bringup.nodes.params import TeleopParams, declare
 from smp_bringup.robot import JointTopic, load_robot
 from smp_bringup.safety.modes import Mode
@@ -41,7 +44,7 @@ class TeleopNode(LeanNode):
         self._sent, self._refused = 0, 0
         self._publisher = self.create_publisher(JointState, "teleop/command", qos.LATEST)
         for joints in self._robot.leader_topics:
-            self.create_subscription(JointState, joints.topic, partial(self._on_leaders, joints), qos.SENSOR)
+            self._hear(JointState, joints.topic, partial(self._on_leaders, joints))
         if not self._robot.has_leader_arms:
             self._hear_arms()
         self._diagnostics = Diagnostics(self, self._values)
@@ -59,26 +62,40 @@ class TeleopNode(LeanNode):
         for arm, leader in led:
             hands[arm.name] = LeaderHand(arm, leader, Hand(Description(self._robot.description), arm, leader.tip))
             if leader.kind == "twist":
-                self.create_subscription(TwistStamped, leader.topic, partial(self._on_twist, arm.name), qos.SENSOR)
+                self._hear(TwistStamped, leader.topic, partial(self._on_twist, arm.name))
             else:
-                self.create_subscription(PoseStamped, leader.topic, partial(self._on_pose, arm.name), qos.SENSOR)
-            if leader.buttons:
-                self.create_subscription(Joy, leader.buttons.topic, partial(self._on_buttons, arm.name), qos.SENSOR)
+                self._hear(PoseStamped, leader.topic, partial(self._on_pose, arm.name))
+            if leader.buttons:  # may speak only when one is pressed
+                self._hear(Joy, leader.buttons.topic, partial(self._on_buttons, arm.name), silent_s=None)
         return hands
+
+    def _hear(
+        self,
+        kind: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        profile: QoSProfile = qos.SENSOR,
+        silent_s: float | None = SILENT_S,
+    ) -> None:
+        """Hear one publisher of a topic; an operator's hands are not moved by another's words."""
+        self.create_subscription(kind, topic, self.speakers.only(topic, callback, silent_s), profile)
 
     def _hear_arms(self) -> None:
         """Hear where the arms are, and whether they follow us: hands move from there, arms without a leader stay."""
         self._orders = {arm.name: JointOrder(*arm.driver) for arm in self._robot.arms}
         for joints in self._robot.state_topics:
-            self.create_subscription(JointState, joints.topic, partial(self._on_state, joints), qos.SENSOR)
+            self._hear(JointState, joints.topic, partial(self._on_state, joints))
         for joints in self._robot.command_topics:
             kind = COMMAND_TYPES[joints.arms[0].command_interface]
-            self.create_subscription(kind, joints.topic, partial(self._on_command, joints), qos.SENSOR)
-        self.create_subscription(DiagnosticArray, "command/state", self._on_command_state, qos.STATE)
+            self._hear(kind, joints.topic, partial(self._on_command, joints))
+        self._hear(DiagnosticArray, "command/state", self._on_command_state, qos.STATE)
 
     def _values(self) -> dict[str, object]:
         jumps = {f"jumps/{name}": hand.jumps for name, hand in self._hands.items()}
-        return {"sent": self._sent, "refused": self._refused, "late": self._leaders.late, **jumps}
+        standing = "; ".join(self._leaders.standing())
+        if standing:
+            self.get_logger().warning(standing)
+        return {"sent": self._sent, "refused": self._refused, "late": self._leaders.late, **jumps, "warning": standing}
 
     def _on_leaders(self, joints: JointTopic, message: JointState) -> None:
         for arm in joints.arms:

@@ -19,6 +19,8 @@ class ArmState:
     """Of that sample, on the steady clock."""
     jump: str = ""
     """Joint that moved impossibly far between two samples since the last cycle; empty if none."""
+    older_ns: int | None = None
+    """When a state whose stamp was not newer was refused since; None if none was."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from smp_bringup.safety.inputs import AbstractInput, PolicyInput
 from smp_bringup.safety.limits import MEETING_S, Limiter, Proposal
 from smp_bringup.safety.modes import Mode, Reply
 from smp_bringup.safety.motion import Motion
+from smp_bringup.safety.observation_state import ObservationState
 from smp_bringup.safety.output import CommandOutput
 from smp_bringup.safety.states import States
 from smp_bringup.safety.takeover import far, outside
@@ -58,7 +59,7 @@ class CommandCore:
         self._inputs: dict[Mode, AbstractInput] = {Mode.POLICY: self._policy, Mode.TELEOP: self._teleop}
         self._estop = EmergencyStop()
         self._findings: tuple[Verdict, ...] = ()
-        self._clock, self._observation_fault = HeaderClock(), ""
+        self._clock, self._observations = HeaderClock(), ObservationState()
         self._live = False  # whether the setpoint is published
         self._last_step_ns: int | None = None
         self._cycle, self._switched_cycle = 0, -1
@@ -124,9 +125,13 @@ class CommandCore:
         self._states.refused(arm, cause)
         self.refused[f"state/{arm}"] += 1
 
-    def on_observation_state(self, fault: str) -> None:
-        """Take why the policy's observations must not be acted on, or "" when they may."""
-        self._observation_fault = fault
+    def on_observation_state(self, fault: str, source: str = "") -> None:
+        """Take why a publisher says that the policy's observations must not be acted on, or "" when they may."""
+        self._observations.said(source, fault)
+
+    def on_observation_publishers(self, sources: Collection[str]) -> None:
+        """Hear which publishers of the observations' state there are."""
+        self._observations.present(sources)
 
     def on_graph(self, findings: tuple[Verdict, ...]) -> None:
         """Take what is wrong with the node graph; it stays until the next call."""
@@ -233,7 +238,8 @@ class CommandCore:
         if self._live:
             reasons = self._move(now_ns, steady_ns, late_s)
             due_ns = now_ns + nanoseconds(self._robot.control_period_s)
-            command = Command(due_ns, self._limiter.position, self._limiter.velocity, self._limiter.acceleration)
+            said = Command(due_ns, self._limiter.position, self._limiter.velocity, self._limiter.acceleration)
+            command = None if self._motion.away else said
             rests = self.mode is Mode.DISARMED and self._limiter.at_rest
             self._live = not rests and not self._motion.estranged
         else:
@@ -289,7 +295,7 @@ class CommandCore:
             self._estop.silence_s(steady_ns),
             self._inputs[self.mode].silence(steady_ns) if self.mode.follows else "",
             self._inputs[self.mode].came_back() if self.mode.follows else frozenset(),
-            self._observation_fault if self.mode is Mode.POLICY else "",
+            self._observations.fault if self.mode is Mode.POLICY else "",
             self._clock.still_ns(steady_ns),
             self._findings,
         )

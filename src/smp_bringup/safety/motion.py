@@ -35,6 +35,11 @@ class Motion:
         return self._sag.estranged and self._limiter.at_rest
 
     @property
+    def away(self) -> bool:
+        """Whether arms have left the setpoint of a latched stop by themselves, and it is not where they lie yet."""
+        return self._sag.away
+
+    @property
     def goal(self) -> FloatArray | None:
         """(J,) where arms sagged to, while the setpoint goes there."""
         return self._sag.goal

@@ -1,10 +1,10 @@
 """Arms that stand far from the setpoint of a latched stop: what is published must not make them jump.
 
-Arms that left it by themselves and rest have sagged, since their power is gone: the setpoint
-goes to them, slowly, so that they stay where they are when the power comes back. It stops if
-they move along. Of other arms nobody knows where they may be told to be (they are blocked or
-still fall, their states are frozen, an encoder jumped, they are outside their limits):
-nothing is published.
+Arms that leave it by themselves have no power: nothing is published from then on, since the old
+pose would make them jump when the power comes back. Once they rest, the setpoint goes to them,
+slowly, and is published again when it stands where they lie. It stops if they move along. Of
+other arms nobody knows where they may be told to be (they are blocked, their states are frozen,
+an encoder jumped, they are outside their limits): nothing is published until they are armed again.
 """
 
 from dataclasses import dataclass
@@ -61,6 +61,8 @@ class Sag:
         """(J,) to which the setpoint of the latched stop is to go; None if it is to stand still."""
         self.estranged = False
         """Whether the arms stand far from the setpoint and have not sagged: nothing may be published."""
+        self.away = False
+        """Whether arms have left the setpoint by themselves, and it is not where they lie yet: nothing is published."""
 
     def look(self, stand: Stand, steady_ns: int) -> None:
         """Take a cycle."""
@@ -75,6 +77,8 @@ class Sag:
             self._stopped_ns = steady_ns
         if not stand.stopped or not far.any():
             self._far_ns = steady_ns
+        if stand.stopped and not far.any():
+            self.away = False
         if far.any() and seconds(steady_ns - self._stopped_ns) > _STOOD_S:
             self._decide(stand, far, seconds(steady_ns - self._far_ns))
 
@@ -82,6 +86,7 @@ class Sag:
         """Send the setpoint to the arms whose joints are `far` (J,), or give them up."""
         inside = np.clip(stand.measured, self._limits.low, self._limits.high)
         left = np.abs(stand.measured - self._near) > _LEFT * self._far
+        self.away |= bool((left & far).any())
         reachable = np.abs(stand.measured - inside) <= self._far
         if stand.rests and (left & reachable)[far].all() and not self._jumped:
             self._gone = np.zeros(len(far), dtype=bool)

@@ -9,6 +9,7 @@ from smp_bringup.robot import Robot
 from smp_bringup.safety.base import ArmState
 from smp_bringup.safety.bounds import tolerances
 from smp_bringup.safety.config import SafetyConfig
+from smp_bringup.safety.inputs import sane
 from smp_bringup.sync.checks import known_velocity
 from smp_bringup.sync.stamps import StampOrder
 from smp_bringup.types import FloatArray, JointSample, nanoseconds, seconds
@@ -30,6 +31,8 @@ class States:
         self._rest = tolerances(robot, config, "max_rest_speed")
         self._orders = {arm.name: StampOrder() for arm in robot.arms}
         self._recent: dict[str, deque[tuple[int, FloatArray]]] = {a.name: deque(maxlen=_MOST) for a in robot.arms}
+        self._timeout_ns, self._since_ns = nanoseconds(config.state_timeout_s), dict[str, int]()
+        """Since when each arm reports without a pause."""
         self.arms: dict[str, ArmState] = {}
         self.nonfinite: dict[str, int] = {}
         """States in a row of each arm that were not finite."""
@@ -49,13 +52,18 @@ class States:
         sample = replace(sample, velocity=known_velocity(sample.position, sample.velocity))
         if not sample.position.shape == sample.velocity.shape == (len(self._robot.arm(arm).joints),):
             return "shape"
-        if not (np.isfinite(sample.position).all() and np.isfinite(sample.velocity).all()):
+        if not (sane(sample.position) and sane(sample.velocity)):
             self.refused(arm, NONFINITE)
             return NONFINITE
         self.nonfinite[arm] = 0
-        if not self._orders[arm].admits(sample.stamp_ns):
-            return "older"
         last, recent = self.arms.get(arm), self._recent[arm]
+        if not self._orders[arm].admits(sample.stamp_ns):
+            if last is not None:
+                self.arms[arm] = replace(last, older_ns=steady_ns)
+            return "older"
+        if last is None or not steady_ns - last.arrival_ns <= self._timeout_ns:
+            self._since_ns[arm] = steady_ns
+            recent.clear()
         jump = "" if last is None else last.jump or self._jump(arm, last, sample, steady_ns)
         self.arms[arm] = ArmState(sample, steady_ns, jump)
         recent.append((steady_ns, sample.position))
@@ -82,9 +90,12 @@ class States:
         return max((seconds(steady_ns - state.arrival_ns) for state in self.arms.values()), default=np.inf)
 
     def moving(self) -> list[str]:
-        """Return the joints that move, as their positions of late and their own speeds say."""
+        """Return the joints that move, as their positions of late and their own speeds say, or what says too little."""
         found = []
         for name, state in self.arms.items():
+            heard_s = seconds(state.arrival_ns - self._since_ns[name])
+            if not heard_s >= _REST_S:
+                found.append(f"arm '{name}' has reported for {heard_s * 1e3:.0f} ms only: wait until it is seen to rest")
             at_ns, positions = zip(*self._recent[name], strict=True)
             travelled = np.ptp(np.array(positions), axis=0) / max(seconds(at_ns[-1] - at_ns[0]), _REST_S)
             speed = np.maximum(travelled, np.abs(state.sample.velocity))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from smp_bringup.robot import Robot
-from smp_bringup.safety.bounds import tolerances
+from smp_bringup.safety.bounds import bounds, tolerances
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.safety.inputs import AbstractInput, sane
 from smp_bringup.sync.stamps import StampOrder
@@ -37,7 +37,7 @@ class TeleopInput(AbstractInput):
     def __init__(self, robot: Robot, config: SafetyConfig) -> None:
         super().__init__(robot, config)
         self._slices, self._speed = robot.arm_slices, robot.joint_array("velocity")
-        self._step = tolerances(robot, config, "max_switch_step")
+        self._step, self._limits = tolerances(robot, config, "max_switch_step"), bounds(robot, config)
         self._timeout_ns = nanoseconds(config.source_timeout_s)
         self._parts, self._merged, self._back = self._empty(), False, set[str]()
 
@@ -106,8 +106,10 @@ class TeleopInput(AbstractInput):
         position = sample.position[i]
         if part.arrival_ns is not None:
             elapsed_s = min(seconds(abs(stamp_ns - part.stamp_ns)), self._config.source_timeout_s)
-            jumped = np.abs(position - part.position) > self._step[i] + self._speed[i] * elapsed_s
-            if steady_ns - part.arrival_ns > self._timeout_ns or (self._merged and jumped.any()):
+            low, high = self._limits.low[i], self._limits.high[i]
+            moved = np.abs(np.clip(position, low, high) - np.clip(part.position, low, high))
+            jumped = moved > self._step[i] + self._speed[i] * elapsed_s
+            if steady_ns - part.arrival_ns > self._timeout_ns or jumped.any():  # also of a source that merges nothing
                 self._back.add(arm)
         part.stamp_ns, part.arrival_ns = stamp_ns, steady_ns
         part.taken_ns = steady_ns - min(max(now_ns - stamp_ns, 0), _DELAY_NS)

@@ -17,5 +17,8 @@ class StateFresh(AbstractCheck):
             if state is None:
                 silent.append(f"no fresh state of arm '{arm.name}' on {arm.state_topic}")
             elif not (age_s := seconds(context.steady_ns - state.arrival_ns)) <= self.config.state_timeout_s:
-                silent.append(f"no fresh state of arm '{arm.name}' on {arm.state_topic} for {age_s * 1e3:.0f} ms")
+                why = f" for {age_s * 1e3:.0f} ms"
+                if state.older_ns and seconds(context.steady_ns - state.older_ns) <= self.config.state_timeout_s:
+                    why += ": states arrive with stamps that do not advance"
+                silent.append(f"no fresh state of arm '{arm.name}' on {arm.state_topic}{why}")
         return Verdict(Severity.HOLD, self.name, "; ".join(silent)) if silent else PASS
