@@ -95,7 +95,9 @@ class States:
         for name, state in self.arms.items():
             heard_s = seconds(state.arrival_ns - self._since_ns[name])
             if not heard_s >= _REST_S:
-                found.append(f"arm '{name}' has reported for {heard_s * 1e3:.0f} ms only: wait until it is seen to rest")
+                found.append(
+                    f"arm '{name}' has reported for {heard_s * 1e3:.0f} ms only: wait until it is seen to rest"
+                )
             at_ns, positions = zip(*self._recent[name], strict=True)
             travelled = np.ptp(np.array(positions), axis=0) / max(seconds(at_ns[-1] - at_ns[0]), _REST_S)
             speed = np.maximum(travelled, np.abs(state.sample.velocity))
