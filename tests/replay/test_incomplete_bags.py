@@ -128,6 +128,15 @@ def test_a_damaged_log_of_sqlite_is_named(hurt, said, logged, tmp_path):
     assert text in repair(file, tmp_path / "out").damage
 
 
+def test_a_journal_of_sqlite_that_is_none_is_named(others, tmp_path):
+    file = next(sqlite_bag(tmp_path / "bag", others).glob("*.db3"))
+    journal = file.with_name(f"{file.name}-journal")
+    journal.write_bytes(bytes(512))
+    assert open_bag(file).source.lacking == ()
+    journal.write_bytes(b"?" * 512)
+    assert "what it would undo is not undone" in open_bag(file).source.lacking[0]
+
+
 def test_messages_of_a_topic_that_is_gone_are_named(others, tmp_path):
     folder = sqlite_bag(tmp_path / "bag", others)
     with closing(sqlite3.connect(next(folder.glob("*.db3")))) as connection:
