@@ -154,3 +154,18 @@ def test_what_is_no_checkpoint_is_written_over_and_what_is_damaged_still_refused
     (folder / METRICS).write_bytes(b"{}")
     with pytest.raises(ModelError, match=r"metrics\.json sha256 is"):
         read_checked(folder)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, "a\nb"])
+def test_a_manifest_that_names_what_no_file_is_called_is_one_line(name, tmp_path):
+    (tmp_path / "manifest.json").write_text(json.dumps({"format": 2, "files": {name: "0"}}))
+    with pytest.raises(ModelError) as caught:
+        read_checked(tmp_path)
+    assert str(caught.value).isprintable()
+
+
+def test_a_pipe_in_a_checkpoint_is_refused_not_waited_for(tmp_path):
+    (tmp_path / "manifest.json").write_text(json.dumps({"format": 2, "files": {"a.onnx": "0"}}))
+    os.mkfifo(tmp_path / "a.onnx")
+    with pytest.raises(ModelError, match="a pipe, not a file"):
+        read_checked(tmp_path)

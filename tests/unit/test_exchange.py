@@ -1,6 +1,8 @@
 """Datasets of LeRobot and bags of others, read back by readers that are not ours."""
 
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -262,3 +264,37 @@ def test_a_mapping_names_what_the_robot_has(foreign, tmp_path):
     file.write_text(yaml.safe_dump(mapping))
     with pytest.raises(ConfigError, match=r"no camera 'wrist_rigth' \(did you mean 'wrist_right'\?\)"):
         Importer(path, load_mapping(str(file)))
+
+
+def rewritten(folder, robot, bags, **notes):
+    """Write the first bag again with another robot file."""
+    bag, writer = open_bag(bags / "lift_tray"), BagWriter(folder, robot, "lift_tray")
+    for topic, at, cdr in bag.raw_messages(set(bag.types)):
+        writer.write(topic, bag.types[topic], at, cdr)
+    return writer.close(True, notes)
+
+
+def test_what_a_dataset_cannot_hold_is_said(bags, robot, tmp_path):
+    def film(**changes):
+        return replace(robot, cameras=tuple(replace(c, **changes) for c in robot.cameras))
+
+    done = export([rewritten(tmp_path / "half", film(rate_hz=12.5), bags)], tmp_path / "a")
+    assert "gives 12.5 frames a second, the dataset says 12" in done.said[0]
+    done = export([rewritten(tmp_path / "late", film(latency_s=0.16), bags)], tmp_path / "b")
+    assert f"{done.frames} of {FRAMES} frames of overview are exported" in done.said[0]
+    assert 0 < done.frames < FRAMES
+    done = export([rewritten(tmp_path / "bad", robot, bags, quality="reject", reasons="a\x1b[2Jgap")], tmp_path / "c")
+    assert "was rejected by its recorder and is exported all the same: a\\x1b[2Jgap" in done.said[0]
+    with pytest.raises(BagError, match=r"gives 0\.4 frames a second, a LeRobotDataset holds whole numbers from 1 on"):
+        export([rewritten(tmp_path / "slow", film(rate_hz=0.4), bags)], tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("name", ["meta/info.json", "data/chunk-000/file-000.parquet"])
+def test_a_pipe_in_a_dataset_is_refused_not_waited_for(name, dataset, tmp_path):
+    copy = tmp_path / "set"
+    shutil.copytree(dataset, copy)
+    (copy / name).unlink()
+    os.mkfifo(copy / name)
+    with pytest.raises(BagError):
+        import_dataset(copy, tmp_path / "back")

@@ -7,7 +7,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr, typestore
 from smp_bringup.bag.reader import open_bag
-from smp_bringup.errors import BagError
+from smp_bringup.errors import BagError, ConfigError
 from smp_bringup.exchange.foreign import Importer
 from smp_bringup.exchange.mapping import load_mapping
 from smp_bringup.record.check import judge_bag
@@ -135,3 +135,29 @@ def test_what_was_refused_of_a_topic_is_told(theirs, robot, tmp_path):
     importer.write(tmp_path / "ours")
     (reason,) = importer.reasons()
     assert reason.startswith("/right: 6 of 150 messages refused (missing right_forearm_roll, ")
+
+
+def test_positions_that_are_no_numbers_are_not_taken(theirs, tmp_path):
+    def spoilt(arm, names, values):
+        yield f"/{arm.name}", names, np.where(np.arange(len(values)) == 0, np.nan, values), 0
+
+    with pytest.raises(BagError, match=r"nothing to import on /left, /right: .*a position is no finite number"):
+        theirs(spoilt).write(tmp_path / "ours")
+
+
+def test_a_gripper_left_in_degrees_is_refused(theirs, tmp_path):
+    def degrees(arm, names, values):
+        yield f"/{arm.name}", names, np.where([j.gripper for j in arm.joints], 1.375, values), 0
+
+    with pytest.raises(ConfigError, match=r"left_gripper goes from 1\.375 .*percent or degrees, not \[m\]"):
+        theirs(degrees).write(tmp_path / "ours")
+    assert not (tmp_path / "ours").exists()
+
+
+@pytest.mark.parametrize(
+    ("topic", "said"), [("/overview", "would be two cameras"), ("/left", "cannot be both a camera and joints")]
+)
+def test_one_topic_is_one_thing(topic, said, theirs, robot):
+    cameras = {c.name: f"/{c.name}" for c in robot.cameras} | {"wrist_left": topic}
+    with pytest.raises(ConfigError, match=f"mapping: '{topic}' {said}"):
+        theirs(alone, cameras=cameras)

@@ -11,8 +11,13 @@ from PIL import Image
 
 from smp_bringup.bag.images import jpeg
 from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, image_cdr, joint_state_cdr, typestore
+from smp_bringup.bag.reader import open_bag
+from smp_bringup.bag.writer import BagWriter
+from smp_bringup.errors import BagError
 from smp_bringup.leader import Leader
+from smp_bringup.record.check import judge_bag
 from smp_bringup.record.config import QualityConfig, load_recording
+from smp_bringup.record.history import lengths_s
 from smp_bringup.record.quality import Level, judge
 from smp_bringup.record.tracks import Tracks
 
@@ -434,3 +439,60 @@ def test_a_clock_that_drifts_is_told_and_a_transport_that_varies_is_not(robot):
             return super().stamp(topic, ms) + round((8 - late) * MS) * ("leader_left" in topic)
 
     assert judge(Varies(robot).tracks(), QualityConfig()).findings == ()
+
+
+@pytest.mark.parametrize(("late_ms", "kept"), [(90, True), (140, False)])
+def test_states_that_the_aligner_does_not_wait_for_spoil_an_episode(late_ms, kept, robot):
+    """Stamped so long ago, no frame finds its joints in time: replay and training would get nothing."""
+
+    class Late(Episode):
+        def stamp(self, topic, ms):
+            return super().stamp(topic, ms) - late_ms * MS * ("follower" in topic)
+
+    tracks = Late(robot).tracks()
+    findings = judge(tracks, QualityConfig()).findings
+    assert (tracks.sets > 100) == kept
+    assert ([f.check for f in findings if f.level is Level.REJECT] == ["aligned"]) == (not kept)
+    if not kept:
+        text = next(f.text for f in findings if f.check == "aligned")
+        assert text.startswith("replay and training can use 0 of 125 frames of /camera_overview/image_raw")
+
+
+def test_what_is_known_to_be_missing_is_a_warning(robot):
+    quality = judge(Episode(robot).tracks(), QualityConfig(), lacking=["3 messages"])
+    assert [(f.level, f.check, f.text) for f in quality.findings] == [(Level.WARN, "incomplete", "3 messages")]
+
+
+@pytest.mark.parametrize("duration", [".nan", ".inf", "-5", "0", "1.0e+300", "[]", "9" * 400, "true"])
+def test_lengths_that_are_none_leave_the_others_alone(duration, tmp_path):
+    for name, text in (("a", "2000000000"), ("b", duration)):
+        (tmp_path / name).mkdir()
+        told = f"rosbag2_bagfile_information:\n  duration: {{nanoseconds: {text}}}\n"
+        (tmp_path / name / "metadata.yaml").write_text(told)
+    assert lengths_s(tmp_path) == [2.0]
+
+
+@pytest.mark.parametrize("count", ["\N{SUPERSCRIPT TWO}", "9" * 5000, "\N{ARABIC-INDIC DIGIT THREE}", "-5", ""])
+def test_a_count_of_dropped_messages_that_is_none_is_one_line(count, robot, tmp_path):
+    writer = BagWriter(tmp_path / "bag", robot, "x")
+    writer.write("/a", JOINT_STATE, T0, joint_state_cdr(T0, (), np.zeros(0)))
+    bag = open_bag(writer.close(True, {"dropped/a": count}))
+    with pytest.raises(BagError, match="messages of /a were dropped: no number"):
+        judge_bag(bag, robot, QualityConfig())
+
+
+@pytest.mark.parametrize(
+    ("repaired", "said"),
+    [
+        ('{"missing": 0, "damage": [], "closed": true}', None),
+        ('{"missing": 3, "damage": ["a"], "closed": true}', "3 messages known to be lost, 1 damaged places"),
+        ("{{{", "it does not say what was lost"),
+        ('{"missing": "x", "damage": 5}', "it does not say what was lost"),
+    ],
+)
+def test_a_repaired_bag_says_what_it_lost(repaired, said, robot, tmp_path):
+    writer = BagWriter(tmp_path / "bag", robot, "x")
+    writer.write("/a", JOINT_STATE, T0, joint_state_cdr(T0, (), np.zeros(0)))
+    bag = open_bag(writer.close(True, {"repaired": repaired}))
+    found = [f.text for f in judge_bag(bag, robot, QualityConfig()).findings if f.check == "incomplete"]
+    assert found == ([] if said is None else [f"repaired: {said}"])

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from smp_bringup.bag.reader import open_bag
+from smp_bringup.errors import OutputError
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.sim.collect import DemonstrationJob, collect, jobs, recorded
 from smp_bringup.sim.demonstration import record_demonstration
 from smp_bringup.sim.lockstep import START_NS
 from smp_bringup.sim.state_demonstration import record_state_demonstration
@@ -95,3 +97,13 @@ def test_both_tracks_record_the_objects_at_the_action_rate(tmp_path, robot):
     world.reset(3)
     for states in recorded.values():
         np.testing.assert_array_equal(states[0], world.objects())
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_text("x"), lambda path: path.mkdir()], ids=["file", "empty"])
+def test_what_has_the_name_of_a_bag_and_is_none_is_said_before_the_work(spoil, robot, tmp_path):
+    (job,) = jobs("press_two_buttons", 1, 0, tmp_path, DemonstrationJob(robot, 0.0))
+    assert not recorded(job)
+    job.folder.parent.mkdir()
+    spoil(job.folder)
+    with pytest.raises(OutputError, match="is no bag, and a bag is to have its name: remove it"):
+        next(collect([job], 1))

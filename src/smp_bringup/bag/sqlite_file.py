@@ -9,7 +9,7 @@ from typing import Any
 
 from smp_bringup.bag.contents import Contents, Order
 from smp_bringup.bag.records import MAX_BYTES, Damaged
-from smp_bringup.bag.sqlite_log import log_damage
+from smp_bringup.bag.sqlite_log import journal_damage, log_damage
 from smp_bringup.errors import BagError, one_line
 
 MAGIC = b"SQLite format 3\x00"
@@ -79,7 +79,7 @@ def with_its_log(file: Path, folder: Path) -> tuple[Path, list[str], list[str]]:
     except ERRORS as error:
         return copy, [], [f"bag '{file}': its -wal or -journal cannot be read ({one_line(error)})"]
     ends = ", ".join(log.name.removeprefix(file.name) for log in logs(file))
-    lost = log_damage(wal, max(0, used))
+    lost = log_damage(wal, max(0, used)) + journal_damage(file.with_name(f"{file.name}-journal"))
     return copy, [f"bag '{file}': read with its {ends}"] if used > 0 or not lost else [], lost
 
 

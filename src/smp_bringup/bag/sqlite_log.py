@@ -1,6 +1,6 @@
-"""What sqlite3 leaves out of a write-ahead log without a word.
+"""What sqlite3 leaves out of its logs without a word.
 
-Source: "WAL-Mode File Format", https://sqlite.org/walformat.html.
+Sources: "WAL-Mode File Format", https://sqlite.org/walformat.html; "Database File Format", section 3.
 """
 
 from pathlib import Path
@@ -17,6 +17,19 @@ _SUMMED = 24
 """Bytes of the head that its checksum is of."""
 _FRAME = Struct(">6I")
 """Page, size of the database after a commit or 0, two salts, two checksums."""
+
+
+_JOURNAL = bytes.fromhex("d9d505f920a163d7")
+"""Begins a rollback journal; zeros begin one that was done with."""
+
+
+def journal_damage(journal: Path) -> list[str]:
+    """Return that sqlite3 does not use a rollback journal, if so: half a transaction may stand in the file then."""
+    if not journal.is_file() or not journal.stat().st_size:
+        return []
+    with open_regular(journal) as stream:
+        sound = stream.read(len(_JOURNAL)) in (_JOURNAL, bytes(len(_JOURNAL)))
+    return [] if sound else [f"the first bytes of {journal.name} are damaged: what it would undo is not undone"]
 
 
 def log_damage(wal: Path, used: int) -> list[str]:

@@ -20,7 +20,7 @@ def lengths_s(task: Path, leave_out: Path | None = None) -> list[float]:
         try:
             information = config.read_yaml(path)[INFORMATION]
             nanoseconds = information["duration"]["nanoseconds"]
-            if 0 < nanoseconds < _LONGEST_NS:  # NaN is not
+            if type(nanoseconds) in (int, float) and 0 < nanoseconds < _LONGEST_NS:  # NaN is not
                 lengths.append(nanoseconds / 1e9)
         except (ConfigError, KeyError, TypeError, ValueError, OSError):
             continue
