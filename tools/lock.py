@@ -17,7 +17,9 @@ CUDA = re.compile(r"(nvidia|cuda|triton)\b")
 """Packages that PyTorch's builds with CUDA ask for, and those without do not."""
 SOURCE_ONLY = ("empy",)
 """Packages without a wheel: the setuptools of lock/build.txt builds them. Any other source package is refused."""
-HEADER = "# Written by `make lock` from ../*.in; do not edit.\n--only-binary :all:\n"
+HEADER = "# Written by `make lock` from ../*.in; do not edit.\n--only-binary :all:\n" + "".join(
+    f"--no-binary {name}\n" for name in SOURCE_ONLY
+)
 
 OPTIONS = ("--quiet", "--universal", "--python-version=3.11", "--generate-hashes", "--no-annotate", "--no-header")
 
@@ -42,9 +44,7 @@ def read(text: str) -> Pins:
 def write(file: str, pins: Pins, first: str = "") -> None:
     """Write one lock, if it says something new: its time is what `make setup` goes by."""
     entries = (" \\\n".join([pin, *(f"    --hash={h}" for h in pins[pin])]) + "\n" for pin in sorted(pins))
-    # Only where one is locked: the pip that comes with Python, which reads lock/build.txt, warns of the option.
-    source = (f"--no-binary {n}\n" for n in SOURCE_ONLY if n in {name(pin) for pin in pins})
-    text = HEADER + "".join(source) + first + "".join(entries)
+    text = HEADER + first + "".join(entries)
     path = LOCK / file
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
