@@ -33,7 +33,7 @@ def smp(*words, env=None, timeout=240):
         (("train", "--bags", BAG, "--policy", "spm"), "unknown policy 'spm' (did you mean 'smp'?)"),
         (("demo", "--robot", "panda"), "unknown robot 'panda'"),
         (("up", "--model", "nothing"), "unknown model 'nothing'"),
-        (("up", "--device", "tpu"), "unknown device 'tpu'; known: cpu, cuda"),
+        (("up", "--device", "tpu"), "device must be one of cpu, cuda, got 'tpu'"),
         (("up", "--device", "cuda"), "CUDAExecutionProvider requested"),
         (("bag", "from-lerobot", "nowhere", "--out", "bags"), "dataset 'nowhere' is no folder"),
         (("bag", "from-lerobot", BAG, "--out", "bags"), "is it a LeRobotDataset v3.0?"),
