@@ -196,7 +196,7 @@ def test_a_model_with_other_dimensions_is_refused(copy, robot):
 
 
 def test_a_device_of_another_name_is_refused_with_those_there_are(checkpoints, robot):
-    with pytest.raises(UnknownNameError, match="unknown device 'tpu'.*; known: cpu, cuda"):
+    with pytest.raises(UnknownNameError, match=r"unknown device 'tpu'.*; known: cpu, cuda"):
         load_policy(checkpoints["smp"][0], robot, device="tpu")
 
 
