@@ -242,15 +242,14 @@ IMPLAUSIBLE = {
             "/tf": "is not free",
             "/rosout": "is not free",
             "/estop": "is not free",
-            "joint_states": "must be a full ROS name",
-            "/a b": "must be a full ROS name",
-            "/1a": "must be a full ROS name",
-            "/a//b": "must be a full ROS name",
-            "/a/": "must be a full ROS name",
-            "~/a": "must be a full ROS name",
-            "/a__b": "must be a full ROS name",
-            "/a-b": "must be a full ROS name",
-            "/" + "a" * 300: "must be a full ROS name",
+            "/a b": "must be a ROS name",
+            "/1a": "must be a ROS name",
+            "/a//b": "must be a ROS name",
+            "/a/": "must be a ROS name",
+            "~/a": "must be a ROS name",
+            "/a__b": "must be a ROS name",
+            "/a-b": "must be a ROS name",
+            "/" + "a" * 300: "must be a ROS name",
         }.items()
     },
     "camera as a path": (changed(("cameras", 0, "name"), "../x"), "camera name '../x' must be letters"),
@@ -273,7 +272,7 @@ def test_what_no_robot_can_be_is_refused_with_what_to_do(name, tmp_path):
 
 
 @pytest.mark.parametrize("number", ["3:30", "1:00:00", "010", "0x1F", "0b11", "1_000", "0o17"])
-@pytest.mark.parametrize("key", ["max: 3.14158", "velocity: 3.0", "width: 128"])
+@pytest.mark.parametrize("key", ["max: 3.14158", "velocity: 3.0", "observation_width: 96"])
 def test_numbers_that_each_reader_reads_otherwise_are_refused(key, number, tmp_path):
     path = tmp_path / "r.yaml"
     path.write_bytes(SOUND.replace(key.encode(), f"{key.split(':')[0]}: {number}".encode(), 1))
@@ -287,13 +286,16 @@ def test_numbers_that_each_reader_reads_otherwise_are_refused(key, number, tmp_p
         ("é".encode("latin-1") + SOUND, "line 1: byte 0xe9 is not UTF-8: save the file as UTF-8"),
         (SOUND.decode().encode("utf-16"), "is not UTF-8"),
         (b"x: " + b"[" * 100_000, "nested deeper than 32 levels"),
-        (b"{a: " * 100_000, "nested deeper than 32 levels"),
+        (b"{a: " * 50_000, "nested deeper than 32 levels"),
         (b"- " * 100_000, "nested deeper than 32 levels"),
         (b"? [a, b]\n: 1\n" + SOUND, "a key must be a word"),
         (b"? {a: b}\n: 1\n" + SOUND, "a key must be a word"),
         (SOUND.replace(b"min: -3.14158", b"min: -" + b"9" * 400, 1), "got a whole number of 400 digits"),
         (SOUND.replace(b"min: -3.14158", b"min: -" + b"9" * 5000, 1), "not valid YAML"),
-        (SOUND.replace(b"width: 128", b"width: " + b"9" * 400, 1), "got a whole number of 400 digits"),
+        (
+            SOUND.replace(b"observation_width: 96", b"observation_width: " + b"9" * 400, 1),
+            "got a whole number of 400 digits",
+        ),
         (SOUND + b"extra: !!timestamp x\n", "tags"),
         (SOUND + b"extra: !!int ''\n", "tags"),
         (b"<<: {name: y}\n" + SOUND, "unknown key '<<'"),

@@ -195,6 +195,11 @@ def test_a_model_with_other_dimensions_is_refused(copy, robot):
         load_policy(copy, robot)
 
 
+def test_a_device_of_another_name_is_refused_with_those_there_are(checkpoints, robot):
+    with pytest.raises(UnknownNameError, match=r"unknown device 'tpu'.*; known: cpu, cuda"):
+        load_policy(checkpoints["smp"][0], robot, device="tpu")
+
+
 def test_a_gpu_that_is_not_there_is_named(checkpoints, robot):
     with pytest.raises(InstallError, match="CUDAExecutionProvider requested, this ONNX Runtime has"):
         load_policy(checkpoints["smp"][0], robot, device="cuda")

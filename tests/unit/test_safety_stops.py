@@ -128,7 +128,7 @@ def test_every_robot_comes_to_rest_after_every_stop(rng):
                 )
                 for arm in whole.arms
             )
-            robot = replace(whole, control_period_s=period_s, arms=arms)
+            robot = replace(whole, control_period_s=period_s, action_period_s=0.05, arms=arms)
             limiter = Limiter(robot, settings)
             limiter.seed(robot.joint_array("home"))
             low, high = robot.joint_array("min"), robot.joint_array("max")

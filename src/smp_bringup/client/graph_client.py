@@ -39,11 +39,12 @@ class GraphError(SmpError):
 
 
 class Refused(GraphError):
-    """A service was asked, and says no."""
+    """A service was asked, and says no; the message is "service: answer"."""
 
-    def __init__(self, service: str, answer: str) -> None:
-        super().__init__(f"{service}: {answer}")
-        self.answer = answer
+    @property
+    def answer(self) -> str:
+        """What the service said."""
+        return str(self).partition(": ")[2]
 
 
 @contextmanager
@@ -246,7 +247,7 @@ class GraphClient(LeanNode):
     def _call(self, kind: type, service: str, request: object, timeout_s: float) -> str:
         response = self._request(kind, service, request, timeout_s)
         if not response.success:
-            raise Refused(service, response.message)
+            raise Refused(f"{service}: {response.message}")
         return str(response.message)
 
     def ask_bool(self, service: str, value: bool, timeout_s: float = 10.0) -> Future:
