@@ -234,9 +234,8 @@ class CommandCore:
         if self._live:
             reasons = self._move(now_ns, steady_ns, late_s)
             setpoint = self._limiter.position, self._limiter.velocity, self._limiter.acceleration
-            command = (
-                None if self._motion.away else Command(now_ns + nanoseconds(self._robot.control_period_s), *setpoint)
-            )
+            due_ns = now_ns + nanoseconds(self._robot.control_period_s)
+            command = None if self._motion.away else Command(due_ns, *setpoint)
             rests = self.mode is Mode.DISARMED and self._limiter.at_rest
             self._live = not rests and not self._motion.estranged
         else:
