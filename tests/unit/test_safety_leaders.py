@@ -231,7 +231,7 @@ def test_the_stamps_of_leaders_travel_exactly_and_a_source_without_leaders_needs
 @pytest.mark.parametrize("burst", [2, 5, 8])
 @pytest.mark.parametrize("apart_s", [1e-6, 1e-4])
 def test_leaders_that_come_in_bursts_are_followed_at_their_speed(robot, burst, apart_s):
-    """Stamped as they arrive: between the words of a burst there is no time, and between bursts there is none of them."""
+    """They are stamped as they arrive, so that hardly any time lies between the words of a burst."""
     leaders, names = Leaders(robot), {arm.name: [joint.name for joint in arm.joints] for arm in robot.arms}
     speeds = []
     for k in range(100):

@@ -262,11 +262,11 @@ def test_the_worst_that_any_publisher_says_of_the_observations_counts(rig):
     rig.core.on_observation_state("camera_frozen:overview", "/sync [1]")
     rig.core.on_observation_state("", "/stranger [2]")
     assert reason() == "camera_frozen:overview (/sync [1])"
-    rig.core.on_observation_publishers({"/sync [1]", "/stranger [2]"})
+    rig.core.observations.present({"/sync [1]", "/stranger [2]"})
     assert reason() == "camera_frozen:overview (/sync [1])"
-    rig.core.on_observation_publishers(set())
+    rig.core.observations.present(set())
     assert reason() == "camera_frozen:overview (/sync [1])", "nobody speaks in its place"
-    rig.core.on_observation_publishers({"/stranger [2]"})
+    rig.core.observations.present({"/stranger [2]"})
     assert reason() == ""
 
 

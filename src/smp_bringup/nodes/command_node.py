@@ -191,7 +191,7 @@ class CommandNode(ManagedNode):
         if snapshot.nodes.count(us) > 1 and young:
             raise ConfigError(f"another node '{us}' is already running: stop it first")
         self._core.on_estop_publishers({*self._watch.speakers(_ESTOP), _ANYBODY})
-        self._core.on_observation_publishers({*self._watch.speakers(_OBSERVATION), ""})
+        self._core.observations.present({*self._watch.speakers(_OBSERVATION), ""})
         self._report.graph(findings, young)
         self._core.on_graph(findings)
 

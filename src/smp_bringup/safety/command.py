@@ -59,7 +59,7 @@ class CommandCore:
         self._inputs: dict[Mode, AbstractInput] = {Mode.POLICY: self._policy, Mode.TELEOP: self._teleop}
         self._estop = EmergencyStop()
         self._findings: tuple[Verdict, ...] = ()
-        self._clock, self._observations = HeaderClock(), ObservationState()
+        self._clock, self.observations = HeaderClock(), ObservationState()
         self._live = False  # whether the setpoint is published
         self._last_step_ns: int | None = None
         self._cycle, self._switched_cycle = 0, -1
@@ -127,11 +127,7 @@ class CommandCore:
 
     def on_observation_state(self, fault: str, source: str = "") -> None:
         """Take why a publisher says that the policy's observations must not be acted on, or "" when they may."""
-        self._observations.said(source, fault)
-
-    def on_observation_publishers(self, sources: Collection[str]) -> None:
-        """Hear which publishers of the observations' state there are."""
-        self._observations.present(sources)
+        self.observations.said(source, fault)
 
     def on_graph(self, findings: tuple[Verdict, ...]) -> None:
         """Take what is wrong with the node graph; it stays until the next call."""
@@ -237,9 +233,9 @@ class CommandCore:
         self._look_at_clock(now_ns, steady_ns)
         if self._live:
             reasons = self._move(now_ns, steady_ns, late_s)
+            setpoint = self._limiter.position, self._limiter.velocity, self._limiter.acceleration
             due_ns = now_ns + nanoseconds(self._robot.control_period_s)
-            said = Command(due_ns, self._limiter.position, self._limiter.velocity, self._limiter.acceleration)
-            command = None if self._motion.away else said
+            command = None if self._motion.away else Command(due_ns, *setpoint)
             rests = self.mode is Mode.DISARMED and self._limiter.at_rest
             self._live = not rests and not self._motion.estranged
         else:
@@ -295,7 +291,7 @@ class CommandCore:
             self._estop.silence_s(steady_ns),
             self._inputs[self.mode].silence(steady_ns) if self.mode.follows else "",
             self._inputs[self.mode].came_back() if self.mode.follows else frozenset(),
-            self._observations.fault if self.mode is Mode.POLICY else "",
+            self.observations.fault if self.mode is Mode.POLICY else "",
             self._clock.still_ns(steady_ns),
             self._findings,
         )

@@ -93,15 +93,14 @@ class States:
         """Return the joints that move, as their positions of late and their own speeds say, or what says too little."""
         found = []
         for name, state in self.arms.items():
+            joints, rest = self._robot.arm(name).joints, self._rest[self._robot.arm_slices[name]]
             heard_s = seconds(state.arrival_ns - self._since_ns[name])
-            if not heard_s >= _REST_S:
-                found.append(
-                    f"arm '{name}' has reported for {heard_s * 1e3:.0f} ms only: wait until it is seen to rest"
-                )
+            if not heard_s >= _REST_S and np.isfinite(rest).all():  # arms of a bag need not rest
+                said = f"arm '{name}' has reported for {heard_s * 1e3:.0f} ms only"
+                found.append(f"{said}: wait until it is seen to rest")
             at_ns, positions = zip(*self._recent[name], strict=True)
             travelled = np.ptp(np.array(positions), axis=0) / max(seconds(at_ns[-1] - at_ns[0]), _REST_S)
             speed = np.maximum(travelled, np.abs(state.sample.velocity))
-            joints, rest = self._robot.arm(name).joints, self._rest[self._robot.arm_slices[name]]
             for i in np.flatnonzero(~(speed <= rest)):
                 unit = "rad/s" if joints[i].turns else "m/s"
                 found.append(f"{joints[i].name} moves at {speed[i]:.2f} {unit}: wait until the arms rest")
