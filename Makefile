@@ -23,8 +23,7 @@ setup: $(STAMP)
 $(STAMP): $(LOCK)/*.txt requirements/torch-cpu.txt requirements/runtime.in setup.py setup.cfg tools/setup_checks.sh tools/link_ament.sh launch/*.launch.py
 	@sh tools/setup_checks.sh "$(PYTHON)"
 	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
-	@# Older pips, which come with Python, warn of an option that the first lock has no need of.
-	grep -v '^--no-binary' $(LOCK)/build.txt | $(BIN)/python -m pip install --quiet --require-hashes -r /dev/stdin
+	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)/build.txt
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/torch-cpu.txt 2>/dev/null || \
 	  echo "setup: no PyTorch without CUDA that is in requirements/torch-cpu.txt is at hand; PyPI's follows, 3 GB on x86_64"
 	$(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation -r $(LOCK)/runtime.txt $(ROS_LOCK) -r $(LOCK)/teleop.txt -r $(LOCK)/dev.txt
