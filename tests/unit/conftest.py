@@ -17,14 +17,11 @@ class Rig:
     """A command core, its clocks, and arms that are where they were told to be."""
 
     def __init__(self, robot, config=None):
-        self.robot, self.ms = robot, -60
+        self.robot, self.ms = robot, 0
         self.core = CommandCore(robot, config or load_safety("default"))
         self.measured = np.array(robot.joint_array("home"))
         self.silent, self.rows = set(), []
         self.feed()
-        while self.ms < 0:  # they are seen to rest
-            self.ms += 10
-            self.feed()
 
     @property
     def now(self):

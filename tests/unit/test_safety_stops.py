@@ -8,7 +8,6 @@ import pytest
 from smp_bringup import config
 from smp_bringup.errors import ConfigError
 from smp_bringup.robot import load_robot
-from smp_bringup.safety.command import CommandCore
 from smp_bringup.safety.config import SafetyConfig, load_safety
 from smp_bringup.safety.limits import Limiter
 from smp_bringup.safety.modes import Mode
@@ -220,20 +219,6 @@ def test_a_velocity_that_is_not_measured_is_none_and_the_position_counts(rig):
     assert rig.arm().ok
     state = JointSample(rig.now + 1, rig.measured[LEFT], np.where(np.arange(7) == 3, np.nan, 0.0))
     assert rig.core.on_state("left", state, rig.steady) == "nonfinite"
-
-
-def test_arms_are_armed_only_once_they_were_seen_to_rest(robot):
-    """One state tells no speed, and two tell too little of it."""
-    core = CommandCore(robot, load_safety("default"))
-    for k in range(7):
-        for arm in robot.arms:
-            part = robot.joint_array("home")[robot.arm_slices[arm.name]]
-            assert core.on_state(arm.name, JointSample(1 + k, part, np.full(7, np.nan)), k * 10_000_000) is None
-        core.step(1 + k, k * 10_000_000)
-        reply = core.arm(k * 10_000_000)
-        if k < 5:
-            assert f"arm 'left' has reported for {10 * k} ms only: wait until it is seen to rest" in reply.message
-    assert core.mode is Mode.HOLD
 
 
 def test_states_with_stamps_that_stand_still_are_told_from_silence(rig):

@@ -31,8 +31,6 @@ class States:
         self._rest = tolerances(robot, config, "max_rest_speed")
         self._orders = {arm.name: StampOrder() for arm in robot.arms}
         self._recent: dict[str, deque[tuple[int, FloatArray]]] = {a.name: deque(maxlen=_MOST) for a in robot.arms}
-        self._timeout_ns, self._since_ns = nanoseconds(config.state_timeout_s), dict[str, int]()
-        """Since when each arm reports without a pause."""
         self.arms: dict[str, ArmState] = {}
         self.nonfinite: dict[str, int] = {}
         """States in a row of each arm that were not finite."""
@@ -61,9 +59,6 @@ class States:
             if last is not None:
                 self.arms[arm] = replace(last, older_ns=steady_ns)
             return "older"
-        if last is None or not steady_ns - last.arrival_ns <= self._timeout_ns:
-            self._since_ns[arm] = steady_ns
-            recent.clear()
         jump = "" if last is None else last.jump or self._jump(arm, last, sample, steady_ns)
         self.arms[arm] = ArmState(sample, steady_ns, jump)
         recent.append((steady_ns, sample.position))
@@ -90,14 +85,10 @@ class States:
         return max((seconds(steady_ns - state.arrival_ns) for state in self.arms.values()), default=np.inf)
 
     def moving(self) -> list[str]:
-        """Return the joints that move, as their positions of late and their own speeds say, or what says too little."""
+        """Return the joints that move, as their positions of late and their own speeds say."""
         found = []
         for name, state in self.arms.items():
             joints, rest = self._robot.arm(name).joints, self._rest[self._robot.arm_slices[name]]
-            heard_s = seconds(state.arrival_ns - self._since_ns[name])
-            if not heard_s >= _REST_S and np.isfinite(rest).all():  # arms of a bag need not rest
-                said = f"arm '{name}' has reported for {heard_s * 1e3:.0f} ms only"
-                found.append(f"{said}: wait until it is seen to rest")
             at_ns, positions = zip(*self._recent[name], strict=True)
             travelled = np.ptp(np.array(positions), axis=0) / max(seconds(at_ns[-1] - at_ns[0]), _REST_S)
             speed = np.maximum(travelled, np.abs(state.sample.velocity))

@@ -12,12 +12,10 @@ from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.safety.output import CommandOutput
 from smp_bringup.sim.world import World
-from smp_bringup.types import Command, FloatArray, Frame, JointSample, nanoseconds
+from smp_bringup.types import Command, Frame, JointSample, nanoseconds
 
 START_NS = 1_700_000_000 * 1_000_000_000
 """Stamps of a lockstep episode begin here."""
-_STOOD = 10
-"""For so many control periods the arms have stood before: they are armed once they are seen to rest."""
 
 
 @dataclass
@@ -45,10 +43,8 @@ class Lockstep:
         }
 
     def start(self, source: Mode) -> None:
-        """Measure arms that have stood for a while, arm, and follow `source` as soon as it speaks."""
+        """Measure once, arm, and follow `source` as soon as it speaks."""
         self._source = source
-        for age in range(_STOOD, 0, -1):
-            self._report(self.now_ns - age * nanoseconds(self.robot.control_period_s), *self.world.joint_state())
         self._sense()
         reply = self.command.arm(self.now_ns)
         if not reply.ok:
@@ -69,15 +65,12 @@ class Lockstep:
         self._sense()
         return output.command
 
-    def _report(self, at_ns: int, position: FloatArray, velocity: FloatArray) -> None:
-        """Tell the command core where the arms are (J,)."""
-        for arm in self.robot.arms:
-            part = self.robot.arm_slices[arm.name]
-            self.command.on_state(arm.name, JointSample(at_ns, position[part], velocity[part]), at_ns)
-
     def _sense(self) -> None:
         position, velocity = self.world.joint_state()
-        self._report(self.now_ns, position, velocity)
+        for arm in self.robot.arms:
+            part = self.robot.arm_slices[arm.name]
+            sample = JointSample(self.now_ns, position[part], velocity[part])
+            self.command.on_state(arm.name, sample, self.now_ns)
         self.on_state(JointSample(self.now_ns, position, velocity))
         for camera in self.robot.cameras:
             if self.tick % self._every[camera.name] == 0 and self.wants_frame(camera.name, self.now_ns):
