@@ -108,11 +108,6 @@ class Robot:
             raise ConfigError("a robot has at least one arm: list it under arms")
         if not self.cameras:
             raise ConfigError("a robot has at least one camera: list it under cameras")
-        if self.action_period_s < self.control_period_s:
-            raise ConfigError(
-                f"action_period_s {self.action_period_s:g} must not be below control_period_s "
-                f"{self.control_period_s:g}: actions between two commands would be skipped"
-            )
         require_unique("joint", list(self.joint_names))
         require_unique("arm", [a.name for a in self.arms])
         require_unique("camera", [c.name for c in self.cameras])
