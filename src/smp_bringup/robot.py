@@ -6,9 +6,10 @@ Nothing here or elsewhere knows how many arms there are or what they are called.
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -257,17 +258,22 @@ class Robot:
         return [f"joint {name}" for name in self.joint_names], sorted(cameras), periods
 
 
+def build_robot(document: Mapping[str, Any], where: str, namespace: str = "/") -> Robot:
+    """Return the robot of a YAML document that comes from `where`; its relative topics are in `namespace`."""
+    return config.build(Robot, in_namespace(document, namespace), where)
+
+
 def load_robot(name: str, namespace: str = "/") -> Robot:
     """Return the robot `name` (in config/robots, or a path to a YAML file); its relative topics are in `namespace`.
 
     Bags name topics as in the root namespace, wherever the nodes ran. The path of its description is made absolute.
     """
     path = named_config("robots", name)
-    document = in_namespace(config.read_yaml(path), namespace)
+    document = config.read_yaml(path)
     for key in ("model", "safety"):  # a relative path is meant from the file that says it
         if isinstance(word := document.get(key), str) and word and (path.parent / word).exists():
             document[key] = str(path.parent / word)
-    robot = config.build(Robot, document, path.name)
+    robot = build_robot(document, path.name, namespace)
     if not robot.description or robot.description.startswith(PACKAGE_URI):
         return robot
     return replace(robot, description=str((path.parent / robot.description).resolve()))

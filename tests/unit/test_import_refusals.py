@@ -145,15 +145,6 @@ def test_positions_that_are_no_numbers_are_not_taken(theirs, tmp_path):
         theirs(spoilt).write(tmp_path / "ours")
 
 
-def test_a_gripper_left_in_degrees_is_refused(theirs, tmp_path):
-    def degrees(arm, names, values):
-        yield f"/{arm.name}", names, np.where([j.gripper for j in arm.joints], 1.375, values), 0
-
-    with pytest.raises(ConfigError, match=r"left_gripper goes from 1\.375 .*percent or degrees, not \[m\]"):
-        theirs(degrees).write(tmp_path / "ours")
-    assert not (tmp_path / "ours").exists()
-
-
 @pytest.mark.parametrize(
     ("topic", "said"), [("/overview", "would be two cameras"), ("/left", "cannot be both a camera and joints")]
 )

@@ -18,7 +18,7 @@ from smp_bringup.bag.records import Damaged, unpack_message
 from smp_bringup.bag.sqlite_file import sqlite_contents, sqlite_messages, verify_sqlite
 from smp_bringup.bag.verify import verify_mcap
 from smp_bringup.errors import BagError, one_line
-from smp_bringup.robot import Robot
+from smp_bringup.robot import Robot, build_robot
 from smp_bringup.sync.checks import Refusal
 
 
@@ -73,7 +73,7 @@ class Bag:
         if ROBOT_ATTACHMENT not in self.attachments:
             raise BagError(f"bag '{self.path}' carries no robot file: name the robot with --robot")
         where = f"{self.path.name}/{ROBOT_ATTACHMENT}"
-        return config.build(Robot, config.parse_yaml(self.attachments[ROBOT_ATTACHMENT], where), where)
+        return build_robot(config.parse_yaml(self.attachments[ROBOT_ATTACHMENT], where), where)
 
     def require(self, topics: Mapping[str, str]) -> None:
         """Raise BagError naming all topics (mapped to types) that the bag lacks, has empty, or with another type."""

@@ -102,9 +102,9 @@ def to_lerobot(
         done = export(
             _found(bags), out, video, failures, lambda count, total: bar.update(line, completed=count, total=total)
         )
+    console.print(f"{done.episodes} episodes, {done.frames} frames in {out}")
     for sentence in done.said:
         console.print(f"warning: {sentence}", style="yellow", soft_wrap=True)
-    console.print(f"{done.episodes} episodes, {done.frames} frames in {out}")
 
 
 @app.command("from-lerobot")

@@ -41,12 +41,12 @@ class Extent:
         out = []
         for joint, sure, low, high in zip(self._joints, self._sure, *self._seen[what], strict=True):
             far = max(abs(low), abs(high))
-            if np.isfinite(far) and far > (joint.kind.position if sure else _plausible(joint)):
-                looks = "degrees, not [rad]" if joint.turns else "[mm], percent or degrees, not [m]"
+            if not sure and np.isfinite(far) and far > _plausible(joint):
+                looks = "degrees, not [rad]" if joint.turns else "[mm] or percent, not [m]"
                 raise ConfigError(
                     f"{what}: {joint.name} goes from {low:.6g} to {high:.6g}, its limits are {joint.min:g} to "
-                    f"{joint.max:g}: that looks like {looks}, or a wrong scale; write unit (rad, deg, m, mm), sign and "
-                    "scale of each joint into a mapping such as config/imports/lerobot.yaml and name it with --mapping"
+                    f"{joint.max:g}: that looks like {looks}; write unit (rad, deg, m, mm), sign and scale of each "
+                    "joint into a mapping such as config/imports/lerobot.yaml and name it with --mapping"
                 )
             slack = 1e-5 * max(1.0, abs(joint.min), abs(joint.max))  # of single precision
             if low < joint.min - slack or high > joint.max + slack:
@@ -55,6 +55,6 @@ class Extent:
 
 
 def _plausible(joint: Joint) -> float:
-    """Return the largest value that may be meant in our unit: two turns of the limits, or what a hand can open to."""
+    """Return the largest value that may be meant in our unit: two turns of the limits, a hundred gripper widths."""
     reach = max(abs(joint.min), abs(joint.max))
-    return max(2 * math.pi, 2 * reach) if joint.turns else joint.kind.position
+    return max(2 * math.pi, 2 * reach) if joint.turns else 100 * reach

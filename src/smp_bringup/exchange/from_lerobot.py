@@ -21,7 +21,7 @@ from smp_bringup.exchange.foreign_files import whole_numbers
 from smp_bringup.exchange.joints import Selection, entry_names, select
 from smp_bringup.exchange.mapping import ArmMapping, ImportMapping, require_known
 from smp_bringup.exchange.pictures import Pictures
-from smp_bringup.robot import Robot
+from smp_bringup.robot import Robot, build_robot
 from smp_bringup.types import NS_PER_S
 
 START_NS = 1_700_000_000 * NS_PER_S
@@ -179,7 +179,7 @@ def _own_robot(source: Dataset) -> Robot:
     known = first.get(ROBOT_ATTACHMENT)
     if known is None:
         raise BagError(f"dataset '{source.root}' carries no robot file: name the robot with --robot, or --mapping")
-    return config.build(Robot, config.parse_yaml(known, ROBOT_ATTACHMENT), ROBOT_ATTACHMENT)
+    return build_robot(config.parse_yaml(known, ROBOT_ATTACHMENT), ROBOT_ATTACHMENT)
 
 
 def _as_told(robot: Robot, rate_hz: float) -> Robot:
