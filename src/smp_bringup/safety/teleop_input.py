@@ -37,6 +37,7 @@ class TeleopInput(AbstractInput):
     def __init__(self, robot: Robot, config: SafetyConfig) -> None:
         super().__init__(robot, config)
         self._slices, self._speed = robot.arm_slices, robot.joint_array("velocity")
+        self._turning = robot.turning
         self._step, self._limits = tolerances(robot, config, "max_switch_step"), bounds(robot, config)
         self._timeout_ns = nanoseconds(config.source_timeout_s)
         self._parts, self._merged, self._back = self._empty(), False, set[str]()
@@ -109,7 +110,9 @@ class TeleopInput(AbstractInput):
             low, high = self._limits.low[i], self._limits.high[i]
             moved = np.abs(np.clip(position, low, high) - np.clip(part.position, low, high))
             jumped = moved > self._step[i] + self._speed[i] * elapsed_s
-            if steady_ns - part.arrival_ns > self._timeout_ns or jumped.any():  # also of a source that merges nothing
+            if not self._merged:  # no leader arm: a button opens and closes a hand at once
+                jumped &= self._turning[i]
+            if steady_ns - part.arrival_ns > self._timeout_ns or jumped.any():
                 self._back.add(arm)
         part.stamp_ns, part.arrival_ns = stamp_ns, steady_ns
         part.taken_ns = steady_ns - min(max(now_ns - stamp_ns, 0), _DELAY_NS)
