@@ -94,4 +94,4 @@ class Sag:
                 self._gone[part] = far[part].any()
             self._sagged, self.goal = stand.measured, np.where(self._gone, inside, stand.setpoint)
         else:
-            self.estranged |= far_s > (_RESTING_S if stand.rests else _FALLING_S)
+            self.estranged |= self._jumped or far_s > (_RESTING_S if stand.rests else _FALLING_S)
