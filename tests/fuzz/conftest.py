@@ -72,7 +72,9 @@ class Judge:
         )
         if not self.rows:
             low, high = self.limit["min"], self.limit["max"]
-            self.expect(np.array_equal(position, np.clip(self.seed, low, high)) or mode == "estop", "a start elsewhere")
+            beside = (np.abs(measured - position) > self.config.max_sag)[self.robot.turning].any()
+            again = mode == "estop" or (mode in LATCHED and not beside)  # after arms that sagged, where they lie
+            self.expect(np.array_equal(position, np.clip(self.seed, low, high)) or again, "a start elsewhere")
         elif mode in LATCHED and self.latched_for > self.stop_cycles:
             self._stopped(position)
         elif mode == "hold" and len(self.rows) > 1:
