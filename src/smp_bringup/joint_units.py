@@ -1,6 +1,6 @@
 """What the limits of a joint can be in rad and m; a robot file in degrees or millimetres is told so."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import pi
 
 from smp_bringup.errors import ConfigError
@@ -41,14 +41,7 @@ GRIPPER = Plausible(
     "this looks like millimetres: divide by 1000 (a gripper that is measured in rad is a joint without gripper: true)",
 )
 """Fingers travel; their largest opening is a hand's width or two."""
-SLIDING = Plausible(
-    "m",
-    5.0,
-    (1e-3, 5.0),
-    (1e-3, 100.0),
-    (1e-2, 10_000.0),
-    "this looks like millimetres: divide by 1000",
-)
+SLIDING = replace(GRIPPER, position=5.0, mistaken="this looks like millimetres: divide by 1000")
 """A lift or a rail."""
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from mcap.writer import Writer as McapWriter
+from rosbags.rosbag2 import CompressionFormat, StoragePlugin, Writer
 
-from smp_bringup.bag.messages import JOINT_STATE, definition, joint_state_cdr
+from smp_bringup.bag.messages import JOINT_STATE, definition, joint_state_cdr, typestore
 
 T0 = 1_700_000_000_000_000_000
 COUNT = 400
@@ -34,6 +35,17 @@ class Others:
                     between(writer, at)
             writer.finish()
         return path
+
+    def sqlite(self, folder, numbers=range(COUNT), mode=None):
+        """Write a folder with an sqlite3 file, packed where a `mode` of rosbags says so."""
+        writer = Writer(folder, version=9, storage_plugin=StoragePlugin.SQLITE3)
+        if mode is not None:
+            writer.set_compression(mode, CompressionFormat.ZSTD)
+        with writer:
+            link = writer.add_connection("/joints", JOINT_STATE, typestore=typestore())
+            for k in numbers:
+                writer.write(link, int(self.stamps[k]), self.cdr(k))
+        return folder
 
     @staticmethod
     def values(bag):

@@ -35,17 +35,6 @@ def records(data):
         at += HEAD.size + length
 
 
-def sqlite_bag(folder, others, numbers=range(400), mode=None):
-    writer = Writer(folder, version=9, storage_plugin=StoragePlugin.SQLITE3)
-    if mode is not None:
-        writer.set_compression(mode, CompressionFormat.ZSTD)
-    with writer:
-        link = writer.add_connection("/joints", JOINT_STATE, typestore=typestore())
-        for k in numbers:
-            writer.write(link, int(others.stamps[k]), others.cdr(k))
-    return folder
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -155,7 +144,7 @@ def test_the_advised_command_makes_a_split_bag_whole_under_its_name(hurt, name, 
 
 
 def test_a_file_of_a_bag_is_not_repaired_into_the_bag(others, tmp_path):
-    folder = sqlite_bag(tmp_path / "bag", others)
+    folder = others.sqlite(tmp_path / "bag")
     with pytest.raises(BagError, match=r"is a file of the bag .*: repair that"):
         repair(next(folder.glob("*.db3")))
     assert repair(next(folder.glob("*.db3")), tmp_path / "out").recovered == 400
@@ -219,7 +208,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 @pytest.mark.parametrize(("mode", "log", "readable"), [("WAL", "-wal", 300), ("DELETE", "-journal", 200)])
 def test_what_sqlite_keeps_beside_its_file_is_read_and_the_bag_stays_as_it_is(mode, log, readable, others, tmp_path):
     """A recorder killed in the middle of a transaction: what was committed is read, what was not is undone."""
-    source, target = next(sqlite_bag(tmp_path / "source", others).glob("*.db3")), tmp_path / "b#g" / "b#g_0.db3"
+    source, target = next(others.sqlite(tmp_path / "source").glob("*.db3")), tmp_path / "b#g" / "b#g_0.db3"
     target.parent.mkdir()
     done = subprocess.run([sys.executable, "-c", CRASH, source, target, mode], check=False)
     assert done.returncode == -signal.SIGKILL
@@ -233,7 +222,7 @@ def test_what_sqlite_keeps_beside_its_file_is_read_and_the_bag_stays_as_it_is(mo
 
 
 def test_a_log_of_sqlite_that_belongs_to_another_file_is_named(others, tmp_path):
-    folder = sqlite_bag(tmp_path / "bag", others)
+    folder = others.sqlite(tmp_path / "bag")
     file = next(folder.glob("*.db3"))
     head = struct.pack(">IIIIIIII", 0x377F0682, 3007000, 4096, 0, 7, 7, 0, 0)
     file.with_name(f"{file.name}-wal").write_bytes(head + (struct.pack(">II", 1, 1) + head[16:24] + bytes(4104)) * 3)
@@ -243,7 +232,7 @@ def test_a_log_of_sqlite_that_belongs_to_another_file_is_named(others, tmp_path)
 
 
 def test_rows_of_sqlite_around_a_broken_page_are_saved(others, tmp_path):
-    folder = sqlite_bag(tmp_path / "bag", others)
+    folder = others.sqlite(tmp_path / "bag")
     file = next(folder.glob("*.db3"))
     data = bytearray(file.read_bytes())
     page = data.index(others.cdr(200)[-100:]) // 4096 * 4096
@@ -259,7 +248,7 @@ def test_rows_of_sqlite_around_a_broken_page_are_saved(others, tmp_path):
 
 
 def test_a_cut_sqlite_file_gives_what_stands_before_the_cut(others, tmp_path):
-    folder = sqlite_bag(tmp_path / "bag", others)
+    folder = others.sqlite(tmp_path / "bag")
     cut(next(folder.glob("*.db3")))
     with pytest.raises(BagError, match="malformed"):
         open_bag(folder)
@@ -269,7 +258,7 @@ def test_a_cut_sqlite_file_gives_what_stands_before_the_cut(others, tmp_path):
 
 
 def test_metadata_that_promises_more_than_there_is_is_named(others, tmp_path):
-    folder = sqlite_bag(tmp_path / "bag", others)
+    folder = others.sqlite(tmp_path / "bag")
     with closing(sqlite3.connect(next(folder.glob("*.db3")))) as connection:
         connection.execute("DELETE FROM messages WHERE id > 300")
         connection.commit()
@@ -292,7 +281,7 @@ def test_messages_packed_one_by_one_are_read_and_repaired_with_or_without_metada
 
 
 def test_packed_files_are_found_in_a_tree_and_a_cut_one_gives_its_beginning(others, tmp_path):
-    sqlite_bag(tmp_path / "packed", others, mode=CompressionMode.FILE)
+    others.sqlite(tmp_path / "packed", mode=CompressionMode.FILE)
     plain = others.mcap(tmp_path / "mcap" / "x.mcap", compression=CompressionType.NONE)
     data = plain.read_bytes()  # packed in several frames, as parallel compressors do
     half = len(data) // 2

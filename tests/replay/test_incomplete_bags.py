@@ -12,10 +12,9 @@ import pytest
 import yaml
 import zstandard
 from mcap.opcode import Opcode
-from rosbags.rosbag2 import StoragePlugin, Writer
 
 from smp_bringup.bag.files import folder_metadata
-from smp_bringup.bag.messages import JOINT_STATE, typestore
+from smp_bringup.bag.messages import JOINT_STATE
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.records import HEAD, Budget, Damaged
 from smp_bringup.bag.repair import repair
@@ -23,14 +22,6 @@ from smp_bringup.bag.tree import bag_folders, left_out
 from smp_bringup.errors import BagError
 
 INFORMATION = "rosbag2_bagfile_information"
-
-
-def sqlite_bag(folder, others):
-    with Writer(folder, version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
-        link = writer.add_connection("/joints", JOINT_STATE, typestore=typestore())
-        for k in range(400):
-            writer.write(link, int(others.stamps[k]), others.cdr(k))
-    return folder
 
 
 def split_bag(folder, others, listed=("rec_0.mcap", "rec_1.mcap")):
@@ -100,7 +91,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 @pytest.fixture
 def logged(others, tmp_path):
     """A sqlite3 bag of 400 messages, all of whose pages stand in its -wal a second time."""
-    file = next(sqlite_bag(tmp_path / "bag", others).glob("*.db3"))
+    file = next(others.sqlite(tmp_path / "bag").glob("*.db3"))
     subprocess.run([sys.executable, "-c", WRITER, file], check=False)
     return file, file.with_name(f"{file.name}-wal")
 
@@ -129,7 +120,7 @@ def test_a_damaged_log_of_sqlite_is_named(hurt, said, logged, tmp_path):
 
 
 def test_a_journal_of_sqlite_that_is_none_is_named(others, tmp_path):
-    file = next(sqlite_bag(tmp_path / "bag", others).glob("*.db3"))
+    file = next(others.sqlite(tmp_path / "bag").glob("*.db3"))
     journal = file.with_name(f"{file.name}-journal")
     journal.write_bytes(bytes(512))
     assert open_bag(file).source.lacking == ()
@@ -138,7 +129,7 @@ def test_a_journal_of_sqlite_that_is_none_is_named(others, tmp_path):
 
 
 def test_messages_of_a_topic_that_is_gone_are_named(others, tmp_path):
-    folder = sqlite_bag(tmp_path / "bag", others)
+    folder = others.sqlite(tmp_path / "bag")
     with closing(sqlite3.connect(next(folder.glob("*.db3")))) as connection:
         connection.execute("UPDATE messages SET topic_id = 7 WHERE id > 300")
         connection.commit()
@@ -147,7 +138,7 @@ def test_messages_of_a_topic_that_is_gone_are_named(others, tmp_path):
 
 
 def test_a_view_is_not_read(others, tmp_path):
-    folder = sqlite_bag(tmp_path / "bag", others)
+    folder = others.sqlite(tmp_path / "bag")
     rows = "WITH RECURSIVE r(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM r)"
     with closing(sqlite3.connect(next(folder.glob("*.db3")))) as connection:
         connection.execute("ALTER TABLE messages RENAME TO m")

@@ -8,9 +8,7 @@ import sys
 
 import pytest
 from mcap.writer import Writer as McapWriter
-from rosbags.rosbag2 import StoragePlugin, Writer
 
-from smp_bringup.bag.messages import JOINT_STATE, typestore
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.repair import repair
 from smp_bringup.bag.tree import bag_folders, left_out
@@ -92,19 +90,11 @@ def test_an_mcap_file_of_ros_1_messages_is_named(tmp_path):
 
 
 def test_a_bag_of_which_only_the_metadata_is_left_is_named(others, tmp_path):
-    folder = sqlite_bag(tmp_path / "bag", others)
+    folder = others.sqlite(tmp_path / "bag")
     next(folder.glob("*.db3")).unlink()
     assert bag_folders(tmp_path) == [folder]
     with pytest.raises(BagError, match=r"metadata\.yaml names bag\.db3, which is not there"):
         open_bag(folder)
-
-
-def sqlite_bag(folder, others):
-    with Writer(folder, version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
-        link = writer.add_connection("/joints", JOINT_STATE, typestore=typestore())
-        for k in range(400):
-            writer.write(link, int(others.stamps[k]), others.cdr(k))
-    return folder
 
 
 @pytest.mark.parametrize(
@@ -119,7 +109,7 @@ def test_bags_are_read_and_repaired_wherever_they_lie(name, others, tmp_path):
             others.mcap(folder / f"{name}_0.mcap", range(200))
             others.mcap(folder / f"{name}_1.mcap", range(200, 400))
         else:  # the library that writes it cannot write there
-            shutil.move(sqlite_bag(tmp_path / "bag", others), folder)
+            shutil.move(others.sqlite(tmp_path / "bag"), folder)
         bag = open_bag(folder)
         assert (bag.verify().messages, others.values(bag)) == (400, list(range(400)))
         report = repair(folder)
