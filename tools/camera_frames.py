@@ -1,4 +1,4 @@
-"""How many of 100 frames of stock camera drivers reach the running sync node, and how late: for docs/recording.md.
+"""How many of 100 frames of stock camera drivers reach the running sync node, and how late: for docs/dataflow.md.
 
 As root: python tools/camera_frames.py --json docs/results/camera_frames.json [--only WORD] [--cyclone SITE_PACKAGES]
 Every case has network namespaces of its own, so that nothing leaves the machine.

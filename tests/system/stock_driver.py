@@ -8,6 +8,7 @@ import time
 import numpy as np
 import rclpy
 from PIL import Image as Picture
+from rclpy.duration import Duration
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -64,8 +65,7 @@ def main():
             info.publish(CameraInfo(header=message.header, width=said.size[0], height=said.size[1]))
         k += 1
         time.sleep(max(0.0, start + k / RATE_HZ - time.monotonic()))
-    if said.frames:  # what was lost may be asked for
-        time.sleep(2.0)
+    publisher.wait_for_all_acked(Duration(seconds=2))  # what was lost may be asked for
 
 
 if __name__ == "__main__":
