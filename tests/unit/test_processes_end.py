@@ -144,3 +144,21 @@ def test_a_process_that_is_killed_from_outside_is_named():
 def test_no_process_outlives_the_one_that_started_it():
     """They hold its standard output, which is only closed once all of them are gone."""
     assert ended("os.kill(os.getpid(), signal.SIGKILL) for _ in unordered(jobs.own_pid, range(10**6), 2)") == ""
+
+
+def test_a_middleware_that_hangs_in_closing_does_not_keep_its_process():
+    code = """
+        import signal
+        from smp_bringup.nodes.base import bounded_closing
+        with bounded_closing(0.1):
+            pass
+        print("closed", flush=True)
+        with bounded_closing(0.1):
+            signal.pause()
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+    assert run.returncode == 1
+    assert run.stdout == "closed\n"
+    assert 'File "<string>", line 8' in run.stderr, "where it hangs"

@@ -36,7 +36,7 @@ _FOLLOW_S = 20.0
 """A command node that runs is brought to follow a source within this."""
 _KNOWN_S = 20.0
 _ANNOUNCED_S = 0.6
-"""Every process announces itself each half second (config/fastdds.xml): by then all know of a new one."""
+"""A new process announces itself six times in half a second (Fast DDS's defaults): by then all know of it."""
 _HORIZON, _PERIOD_S = 16, 0.01
 """Rows of a chunk, and how often arms and sources speak, whatever the robot's own rates."""
 
@@ -158,7 +158,7 @@ class ChaosRig(Judged):
 
     def held(self, check: str) -> Callable[[], bool]:
         """Return whether the command node holds, or has faulted, by a check."""
-        return lambda: self.client.command_state["check"] == check
+        return lambda: self.client.command_state.get("check") == check
 
     def conclude(self) -> None:
         """Stop moving arms for good, and listen until there is something to judge by every law."""

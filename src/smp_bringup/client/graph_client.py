@@ -18,7 +18,7 @@ from smp_bringup.environment import prepare_environment, require_shared_memory
 from smp_bringup.errors import SmpError
 from smp_bringup.names import full_name, full_namespace
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import LeanNode
+from smp_bringup.nodes.base import LeanNode, end_rclpy
 from smp_bringup.nodes.messages import diagnostic_name, status_values
 from smp_bringup.nodes.security_trial import security_explained
 from smp_bringup.safety.modes import Mode, next_request
@@ -78,7 +78,7 @@ def graph_client(name: str = "smp_client", namespace: str = "/") -> Iterator["Gr
             raise
         raise KeyboardInterrupt from None
     finally:
-        rclpy.try_shutdown()
+        end_rclpy()
 
 
 class GraphClient(LeanNode):

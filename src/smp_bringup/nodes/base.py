@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import rclpy
@@ -26,6 +27,28 @@ from smp_bringup.nodes.messages import diagnostic_name, status_msg
 from smp_bringup.nodes.one_speaker import OneSpeaker
 from smp_bringup.nodes.security_trial import security_explained
 
+_CLOSE_S = 20.0
+
+
+@contextmanager
+def bounded_closing(limit_s: float = _CLOSE_S) -> Iterator[None]:
+    """End this process, saying where it is, if the block takes longer than `limit_s`.
+
+    Fast DDS 3.2.3 can lock itself up while an endpoint is taken away (https://github.com/eProsima/Fast-DDS/issues/6502).
+    Python's global lock is held there: no signal handler and no thread of Python could end the process any more.
+    """
+    faulthandler.dump_traceback_later(limit_s, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def end_rclpy() -> None:
+    """End rclpy's context, in bounded time."""
+    with bounded_closing():
+        rclpy.try_shutdown()
+
 
 class LeanNode(Node):
     """A node whose callbacks are guarded, without rclpy's handlers of QoS events.
@@ -42,6 +65,11 @@ class LeanNode(Node):
 
     def start(self) -> None:
         """Begin: what is made in the constructor runs already; a managed node is configured and activated here."""
+
+    def destroy_node(self) -> None:
+        """As of Node, in bounded time."""
+        with bounded_closing():
+            super().destroy_node()
 
     def create_publisher(self, *args: Any, **options: Any) -> Publisher:
         """As of Node."""
@@ -122,7 +150,7 @@ def run_node(make: Callable[[], LeanNode]) -> None:
             signal.signal(number, signal.SIG_IGN)  # asked twice: what must be finished still is
         if node is not None:
             node.destroy_node()
-        rclpy.try_shutdown()
+        end_rclpy()
     sys.exit(code or getattr(node, "exit_code", 0))
 
 
