@@ -166,7 +166,8 @@ def test_the_figures_and_the_film_of_a_demo_are_heard_from_outside(live, robot):
     figures = monitor.summary()
     stages = figures["latency_ms"]
     assert 0 < stages["stamp_to_observation"]["p50"] < stages["stamp_to_command"]["p50"]
-    assert stages["stamp_to_command"]["p50"] > stages["observation_to_chunk"]["p50"] > 0
+    # Taken where they are heard: on a busy machine an observation may be heard after the chunk that was made of it.
+    assert stages["stamp_to_command"]["p50"] > stages["observation_to_chunk"]["p50"]
     assert stages["observation_to_action_framework"]["p50"] > 0
     assert figures["command"]["rate_hz"] == pytest.approx(100, abs=10)
     assert len(film.active) == len(film.gate) == len(film.gate_time_s)
