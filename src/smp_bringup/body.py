@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from smp_bringup.geometry import ArmBody
+from smp_bringup.geometry import ArmBody, Capsule
 from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray
 
@@ -20,7 +20,7 @@ class _Link(NamedTuple):
     """One capsule among all, and the joints that move it from the root on, as (arm, its frame)."""
 
     arm: int
-    capsule: int
+    capsule: Capsule
     chain: tuple[tuple[int, int], ...]
 
 
@@ -43,12 +43,12 @@ class Body:
         self._mounts = robot.mounts
         self._kinds = self._alike()
         links = [
-            _Link(a, c, self._chain(a, int(after)))
-            for a, body in enumerate(self.arms)
-            for c, after in enumerate(body.after)
+            _Link(a, capsule, self._chain(a, capsule.after))
+            for a, arm in enumerate(self.arms)
+            for capsule in arm.capsules
         ]
-        self.names = [f"{robot.arms[a].name} {self.arms[a].capsules[c].name}" for a, c, _ in links]
-        self.touches: NDArray[np.bool_] = np.array([self.arms[a].capsules[c].touches for a, c, _ in links])
+        self.names = [f"{robot.arms[link.arm].name} {link.capsule.name}" for link in links]
+        self.touches: NDArray[np.bool_] = np.array([link.capsule.touches for link in links])
         pairs = [
             (i, j)
             for i, first in enumerate(links)
@@ -56,7 +56,7 @@ class Body:
             if i < j and self._may_meet(first, second, self_gap)
         ]
         self.first, self.second = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
-        radius = np.array([self.arms[a].capsules[c].radius for a, c, _ in links])
+        radius = np.array([link.capsule.radius for link in links])
         self._radii = radius[self.first] + radius[self.second]
         across = np.array([not self._together(links[i].arm, links[j].arm) for i, j in pairs], dtype=bool)
         reach = np.concatenate([self._reach(a) for a in range(len(self.arms))])

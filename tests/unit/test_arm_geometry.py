@@ -36,8 +36,8 @@ def joint(kind, name, parent, child, origin, axis="0 0 1", more=LIMIT):
 def side(name, y, turn):
     """Return links and joints of one arm on the torso: frames that are turned, shapes that are set off."""
     links = "".join(
-        f'<link name="{name}_{link}"><collision><origin xyz="0.02 0 0.15" rpy="0.1 0.2 0.3"/><geometry>{shape}</geometry>'
-        "</collision></link>"
+        f'<link name="{name}_{link}"><collision><origin xyz="0.02 0 0.15" rpy="0.1 0.2 0.3"/>'
+        f"<geometry>{shape}</geometry></collision></link>"
         for link, shape in SHAPES.items()
     )
     joints = [
@@ -176,9 +176,7 @@ def test_nothing_moves_farther_than_is_said(with_geometry, rng):
 
 def test_links_that_belong_to_no_arm_are_named(torso_robot):
     placed, left_out = arm_geometries(torso_robot)
-    assert left_out == ["table"], (
-        "hands are to touch it; the head goes with the lift, its neck being no joint of the robot"
-    )
+    assert left_out == ["table"], "the head goes with the lift, since its neck is no joint of the robot"
     assert [found.carried_by for found in placed] == ["", "lift", "lift", "left_3", "right_3"]
 
 

@@ -81,9 +81,8 @@ class _Reader:
             told = self._model.joint(self._called[joint.name])
             slides = int(self._model.jnt_type[told.id]) == _SLIDE
             if slides != joint.prismatic:
-                raise ConfigError(
-                    f"joint '{joint.name}' {'slides' if slides else 'turns'} in the description: prismatic"
-                )
+                kind = "slides" if slides else "turns"
+                raise ConfigError(f"joint '{joint.name}' {kind} in the description: say so with prismatic")
             anchor, axis = self._data.xanchor[told.id], self._data.xaxis[told.id]
             joints.append(JointFrame(_vector(base.rotation.T @ (anchor - at)), _unit(base.rotation.T @ axis), slides))
             at = anchor

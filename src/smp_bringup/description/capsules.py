@@ -21,6 +21,7 @@ _WORTH = 0.15
 _ROUND = 16
 """Corners of a polygon that stands for a circle, around it."""
 _STEPS = 200
+_DIGITS = 6
 _GRID_M = 1e-4
 """Figures are rounded to this; radii upwards, with room for the rounding of the ends."""
 
@@ -43,9 +44,7 @@ def shapes(model: mujoco.MjModel, body: int) -> list[Shape]:
     return [_shape(model, geom) for geom in own if model.geom_contype[geom] or model.geom_conaffinity[geom]]
 
 
-def capsules(
-    name: str, shape: Shape, after: int, touches: bool = False, slide: Vector = (0.0, 0.0, 0.0)
-) -> list[Capsule]:
+def capsules(name: str, shape: Shape, after: int, touches: bool = False) -> list[Capsule]:
     """Return the capsules that enclose a shape, of as little volume as a few of them can have.
 
     Args:
@@ -53,27 +52,34 @@ def capsules(
         shape: in the frame of the joint that moves it.
         after: see `Capsule`.
         touches: see `Capsule`.
-        slide: see `Capsule`.
     """
-    best, least = [_enclosing(shape.points)], np.inf
+    best, least = list[_Round](), np.inf
     for axis in _axes(shape.points):
         for slabs in range(1, _SLABS + 1):
-            found = [_enclosing(points) for points in _slabs(shape, axis, slabs)]
-            volume = sum(_volume((*ends, radius + shape.radius)) for *ends, radius in found) * (
-                1 + _WORTH * (slabs - 1)
-            )
+            found = [_enclosing(points, shape.radius) for points in _slabs(shape, axis, slabs)]
+            volume = sum(each.volume for each in found) * (1 + _WORTH * (slabs - 1))
             if volume < least:
                 best, least = found, volume
-    return [
-        Capsule(
-            f"{name}_part{k + 1}" if len(best) > 1 else name,
-            after,
-            *_rounded(start, end, radius + shape.radius),
-            slide,
-            touches,
-        )
-        for k, (start, end, radius) in enumerate(best)
-    ]
+    names = [f"{name}_part{k + 1}" for k in range(len(best))] if len(best) > 1 else [name]
+    return [Capsule(part, after, *each.rounded(), touches=touches) for part, each in zip(names, best, strict=True)]
+
+
+class _Round(NamedTuple):
+    """What is within `radius` [m] of the line between two points (3,) [m]."""
+
+    start: FloatArray
+    end: FloatArray
+    radius: float
+
+    @property
+    def volume(self) -> float:
+        """[m^3]."""
+        return float(np.pi * self.radius**2 * (np.linalg.norm(self.end - self.start) + 4 / 3 * self.radius))
+
+    def rounded(self) -> tuple[Vector, Vector, float]:
+        """Return figures to be written, around a little more: half the diagonal of the grid is 0.87 of its step."""
+        radius = float(np.ceil(self.radius / _GRID_M + 1) * _GRID_M)
+        return _on_grid(self.start), _on_grid(self.end), round(radius, _DIGITS)
 
 
 def _shape(model: mujoco.MjModel, geom: int) -> Shape:
@@ -149,12 +155,13 @@ def _crossed(points: FloatArray, edges: NDArray[np.intp], side: FloatArray) -> F
     return crossed
 
 
-def _enclosing(points: FloatArray) -> tuple[FloatArray, FloatArray, float]:
-    """Return ends (3,), (3,) and radius [m] of a capsule around points (N, 3), along the best of their main axes."""
-    return min((_along(points, axis) for axis in _axes(points)), key=_volume)
+def _enclosing(points: FloatArray, room: float) -> _Round:
+    """Return a capsule around points (N, 3) and all within `room` [m] of them, along the best of their main axes."""
+    found = (_along(points, axis) for axis in _axes(points))
+    return min((each._replace(radius=each.radius + room) for each in found), key=lambda each: each.volume)
 
 
-def _along(points: FloatArray, axis: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+def _along(points: FloatArray, axis: FloatArray) -> _Round:
     t = points @ axis
     flat = points - t[:, None] * axis
     middle = (flat.min(axis=0) + flat.max(axis=0)) / 2
@@ -166,15 +173,9 @@ def _along(points: FloatArray, axis: FloatArray) -> tuple[FloatArray, FloatArray
     low, high = float((t + room).min()), float((t - room).max())
     if low > high:
         low = high = (low + high) / 2
-    return middle + low * axis, middle + high * axis, radius
+    return _Round(middle + low * axis, middle + high * axis, radius)
 
 
-def _volume(capsule: tuple[FloatArray, FloatArray, float]) -> float:
-    start, end, radius = capsule
-    return float(np.pi * radius**2 * (np.linalg.norm(end - start) + 4 / 3 * radius))
-
-
-def _rounded(start: FloatArray, end: FloatArray, radius: float) -> tuple[Vector, Vector, float]:
-    ends = [tuple(float(x) for x in np.round(point / _GRID_M) * _GRID_M) for point in (start, end)]
-    room = radius + _GRID_M  # half the diagonal of the grid is 0.87 of it
-    return ends[0], ends[1], round(float(np.ceil(room / _GRID_M) * _GRID_M), 6)
+def _on_grid(point: FloatArray) -> Vector:
+    x, y, z = (round(float(np.round(value / _GRID_M) * _GRID_M), _DIGITS) + 0.0 for value in point)
+    return x, y, z
