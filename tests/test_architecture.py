@@ -33,7 +33,7 @@ LAYERS = (
     {"camera", "leader"},
     {"arm"},
     {"robot"},
-    {"kinematics", "geometry", "description"},
+    {"kinematics", "geometry", "body", "description"},
     {"sync"},
     {"wire"},
     {"observation"},

@@ -48,6 +48,8 @@ class Arm:
     """Frames and capsules, in config/geometry; empty where they are not known."""
     base: tuple[float, float, float, float, float, float] = (0.0,) * 6
     """Where the arm stands: x, y, z [m]; roll, pitch, yaw [rad] about fixed axes."""
+    carried_by: str = ""
+    """The joint of another arm, of a torso, say, in whose frame it stands; empty where it stands still."""
 
     def __post_init__(self) -> None:
         check_word("arm", self.name)

@@ -18,7 +18,7 @@ from smp_bringup import config
 from smp_bringup.arm import Arm
 from smp_bringup.camera import Camera
 from smp_bringup.config import spec
-from smp_bringup.errors import ConfigError, one_line
+from smp_bringup.errors import ConfigError, nearest, one_line
 from smp_bringup.joints import DriverJoints, Joint
 from smp_bringup.names import check_name, check_topic, in_namespace, require_unique
 from smp_bringup.paths import PACKAGE_URI, named_config
@@ -123,6 +123,7 @@ class Robot:
         require_unique("topic", [joints.topic for joints in shared] + others)
         for joints in shared:
             require_unique(f"joint on {joints.topic}", list(joints.names))
+        _ = self.mounts  # says what is wrong in them
         blind = [arm.name for arm in self.arms if arm.led_by and arm.led_by.moves_hand and not self.description]
         if blind:
             raise ConfigError(
@@ -163,6 +164,29 @@ class Robot:
             slices[arm.name] = slice(start, start + len(arm.joints))
             start += len(arm.joints)
         return slices
+
+    @cached_property
+    def mounts(self) -> tuple[tuple[int, int] | None, ...]:
+        """Of each arm that another carries: which, and by how many of its joints that are no grippers it is moved.
+
+        Raises:
+            ConfigError: what carries an arm is no such joint of an arm before it.
+        """
+        return tuple(self._mount(number, arm) for number, arm in enumerate(self.arms))
+
+    def _mount(self, number: int, arm: Arm) -> tuple[int, int] | None:
+        if not arm.carried_by:
+            return None
+        known = []
+        for carrier, other in enumerate(self.arms[:number]):
+            names = [joint.name for joint in other.joints if not joint.gripper]
+            if arm.carried_by in names:
+                return carrier, names.index(arm.carried_by) + 1
+            known += names
+        raise ConfigError(
+            f"arm '{arm.name}' is carried by '{one_line(arm.carried_by)}', which is no joint of an arm listed before it"
+            f"{nearest(arm.carried_by, known)}"
+        )
 
     @cached_property
     def state_topics(self) -> tuple["JointTopic", ...]:

@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from smp_bringup.geometry import Body
+from smp_bringup.body import Body
 from smp_bringup.safety.command import CommandCore
 from smp_bringup.safety.config import load_safety
 from smp_bringup.safety.modes import Mode
@@ -39,7 +39,7 @@ def vertices(model, geom):
 
 def test_every_vertex_of_the_arms_is_inside_a_capsule(world, robot, rng):
     """At random poses, so that the kinematics are checked too; 1.5 mm are let pass, and the plate under the base."""
-    from smp_bringup.geometry import segment_distance
+    from smp_bringup.body import segment_distance
 
     model, data = world.model, world.data
     body = Body(robot, load_safety("default").self_gap)

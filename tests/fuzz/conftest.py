@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from smp_bringup.geometry import Body
+from smp_bringup.body import Body
 from smp_bringup.safety.config import load_safety
 from smp_bringup.types import nanoseconds
 

@@ -467,7 +467,7 @@ def test_the_hand_does_not_leave_the_workspace(make_rig, robot):
         rig.core.on_teleop(JointSample(rig.now, wanted, np.zeros(robot.dof)), rig.now, rig.steady)
 
     first(rig, lambda o: o.verdict.check == "workspace" and o.verdict.severity >= Severity.HOLD, 300, lift)
-    from smp_bringup.geometry import Body
+    from smp_bringup.body import Body
 
     body = Body(robot, config.self_gap)
     assert max(points[..., 2].max() for points in body.hands(rig.measured[None])) < 0.352

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from smp_bringup.body import Body
 from smp_bringup.errors import ConfigError
-from smp_bringup.geometry import Body
 from smp_bringup.safety import CHECKS
 from smp_bringup.safety.base import Context
 from smp_bringup.safety.config import load_safety

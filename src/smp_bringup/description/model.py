@@ -1,4 +1,4 @@
-"""A robot's description as a MuJoCo model without shapes: links, joints, and where they are."""
+"""A robot's description as a MuJoCo model: links, joints, where they are, and the shapes with which they collide."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,20 @@ from numpy.typing import NDArray
 from smp_bringup.description.pose import Pose
 from smp_bringup.errors import ConfigError, nearest, one_line
 from smp_bringup.kinematics import mujoco
-from smp_bringup.paths import located
+from smp_bringup.paths import PACKAGE_URI, located
 from smp_bringup.types import FloatArray
 
-_SHAPES = ("visual", "collision", "inertial")
-"""What says nothing of where links are; meshes are not even looked for."""
-_COMPILER = {"fusestatic": "false", "discardvisual": "false", "boundmass": "1", "boundinertia": "1"}
+_UNSEEN = ("visual", "inertial")
+"""What says nothing of where links are; meshes of it are not even looked for."""
+_MESHES = (".stl", ".obj", ".msh")
+"""Files of meshes that MuJoCo reads."""
+_COMPILER = {
+    "fusestatic": "false",
+    "discardvisual": "false",
+    "boundmass": "1",
+    "boundinertia": "1",
+    "strippath": "false",
+}
 """Every link stays, and has a mass, as MuJoCo wants it."""
 _FIXED = "world"
 """What MuJoCo calls its fixed frame, and some robots their root."""
@@ -25,14 +33,15 @@ _ONE = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
 class Description:
     """Links and joints of a whole robot, and a pose of it; whatever is not told of stands at zero."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, shapes: bool = False) -> None:
         """Read a URDF or an MJCF.
 
         Args:
             uri: a path, or package://PACKAGE/PATH.
+            shapes: whether the collision shapes of a URDF are read, too.
 
         Raises:
-            ConfigError: there is no such file, or it is neither.
+            ConfigError: there is no such file, or it is neither; or a mesh is missing, or of a kind that is not read.
         """
         self.path = located(uri)
         try:
@@ -42,7 +51,7 @@ class Description:
             raise ConfigError(f"description '{self.path}' cannot be read: {one_line(error)}") from None
         self.urdf = tree.tag == "robot"
         """Whether it can be shown to others: /robot_description is a URDF."""
-        self.model = _compiled(self.path, tree)
+        self.model = _compiled(self.path, tree, shapes)
         self._data = mujoco.MjData(self.model)
         self._joints = {self.model.joint(i).name: i for i in range(self.model.njnt)}
         self._mimics = _mimics(self.model)
@@ -123,7 +132,7 @@ class Description:
         return Pose(body.xpos.copy(), body.xmat.reshape(3, 3).copy())
 
 
-def _compiled(path: Path, tree: ET.Element) -> mujoco.MjModel:
+def _compiled(path: Path, tree: ET.Element, shapes: bool) -> mujoco.MjModel:
     """Return the model; raises ConfigError where MuJoCo refuses it."""
     if tree.tag not in ("robot", "mujoco"):
         raise ConfigError(
@@ -134,20 +143,43 @@ def _compiled(path: Path, tree: ET.Element) -> mujoco.MjModel:
     try:
         if tree.tag == "mujoco":
             return mujoco.MjModel.from_xml_path(str(path))
-        return mujoco.MjModel.from_xml_string(_bare(tree))
+        return mujoco.MjModel.from_xml_string(_bare(path, tree, shapes))
     except ValueError as error:
         raise ConfigError(f"description '{path}': {one_line(error)}") from None
 
 
-def _bare(tree: ET.Element) -> str:
-    """Return a URDF with nothing but links and joints."""
+def _bare(path: Path, tree: ET.Element, shapes: bool) -> str:
+    """Return a URDF with nothing but links, joints, and collision shapes if they are wanted."""
     for element in [child for child in tree if child.tag not in ("link", "joint")]:
         tree.remove(element)
     for link in tree.findall("link"):
-        for shape in [child for child in link if child.tag in _SHAPES]:
+        for shape in [child for child in link if child.tag in _UNSEEN or (not shapes and child.tag == "collision")]:
             link.remove(shape)
+    for mesh in tree.iter("mesh"):
+        mesh.set("filename", str(_mesh(path, mesh.get("filename", ""))))
     ET.SubElement(ET.SubElement(tree, "mujoco"), "compiler", _COMPILER)
     return ET.tostring(tree, encoding="unicode")
+
+
+def _mesh(description: Path, name: str) -> Path:
+    """Return the file of a mesh; raises ConfigError where there is none that MuJoCo reads.
+
+    A package that is not installed is looked for in the folders above the description, where its own repository has it.
+    """
+    if name.startswith(PACKAGE_URI):
+        inside = Path(name.removeprefix(PACKAGE_URI))
+        beside = [above / inside for above in description.resolve().parents if (above / inside).is_file()]
+        found = beside[0] if beside else located(name)
+    else:
+        found = description.parent / name.removeprefix("file://")
+    if not found.is_file():
+        raise ConfigError(f"description '{description}': its mesh '{one_line(name)}' does not exist")
+    if found.suffix.lower() not in _MESHES:
+        kinds = ", ".join(_MESHES)
+        raise ConfigError(
+            f"description '{description}': mesh '{found.name}' is none of {kinds}, which MuJoCo reads: convert it"
+        )
+    return found
 
 
 def _mimics(model: mujoco.MjModel) -> list[tuple[int, int, FloatArray]]:

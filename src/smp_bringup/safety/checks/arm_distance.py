@@ -9,7 +9,7 @@ must itself keep all other links apart.
 import numpy as np
 from numpy.typing import NDArray
 
-from smp_bringup.geometry import Body
+from smp_bringup.body import Body
 from smp_bringup.robot import Robot
 from smp_bringup.safety.base import AbstractCheck, Context
 from smp_bringup.safety.bounds import bounds

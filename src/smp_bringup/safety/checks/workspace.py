@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from smp_bringup.geometry import Body
+from smp_bringup.body import Body
 from smp_bringup.robot import Robot
 from smp_bringup.safety.base import AbstractCheck, Context
 from smp_bringup.safety.config import SafetyConfig
@@ -25,12 +25,12 @@ class Workspace(AbstractCheck):
         """Return HOLD naming the arm that would leave the box farther than it has."""
         if context.path is None or self._surely_inside(context.path):
             return PASS
-        outside = self._outside(np.vstack([context.setpoint, context.path]))  # (1 + K, arms)
+        outside = self._outside(np.vstack([context.setpoint, context.path]))  # (1 + K, hands)
         self._known = context.setpoint, outside[0]
         leaving = (outside[1:].max(axis=0) > 0) & (outside[1:].max(axis=0) > outside[0])
         if not leaving.any():
             return PASS
-        arm = self.robot.arms[int(np.argmax(leaving))].name
+        arm = self._body.hand_names[int(np.argmax(leaving))]
         return Verdict(Severity.HOLD, self.name, f"the hand of arm '{arm}' would leave the workspace")
 
     def _surely_inside(self, path: FloatArray) -> bool:
@@ -41,7 +41,7 @@ class Workspace(AbstractCheck):
         return bool((outside + self._body.hand_travel(np.abs(path - pose).max(axis=0)) < 0).all())
 
     def _outside(self, position: FloatArray) -> FloatArray:
-        """Return how far each arm's hand is outside (B, arms) [m]; negative inside."""
+        """Return how far each hand is outside (B, hands) [m]; negative inside."""
         each = self._body.hands(position)  # per arm (B, points, 3)
         return np.stack(
             [np.maximum(points - self._high, self._low - points).max(axis=(1, 2)) for points in each], axis=1

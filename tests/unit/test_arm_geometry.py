@@ -1,0 +1,211 @@
+"""Geometry out of a description: capsules against MuJoCo's own distances of the shapes, at random poses."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import mujoco
+import numpy as np
+import pytest
+
+from smp_bringup import config
+from smp_bringup.arm import Arm
+from smp_bringup.body import Body
+from smp_bringup.description.arm_geometry import arm_geometries
+from smp_bringup.description.model import Description
+from smp_bringup.errors import ConfigError
+from smp_bringup.joints import DriverJoint, Joint
+
+SHAPES = {
+    "shoulder": '<box size="0.12 0.08 0.1"/>',
+    "upper": '<cylinder radius="0.05" length="0.3"/>',
+    "fore": '<box size="0.06 0.05 0.4"/>',
+    "palm": '<sphere radius="0.05"/>',
+    "finger": '<box size="0.02 0.01 0.1"/>',
+    "thumb": '<box size="0.02 0.01 0.1"/>',
+}
+LIMIT = '<limit lower="-2" upper="2" effort="1" velocity="1"/>'
+
+
+def joint(kind, name, parent, child, origin, axis="0 0 1", more=LIMIT):
+    return (
+        f'<joint name="{name}" type="{kind}"><parent link="{parent}"/><child link="{child}"/><origin {origin}/>'
+        f'<axis xyz="{axis}"/>{more}</joint>'
+    )
+
+
+def side(name, y, turn):
+    """Return links and joints of one arm on the torso: frames that are turned, shapes that are set off."""
+    links = "".join(
+        f'<link name="{name}_{link}"><collision><origin xyz="0.02 0 0.15" rpy="0.1 0.2 0.3"/>'
+        f"<geometry>{shape}</geometry></collision></link>"
+        for link, shape in SHAPES.items()
+    )
+    joints = [
+        joint("revolute", f"{name}_1", "torso", f"{name}_shoulder", f'xyz="0.1 {y} 0.3" rpy="0 {turn} 0.4"'),
+        joint("revolute", f"{name}_2", f"{name}_shoulder", f"{name}_upper", 'xyz="0 0 0.3" rpy="1.2 0 0"', "0 1 0"),
+        joint("revolute", f"{name}_3", f"{name}_upper", f"{name}_fore", 'xyz="0 0 0.4" rpy="0 0.7 0"', "1 0 0"),
+        joint("fixed", f"{name}_mount", f"{name}_fore", f"{name}_palm", 'xyz="0 0 0.35" rpy="0.5 0 0"', more=""),
+        joint(
+            "revolute",
+            f"{name}_knuckle",
+            f"{name}_palm",
+            f"{name}_finger",
+            'xyz="0.05 0 0.1"',
+            "0 1 0",
+            '<limit lower="0" upper="0.8" effort="1" velocity="1"/>',
+        ),
+        joint(
+            "revolute",
+            f"{name}_follower",
+            f"{name}_palm",
+            f"{name}_thumb",
+            'xyz="-0.05 0 0.1"',
+            "0 1 0",
+            f'{LIMIT}<mimic joint="{name}_knuckle" multiplier="-1"/>',
+        ),
+    ]
+    return links + "".join(joints)
+
+
+URDF = (
+    '<robot name="torso"><link name="column"/>'
+    '<link name="torso"><collision><geometry><box size="0.2 0.3 0.3"/></geometry></collision></link>'
+    '<link name="head"><collision><origin xyz="0 0 0.4"/><geometry><sphere radius="0.1"/></geometry></collision></link>'
+    + '<link name="table"><collision><geometry><box size="1 1 0.1"/></geometry></collision></link>'
+    + joint("fixed", "stand", "column", "table", 'xyz="1 0 0"', more="")
+    + joint("prismatic", "lift", "column", "torso", 'xyz="0 0 0.5" rpy="0 0 0.2"')
+    + joint("revolute", "neck", "torso", "head", 'xyz="0 0 0.2"')
+    + side("left", 0.3, 0.5)
+    + side("right", -0.3, -0.5)
+    + "</robot>"
+)
+
+
+def turning(name):
+    return Joint(name, -2, 2, 1, 1, 1)
+
+
+def hand(name, carried_by=""):
+    grip = Joint(f"{name}_hand", 0, 0.08, 0.1, 1, 10, gripper=True, driver=DriverJoint(f"{name}_knuckle", 0.8, 0.0))
+    return Arm(f"{name}_hand", f"/{name}_hand/states", f"/{name}_hand/command", (grip,), carried_by=carried_by)
+
+
+@pytest.fixture
+def torso_robot(robot, tmp_path):
+    """A lift that carries two arms, each of which carries a hand; none of their names are the shipped robot's."""
+    (tmp_path / "torso.urdf").write_text(URDF)
+    lift = Arm("lift", "/lift/states", "/lift/command", (Joint("lift", -0.3, 0.3, 0.5, 1, 10, prismatic=True),))
+    arms = [
+        Arm(name, f"/{name}/states", f"/{name}/command", tuple(turning(f"{name}_{k}") for k in (1, 2, 3)))
+        for name in ("left", "right")
+    ]
+    cameras = tuple(replace(camera, arm="") for camera in robot.cameras)
+    arms = (lift, *arms, hand("left"), hand("right"))
+    return replace(robot, arms=arms, cameras=cameras, simulation="", description=str(tmp_path / "torso.urdf"))
+
+
+@pytest.fixture
+def with_geometry(torso_robot, tmp_path):
+    placed, _ = arm_geometries(torso_robot)
+    arms = []
+    for arm, found in zip(torso_robot.arms, placed, strict=True):
+        path = tmp_path / f"{arm.name}.yaml"
+        path.write_text(config.dump(found.geometry))
+        arms.append(replace(arm, geometry=str(path), base=found.base, carried_by=found.carried_by))
+    return replace(torso_robot, arms=tuple(arms))
+
+
+def posed(robot, description, position):
+    told = dict(zip(robot.joint_names, position, strict=True))
+    for arm in robot.arms:
+        for own in arm.joints:
+            if own.gripper:
+                told[own.driver.name] = 0.8 - told.pop(own.name) / own.max * 0.8
+    description.move(told)
+    data = mujoco.MjData(description.model)
+    data.qpos[:] = description.position
+    mujoco.mj_forward(description.model, data)
+    return data
+
+
+def test_shapes_are_nowhere_nearer_than_their_capsules(with_geometry, rng):
+    """Kinematics, who carries whom, fingers wherever they are, and the capsules around the shapes, all at once."""
+    description = Description(with_geometry.description, shapes=True)
+    body, model = Body(with_geometry, 1), description.model
+    links = [name.split(" ", 1)[1] for name in body.names]
+    geoms = {model.body(i).name: int(model.body_geomadr[i]) for i in range(model.nbody) if model.body_geomnum[i]}
+    low, high = with_geometry.joint_array("min"), with_geometry.joint_array("max")
+    seen, loose = 0, []
+    for position in rng.uniform(low, high, (40, with_geometry.dof)):
+        data, distance = posed(with_geometry, description, position), body.distances(position[None])[0]
+        for one, other in combinations(geoms, 2):
+            capsules = [
+                d
+                for d, i, j in zip(distance, body.first, body.second, strict=True)
+                if {links[i].rsplit("_part", 1)[0], links[j].rsplit("_part", 1)[0]} == {one, other}
+            ]
+            if capsules:
+                true = mujoco.mj_geomDistance(model, data, geoms[one], geoms[other], 10.0, None)
+                assert min(capsules) <= true + 1e-5, (one, other)
+                seen, loose = seen + 1, [*loose, true - min(capsules)]
+    assert seen > 1000
+    assert np.median(loose) < 0.05, "they are not much larger either"
+
+
+def test_what_a_lift_carries_does_not_meet_by_lifting_and_what_stands_may(with_geometry):
+    body = Body(with_geometry, 2)
+    lifted = np.zeros(with_geometry.dof)
+    lifted[0] = 0.1
+    assert not body.pair_travel(lifted).any()
+    assert body.hand_names == ["left_hand", "right_hand"]
+    np.testing.assert_allclose(body.hand_travel(lifted), 0.1)
+    hands = body.hands(np.stack([lifted * 0, lifted]))
+    for ends in hands:
+        np.testing.assert_allclose(ends[1] - ends[0], np.broadcast_to([0, 0, 0.1], ends[0].shape), atol=1e-9)
+
+
+def test_nothing_moves_farther_than_is_said(with_geometry, rng):
+    body = Body(with_geometry, 1)
+    low, high = with_geometry.joint_array("min"), with_geometry.joint_array("max")
+    for _ in range(50):
+        first = rng.uniform(low, high)
+        second = np.clip(first + rng.uniform(-0.2, 0.2, len(low)), low, high)
+        change = np.abs(np.diff(body.distances(np.stack([first, second])), axis=0))[0]
+        assert (change <= body.pair_travel(np.abs(second - first)) + 1e-9).all()
+
+
+def test_links_that_belong_to_no_arm_are_named(torso_robot):
+    placed, left_out = arm_geometries(torso_robot)
+    assert left_out == ["table"], "the head goes with the lift, since its neck is no joint of the robot"
+    assert [found.carried_by for found in placed] == ["", "lift", "lift", "left_3", "right_3"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"description": ""}, "has no description"),
+        ({"arms": lambda arms: (replace(arms[1], joints=(turning("left_9"),)),)}, "no joint 'left_9'"),
+        ({"arms": lambda arms: (replace(arms[1], joints=(replace(turning("left_1"), prismatic=True),)),)}, "turns"),
+    ],
+)
+def test_what_a_description_does_not_say_is_refused(torso_robot, change, said):
+    change = {key: value(torso_robot.arms) if callable(value) else value for key, value in change.items()}
+    with pytest.raises(ConfigError, match=said):
+        arm_geometries(replace(torso_robot, **change))
+
+
+def test_a_mesh_that_is_missing_or_of_another_kind_is_named(torso_robot, tmp_path):
+    path = tmp_path / "torso.urdf"
+    for name, said in (("package://nowhere/hand.stl", "nowhere"), ("hand.dae", "convert it"), ("no.stl", "not exist")):
+        (tmp_path / "hand.dae").touch()
+        path.write_text(URDF.replace('<sphere radius="0.05"/>', f'<mesh filename="{name}"/>'))
+        with pytest.raises(ConfigError, match=said):
+            Description(str(path), shapes=True)
+
+
+def test_what_carries_an_arm_is_a_joint_of_one_before_it(torso_robot):
+    lift, left, *_ = torso_robot.arms
+    with pytest.raises(ConfigError, match=r"'left' is carried by 'lifd', .* \(did you mean 'lift'\?\)"):
+        replace(torso_robot, arms=(lift, replace(left, carried_by="lifd")))
+    with pytest.raises(ConfigError, match="no joint of an arm listed before it"):
+        replace(torso_robot, arms=(replace(left, carried_by="lift"), lift))
