@@ -64,9 +64,7 @@ def _listed(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - 12} more" if len(names) > 12 else shown or "nothing"
 
 
-def _values(
-    about: str, topic: str, joints: Sequence[Joint], driver: DriverJoints, rows: FloatArray
-) -> list[Finding]:
+def _values(about: str, topic: str, joints: Sequence[Joint], driver: DriverJoints, rows: FloatArray) -> list[Finding]:
     """Return what is wrong with positions (m, n), as the driver says them."""
     found, finite = [], np.isfinite(rows)
     bad = [name for name, good in zip(driver.names, finite.all(axis=0), strict=True) if not good]

@@ -54,7 +54,7 @@ class GraphSeen:
     taken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Types of all topics that somebody subscribes to."""
     heard: Mapping[str, tuple[Message, ...]] = field(default_factory=dict)
-    """Messages of each topic, in the order they came."""
+    """Messages of each topic that was listened to, in the order they came."""
     best_effort: frozenset[str] = frozenset()
     """Topics of which a publisher does not send again what is lost."""
     seconds: float = 3.0

@@ -56,18 +56,18 @@ def check_stream(stream: Stream, seen: GraphSeen, taken: Sequence[str]) -> list[
         seen: the graph.
         taken: all topics of the robot file, none of which is meant by another.
     """
-    topic, heard = seen.topics[stream.topic], seen.heard.get(stream.topic, ())
+    topic, heard = seen.topics[stream.topic], seen.heard.get(stream.topic)
     if not topic.publishers:
         todo = f"start its driver, or write its topic as {stream.key} in the robot file"
         return [error(stream.about, absent(stream.topic, stream.kind, seen.published, taken), todo)]
     found = [*_types(stream, topic), *_several(stream, topic), *_deaf(stream, topic)]
-    if not any(end.kind == stream.kind for end in topic.publishers):
+    if heard is None or not any(end.kind == stream.kind for end in topic.publishers):
         return found
     if not heard:
         nodes = ", ".join(sorted(end.node for end in topic.publishers))
         said = f"{nodes} publishes {stream.topic}, and nothing came in {seen.seconds:g} s"
         todo = "let the driver run; " + remedy(stream.topic not in seen.best_effort, seen.sockets)
-        return [*found, error(stream.about, said, todo)]
+        return [*found, (error if stream.rate_hz else warning)(stream.about, said, todo)]
     if len(topic.publishers) > 1:  # their messages are mixed: neither stamps nor rates say anything
         return found
     return found + check_stamps(stream, heard) + _rate(stream, seen, heard)

@@ -10,8 +10,8 @@ _LEAST_ARM = 4
 """An arm has no fewer joints that turn, one after the other: heads and grippers have fewer."""
 _GRIPS = re.compile(r"grip|finger|jaw|knuckle|thumb|hand(?!le)", re.IGNORECASE)
 """What a joint at the end of an arm is called that opens and closes."""
-_WALKS = re.compile(r"leg|hip|knee|ankle|foot|wheel|caster|rotor|thigh|calf|haa|hfe|kfe", re.IGNORECASE)
-"""What joints are called that carry a robot about; the tree alone does not tell a leg from an arm."""
+_NO_ARM = re.compile(r"head|neck|leg|hip|knee|ankle|foot|wheel|caster|rotor|thigh|calf|haa|hfe|kfe", re.IGNORECASE)
+"""What joints of legs, wheels and heads are called; the tree alone does not tell them from an arm."""
 _IDLE = "nothing drives it: no transmission and no ros2_control tag names it, as they do others of its hand"
 _SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
 
@@ -56,7 +56,7 @@ def find_limbs(urdf: Urdf) -> Limbs:
         chain = _chain(waiting.pop(0), behind)
         lead, arm, end = _cut(chain)
         next_ones = behind[chain[-1].name]
-        if not arm or _walks(arm) or any(_holds_arm(joint, behind) for joint in next_ones):
+        if not arm or _is_no_arm(arm) or any(_holds_arm(joint, behind) for joint in next_ones):
             others.append(chain)
             waiting = next_ones + waiting
             continue
@@ -85,8 +85,8 @@ def _named(
     return limbs, idle
 
 
-def _walks(joints: Sequence[UrdfJoint]) -> bool:
-    return any(_WALKS.search(joint.name) for joint in joints)
+def _is_no_arm(joints: Sequence[UrdfJoint]) -> bool:
+    return any(_NO_ARM.search(joint.name) for joint in joints)
 
 
 def _holds_arm(first: UrdfJoint, behind: dict[str, list[UrdfJoint]]) -> bool:
