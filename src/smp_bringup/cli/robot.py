@@ -77,6 +77,7 @@ def new(
     ] = False,
     name: Annotated[str, typer.Option(help="Of the robot.")] = "",
     arm: Annotated[list[str], typer.Option(help="NAME=JOINT,JOINT: an arm, instead of those found; repeat it.")] = [],  # noqa: B006
+    also: Annotated[str, typer.Option(help="torso,head: limbs that are driven too although they are no arms.")] = "",
     copies: Annotated[str, typer.Option(help="left,right: so many robots of this URDF stand there.")] = "",
     camera: Annotated[list[str], typer.Option(help="NAME=TOPIC: a camera, instead of those seen; repeat it.")] = [],  # noqa: B006
     state: Annotated[list[str], typer.Option(help="NAME=TOPIC: joint states of an arm; repeat it.")] = [],  # noqa: B006
@@ -98,8 +99,7 @@ def new(
         names = ", ".join(str(path) for path in there)
         raise OutputError(f"{one_line(names)} exists: name another folder by --out, or overwrite it by --force")
     arms = {each: tuple(joints.split(",")) for each, joints in pairs("arm", arm).items()}
-    names = tuple(filter(None, (word.strip() for word in copies.split(","))))
-    told = Told(name, arms, names, pairs("state", state), pairs("command", command))
+    told = Told(name, arms, _words(also), _words(copies), pairs("state", state), pairs("command", command))
     try:
         path = write_robot(out, urdf, told, pairs("camera", camera), from_graph, yes, seconds, namespace)
     except typer.Abort:
@@ -108,3 +108,7 @@ def new(
     _show(found, os.fspath(path))
     if not fine(found):
         raise typer.Exit(EXIT_CODE)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (word.strip() for word in text.split(","))))

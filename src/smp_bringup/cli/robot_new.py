@@ -97,7 +97,7 @@ def _left_out(limbs: Limbs, taken: set[str]) -> list[str]:
     for limb in limbs.limbs:
         names = [joint.name for joint in limb.joints if joint.name not in taken]
         if names:
-            lines.append(f"left out: {limb.name}: {', '.join(names)}; take them by --arm {limb.name}={','.join(names)}")
+            lines.append(f"left out: {', '.join(names)}; --also {limb.name} takes what belongs to it")
     reasons = dict.fromkeys(reason for _, reason in limbs.dropped)
     for reason in reasons:
         lines.append(f"left out: {', '.join(name for name, why in limbs.dropped if why == reason)}: {reason}")

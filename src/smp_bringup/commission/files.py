@@ -19,6 +19,8 @@ _LEAST_RANGE = 0.01
 """A joint that can move less is hardly one [rad]; for those in m it is a tenth [m]."""
 _NEAR = 0.01
 """Share of the range within which a joint at home stands at its limit."""
+_SHOWN = 4
+"""Joints that a line names."""
 _RISE_S = (0.005, 5.0)
 """Between the shortest and the longest time to top speed, or to the top of the acceleration, that is plausible."""
 
@@ -38,7 +40,7 @@ def check_file(name: str, urdf: str = "", namespace: str = "/") -> tuple[list[Fi
     found = [*_safety(robot), *_model(robot), *_urdf(robot, urdf), *_periods(robot)]
     for joint in robot.joints:
         found += _joint(joint)
-    return found, robot
+    return found + _homes(robot), robot
 
 
 def safety_settings(robot: Robot) -> SafetyConfig:
@@ -62,7 +64,8 @@ def _safety(robot: Robot) -> list[Finding]:
         return [*found, error("safety", str(refusal), f"correct {safety_of(robot)}, or name other settings")]
     if out:
         said = f"{', '.join(out)} do not run"
-        found.append(warning("safety", said, "list them under checks: as soon as the robot has what they need"))
+        todo = "list them under checks: as soon as the robot has what they need; until then it is you who looks"
+        found.append(warning("safety", said, todo))
     return found
 
 
@@ -108,15 +111,29 @@ def _periods(robot: Robot) -> list[Finding]:
     return found
 
 
+def _homes(robot: Robot) -> list[Finding]:
+    """Return which joints that turn stand at a limit when they are at home."""
+    found = []
+    for arm in robot.arms:
+        ends = [
+            joint.name
+            for joint in arm.joints
+            if joint.turns and min(joint.home - joint.min, joint.max - joint.home) < _NEAR * (joint.max - joint.min)
+        ]
+        if ends:
+            more = f" and {len(ends) - _SHOWN} more" if len(ends) > _SHOWN else ""
+            said = f"home of {', '.join(ends[:_SHOWN])}{more} lies at a limit"
+            todo = "choose one from which each can move both ways, unless it opens and closes"
+            found.append(warning(f"arm {arm.name}", said, todo))
+    return found
+
+
 def _joint(joint: Joint) -> list[Finding]:
     about, unit, span = f"joint {joint.name}", joint.kind.unit, joint.max - joint.min
     found = []
     if span < (_LEAST_RANGE if joint.turns else 0.1 * _LEAST_RANGE):
         said = f"range [{joint.min:g}, {joint.max:g}] {unit} is hardly one"
         found.append(warning(about, said, "look at min and max, and at their unit"))
-    elif joint.turns and min(joint.home - joint.min, joint.max - joint.home) < _NEAR * span:
-        said = f"home {joint.home:g} lies at a limit of [{joint.min:g}, {joint.max:g}]"
-        found.append(warning(about, said, "choose a home from which it can move both ways"))
     for fast, slow in (("velocity", "acceleration"), ("acceleration", "jerk")):
         rise_s = getattr(joint, fast) / getattr(joint, slow)
         if not _RISE_S[0] <= rise_s <= _RISE_S[1]:

@@ -31,6 +31,8 @@ class Told:
     name: str = ""
     arms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Joints by entry; instead of the limbs that are found."""
+    also: tuple[str, ...] = ()
+    """Limbs that are driven although they are no arms."""
     copies: tuple[str, ...] = ()
     """Names of so many robots of this URDF that stand there."""
     states: Mapping[str, str] = field(default_factory=dict)
@@ -60,13 +62,16 @@ def chosen_limbs(urdf: Urdf, limbs: Limbs, told: Told, ask: Ask) -> list[Limb]:
         return [_named(urdf, limbs, name, names) for name, names in told.arms.items()]
     arms = [limb for limb in limbs.limbs if limb.kind != "other"]
     others = {limb.name: limb for limb in limbs.limbs if limb.kind == "other"}
-    if others:
+    also = told.also
+    if others and not also:
         had = "; ".join(f"{name}: {', '.join(joint.name for joint in limb.joints)}" for name, limb in others.items())
         wanted = ask(f"Drive other limbs too? Names from ({had}), comma-separated, or none", "none")
-        for name in (word.strip() for word in wanted.split(",")):
-            if name not in ("none", "", *others):
-                raise ConfigError(f"no limb '{one_line(name)}'{nearest(name, others)}; there is {', '.join(others)}")
-            arms += [others[name]] if name in others else []
+        also = tuple(word.strip() for word in wanted.split(",") if word.strip() not in ("", "none"))
+    for name in also:
+        if name not in others:
+            known = f"; there is {', '.join(others)}" if others else ""
+            raise ConfigError(f"no other limb '{one_line(name)}' in the URDF{nearest(name, others)}{known}")
+    arms += [others[name] for name in also]
     if not arms:
         joints = [joint.name for joint in urdf.joints if joint.moves]
         raise ConfigError(
