@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from difflib import SequenceMatcher
 
 from smp_bringup.errors import one_line
+from smp_bringup.names import is_free
 
 _ALIKE = 0.6
 """Names of topics of another type that share less are not taken for it."""
@@ -12,7 +13,7 @@ _SHOWN = 200
 
 
 def absent(topic: str, kind: str, published: Mapping[str, Collection[str]], taken: Collection[str] = ()) -> str:
-    """Return that nobody publishes a topic, and which one might be meant.
+    """Return that nobody publishes a topic as what it should be, and which one might be meant.
 
     Args:
         topic: its full name.
@@ -20,8 +21,10 @@ def absent(topic: str, kind: str, published: Mapping[str, Collection[str]], take
         published: by full name, the types of each topic that somebody publishes.
         taken: topics that are known to be something else.
     """
+    if kinds := published.get(topic):
+        return f"{topic} is published as {', '.join(map(_shown, sorted(kinds)))}, expected {kind}"
     said = f"nobody publishes {topic} ({kind})"
-    others = {name: kinds for name, kinds in published.items() if name != topic and name not in taken}
+    others = {name: kinds for name, kinds in published.items() if name not in taken and is_free(name)}
     same = sorted((name for name, kinds in others.items() if kind in kinds), key=lambda name: -_likeness(topic, name))
     if same:
         more = f" and {len(same) - 1} more" if len(same) > 1 else ""

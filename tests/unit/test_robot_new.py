@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from smp_bringup.cli.main import app
 from smp_bringup.cli.robot_new import write_robot
-from smp_bringup.commission.propose import Offer, Told, offers_of
+from smp_bringup.commission.propose import Offer, Told, offers_of, propose_arms
 from smp_bringup.commission.seen import GraphSeen, HeardImage, HeardJoints
 from smp_bringup.description.limbs import find_limbs
 from smp_bringup.description.urdf import parse_urdf
@@ -71,7 +71,7 @@ def test_nothing_is_overwritten_unless_told(tmp_path):
 
 
 def test_two_robots_of_one_urdf_have_joints_and_topics_of_their_own(tmp_path):
-    words = "--arm arm=left_shoulder,left_elbow --copies a,b --camera top=top/image_raw".split()
+    words = ["--arm", "arm=left_shoulder,left_elbow", "--copies", "a,b", "--camera", "top=top/image_raw"]
     told = ["--command", "b=forward_position:/b/commands", "--state", "a=/joints_of_a"]
     assert smp("--urdf", URDF, "--out", tmp_path, "--yes", *words, *told)[0] == 0
     a, b = load_robot(str(tmp_path / "robot.yaml")).arms
@@ -155,7 +155,7 @@ def test_names_of_a_stranger_end_in_no_line_of_their_own(tmp_path):
 
 @pytest.fixture
 def graph(monkeypatch):
-    """Let the graph be one under ros2_control with two cameras, one of depth; its controllers say their joints or not."""
+    """Let the graph be one under ros2_control with two cameras, one of depth; controllers say their joints or not."""
     images = ("/top/color/image_raw", 640, 480, "rgb8"), ("/top/depth/image_raw", 640, 480, "16UC1")
     names = [f"{side}_{joint}" for side in ("left", "right") for joint in ("shoulder", "elbow", "forearm", "wrist")]
     names = ("lift_joint", "head_pan", *names, "left_finger", "right_finger")
@@ -207,11 +207,8 @@ def test_what_the_graph_says_is_in_the_file(say, graph, tmp_path):
 
 
 def test_a_controller_of_both_arms_is_shared():
-    from smp_bringup.commission.propose import _match
-    from smp_bringup.description.limbs import Limb
-
     urdf = parse_urdf(URDF.read_bytes(), "two_arms.urdf")
     limbs = [limb for limb in find_limbs(urdf).limbs if limb.kind == "arm"]
-    assert all(isinstance(limb, Limb) for limb in limbs)
     both = Offer("/both/commands", "forward_position", ("/both",), frozenset(urdf.named))
-    assert set(_match([(limb.name, limb, "", "") for limb in limbs], [both])) == {"left", "right"}
+    arms = propose_arms(limbs, Told(), None, [both], lambda question, default: default)
+    assert [(arm.name, arm.command_topic) for arm in arms] == [("left", "/both/commands"), ("right", "/both/commands")]

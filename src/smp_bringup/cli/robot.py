@@ -69,9 +69,7 @@ def _show(found: Sequence[Finding], what: str) -> None:
 @app.command()
 def new(
     out: Annotated[Path, typer.Option(help="Folder for robot.yaml and safety.yaml.")],
-    urdf: Annotated[
-        Path | None, typer.Option(help="URDF; without: /robot_description of the graph.")
-    ] = None,
+    urdf: Annotated[Path | None, typer.Option(help="URDF; without: /robot_description of the graph.")] = None,
     from_graph: Annotated[
         bool, typer.Option("--from-graph", help="Look at the running graph for joint states, cameras and controllers.")
     ] = False,

@@ -25,7 +25,7 @@ from smp_bringup.names import full_name
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns, steady_ns
 from smp_bringup.nodes.graph_watch import endpoint, node_name
-from smp_bringup.nodes.matched import MatchedSubscriptions
+from smp_bringup.nodes.matched import MatchedSubscriptions, topics_with
 from smp_bringup.nodes.messages import type_name
 from smp_bringup.robot import Robot
 from smp_bringup.safety.node_graph import Topic
@@ -66,7 +66,7 @@ def look_around(client: GraphClient, seconds: float) -> GraphSeen:
     """Return what is on all topics of joint states and images, and who takes commands."""
     _discover(client, lambda: False)
     heard = {type_name(kind) for kind in (JointState, Image, CompressedImage)}
-    published, taken = _named(client, client.count_publishers), _named(client, client.count_subscribers)
+    published, taken = topics_with(client, client.count_publishers), topics_with(client, client.count_subscribers)
     said = {topic: kinds[0] for topic, kinds in published.items() if kinds[0] in heard}
     told = {topic: kinds[0] for topic, kinds in taken.items() if set(kinds) & set(COMMAND_KINDS.values())}
     return _look(client, said, {topic: kind for topic, kind in told.items() if topic not in said}, seconds)
@@ -128,8 +128,8 @@ def _look(client: GraphClient, said: Mapping[str, str], taken: Mapping[str, str]
     everyone = {**said, **taken}
     return GraphSeen(
         {topic: _topic(client, topic, kind, topic in taken, ours) for topic, kind in everyone.items()},
-        _named(client, client.count_publishers),
-        _named(client, client.count_subscribers),
+        topics_with(client, client.count_publishers),
+        topics_with(client, client.count_subscribers),
         {topic: tuple(messages) for topic, messages in heard.items()},
         frozenset(topic for topic in said if _best_effort(client, topic)),
         seconds,
@@ -197,8 +197,3 @@ def _is_ours(info: Any, ours: set[str]) -> bool:
 def _best_effort(client: GraphClient, topic: str) -> bool:
     profiles: Sequence[QoSProfile] = [info.qos_profile for info in client.get_publishers_info_by_topic(topic)]
     return any(profile.reliability != ReliabilityPolicy.RELIABLE for profile in profiles)
-
-
-def _named(client: GraphClient, count: Callable[[str], int]) -> dict[str, tuple[str, ...]]:
-    """Return the types of all topics that somebody publishes, or subscribes to."""
-    return {name: tuple(kinds) for name, kinds in client.get_topic_names_and_types() if count(name)}

@@ -88,7 +88,8 @@ def _moved(robot: Robot, seen: GraphSeen) -> bool:
     """Return whether a joint moved while the graph was looked at."""
     for joints in robot.state_topics:
         rows = _positions(joints, seen.heard.get(joints.topic, ()))
-        if len(rows) and float(np.nanmax(np.ptp(rows, axis=0), initial=0.0)) > LIVE_TRAVEL:
+        travel = np.ptp(rows, axis=0) if len(rows) else np.zeros(0)
+        if travel[np.isfinite(travel)].max(initial=0.0) > LIVE_TRAVEL:
             return True
     return False
 

@@ -9,7 +9,7 @@ from smp_bringup.commission.propose import Ask, usual_rate
 from smp_bringup.commission.seen import GraphSeen, HeardImage
 from smp_bringup.commission.streams import rate_hz
 from smp_bringup.errors import ConfigError, one_line
-from smp_bringup.names import check_topic
+from smp_bringup.names import is_free
 from smp_bringup.sync.pixels import ENCODINGS
 
 _PLAIN = {"image", "raw", "color", "colour", "rgb", "camera", "cam", "compressed", "rect", "stream"}
@@ -65,7 +65,7 @@ def _found(seen: GraphSeen) -> tuple[dict[str, str], list[str]]:
     for topic in sorted(seen.heard):
         frames = _frames(seen, topic)
         packed = topic.endswith(COMPRESSED_SUFFIX)
-        if not frames or not _free(topic) or (packed and topic.removesuffix(COMPRESSED_SUFFIX) in colour):
+        if not frames or not is_free(topic) or (packed and topic.removesuffix(COMPRESSED_SUFFIX) in colour):
             continue
         if frames[-1].refusal or not (packed or frames[-1].encoding in ENCODINGS):
             left_out.append(f"left out: {topic}, {frames[-1].encoding}: recorded: takes it as it is")
@@ -77,15 +77,6 @@ def _found(seen: GraphSeen) -> tuple[dict[str, str], list[str]]:
         name = next(each for k in range(1, 1000) if (each := name if k == 1 else f"{name}_{k}") not in names)
         names[name] = topic
     return names, left_out
-
-
-def _free(topic: str) -> bool:
-    """Return whether a robot file may name a topic: those of our own nodes it may not."""
-    try:
-        check_topic(topic)
-    except ConfigError:
-        return False
-    return True
 
 
 def _frames(seen: GraphSeen | None, topic: str) -> Sequence[HeardImage]:

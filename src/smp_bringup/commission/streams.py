@@ -8,6 +8,7 @@ import numpy as np
 from smp_bringup.absent import absent
 from smp_bringup.commission.finding import Finding, error, warning
 from smp_bringup.commission.seen import GraphSeen, Message
+from smp_bringup.environment import remedy
 from smp_bringup.safety.node_graph import Topic
 from smp_bringup.sync.checks import FUTURE_S
 from smp_bringup.types import NS_PER_S, FloatArray
@@ -37,15 +38,6 @@ class Stream:
     rate_key: str = ""
     stall_s: float = 0.0
     """A message that is later than its period by more holds the arms; 0 where it does not."""
-
-
-def remedy(reliable: bool, sockets: str) -> str:
-    """Return what to do about messages that a driver sends and we do not hear."""
-    if sockets:
-        return sockets
-    if not reliable:
-        return "if the driver sends more: it offers best effort, and what is lost stays lost; set its QoS to reliable"
-    return "if the driver sends more: look for load on this machine and on the network"
 
 
 def check_stream(stream: Stream, seen: GraphSeen, taken: Sequence[str]) -> list[Finding]:

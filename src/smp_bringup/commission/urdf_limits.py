@@ -40,9 +40,7 @@ def _kind(joint: Joint, said: UrdfJoint) -> list[Finding]:
     if slides == joint.turns and not told:
         todo = "write prismatic: true, or gripper: true, and limits in m"
         if not slides:
-            todo = (
-                "say in driver: {min: ..., max: ...} the angles closed and open, or make it a joint in rad"
-            )
+            todo = "say in driver: {min: ..., max: ...} the angles closed and open, or make it a joint in rad"
         return [error(about, f"{said.name} is {said.kind} in the URDF", todo)]
     return []
 
