@@ -21,10 +21,10 @@ def absent(topic: str, kind: str, published: Mapping[str, Collection[str]], take
         published: by full name, the types of each topic that somebody publishes.
         taken: topics that are known to be something else.
     """
-    if kinds := published.get(topic):
-        return f"{topic} is published as {', '.join(map(_shown, sorted(kinds)))}, expected {kind}"
+    if wrong := sorted(set(published.get(topic, ())) - {kind}):  # ours is among them where we listen
+        return f"{topic} is published as {', '.join(map(_shown, wrong))}, expected {kind}"
     said = f"nobody publishes {topic} ({kind})"
-    others = {name: kinds for name, kinds in published.items() if name not in taken and is_free(name)}
+    others = {name: kinds for name, kinds in published.items() if name not in (topic, *taken) and is_free(name)}
     same = sorted((name for name, kinds in others.items() if kind in kinds), key=lambda name: -_likeness(topic, name))
     if same:
         more = f" and {len(same) - 1} more" if len(same) > 1 else ""

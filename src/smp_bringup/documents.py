@@ -25,7 +25,8 @@ MOST_BYTES = 1_000_000
 _MOST_YAML_BYTES = 256_000
 _MOST_VALUES = 20_000
 """Of a YAML document, whose parser takes 50 us for each; our largest has 600."""
-_MOST_XML_BYTES = 8_000_000
+MOST_XML_BYTES = 8_000_000
+"""Descriptions of whole robots have 200 kB."""
 _MOST_XML_LEVELS = 200
 _MOST_DIGITS = 4000
 """Of a whole number, ahead of Python's own limit and its advice."""
@@ -150,8 +151,8 @@ def parse_xml(text: str | bytes, where: str) -> ET.Element:
     Raises:
         ConfigError: it is larger than 8 MB, not XML, nested deeper than 200 levels, or has a document type.
     """
-    if len(text) > _MOST_XML_BYTES:
-        raise ConfigError(f"{where}: {len(text)} bytes, at most {_MOST_XML_BYTES} are allowed")
+    if len(text) > MOST_XML_BYTES:
+        raise ConfigError(f"{where}: {len(text)} bytes, at most {MOST_XML_BYTES} are allowed")
     builder, level = ET.TreeBuilder(), 0
     parser = expat.ParserCreate()
 
@@ -209,7 +210,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 def read_xml(path: Path) -> tuple[bytes, ET.Element]:
     """Return what an XML file holds, and its root; raises ConfigError as `read_bytes` and `parse_xml`."""
-    content = read_bytes(path, _MOST_XML_BYTES)
+    content = read_bytes(path, MOST_XML_BYTES)
     return content, parse_xml(content, one_line(path.name))
 
 

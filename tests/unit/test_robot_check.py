@@ -9,6 +9,7 @@ import yaml
 
 from smp_bringup.absent import absent
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE
+from smp_bringup.commission.commands import COMMAND_KINDS
 from smp_bringup.commission.files import check_file
 from smp_bringup.commission.finding import Level, fine
 from smp_bringup.commission.live import check_live, command_streams, streams
@@ -262,6 +263,14 @@ def test_a_spoiled_robot_is_named_with_what_to_do(spoil, graph):
     assert level == (Level.WARN if spoil in WARNINGS else Level.ERROR)
 
 
+def test_where_nobody_is_it_is_said_once(graph):
+    graph.topics = {name: replace(topic, publishers=(), subscribers=()) for name, topic in graph.topics.items()}
+    [(level, line)] = graph.found()
+    assert level == Level.ERROR
+    assert "nobody is on any topic of the robot" in line
+    assert "the same RMW_IMPLEMENTATION, ROS_DOMAIN_ID" in line
+
+
 def test_all_topics_of_a_robot_are_looked_at():
     robot = load_robot("dual_ur5e")
     assert {stream.topic for stream in streams(robot, 0.05)} == {
@@ -270,6 +279,12 @@ def test_all_topics_of_a_robot_are_looked_at():
         "/wrist_left/color/image_raw",
     }
     assert dict(command_streams(robot))["/left_hand_controller/commands"] == "std_msgs/msg/Float64MultiArray"
+
+
+def test_types_of_commands_are_those_that_the_command_node_speaks():
+    from smp_bringup.nodes.messages import COMMAND_TYPES, type_name
+
+    assert {name: type_name(kind) for name, kind in COMMAND_TYPES.items()} == COMMAND_KINDS
 
 
 def test_a_topic_that_is_not_there_and_nothing_like_it():

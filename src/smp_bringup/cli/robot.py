@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -11,6 +11,9 @@ from rich.text import Text
 from smp_bringup.cli.show import NamespaceOption, console
 from smp_bringup.commission.finding import Finding, Level, fine
 from smp_bringup.errors import EXIT_CODE, ConfigError, OutputError, SmpError, one_line
+
+if TYPE_CHECKING:
+    from smp_bringup.robot import Robot
 
 app = typer.Typer(no_args_is_help=True, help="Connect a robot: write its files, and see what is wrong with them.")
 
@@ -41,7 +44,7 @@ def check(
         raise typer.Exit(EXIT_CODE)
 
 
-def _look(robot, seconds: float, use_sim_time: bool, namespace: str) -> list[Finding]:  # type: ignore[no-untyped-def]
+def _look(robot: "Robot", seconds: float, use_sim_time: bool, namespace: str) -> list[Finding]:
     """Return what is wrong with the running graph."""
     from smp_bringup.client.graph_client import graph_client
     from smp_bringup.client.robot_watch import follow_clock, look_at_robot
@@ -69,17 +72,23 @@ def _show(found: Sequence[Finding], what: str) -> None:
 @app.command()
 def new(
     out: Annotated[Path, typer.Option(help="Folder for robot.yaml and safety.yaml.")],
-    urdf: Annotated[Path | None, typer.Option(help="URDF; without: /robot_description of the graph.")] = None,
+    urdf: Annotated[str, typer.Option(help="URDF, or package://PKG/PATH; without: /robot_description.")] = "",
     from_graph: Annotated[
         bool, typer.Option("--from-graph", help="Look at the running graph for joint states, cameras and controllers.")
     ] = False,
     name: Annotated[str, typer.Option(help="Of the robot.")] = "",
-    arm: Annotated[list[str], typer.Option(help="NAME=JOINT,JOINT: an arm, instead of those found; repeat it.")] = [],  # noqa: B006
+    arm: Annotated[
+        list[str] | None, typer.Option(help="NAME=JOINT,JOINT: an arm, instead of those found; repeat it.")
+    ] = None,
     also: Annotated[str, typer.Option(help="torso,head: limbs that are driven too although they are no arms.")] = "",
     copies: Annotated[str, typer.Option(help="left,right: so many robots of this URDF stand there.")] = "",
-    camera: Annotated[list[str], typer.Option(help="NAME=TOPIC: a camera, instead of those seen; repeat it.")] = [],  # noqa: B006
-    state: Annotated[list[str], typer.Option(help="NAME=TOPIC: joint states of an arm; repeat it.")] = [],  # noqa: B006
-    command: Annotated[list[str], typer.Option(help="NAME=INTERFACE:TOPIC: commands of an arm; repeat it.")] = [],  # noqa: B006
+    camera: Annotated[
+        list[str] | None, typer.Option(help="NAME=TOPIC: a camera, instead of those seen; repeat it.")
+    ] = None,
+    state: Annotated[list[str] | None, typer.Option(help="NAME=TOPIC: joint states of an arm; repeat it.")] = None,
+    command: Annotated[
+        list[str] | None, typer.Option(help="NAME=INTERFACE:TOPIC: commands of an arm; repeat it.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take the defaults.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
     seconds: SecondsOption = 3.0,
@@ -90,19 +99,19 @@ def new(
     from smp_bringup.commission.files import check_file
     from smp_bringup.commission.propose import Told
 
-    if urdf is None and not from_graph:
+    if not urdf and not from_graph:
         raise ConfigError("nothing to begin with: give --urdf FILE, or --from-graph while the robot's drivers run")
-    there = [out / each for each in (_ROBOT, _SAFETY, *([_URDF] if urdf is None else [])) if (out / each).exists()]
+    there = [out / each for each in (_ROBOT, _SAFETY, *([_URDF] if not urdf else [])) if (out / each).exists()]
     if there and not force:
         names = ", ".join(str(path) for path in there)
         raise OutputError(f"{one_line(names)} exists: name another folder by --out, or overwrite it by --force")
-    arms = {each: tuple(joints.split(",")) for each, joints in pairs("arm", arm).items()}
-    told = Told(name, arms, _words(also), _words(copies), pairs("state", state), pairs("command", command))
+    arms = {each: tuple(joints.split(",")) for each, joints in pairs("arm", arm or ()).items()}
+    told = Told(name, arms, _words(also), _words(copies), pairs("state", state or ()), pairs("command", command or ()))
     try:
-        path = write_robot(out, urdf, told, pairs("camera", camera), from_graph, yes, seconds, namespace)
+        path = write_robot(out, urdf, told, pairs("camera", camera or ()), from_graph, yes, seconds, namespace)
     except typer.Abort:
         raise SmpError("no answer: run it in a terminal, or give --yes to take the defaults") from None
-    found, _ = check_file(str(path), "" if urdf is None else str(urdf))
+    found, _ = check_file(str(path), urdf)
     _show(found, os.fspath(path))
     if not fine(found):
         raise typer.Exit(EXIT_CODE)

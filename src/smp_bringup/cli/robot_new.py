@@ -15,11 +15,14 @@ from smp_bringup.commission.seen import GraphSeen
 from smp_bringup.config import build
 from smp_bringup.description.limbs import Limbs, find_limbs
 from smp_bringup.description.urdf import parse_urdf
-from smp_bringup.documents import parse_yaml, read_xml
+from smp_bringup.documents import MOST_XML_BYTES, parse_yaml, read_bytes
 from smp_bringup.errors import ConfigError, SmpError, one_line
 from smp_bringup.output import try_folder, write_text
+from smp_bringup.paths import PACKAGE_URI, located
 from smp_bringup.robot import build_robot
 from smp_bringup.safety.config import SafetyConfig
+
+_URDF = "robot.urdf"
 
 
 def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
@@ -32,7 +35,7 @@ def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
 
 def write_robot(
     out: Path,
-    urdf: Path | None,
+    urdf: str,
     told: Told,
     cameras: Mapping[str, str],
     from_graph: bool,
@@ -44,7 +47,7 @@ def write_robot(
 
     Args:
         out: folder.
-        urdf: file; None: /robot_description of the graph.
+        urdf: file, or package://PACKAGE/PATH; empty: /robot_description of the graph.
         told: what the user says of the arms.
         cameras: topics by name.
         from_graph: whether the running graph is looked at.
@@ -57,9 +60,10 @@ def write_robot(
         OutputError: the files cannot be written.
     """
     try_folder(out)
-    text, seen, offers = _graph(urdf is None, seconds, namespace) if from_graph else ("", None, [])
-    content = text.encode() if urdf is None else read_xml(urdf)[0]
-    model = parse_urdf(content, "/robot_description" if urdf is None else one_line(urdf.name))
+    text, seen, offers = _graph(not urdf, seconds, namespace) if from_graph else ("", None, [])
+    path = located(urdf) if urdf else out / _URDF
+    source = one_line(path.name) if urdf else "/robot_description"
+    model = parse_urdf(read_bytes(path, MOST_XML_BYTES) if urdf else text, source)
 
     def ask(question: str, default: str) -> str:
         return default if yes else str(typer.prompt(one_line(question), default=default))
@@ -69,13 +73,11 @@ def write_robot(
     arms = propose_arms(chosen_limbs(model, limbs, told, ask), told, seen, offers, ask)
     shown, left_out = propose_cameras(cameras, [arm.name for arm in arms], seen, ask)
     rate, drivers = rate_and_drivers(arms, seen, offers)
-    path = out / ("robot.urdf" if urdf is None else urdf)
-    described = "" if told.copies else os.path.relpath(path, out) if urdf is not None else path.name
+    described = "" if told.copies else urdf if urdf.startswith(PACKAGE_URI) else os.path.relpath(path, out)
     notes = (*_left_out(limbs, {joint.name for arm in arms for joint in arm.joints}), *left_out)
-    source = "/robot_description" if urdf is None else urdf.name
     draft = Draft(name, tuple(arms), shown, drivers, "safety.yaml", described, rate, source, notes)
     draft = _in_namespace(draft, namespace)
-    _write(out, draft, text if urdf is None else "")
+    _write(out, draft, text)
     return out / "robot.yaml"
 
 
@@ -124,8 +126,8 @@ def _write(out: Path, draft: Draft, description: str) -> None:
     build_robot(parse_yaml(robot, "robot.yaml"), "robot.yaml")
     build(SafetyConfig, parse_yaml(safety, "safety.yaml"), "safety.yaml")
     if description:
-        write_text(out / "robot.urdf", description)
-    if draft.description and (why := _cannot_be_shown(out / draft.description)):
+        write_text(out / _URDF, description)
+    if draft.description and (why := _cannot_be_shown(out, draft.description)):
         note = f"description: {draft.description} is left out: {why}"
         console.print(one_line(note), soft_wrap=True)
         robot = robot_yaml(replace(draft, description="", notes=(*draft.notes, note)))
@@ -133,12 +135,12 @@ def _write(out: Path, draft: Draft, description: str) -> None:
     write_text(out / "robot.yaml", robot)
 
 
-def _cannot_be_shown(path: Path) -> str:
+def _cannot_be_shown(out: Path, description: str) -> str:
     """Return why MuJoCo refuses a description; nothing if it takes it."""
     from smp_bringup.description.model import Description
 
     try:
-        Description(str(path))
+        Description(description if description.startswith(PACKAGE_URI) else str(out / description))
     except SmpError as error:
         return str(error)
     return ""

@@ -1,5 +1,6 @@
 """Looks at a running graph for a few seconds: who is there on some topics, and what they say."""
 
+import os
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -31,6 +32,7 @@ from smp_bringup.robot import Robot
 from smp_bringup.safety.node_graph import Topic
 from smp_bringup.sync.checks import Refusal
 
+_MIDDLEWARE = ("RMW_IMPLEMENTATION", "ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")
 _DISCOVERY_S = 5.0
 """Who is there has been found after so long."""
 _LEAST_S = 1.0
@@ -134,6 +136,7 @@ def _look(client: GraphClient, said: Mapping[str, str], taken: Mapping[str, str]
         frozenset(topic for topic in said if _best_effort(client, topic)),
         seconds,
         small_sockets(),
+        ", ".join(f"{name}={os.environ.get(name, '')}" for name in _MIDDLEWARE),
         tuple(sorted(node_name(name, space) for name, space in client.get_node_names_and_namespaces())),
     )
 

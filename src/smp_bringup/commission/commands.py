@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 
 from smp_bringup.arm import Arm
+from smp_bringup.bag.messages import JOINT_STATE
 from smp_bringup.commission.finding import Finding, error
 from smp_bringup.commission.seen import GraphSeen
 from smp_bringup.errors import nearest
 from smp_bringup.goals import feedback_topic
 from smp_bringup.names import full_name
+from smp_bringup.record.tracks import ARRAY, TRAJECTORY
 from smp_bringup.robot import JointTopic, Robot
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.safety.node_graph import Endpoint, Topic, drivers, mismatch
 
+COMMAND_KINDS = {"joint_state": JOINT_STATE, "forward_position": ARRAY, "joint_trajectory": TRAJECTORY}
+"""Types of the messages by which arms are told, by `command_interface`."""
 _FEEDBACK = "_FeedbackMessage"
 
 
@@ -101,11 +105,3 @@ def _action(arm: Arm, feedback: Topic, seen: GraphSeen) -> list[Finding]:
         nodes = ", ".join(sorted(end.node for end in servers))
         return [error(about, f"{action} has {len(servers)} servers: {nodes}", "stop all but one")]
     return []
-
-
-COMMAND_KINDS = {
-    "joint_state": "sensor_msgs/msg/JointState",
-    "forward_position": "std_msgs/msg/Float64MultiArray",
-    "joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
-}
-"""Types of the messages by which arms are told, by `command_interface`."""

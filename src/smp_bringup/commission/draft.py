@@ -152,10 +152,9 @@ def robot_yaml(draft: Draft) -> str:
 
 
 def _camera(camera: DraftCamera) -> dict[str, object]:
-    size = {"width": camera.width, "height": camera.height, "rate_hz": camera.rate_hz}
-    seen = {"observation_width": 96, "observation_height": 96}
-    carrier = {"arm": camera.arm} if camera.arm else {}
-    return {"name": camera.name, "topic": camera.topic, **size, **seen, **carrier}
+    entry: dict[str, object] = {key: getattr(camera, key) for key in ("name", "topic", "width", "height", "rate_hz")}
+    entry |= {"observation_width": 96, "observation_height": 96}
+    return entry | ({"arm": camera.arm} if camera.arm else {})
 
 
 def _arm(arm: DraftArm) -> list[str]:

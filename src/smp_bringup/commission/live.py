@@ -7,7 +7,7 @@ import numpy as np
 from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE
 from smp_bringup.commission.camera_images import check_images
 from smp_bringup.commission.commands import COMMAND_KINDS, check_commands
-from smp_bringup.commission.finding import Finding
+from smp_bringup.commission.finding import Finding, error
 from smp_bringup.commission.joint_states import check_joints
 from smp_bringup.commission.seen import GraphSeen, HeardJoints
 from smp_bringup.commission.streams import Stream, check_stream
@@ -15,6 +15,7 @@ from smp_bringup.goals import ACTIONS, feedback_topic
 from smp_bringup.robot import JointTopic, Robot
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.sync.watch import LIVE_TRAVEL, STALL_S
+from smp_bringup.types import FloatArray
 
 TWIST, POSE, JOY = "geometry_msgs/msg/TwistStamped", "geometry_msgs/msg/PoseStamped", "sensor_msgs/msg/Joy"
 
@@ -64,6 +65,10 @@ def check_live(robot: Robot, safety: SafetyConfig, seen: GraphSeen, namespace: s
     """
     every = list(streams(robot, safety.state_timeout_s))
     taken = [stream.topic for stream in every]
+    if not any(topic.publishers or topic.subscribers for topic in seen.topics.values()):
+        said = f"nobody is on any topic of the robot; we are here with {seen.middleware}"
+        todo = "start the drivers, with the same RMW_IMPLEMENTATION, ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE"
+        return [error("graph", said, todo)]
     found = [finding for stream in every for finding in check_stream(stream, seen, taken)]
     for joints in robot.state_topics:
         for arm, driver, _ in joints.parts():
@@ -94,7 +99,7 @@ def _moved(robot: Robot, seen: GraphSeen) -> bool:
     return False
 
 
-def _positions(joints: JointTopic, heard: Sequence[object]) -> np.ndarray:
+def _positions(joints: JointTopic, heard: Sequence[object]) -> FloatArray:
     """Return positions (m, n) of messages that say all joints of a topic, in our units."""
     rows = [
         [message.position[message.names.index(name)] for name in joints.names]

@@ -15,9 +15,10 @@ from smp_bringup.errors import ConfigError, nearest, one_line
 from smp_bringup.goals import ACTIONS
 
 FEEDBACK = "/_action/feedback"
-_INTERFACES = (*COMMAND_KINDS, *ACTIONS)
+_INTERFACES = ("joint_trajectory", *(name for name in COMMAND_KINDS if name != "joint_trajectory"), *ACTIONS)
 _OPERATOR = re.compile(r"leader|master|teleop|command", re.IGNORECASE)
 """What a topic is called that says where joints should be, not where they are."""
+_BOTH, _HANDS = {"left", "right"}, {"hand", "gripper", "fingers"}
 _MANY = 12
 """Hands of more joints are worth a word."""
 Ask = Callable[[str, str], str]
@@ -122,6 +123,8 @@ def propose_arms(
             topic = ask(f"Topic of the commands of {name}", _usual(name, limb, where))
             interface = ask(f"How is {name} told ({', '.join(_INTERFACES)})", "joint_trajectory")
             notes.append("command_topic: not seen, look whether it is this one, and takes command_interface")
+        elif others := _others(joints, topic, offers):
+            notes.append(f"command_topic: {', '.join(others)} moves these joints too: look which controller is active")
         hand = limb.kind == "hand"
         arms.append(DraftArm(name, joints, state, topic, interface, prefix, hand, tuple(notes)))
     return arms
@@ -166,6 +169,12 @@ def _state_topic(joints: Sequence[UrdfJoint], where: str, seen: GraphSeen | None
             inside = bool(where) and topic.strip("/").startswith(where)
             found.append((bool(where) and not inside, bool(_OPERATOR.search(topic)), len(said[-1].names), topic))
     return min(found)[-1] if found and not min(found)[0] else ""
+
+
+def _others(joints: Sequence[UrdfJoint], topic: str, offers: Sequence[Offer]) -> list[str]:
+    """Return where else setpoints of these joints could go, as their controllers say."""
+    wanted = {joint.name for joint in joints}
+    return sorted(offer.topic for offer in offers if offer.topic != topic and wanted <= offer.joints)
 
 
 def _command(name: str, told: str, offer: Offer | None) -> tuple[str, str]:
@@ -220,7 +229,7 @@ def _match(entries: Sequence[tuple[str, Limb, str, str]], offers: Sequence[Offer
                 score = _likeness(name, limb, offer.topic)
                 scores += [(score, name, offer)] if score > 0 else []
     matched: dict[str, Offer] = {}
-    for score, name, offer in sorted(scores, key=lambda each: -each[0]):
+    for score, name, offer in sorted(scores, key=lambda each: (-each[0], _INTERFACES.index(each[2].interface))):
         shared = score > 1  # a controller of several arms takes the commands of all
         if name not in matched and (shared or offer not in matched.values()):
             matched[name] = offer
@@ -228,12 +237,13 @@ def _match(entries: Sequence[tuple[str, Limb, str, str]], offers: Sequence[Offer
 
 
 def _likeness(name: str, limb: Limb, topic: str) -> float:
-    """Return how much a topic looks like one of a limb, from 0 to 1; 0 where it is of the other side, or of a hand."""
+    """Return how much a topic looks like one of a limb, from 0 to 1.
+
+    It is 0 where no part of its name is of the limb's, where it is of the other side, or of a hand and the limb is not.
+    """
     words = set(re.split(r"[^a-z0-9]+", topic.lower())) | set(re.findall(r"[a-z]+", topic.lower()))
-    sides = {"left", "right"} & words
-    if (sides and not sides & set(name.split("_"))) or ({"left", "right"} & set(name.split("_")) and not sides):
-        return 0.0
-    if (limb.kind == "hand") != bool({"hand", "gripper", "fingers"} & words):
+    ours, grips = set(name.lower().split("_")), _HANDS & words
+    if (_BOTH & words) != (_BOTH & ours) or bool(grips) != (limb.kind == "hand") or not (ours & words or grips):
         return 0.0
     return SequenceMatcher(None, f"/{name}_controller/joint_trajectory", topic, autojunk=False).ratio()
 

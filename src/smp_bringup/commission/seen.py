@@ -61,5 +61,7 @@ class GraphSeen:
     """For how long it was listened."""
     sockets: str = ""
     """Why this kernel's sockets lose images (`environment.small_sockets`), or nothing."""
+    middleware: str = ""
+    """What decides whom we can see: middleware, domain, range."""
     nodes: tuple[str, ...] = ()
     """Full names."""
