@@ -154,19 +154,22 @@ def parse_xml(text: str | bytes, where: str) -> ET.Element:
     if len(text) > MOST_XML_BYTES:
         raise ConfigError(f"{where}: {len(text)} bytes, at most {MOST_XML_BYTES} are allowed")
     builder, level = ET.TreeBuilder(), 0
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate(namespace_separator="}")
+
+    def named(name: str) -> str:  # as ElementTree writes it: {namespace}name
+        return "{" + name if "}" in name else name
 
     def begin(tag: str, attributes: dict[str, str]) -> None:
         nonlocal level
         level += 1
         if level > _MOST_XML_LEVELS:
             raise ConfigError(f"{where}: nested deeper than {_MOST_XML_LEVELS} levels")
-        builder.start(tag, attributes)
+        builder.start(named(tag), {named(key): value for key, value in attributes.items()})
 
     def end(tag: str) -> None:
         nonlocal level
         level -= 1
-        builder.end(tag)
+        builder.end(named(tag))
 
     def refuse(*_: object) -> None:
         raise ConfigError(f"{where}: a document type (<!DOCTYPE ...>) is not allowed: take it out")

@@ -3,6 +3,7 @@
 import argparse
 import array
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import rclpy
@@ -93,11 +94,12 @@ def main():
         described = robot.arms.create_publisher(String, "/robot_description", LATCHED)
         described.publish(String(data=said.urdf.read_text()))
     start, begun_ns, k = time.monotonic(), time.time_ns(), 0
-    while rclpy.ok():
-        robot.cycle(k, begun_ns + k * 1_000_000_000 // RATE_HZ)
-        k += 1
-        while (left := start + k / RATE_HZ - time.monotonic()) > 0:
-            executor.spin_once(timeout_sec=left)
+    with suppress(rclpy.executors.ExternalShutdownException):
+        while rclpy.ok():
+            robot.cycle(k, begun_ns + k * 1_000_000_000 // RATE_HZ)
+            k += 1
+            while (left := start + k / RATE_HZ - time.monotonic()) > 0:
+                executor.spin_once(timeout_sec=left)
 
 
 if __name__ == "__main__":

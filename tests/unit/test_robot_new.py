@@ -126,7 +126,7 @@ ONE = '<joint name="{}" type="{}"><parent link="{}"/><child link="{}"/>{}</joint
         ("<robot>" * 300, "nested deeper"),
         ("<robot", "not valid XML"),
         ("<sdf/>", "expected <robot>"),
-        ('<robot xmlns:xacro="x"><xacro:include filename="y"/></robot>', "is a xacro"),
+        ('<robot xmlns:xacro="http://www.ros.org/wiki/xacro"><xacro:include filename="y"/></robot>', "is a xacro"),
         (JOINT.format(ONE.format("j", "revolute", "a", "c", "")), "links that are not there"),
         (JOINT.format(ONE.format("j", "ball", "a", "b", "")), "type 'ball'"),
         (JOINT.format(ONE.format("j", "fixed", "a", "a", "")), "hangs on itself"),

@@ -182,7 +182,7 @@ def _topic(client: GraphClient, name: str, kind: str, commands: bool, ours: set[
     """Return who is on a topic besides our own nodes; of commands, judged against what the command node offers."""
     publishers = client.get_publishers_info_by_topic(name)
     subscribers = client.get_subscriptions_info_by_topic(name)
-    offered, asked = (qos.LATEST, None) if commands else (None, qos.SENSOR)
+    offered, asked = (qos.as_seen(qos.LATEST), None) if commands else (None, qos.as_seen(qos.SENSOR))
     others = [[info for info in infos if not _is_ours(info, ours)] for infos in (publishers, subscribers)]
     return Topic(
         name,

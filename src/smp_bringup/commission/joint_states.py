@@ -67,7 +67,7 @@ def _listed(names: Sequence[str]) -> str:
 def _values(about: str, topic: str, joints: Sequence[Joint], driver: DriverJoints, rows: FloatArray) -> list[Finding]:
     """Return what is wrong with positions (m, n), as the driver says them."""
     found, finite = [], np.isfinite(rows)
-    bad = [name for name, good in zip(driver.names, finite.all(axis=0), strict=True) if not good]
+    bad = [name for i, name in enumerate(driver.names) if not finite[:, i].all()]
     if bad:
         text = f"{topic}: position of {', '.join(bad)} is not a finite number"
         found.append(error(about, text, "let its driver measure it, or take the joint out of the robot file"))
@@ -80,9 +80,9 @@ def _values(about: str, topic: str, joints: Sequence[Joint], driver: DriverJoint
         limits = "min: -180, max: 180" if angles else "min: 0, max: 80"
         todo = f"say in driver: {{{limits}}} what the driver says where we say min and max"
         return [*found, error(about, f"{topic}: {text}: this looks like {hint}", todo)]
-    for i in np.flatnonzero(finite[-1]):
-        joint, beyond = joints[i], _BEYOND * (joints[i].max - joints[i].min)
-        if not joint.min - beyond <= last[i] <= joint.max + beyond:
+    for i, joint in enumerate(joints):
+        beyond = _BEYOND * (joint.max - joint.min)
+        if finite[-1, i] and not joint.min - beyond <= last[i] <= joint.max + beyond:
             text = f"{topic}: {joint.name} is at {last[i]:.4g}, outside [{joint.min:g}, {joint.max:g}]"
             todo = "bring it inside by hand, or look at sign, zero and unit of its driver: in the robot file"
             found.append(warning(about, text, todo))

@@ -206,9 +206,9 @@ def offers_of(seen: GraphSeen, controlled: Mapping[str, Sequence[str]]) -> list[
             joints = frozenset(joint for node in nodes for joint in controlled.get(node, ()))
             offers.append(Offer(topic.name, by_kind[min(kinds)], nodes, joints))
     for interface, kind in ACTIONS.items():
-        for topic, kinds_said in seen.published.items():
+        for name, kinds_said in seen.published.items():
             if f"{kind}_FeedbackMessage" in kinds_said:
-                action = topic.removesuffix(FEEDBACK)
+                action = name.removesuffix(FEEDBACK)
                 node = action.rpartition("/")[0]
                 offers.append(Offer(action, interface, (node,), frozenset(controlled.get(node, ()))))
     return offers

@@ -32,7 +32,7 @@ def propose_cameras(
     Raises:
         ConfigError: an answer is not NAME=TOPIC.
     """
-    left_out = []
+    left_out = list[str]()
     if not told and seen is not None:
         told, left_out = _found(seen)
     if not told:

@@ -46,7 +46,7 @@ def find_limbs(urdf: Urdf) -> Limbs:
     joints at the end that slide or are named as fingers are, is its hand. The joints before a fork are a torso.
     """
     behind: dict[str, list[UrdfJoint]] = {joint.name: [] for joint in urdf.joints if joint.moves}
-    waiting = []
+    waiting = list[UrdfJoint]()
     for joint in urdf.joints:
         if joint.moves:
             above = urdf.before(joint)
