@@ -41,9 +41,10 @@ class Robot:
     def __init__(self, executor, spoiled):
         self.spoiled, self.publishers = spoiled, {}
         self.arms, self.camera = self.node(executor, "broadcaster"), self.node(executor, "camera")
-        for side in JOINTS:
-            name = f"{side}_controller"
-            node = self.node(executor, name, [Parameter("joints", value=JOINTS[side])])
+        hands = {} if spoiled else {f"{side}_gripper": [f"{side}_finger"] for side in JOINTS}
+        for part, joints in (JOINTS | hands).items():
+            name, side = f"{part}_controller", part.partition("_")[0]
+            node = self.node(executor, name, [Parameter("joints", value=joints)])
             kind = Float64MultiArray if spoiled and side == "right" else JointTrajectory
             profile = LATCHED if spoiled and side == "left" else 10
             node.create_subscription(kind, f"/{name}/joint_trajectory", lambda message: None, profile)
@@ -72,7 +73,8 @@ class Robot:
             right = states(stamp, [*JOINTS["right"][:3], "right_rist"], home)
             self.say(self.arms, JointState, "/right/joint_states", right)
         else:
-            both = states(stamp, JOINTS["left"] + JOINTS["right"], home * 2)
+            fingers = [f"{side}_finger" for side in JOINTS]
+            both = states(stamp, JOINTS["left"] + JOINTS["right"] + fingers, home * 2 + [0.0, 0.0])
             self.say(self.arms, JointState, "/joint_states", both)
         if k % IMAGE_EVERY == 0:
             self.say(self.camera, Image, "/top/image_raw", image(stamp, k))
