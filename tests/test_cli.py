@@ -124,5 +124,18 @@ def test_training_from_bags_ends_in_a_checkpoint_that_evaluates(tmp_path):
 def test_help_names_every_verb():
     done = smp("--help")
     assert done.returncode == 0
-    for verb in ("demo", "record", "train", "eval", "replay", "up", "doctor", "arm", "estop", "release", "reset"):
+    for verb in (
+        "demo",
+        "record",
+        "train",
+        "eval",
+        "replay",
+        "robot",
+        "up",
+        "doctor",
+        "arm",
+        "estop",
+        "release",
+        "reset",
+    ):
         assert verb in done.stdout

@@ -95,7 +95,7 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
     managed = tuple(f"{name}/{service}" for name in MANAGED for service in _LIFECYCLE)
     nodes[CLIENT] = Access(
         ("/rosout", "/parameter_events"),
-        (*said, *cameras, *commands, *seen, *policy, *shown),
+        (*said, *cameras, *further, *states, *leaders, *hands, *commands, *seen, *policy, *shown),
         _own_services("/_ros2cli_*"),
         request=(*_REQUESTS, *_RECORDER, *_SIM, *set_parameters, *managed),
     )

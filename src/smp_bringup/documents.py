@@ -1,4 +1,4 @@
-"""YAML and JSON of strangers, read into plain values or refused in one sentence, whatever the bytes are.
+"""YAML, JSON and XML of strangers, read into plain values or refused in one sentence, whatever the bytes are.
 
 YAML is read by the rules of its version 1.2: 3:30, 010 and 1_000 are text, not 210, 8 and 1000, and no is not false.
 """
@@ -10,9 +10,11 @@ import json
 import os
 import re
 import stat
+import xml.etree.ElementTree as ET
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, BinaryIO
+from xml.parsers import expat
 
 import yaml
 
@@ -23,6 +25,9 @@ MOST_BYTES = 1_000_000
 _MOST_YAML_BYTES = 256_000
 _MOST_VALUES = 20_000
 """Of a YAML document, whose parser takes 50 us for each; our largest has 600."""
+MOST_XML_BYTES = 8_000_000
+"""Descriptions of whole robots have 200 kB."""
+_MOST_XML_LEVELS = 200
 _MOST_DIGITS = 4000
 """Of a whole number, ahead of Python's own limit and its advice."""
 _MOST_LEVELS = 32
@@ -138,6 +143,47 @@ def parse_json(text: str | bytes, where: str, most: int = MOST_BYTES) -> dict[st
     return _mapping(data, where)
 
 
+def parse_xml(text: str | bytes, where: str) -> ET.Element:
+    """Return the root of an XML document; `where` names its origin in errors.
+
+    A document type is refused: entities can name other files, and grow without end.
+
+    Raises:
+        ConfigError: it is larger than 8 MB, not XML, nested deeper than 200 levels, or has a document type.
+    """
+    if len(text) > MOST_XML_BYTES:
+        raise ConfigError(f"{where}: {len(text)} bytes, at most {MOST_XML_BYTES} are allowed")
+    builder, level = ET.TreeBuilder(), 0
+    parser = expat.ParserCreate(namespace_separator="}")
+
+    def named(name: str) -> str:  # as ElementTree writes it: {namespace}name
+        return "{" + name if "}" in name else name
+
+    def begin(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal level
+        level += 1
+        if level > _MOST_XML_LEVELS:
+            raise ConfigError(f"{where}: nested deeper than {_MOST_XML_LEVELS} levels")
+        builder.start(named(tag), {named(key): value for key, value in attributes.items()})
+
+    def end(tag: str) -> None:
+        nonlocal level
+        level -= 1
+        builder.end(named(tag))
+
+    def refuse(*_: object) -> None:
+        raise ConfigError(f"{where}: a document type (<!DOCTYPE ...>) is not allowed: take it out")
+
+    parser.StartElementHandler, parser.EndElementHandler = begin, end
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(text, True)
+    except (expat.ExpatError, ValueError) as error:  # ValueError: of an encoding that is not known
+        raise ConfigError(f"{where}: not valid XML: {shown(error)}") from None
+    return builder.close()
+
+
 def dump_yaml(data: object, width: int = 200) -> str:
     """Return plain values as YAML that `parse_yaml` reads back to equal ones."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=width)
@@ -163,6 +209,12 @@ def open_regular(path: Path) -> BinaryIO:
     """Open a file of others for reading; raises like `require_regular`."""
     require_regular(path)
     return path.open("rb")
+
+
+def read_xml(path: Path) -> tuple[bytes, ET.Element]:
+    """Return what an XML file holds, and its root; raises ConfigError as `read_bytes` and `parse_xml`."""
+    content = read_bytes(path, MOST_XML_BYTES)
+    return content, parse_xml(content, one_line(path.name))
 
 
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:

@@ -111,6 +111,20 @@ def small_sockets() -> str:
     )
 
 
+def remedy(reliable: bool, sockets: str) -> str:
+    """Return what to do about messages that a driver sends and we do not hear.
+
+    Args:
+        reliable: whether the driver sends again what was lost.
+        sockets: what `small_sockets` says.
+    """
+    if sockets:
+        return sockets
+    if not reliable:
+        return "if the driver sends more: it offers best effort, and what is lost stays lost; set its QoS to reliable"
+    return "if the driver sends more: look for load on this machine and on the network"
+
+
 def free_shared_memory() -> int:
     """Remove the shared memory that killed processes have left, 64 MiB each; return how many had.
 

@@ -107,6 +107,15 @@ def check_topic(topic: str) -> None:
         )
 
 
+def is_free(topic: str) -> bool:
+    """Return whether a robot may have a topic, see `check_topic`."""
+    try:
+        check_topic(topic)
+    except ConfigError:
+        return False
+    return True
+
+
 def require_unique(kind: str, names: Sequence[str]) -> None:
     """Raise ConfigError where a name of a kind is there twice."""
     repeated = sorted({name for name in names if names.count(name) > 1})

@@ -119,6 +119,19 @@ def _models() -> str:
     return ", ".join(names) or "none"
 
 
+def _robots() -> str:
+    from smp_bringup.commission.files import check_file
+    from smp_bringup.commission.finding import Level
+    from smp_bringup.paths import share
+
+    names = sorted(path.stem for path in share("config", "robots").glob("*.yaml"))
+    for name in names:
+        for finding in check_file(name)[0]:
+            if finding.level == Level.ERROR:
+                raise SmpError(f"{name}: {finding.line}")
+    return f"{', '.join(names)}; yours: smp robot check my_robot.yaml"
+
+
 CHECKS: tuple[tuple[str, Check, bool], ...] = (
     ("Python", _python, True),
     ("MuJoCo", _library("mujoco"), True),
@@ -132,4 +145,5 @@ CHECKS: tuple[tuple[str, Check, bool], ...] = (
     ("ros2", _ros2, False),
     ("rendering", _gl, True),
     ("models", _models, True),
+    ("robots", _robots, True),
 )

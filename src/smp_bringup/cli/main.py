@@ -20,6 +20,7 @@ from smp_bringup.cli import (
     operate,
     record,
     replay,
+    robot,
     run,
     security,
     top,
@@ -42,6 +43,7 @@ app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("replay")(replay.replay)
 app.add_typer(bag.app, name="bag")
+app.add_typer(robot.app, name="robot")
 app.command("up")(up.up)
 app.command("run")(run.run)
 for _name, _verb in operate.verbs().items():

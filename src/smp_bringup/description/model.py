@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smp_bringup.description.pose import Pose
+from smp_bringup.documents import read_xml
 from smp_bringup.errors import ConfigError, nearest, one_line
 from smp_bringup.kinematics import mujoco
 from smp_bringup.paths import PACKAGE_URI, located
@@ -45,9 +46,9 @@ class Description:
         """
         self.path = located(uri)
         try:
-            self.text = self.path.read_text(encoding="utf-8")
-            tree = ET.fromstring(self.text)
-        except (OSError, UnicodeDecodeError, ET.ParseError) as error:
+            content, tree = read_xml(self.path)
+            self.text = content.decode()
+        except (ConfigError, UnicodeDecodeError) as error:
             raise ConfigError(f"description '{self.path}' cannot be read: {one_line(error)}") from None
         self.urdf = tree.tag == "robot"
         """Whether it can be shown to others: /robot_description is a URDF."""

@@ -46,7 +46,7 @@ class GraphWatch:
             self._look_at(topic)
         if len(self._seen) < len(self._topics):
             return None
-        nodes = tuple(_full(name, space) for name, space in self._node.get_node_names_and_namespaces())
+        nodes = tuple(node_name(name, space) for name, space in self._node.get_node_names_and_namespaces())
         return Snapshot(tuple(self._seen.values()), nodes)
 
     def look_at_all(self) -> Snapshot | None:
@@ -85,14 +85,14 @@ class GraphWatch:
             self._unnamed.append(name)
         publishers, subscribers = known
         for info in publishers:
-            self._gids[bytes(info.endpoint_gid).hex()] = _full(info.node_name, info.node_namespace)
+            self._gids[bytes(info.endpoint_gid).hex()] = node_name(info.node_name, info.node_namespace)
         own = self._pop_own(publishers if ours else subscribers)
         self._seen[name] = Topic(
             name,
             kind,
             ours,
-            tuple(_endpoint(info, info.qos_profile, own) for info in publishers),
-            tuple(_endpoint(info, own, info.qos_profile) for info in subscribers),
+            tuple(endpoint(info, info.qos_profile, own) for info in publishers),
+            tuple(endpoint(info, own, info.qos_profile) for info in subscribers),
         )
 
     def _named(self, infos: list) -> list:
@@ -109,21 +109,22 @@ class GraphWatch:
     def _pop_own(self, infos: list) -> QoSProfile | None:
         """Take our own endpoint out; return its profile as the middleware sees it, None before it is discovered."""
         for info in infos:
-            if _full(info.node_name, info.node_namespace) == self._us:
+            if node_name(info.node_name, info.node_namespace) == self._us:
                 infos.remove(info)
                 return info.qos_profile
         return None
 
 
-def _endpoint(info: TopicEndpointInfo, publisher: QoSProfile | None, subscriber: QoSProfile | None) -> Endpoint:
+def endpoint(info: TopicEndpointInfo, publisher: QoSProfile | None, subscriber: QoSProfile | None) -> Endpoint:
     """Return an endpoint, and what keeps the two profiles from talking to each other."""
     mismatch = ""
     if publisher is not None and subscriber is not None:
         compatibility, reason = qos_check_compatible(publisher, subscriber)
         if compatibility == QoSCompatibility.ERROR:
             mismatch = f"QoS is incompatible: {reason}"
-    return Endpoint(_full(info.node_name, info.node_namespace), one_line(info.topic_type), one_line(mismatch))
+    return Endpoint(node_name(info.node_name, info.node_namespace), one_line(info.topic_type), one_line(mismatch))
 
 
-def _full(name: str, namespace: str) -> str:
+def node_name(name: str, namespace: str) -> str:
+    """Return the full name of a node."""
     return one_line(f"{namespace.rstrip('/')}/{name}")

@@ -23,6 +23,11 @@ _MOST_NAMED = 3
 _IMAGES = (Image, CompressedImage)
 
 
+def topics_with(node: LeanNode, count: Callable[[str], int]) -> dict[str, tuple[str, ...]]:
+    """Return the types of all topics of which `count`, a method of the node, finds an end."""
+    return {name: tuple(kinds) for name, kinds in node.get_topic_names_and_types() if count(name)}
+
+
 @dataclass
 class _Wanted:
     """A topic, and how it is heard now."""

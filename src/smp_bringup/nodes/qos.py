@@ -1,6 +1,7 @@
 """How topics travel; each choice with its reason."""
 
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.duration import Infinite
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
 
 SENSOR = QoSProfile(reliability=ReliabilityPolicy.BEST_EFFORT, history=HistoryPolicy.KEEP_LAST, depth=10)
 """Subscribing to drivers: best effort matches reliable and best-effort publishers alike; see `matched` for cameras."""
@@ -27,6 +28,19 @@ STATE = QoSProfile(
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
 """State that a late joiner must see."""
+
+
+def as_seen(profile: QoSProfile) -> QoSProfile:
+    """Return a profile as the middleware tells others of it: what we leave out is without bounds."""
+    return QoSProfile(
+        reliability=profile.reliability,
+        durability=profile.durability,
+        history=profile.history,
+        depth=profile.depth,
+        deadline=Infinite,
+        liveliness=LivelinessPolicy.AUTOMATIC,
+        liveliness_lease_duration=Infinite,
+    )
 
 
 def with_reliability(profile: QoSProfile, reliability: ReliabilityPolicy) -> QoSProfile:

@@ -10,16 +10,17 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from smp_bringup import wire
+from smp_bringup.absent import absent
 from smp_bringup.arm import Arm
 from smp_bringup.camera import Camera
-from smp_bringup.environment import small_sockets
+from smp_bringup.environment import remedy, small_sockets
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns, waiting
 from smp_bringup.nodes.camera_messages import camera_type
 from smp_bringup.nodes.managed import ManagedNode
-from smp_bringup.nodes.matched import MatchedSubscriptions
-from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg
+from smp_bringup.nodes.matched import MatchedSubscriptions, topics_with
+from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg, type_name
 from smp_bringup.nodes.one_speaker import SILENT_S
 from smp_bringup.nodes.params import SyncParams, declare
 from smp_bringup.observation.builder import frame_to_observation_size
@@ -35,6 +36,8 @@ _LEAST_RATE_HZ = 5.0
 """Frames of a slower camera are too few in a second to say how many are missing."""
 _CHECK_PERIOD_S = 0.02
 """The streams are judged so often; their state is published when it changes, and every fifth time."""
+_MISSING_PERIOD_S = 1.0
+"""A topic that looks like that of a missing camera is looked for so often."""
 _YOUNG_NS = 5_000_000_000
 """What is missing so soon after the start may only not be there yet."""
 _LEVELS = {
@@ -75,6 +78,8 @@ class SyncNode(ManagedNode):
         self._state = self.create_publisher(DiagnosticArray, "observation/state", qos.STATE)
         self._states: dict[str, Subscription] = {}
         self._cameras = MatchedSubscriptions(self)
+        self._absent: dict[str, str] = {}
+        """Why nothing was heard yet of a camera."""
         for camera in self._robot.cameras:
             take = self.speakers.only(camera.topic, partial(self._on_image, camera), SILENT_S + 2 / camera.rate_hz)
             self._cameras.add(camera_type(camera), camera.topic, take, qos.SENSOR)
@@ -85,7 +90,9 @@ class SyncNode(ManagedNode):
             self._states[joints.topic] = self.create_subscription(JointState, joints.topic, callback, qos.JOINTS)
         self._diagnostics = Diagnostics(self, self._diagnose)
         self._born_ns, self._young = steady_ns(), True
-        self.create_timer(_CHECK_PERIOD_S, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(_CHECK_PERIOD_S, self._check, clock=steady)
+        self.create_timer(_MISSING_PERIOD_S, self._look_for_missing, clock=steady)
 
     def _make_aligner(self, kind: str) -> AbstractAligner:
         if kind == "message_filters":
@@ -169,6 +176,19 @@ class SyncNode(ManagedNode):
             level = _LEVELS[report.health]
             self._state.publish(status_msg(now_ns(self), "observation", values, level, report.reason))
 
+    def _look_for_missing(self) -> None:
+        """Say of each camera that was never heard what of it is on the graph."""
+        missing = [camera for camera in self._robot.cameras if not self._received[camera.name]]
+        published = topics_with(self, self.count_publishers) if missing else {}
+        taken = [camera.topic for camera in self._robot.cameras]
+        for camera in missing:
+            alone = self._cameras.reliable(camera.topic) is None
+            text = absent(camera.topic, type_name(camera_type(camera)), published, taken) if alone else ""
+            self._watch.on_refused(camera.name, text)
+            if text and text != self._absent.get(camera.name):
+                self.get_logger().info(f"waiting for camera {camera.name}: {text}")
+            self._absent[camera.name] = text
+
     def _log(self, report: watch.StreamReport, young: bool) -> None:
         logger = self.get_logger()
         if young:
@@ -199,7 +219,9 @@ class SyncNode(ManagedNode):
             heard = count - self._counted.setdefault(camera.name, count - round(camera.rate_hz))
             self._counted[camera.name] = count
             if camera.rate_hz >= _LEAST_RATE_HZ and heard < camera.rate_hz / 2:
-                lines.append(f"{camera.topic}: {heard} of {camera.rate_hz:g} frames heard; {_remedy(reliable)}")
+                lines.append(
+                    f"{camera.topic}: {heard} of {camera.rate_hz:g} frames heard; {remedy(reliable, small_sockets())}"
+                )
         return lines
 
     def _diagnose(self) -> dict[str, object]:
@@ -220,15 +242,6 @@ class SyncNode(ManagedNode):
         received = {f"received/{name}": count for name, count in self._received.items()}
         counters = {**received, "withheld": self._withheld, **self._aligner.counters}
         return {**warning, **rates, **ages, **skew, **counters}
-
-
-def _remedy(reliable: bool) -> str:
-    """Return what to do about frames that a driver sends and sync does not hear."""
-    if text := small_sockets():
-        return text
-    if not reliable:
-        return "if the driver sends more: it offers best effort, and what is lost stays lost; set its QoS to reliable"
-    return "if the driver sends more: look for load on this machine and on the network"
 
 
 def main() -> None:

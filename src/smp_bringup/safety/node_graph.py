@@ -68,9 +68,9 @@ def inspect(snapshot: Snapshot, robot: Robot, config: SafetyConfig, us: str) -> 
             matter |= set() if goals is None else {end.node for end in goals.publishers}
             continue
         commands = topics[arm.command_topic]
-        drivers = _drivers(commands, states, named)
-        matter |= {end.node for end in drivers}
-        found += _arm(arm.name, commands, states, drivers)
+        driving = drivers(commands, states, named)
+        matter |= {end.node for end in driving}
+        found += _arm(arm.name, commands, states, driving)
     for topic in topics.values():
         if not topic.ours:
             matter |= {end.node for end in topic.publishers}
@@ -82,13 +82,13 @@ def inspect(snapshot: Snapshot, robot: Robot, config: SafetyConfig, us: str) -> 
     return tuple(dict.fromkeys(found))  # arms that share a topic share what is wrong with it
 
 
-def _arm(arm: str, commands: Topic, states: Topic, drivers: Sequence[Endpoint]) -> list[Verdict]:
+def _arm(arm: str, commands: Topic, states: Topic, driving: Sequence[Endpoint]) -> list[Verdict]:
     """Return what is wrong with who speaks and who listens on the topics of one arm."""
-    found, others = [], [end for end in commands.subscribers if end not in drivers]
+    found, others = [], [end for end in commands.subscribers if end not in driving]
     if commands.publishers:
         found.append(_fault(f"{commands.name} has a second publisher: {_names(commands.publishers)}"))
-    deaf = _mismatches(commands, drivers)
-    if len(deaf) == len(drivers):
+    deaf = _mismatches(commands, driving)
+    if len(deaf) == len(driving):
         missing = f"needed is a node that subscribes to it and publishes {states.name}, or that `drivers` names"
         missing += f" (listening: {_names(others)})" if others else ""
         found.append(_fault(f"arm_{arm}_gone: no driver listens to {commands.name}: {'; '.join(deaf) or missing}"))
@@ -121,7 +121,7 @@ def _server(arm: Arm, goals: Topic) -> list[Verdict]:
     return found
 
 
-def _drivers(commands: Topic, states: Topic, named: AbstractSet[str]) -> list[Endpoint]:
+def drivers(commands: Topic, states: Topic, named: AbstractSet[str]) -> list[Endpoint]:
     """Return who drives an arm: who listens to its commands and publishes its joint states, or is among `named`."""
     driving = {end.node for end in states.publishers if end.node.startswith("/")}.union(named)
     return [end for end in commands.subscribers if end.node in driving]
@@ -129,10 +129,11 @@ def _drivers(commands: Topic, states: Topic, named: AbstractSet[str]) -> list[En
 
 def _mismatches(topic: Topic, ends: Sequence[Endpoint]) -> list[str]:
     """Return who of those at the other end of a topic cannot talk to us, and why."""
-    return [f"{end.node} is there, but {cause}" for end in ends if (cause := _mismatch(topic, end))]
+    return [f"{end.node} is there, but {cause}" for end in ends if (cause := mismatch(topic, end))]
 
 
-def _mismatch(topic: Topic, end: Endpoint) -> str:
+def mismatch(topic: Topic, end: Endpoint) -> str:
+    """Return why one at the other end of a topic and our own end cannot talk; nothing if they can."""
     return end.mismatch if end.kind == topic.kind else f"speaks {end.kind}, not {topic.kind}"
 
 

@@ -1,0 +1,146 @@
+"""Writes the files of a new robot: reads the URDF, looks at the graph, asks, and loads what comes of it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+
+from smp_bringup.cli.show import console
+from smp_bringup.commission.draft import Draft, robot_yaml, safety_yaml
+from smp_bringup.commission.propose import Offer, Told, chosen_limbs, offers_of, propose_arms, rate_and_drivers
+from smp_bringup.commission.propose_cameras import propose_cameras, split_pair
+from smp_bringup.commission.seen import GraphSeen
+from smp_bringup.config import build
+from smp_bringup.description.limbs import Limbs, find_limbs
+from smp_bringup.description.urdf import parse_urdf
+from smp_bringup.documents import MOST_XML_BYTES, parse_yaml, read_bytes
+from smp_bringup.errors import ConfigError, SmpError, one_line
+from smp_bringup.output import try_folder, write_text
+from smp_bringup.paths import PACKAGE_URI, located
+from smp_bringup.robot import build_robot
+from smp_bringup.safety.config import SafetyConfig
+
+_URDF = "robot.urdf"
+
+
+def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    """Return what an option that is repeated says, NAME=VALUE each; raises ConfigError where a name comes twice."""
+    found = dict(split_pair(option, word) for word in words)
+    if len(found) < len(words):
+        raise ConfigError(f"--{option} names one twice: {', '.join(words)}")
+    return found
+
+
+def write_robot(
+    out: Path,
+    urdf: str,
+    told: Told,
+    cameras: Mapping[str, str],
+    from_graph: bool,
+    yes: bool,
+    seconds: float,
+    namespace: str,
+) -> Path:
+    """Write the files of a robot, and return the robot file.
+
+    Args:
+        out: folder.
+        urdf: file, or package://PACKAGE/PATH; empty: /robot_description of the graph.
+        told: what the user says of the arms.
+        cameras: topics by name.
+        from_graph: whether the running graph is looked at.
+        yes: take the default of every question.
+        seconds: for how long the graph is listened to [s].
+        namespace: of the graph.
+
+    Raises:
+        ConfigError: it is no URDF, or what was said does not fit it.
+        OutputError: the files cannot be written.
+    """
+    try_folder(out)
+    text, seen, offers = _graph(not urdf, seconds, namespace) if from_graph else ("", None, [])
+    path = located(urdf) if urdf else out / _URDF
+    source = one_line(path.name) if urdf else "/robot_description"
+    model = parse_urdf(read_bytes(path, MOST_XML_BYTES) if urdf else text, source)
+
+    def ask(question: str, default: str) -> str:
+        return default if yes else str(typer.prompt(one_line(question), default=default))
+
+    name = told.name or ask("Name of the robot", one_line(model.name) or "my_robot")
+    limbs = find_limbs(model)
+    arms = propose_arms(chosen_limbs(model, limbs, told, ask), told, seen, offers, ask)
+    shown, left_out = propose_cameras(cameras, [arm.name for arm in arms], seen, ask)
+    rate, drivers = rate_and_drivers(arms, seen, offers)
+    described = "" if told.copies else urdf if urdf.startswith(PACKAGE_URI) else os.path.relpath(path, out)
+    notes = (*_left_out(limbs, {joint.name for arm in arms for joint in arm.joints}), *left_out)
+    draft = Draft(name, tuple(arms), shown, drivers, "safety.yaml", described, rate, source, notes)
+    draft = _in_namespace(draft, namespace)
+    _write(out, draft, text)
+    return out / "robot.yaml"
+
+
+def _graph(description: bool, seconds: float, namespace: str) -> tuple[str, GraphSeen, list[Offer]]:
+    """Return the description of the running graph if it is asked for, what was seen, and where setpoints can go."""
+    from smp_bringup.client.graph_client import graph_client
+    from smp_bringup.client.robot_watch import controlled_joints, look_around, robot_description
+
+    with graph_client("smp_robot", namespace) as client:
+        text = robot_description(client) if description else ""
+        seen = look_around(client, seconds)
+        nodes = {end.node for topic in seen.topics.values() for end in topic.subscribers}
+        return text, seen, offers_of(seen, controlled_joints(client, sorted(nodes)))
+
+
+def _left_out(limbs: Limbs, taken: set[str]) -> list[str]:
+    """Return a line for each group of joints that move and are not in the robot file."""
+    lines = []
+    for limb in limbs.limbs:
+        names = [joint.name for joint in limb.joints if joint.name not in taken]
+        if names:
+            lines.append(f"left out: {', '.join(names)}; --also {limb.name} takes what belongs to it")
+    reasons = dict.fromkeys(reason for _, reason in limbs.dropped)
+    for reason in reasons:
+        lines.append(f"left out: {', '.join(name for name, why in limbs.dropped if why == reason)}: {reason}")
+    return lines
+
+
+def _in_namespace(draft: Draft, namespace: str) -> Draft:
+    """Return a draft whose names are relative to where the nodes are: the file then serves in other namespaces too."""
+    front = f"/{namespace.strip('/')}/".replace("//", "/")
+
+    def inside(name: str) -> str:
+        return name.removeprefix(front)
+
+    arms = tuple(
+        replace(arm, state_topic=inside(arm.state_topic), command_topic=inside(arm.command_topic)) for arm in draft.arms
+    )
+    cameras = tuple(replace(camera, topic=inside(camera.topic)) for camera in draft.cameras)
+    return replace(draft, arms=arms, cameras=cameras, drivers=tuple(inside(name) for name in draft.drivers))
+
+
+def _write(out: Path, draft: Draft, description: str) -> None:
+    """Write the files, but only what loads; a description that cannot be shown is left out."""
+    robot, safety = robot_yaml(draft), safety_yaml(draft)
+    build_robot(parse_yaml(robot, "robot.yaml"), "robot.yaml")
+    build(SafetyConfig, parse_yaml(safety, "safety.yaml"), "safety.yaml")
+    if description:
+        write_text(out / _URDF, description)
+    if draft.description and (why := _cannot_be_shown(out, draft.description)):
+        note = f"description: {draft.description} is left out: {why}"
+        console.print(one_line(note), soft_wrap=True)
+        robot = robot_yaml(replace(draft, description="", notes=(*draft.notes, note)))
+    write_text(out / "safety.yaml", safety)
+    write_text(out / "robot.yaml", robot)
+
+
+def _cannot_be_shown(out: Path, description: str) -> str:
+    """Return why MuJoCo refuses a description; nothing if it takes it."""
+    from smp_bringup.description.model import Description
+
+    try:
+        Description(description if description.startswith(PACKAGE_URI) else str(out / description))
+    except SmpError as error:
+        return str(error)
+    return ""
