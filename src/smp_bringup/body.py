@@ -42,6 +42,7 @@ class Body:
         self.arms = [ArmBody(arm) for arm in robot.arms]
         self._mounts = robot.mounts
         self._kinds = self._alike()
+        self._carriers_first = sorted(range(len(self.arms)), key=lambda arm: len(self._carriers(arm)))
         links = [
             _Link(a, capsule, self._chain(a, capsule.after))
             for a, arm in enumerate(self.arms)
@@ -119,22 +120,21 @@ class Body:
 
     def _segments(self, position: FloatArray) -> list[FloatArray]:
         """Return the ends (B, C, 2, 3) [m] of each arm's capsules, from the origin of the robot."""
-        own = self._own(position)
-        stands: list[tuple[FloatArray, FloatArray]] = []
-        placed = []
-        for body, mount, (_, _, ends) in zip(self.arms, self._mounts, own, strict=True):
-            place, turn = body.base
+        own, stands, placed = self._own(position), dict[int, tuple[FloatArray, FloatArray]](), dict[int, FloatArray]()
+        for arm in self._carriers_first:
+            place, turn = self.arms[arm].base
+            mount, ends = self._mounts[arm], own[arm][2]
             if mount is None:
-                stands.append((turn, place))
-                placed.append(ends @ turn.T + place)
+                stands[arm] = turn, place
+                placed[arm] = ends @ turn.T + place
                 continue
             carrier, frame = mount
             (carrier_turn, carrier_place), (rotation, origin, _) = stands[carrier], own[carrier]
             axes = carrier_turn @ rotation[:, frame]  # (B, 3, 3) of the frame that carries this arm
             place = (carrier_turn @ origin[:, frame, :, None])[..., 0] + carrier_place + axes @ place
-            stands.append((axes @ turn, place))
-            placed.append(ends @ (axes @ turn)[:, None].swapaxes(-1, -2) + place[:, None, None])
-        return placed
+            stands[arm] = axes @ turn, place
+            placed[arm] = ends @ (axes @ turn)[:, None].swapaxes(-1, -2) + place[:, None, None]
+        return [placed[arm] for arm in range(len(self.arms))]
 
     def _own(self, position: FloatArray) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
         """Return rotations and origins of each arm's frames and the ends of its capsules, from its own base.

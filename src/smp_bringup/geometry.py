@@ -13,6 +13,7 @@ from smp_bringup.arm import Arm
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.paths import named_config
+from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray
 
 Vector = tuple[float, float, float]
@@ -83,6 +84,14 @@ def load_geometry(arm: Arm) -> ArmGeometry:
     if [frame.slides for frame in geometry.joints] != slides:
         raise ConfigError(f"geometry '{arm.geometry}' and arm '{arm.name}' differ in which joints slide")
     return geometry
+
+
+def has_geometry(robot: Robot) -> bool:
+    """Return whether the geometry of every arm is here: that of a robot in a bag may lie on another machine."""
+    try:
+        return all(load_geometry(arm) for arm in robot.arms)
+    except ConfigError:
+        return False
 
 
 class ArmBody:

@@ -81,13 +81,14 @@ def build_command(robot: Robot, safety: str = "default", replayed: bool = False)
     import math
     from dataclasses import replace
 
+    from smp_bringup.geometry import has_geometry
     from smp_bringup.safety import CHECKS
     from smp_bringup.safety.command import CommandCore
     from smp_bringup.safety.config import load_safety
 
     config = load_safety(safety)
     if replayed:
-        known = all(arm.geometry for arm in robot.arms)
+        known = has_geometry(robot)
         checks = tuple(name for name in config.checks if known or not CHECKS[name].needs_geometry)
         gripper = replace(config.gripper, max_rest_speed=math.inf)
         config = replace(

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -170,21 +171,31 @@ class Robot:
         """Of each arm that another carries: which, and by how many of its joints that are no grippers it is moved.
 
         Raises:
-            ConfigError: what carries an arm is no such joint of an arm before it.
+            ConfigError: what carries an arm is no such joint of another, or arms carry each other.
         """
-        return tuple(self._mount(number, arm) for number, arm in enumerate(self.arms))
+        found = tuple(self._mount(arm) for arm in self.arms)
+        for number, arm in enumerate(self.arms):
+            way, mount = {number}, found[number]
+            while mount is not None and mount[0] not in way:
+                way.add(mount[0])
+                mount = found[mount[0]]
+            if mount is not None:
+                raise ConfigError(
+                    f"arm '{arm.name}' is carried by '{one_line(arm.carried_by)}', which it carries itself"
+                )
+        return found
 
-    def _mount(self, number: int, arm: Arm) -> tuple[int, int] | None:
+    def _mount(self, arm: Arm) -> tuple[int, int] | None:
         if not arm.carried_by:
             return None
         known = []
-        for carrier, other in enumerate(self.arms[:number]):
+        for carrier, other in enumerate(self.arms):
             names = [joint.name for joint in other.joints if not joint.gripper]
-            if arm.carried_by in names:
+            if other is not arm and arm.carried_by in names:
                 return carrier, names.index(arm.carried_by) + 1
             known += names
         raise ConfigError(
-            f"arm '{arm.name}' is carried by '{one_line(arm.carried_by)}', which is no joint of an arm listed before it"
+            f"arm '{arm.name}' is carried by '{one_line(arm.carried_by)}', which is no joint of another arm"
             f"{nearest(arm.carried_by, known)}"
         )
 
@@ -287,6 +298,12 @@ def build_robot(document: Mapping[str, Any], where: str, namespace: str = "/") -
     return config.build(Robot, in_namespace(document, namespace), where)
 
 
+def _with_geometry_beside(path: Path, arm: Arm) -> Arm:
+    """Return an arm whose geometry, if it is a file named from the robot file's folder on, is named by its path."""
+    beside = path.parent / arm.geometry
+    return replace(arm, geometry=str(beside)) if arm.geometry and beside.is_file() else arm
+
+
 def load_robot(name: str, namespace: str = "/") -> Robot:
     """Return the robot `name` (in config/robots, or a path to a YAML file); its relative topics are in `namespace`.
 
@@ -298,6 +315,7 @@ def load_robot(name: str, namespace: str = "/") -> Robot:
         if isinstance(word := document.get(key), str) and word and (path.parent / word).exists():
             document[key] = str(path.parent / word)
     robot = build_robot(document, path.name, namespace)
+    robot = replace(robot, arms=tuple(_with_geometry_beside(path, arm) for arm in robot.arms))
     if not robot.description or robot.description.startswith(PACKAGE_URI):
         return robot
     return replace(robot, description=str((path.parent / robot.description).resolve()))

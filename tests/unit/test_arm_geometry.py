@@ -6,14 +6,22 @@ from itertools import combinations
 import mujoco
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from smp_bringup import config
 from smp_bringup.arm import Arm
 from smp_bringup.body import Body
+from smp_bringup.cli.main import app
 from smp_bringup.description.arm_geometry import arm_geometries
 from smp_bringup.description.model import Description
 from smp_bringup.errors import ConfigError
 from smp_bringup.joints import DriverJoint, Joint
+from smp_bringup.pipeline import build_command
+from smp_bringup.robot import load_robot
+from smp_bringup.safety.command import CommandCore
+from smp_bringup.safety.config import load_safety
+from smp_bringup.safety.modes import Mode
+from smp_bringup.types import JointSample, nanoseconds
 
 SHAPES = {
     "shoulder": '<box size="0.12 0.08 0.1"/>',
@@ -100,7 +108,7 @@ def torso_robot(robot, tmp_path):
         for name in ("left", "right")
     ]
     cameras = tuple(replace(camera, arm="") for camera in robot.cameras)
-    arms = (lift, *arms, hand("left"), hand("right"))
+    arms = (*arms, hand("left"), lift, hand("right"))
     return replace(robot, arms=arms, cameras=cameras, simulation="", description=str(tmp_path / "torso.urdf"))
 
 
@@ -152,10 +160,48 @@ def test_shapes_are_nowhere_nearer_than_their_capsules(with_geometry, rng):
     assert np.median(loose) < 0.05, "they are not much larger either"
 
 
+def touching(model, data, arms):
+    """Return whether shapes of the two arms touch, by MuJoCo's own distances."""
+    left, right = ([i for i in range(model.ngeom) if model.body(model.geom_bodyid[i]).name.startswith(a)] for a in arms)
+    return min(mujoco.mj_geomDistance(model, data, a, b, 0.1, None) for a in left for b in right) <= 0
+
+
+def test_arms_driven_into_each_other_at_full_speed_never_touch(with_geometry, rng):
+    """Judged from the setpoints by MuJoCo, not by the capsules."""
+    checks = tuple(name for name in load_safety("default").checks if name != "workspace")
+    config = replace(load_safety("default"), checks=checks, ramp_in_s=0.01, stop_distance=0.01)
+    robot, description = with_geometry, Description(with_geometry.description, shapes=True)
+    body, period = Body(robot, config.self_gap), robot.control_period_s
+    low, high, stopped = robot.joint_array("min"), robot.joint_array("max"), 0
+    for _ in range(10):
+        poses = rng.uniform(low, high, (400, robot.dof))
+        apart = body.distances(poses)[:, body.across].min(axis=1)
+        start, goal = poses[apart.argmax()], poses[apart.argmin()]
+        core, at = CommandCore(robot, config), start
+        travel_s = (np.abs(goal - start) / robot.joint_array("velocity")).max() / 0.9
+        for cycle in range(int(travel_s / period) + 50):
+            now = nanoseconds(1 + cycle * period)
+            for arm in robot.arms:
+                part = at[robot.arm_slices[arm.name]]
+                core.on_state(arm.name, JointSample(now, part, np.zeros_like(part)), now)
+            if cycle == 0:
+                assert core.arm(now).ok
+            share = np.clip((cycle - 5) * period / travel_s, 0, 1)
+            moving = (goal - start) / travel_s * (0 < share < 1)
+            core.on_teleop(JointSample(now, start + share * (goal - start), moving), now, now)
+            if cycle == 0:
+                assert core.use(Mode.TELEOP, now, now).ok
+            output = core.step(now, now)
+            at = output.command.position
+            assert not touching(description.model, posed(robot, description, at), ("left", "right"))
+        stopped += output.verdict.check in ("arm_distance", "source_near")
+    assert stopped > 7, "all goals are poses in which the arms reach into each other"
+
+
 def test_what_a_lift_carries_does_not_meet_by_lifting_and_what_stands_may(with_geometry):
     body = Body(with_geometry, 2)
     lifted = np.zeros(with_geometry.dof)
-    lifted[0] = 0.1
+    lifted[with_geometry.joint_names.index("lift")] = 0.1
     assert not body.pair_travel(lifted).any()
     assert body.hand_names == ["left_hand", "right_hand"]
     np.testing.assert_allclose(body.hand_travel(lifted), 0.1)
@@ -177,21 +223,35 @@ def test_nothing_moves_farther_than_is_said(with_geometry, rng):
 def test_links_that_belong_to_no_arm_are_named(torso_robot):
     placed, left_out = arm_geometries(torso_robot)
     assert left_out == ["table"], "the head goes with the lift, since its neck is no joint of the robot"
-    assert [found.carried_by for found in placed] == ["", "lift", "lift", "left_3", "right_3"]
+    assert [found.carried_by for found in placed] == ["lift", "lift", "left_3", "", "right_3"]
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"description": ""}, "has no description"),
-        ({"arms": lambda arms: (replace(arms[1], joints=(turning("left_9"),)),)}, "no joint 'left_9'"),
-        ({"arms": lambda arms: (replace(arms[1], joints=(replace(turning("left_1"), prismatic=True),)),)}, "turns"),
+        ({"arms": lambda arms: (replace(arms[0], joints=(turning("left_9"),)),)}, "no joint 'left_9'"),
+        ({"arms": lambda arms: (replace(arms[0], joints=(replace(turning("left_1"), prismatic=True),)),)}, "turns"),
     ],
 )
 def test_what_a_description_does_not_say_is_refused(torso_robot, change, said):
     change = {key: value(torso_robot.arms) if callable(value) else value for key, value in change.items()}
     with pytest.raises(ConfigError, match=said):
         arm_geometries(replace(torso_robot, **change))
+
+
+def test_a_new_robot_has_the_shapes_of_its_description(tmp_path):
+    (tmp_path / "torso.urdf").write_text(URDF)
+    words = ["robot", "new", "--urdf", str(tmp_path / "torso.urdf"), "--out", str(tmp_path / "new"), "--yes"]
+    arms = [f"--arm={name}={','.join(f'{name}_{k}' for k in (1, 2, 3))}" for name in ("left", "right")]
+    done = CliRunner().invoke(app, [*words, *arms, "--arm=lift=lift", "--camera", "top=top/image_raw"])
+    assert done.exit_code == 0, done.output
+    assert "no arm looks at table" in " ".join(done.output.split())
+    robot = load_robot(str(tmp_path / "new" / "robot.yaml"))
+    assert {arm.name: arm.carried_by for arm in robot.arms} == {"left": "lift", "right": "lift", "lift": ""}
+    core = build_command(robot, robot.safety)
+    assert core.left_out[0] == "workspace"
+    assert not any("right" in pair and "left" in pair for pair in core.left_out), "arms are apart at home"
 
 
 def test_a_mesh_that_is_missing_or_of_another_kind_is_named(torso_robot, tmp_path):
@@ -203,9 +263,11 @@ def test_a_mesh_that_is_missing_or_of_another_kind_is_named(torso_robot, tmp_pat
             Description(str(path), shapes=True)
 
 
-def test_what_carries_an_arm_is_a_joint_of_one_before_it(torso_robot):
-    lift, left, *_ = torso_robot.arms
+def test_what_carries_an_arm_is_a_joint_of_another(torso_robot):
+    left, _, _, lift, _ = torso_robot.arms
     with pytest.raises(ConfigError, match=r"'left' is carried by 'lifd', .* \(did you mean 'lift'\?\)"):
         replace(torso_robot, arms=(lift, replace(left, carried_by="lifd")))
-    with pytest.raises(ConfigError, match="no joint of an arm listed before it"):
-        replace(torso_robot, arms=(replace(left, carried_by="lift"), lift))
+    with pytest.raises(ConfigError, match="'left' is carried by 'left_2', which is no joint of another"):
+        replace(torso_robot, arms=(lift, replace(left, carried_by="left_2")))
+    with pytest.raises(ConfigError, match="'lift' is carried by 'left_3', which it carries itself"):
+        replace(torso_robot, arms=(replace(lift, carried_by="left_3"), replace(left, carried_by="lift")))

@@ -12,14 +12,14 @@ from smp_bringup.commission.draft import Draft, robot_yaml, safety_yaml
 from smp_bringup.commission.propose import Offer, Told, chosen_limbs, offers_of, propose_arms, rate_and_drivers
 from smp_bringup.commission.propose_cameras import propose_cameras, split_pair
 from smp_bringup.commission.seen import GraphSeen
-from smp_bringup.config import build
+from smp_bringup.config import build, dump
 from smp_bringup.description.limbs import Limbs, find_limbs
 from smp_bringup.description.urdf import parse_urdf
 from smp_bringup.documents import MOST_XML_BYTES, parse_yaml, read_bytes
 from smp_bringup.errors import ConfigError, SmpError, one_line
 from smp_bringup.output import try_folder, write_text
 from smp_bringup.paths import PACKAGE_URI, located
-from smp_bringup.robot import build_robot
+from smp_bringup.robot import build_robot, load_robot
 from smp_bringup.safety.config import SafetyConfig
 
 _URDF = "robot.urdf"
@@ -78,7 +78,30 @@ def write_robot(
     draft = Draft(name, tuple(arms), shown, drivers, "safety.yaml", described, rate, source, notes)
     draft = _in_namespace(draft, namespace)
     _write(out, draft, text)
+    if draft.description:
+        _add_shapes(out, draft)
     return out / "robot.yaml"
+
+
+def _add_shapes(out: Path, draft: Draft) -> None:
+    """Write the shapes of the arms' links out of the description; without them the files stay as they are."""
+    from smp_bringup.description.arm_geometry import arm_geometries
+
+    console.print("taking the shapes of the links from the description: up to a minute")
+    try:
+        placed, left_out = arm_geometries(load_robot(str(out / "robot.yaml")))
+    except SmpError as why:
+        console.print(one_line(f"arm_distance is left out: {why}"), soft_wrap=True)
+        return
+    arms = []
+    for arm, found in zip(draft.arms, placed, strict=True):
+        name = f"{arm.name}_shapes.yaml"
+        text = f"# Frames and capsules of {one_line(arm.name)}, made by smp robot new from {draft.source}\n"
+        write_text(out / name, text + dump(found.geometry))
+        arms.append(replace(arm, geometry=name, base=found.base, carried_by=found.carried_by))
+    if left_out:
+        console.print(one_line(f"no arm looks at {', '.join(left_out)}: hands may touch them"), soft_wrap=True)
+    _write(out, replace(draft, arms=tuple(arms)), "")
 
 
 def _graph(description: bool, seconds: float, namespace: str) -> tuple[str, GraphSeen, list[Offer]]:

@@ -9,6 +9,7 @@ from smp_bringup.documents import dump_yaml
 from smp_bringup.errors import one_line
 from smp_bringup.joint_units import GRIPPER, SLIDING, TURNING, Plausible
 from smp_bringup.safety import CHECKS
+from smp_bringup.safety.checks.arm_distance import ArmDistance
 from smp_bringup.safety.config import DEFAULT_SAFETY, load_safety
 
 _RISE_S = 0.4
@@ -21,6 +22,11 @@ _MARGIN = 0.05
 """Zero is taken for home where it is so far inside the range, as a share of it."""
 _GUESSED = "acceleration, jerk: guessed"
 _WIDE = 10_000
+_SHAPED = [
+    "# Left out: workspace, a box for the hands: measure it, write workspace_min and workspace_max [m], from the",
+    "# origin of the description on, and list the check (docs/safety.md). Until then nothing keeps the hands from",
+]
+_BARE = "# Left out, since they need the shapes of the links (docs/safety.md): {}. So nothing keeps"
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,10 @@ class DraftArm:
     """Whether joints that slide are fingers."""
     notes: tuple[str, ...] = ()
     """What was not seen."""
+    geometry: str = ""
+    """File of its shapes."""
+    base: tuple[float, ...] = ()
+    carried_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,10 +169,12 @@ def _camera(camera: DraftCamera) -> dict[str, object]:
 
 def _arm(arm: DraftArm) -> list[str]:
     about = {key: getattr(arm, key) for key in ("name", "state_topic", "command_topic", "command_interface")}
-    about |= {"prefix": arm.prefix} if arm.prefix else {}
+    about |= {key: getattr(arm, key) for key in ("prefix", "geometry", "carried_by") if getattr(arm, key)}
     first, *rest = _flat(about).splitlines()
     lines = [f"  - {first}", *(f"    {line}" for line in rest)]
     lines[1:1] = [f"    # {one_line(note)}" for note in arm.notes]
+    if arm.geometry:
+        lines.append(f"    base: [{', '.join(f'{value:g}' for value in arm.base)}]")
     lines.append("    joints:")
     return lines + [_item(*joint_entry(joint, arm.prefix, arm.hand), "      ") for joint in arm.joints]
 
@@ -184,16 +196,22 @@ def _item(data: Mapping[str, object], notes: Sequence[str], indent: str) -> str:
 
 
 def safety_yaml(draft: Draft) -> str:
-    """Return the text of the safety file: all checks but those that need the shapes of the links."""
+    """Return the text of the safety file: all checks but a box nobody has measured, and those that lack shapes."""
     checks = load_safety(DEFAULT_SAFETY).checks
-    runs = [name for name in checks if not CHECKS[name].needs_geometry]
-    out = [name for name in checks if name not in runs]
+    shaped = all(arm.geometry for arm in draft.arms)
+    out = [name for name in checks if CHECKS[name].needs_geometry and not (shaped and name == ArmDistance.name)]
+    runs = [name for name in checks if name not in out]
     lines = [
         f"# Safety of {one_line(draft.name)}; every other setting, its bounds and default: safety/config.py.",
-        f"# Left out, since they need the shapes of the links (docs/safety.md): {', '.join(out)}. So nothing keeps",
-        "# the arms from each other and from the table but you.",
+        *(_SHAPED if shaped else [_BARE.format(", ".join(out))]),
+        "# the table but you." if shaped else "# the arms from each other and from the table but you.",
         "checks:",
         *(f"  - {name}" for name in runs),
+        *(
+            ["stop_distance: 0.01  # links come no nearer [m]; their capsules stand out from them a little"]
+            if shaped
+            else []
+        ),
         "velocity_scale: 0.5  # of the limits in the robot file; raise it once you have seen the arms move",
     ]
     if draft.drivers:

@@ -1,14 +1,21 @@
 """What is wrong with a robot file by itself: what it names exists and fits, and its numbers are plausible."""
 
+from collections.abc import Sequence
+
+import numpy as np
+
+from smp_bringup.body import Body
 from smp_bringup.commission.finding import Finding, error, warning
 from smp_bringup.commission.urdf_limits import check_limits_against
 from smp_bringup.description.urdf import parse_urdf
 from smp_bringup.documents import read_xml
 from smp_bringup.errors import SmpError
+from smp_bringup.geometry import has_geometry
 from smp_bringup.joints import Joint
 from smp_bringup.paths import located
 from smp_bringup.pipeline import build_command, build_policy
 from smp_bringup.robot import Robot, load_robot
+from smp_bringup.safety.checks.arm_distance import ArmDistance
 from smp_bringup.safety.config import DEFAULT_SAFETY, SafetyConfig, load_safety, safety_of
 
 _SLOWEST_HZ = 50.0
@@ -40,7 +47,7 @@ def check_file(name: str, urdf: str = "", namespace: str = "/") -> tuple[list[Fi
     found = [*_safety(robot), *_model(robot), *_urdf(robot, urdf), *_periods(robot)]
     for joint in robot.joints:
         found += _joint(joint)
-    return found + _homes(robot), robot
+    return found + _homes(robot) + _distances(robot), robot
 
 
 def safety_settings(robot: Robot) -> SafetyConfig:
@@ -111,6 +118,28 @@ def _periods(robot: Robot) -> list[Finding]:
     return found
 
 
+def _distances(robot: Robot) -> list[Finding]:
+    """Return what keeps the distances of the links from being watched."""
+    settings = safety_settings(robot)
+    if not has_geometry(robot) or ArmDistance.name not in settings.checks:
+        return []
+    body, found = Body(robot, settings.self_gap), list[Finding]()
+    home = body.distances(robot.joint_array("home")[None])[0]
+    near = np.flatnonzero(body.across & (home < settings.stop_distance))
+    if len(near):
+        said = f"{_few([body.pair(int(pair)) for pair in near])} are nearer than stop_distance at home"
+        found.append(error("arms", said, "look at base and carried_by of the arms, and at home of their joints"))
+    if unseen := ArmDistance(robot, settings).left_out:
+        said = f"not watched, since they are near each other at home: {_few(unseen)}"
+        found.append(warning("arms", said, "choose homes that are apart, or smaller capsules in the geometry file"))
+    return found
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many more there are."""
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
 def _homes(robot: Robot) -> list[Finding]:
     """Return which joints that turn stand at a limit when they are at home."""
     found = []
@@ -121,8 +150,7 @@ def _homes(robot: Robot) -> list[Finding]:
             if joint.turns and min(joint.home - joint.min, joint.max - joint.home) < _NEAR * (joint.max - joint.min)
         ]
         if ends:
-            more = f" and {len(ends) - _SHOWN} more" if len(ends) > _SHOWN else ""
-            said = f"home of {', '.join(ends[:_SHOWN])}{more} lies at a limit"
+            said = f"home of {_few(ends)} lies at a limit"
             todo = "choose one from which each can move both ways, unless it opens and closes"
             found.append(warning(f"arm {arm.name}", said, todo))
     return found

@@ -59,6 +59,10 @@ def chosen_limbs(urdf: Urdf, limbs: Limbs, told: Told, ask: Ask) -> list[Limb]:
     Raises:
         ConfigError: the URDF has no such joint, or no arm.
     """
+    if told.arms and told.also:
+        raise ConfigError(
+            f"--also {','.join(told.also)} adds to arms that are found: name all by --arm NAME=JOINT,JOINT"
+        )
     if told.arms:
         return [_named(urdf, limbs, name, names) for name, names in told.arms.items()]
     arms = [limb for limb in limbs.limbs if limb.kind != "other"]

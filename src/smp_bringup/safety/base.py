@@ -77,6 +77,8 @@ class AbstractCheck(ABC):
     name: str
     needs_geometry = False
     """Whether it cannot be built for a robot whose arms' geometry is not known."""
+    left_out: tuple[str, ...] = ()
+    """What it does not look at, for a reason of this robot."""
 
     def __init__(self, robot: Robot, config: SafetyConfig) -> None:
         self.robot, self.config = robot, config

@@ -70,8 +70,9 @@ class CommandCore:
 
     @property
     def left_out(self) -> list[str]:
-        """Checks that the settings do not list."""
-        return [name for name in CHECKS if name not in self._config.checks]
+        """Checks that the settings do not list, and what one of them does not look at."""
+        pairs = [f"{check.name} of {what}" for check in self._checks for what in check.left_out]
+        return [name for name in CHECKS if name not in self._config.checks] + pairs
 
     @property
     def resting(self) -> bool:

@@ -3,7 +3,8 @@
 A step is refused when the stop that could follow it would end too near: what is
 published can always be stopped in time. Fingertips of two arms are let nearer, slowly,
 since a handover brings them together; whether one is meant shows in the target, which
-must itself keep all other links apart.
+must itself keep all other links apart. Two links of one arm that are near each other at
+home are not looked at, by name: their capsules are too coarse for it.
 """
 
 import numpy as np
@@ -31,8 +32,11 @@ class ArmDistance(AbstractCheck):
         self._body = Body(robot, config.self_gap)
         self._bounds = bounds(robot, config)
         self._near = np.where(self._body.across, config.slow_distance, config.stop_distance)
+        home = self._body.distances(robot.joint_array("home")[None])[0]
+        coarse = ~self._body.across & (home < config.stop_distance)
+        self.left_out = tuple(self._body.pair(int(index)) for index in np.flatnonzero(coarse))
         self._at = np.zeros(robot.dof)
-        self._least = np.full(len(self._near), -np.inf)  # no pair is nearer than this at that pose
+        self._least = np.where(coarse, np.inf, -np.inf)  # no pair is nearer than this at that pose
 
     def verdict(self, context: Context) -> Verdict:
         """Return HOLD or LIMIT naming the nearest pair."""
