@@ -28,10 +28,11 @@ LAYERS = (
         "absent",
         "page",
         "processes",
+        "ros_types",
         "stats",
     }
     | {"manifest", "__init__"},
-    {"camera", "leader"},
+    {"camera", "vector", "leader"},
     {"arm"},
     {"robot"},
     {"kinematics", "geometry", "body", "description"},

@@ -50,17 +50,19 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
     """Return what every node of a graph in `namespace` may do, in which the robot was loaded, and what clients may."""
     cameras = tuple(camera.topic for camera in robot.cameras)
     calibrations = tuple(dict.fromkeys(camera.info_topic for camera in robot.cameras))
-    further = tuple(recorded.topic for recorded in robot.recorded)
     states, leaders = (tuple(joints.topic for joints in each) for each in (robot.state_topics, robot.leader_topics))
+    vectors = tuple(topic for topic in robot.vector_topics if topic not in states)
+    further = (*(recorded.topic for recorded in robot.recorded), *vectors)
     hands = tuple(topic for arm in robot.arms for topic in _hand_topics(arm))
     commands = tuple(joints.topic for joints in robot.command_topics)
     replayed = tuple(f"/replay{topic}" for topic in commands)
     seen = (*(f"observation/{camera.name}" for camera in robot.cameras), "observation/joint_states")
+    seen += ("observation/vectors",) if robot.vectors else ()
     policy = ("policy/chunk", "policy/gate")
     said = ("command/state", "observation/state", "sim/state", "recorder/state", "replay/state", "/diagnostics")
     nodes = {
         "sim": Access((*cameras, *states, *leaders, "sim/objects", "sim/state", "/clock"), commands, _SIM),
-        "sync": Access((*seen, "observation/state"), (*cameras, *states, "/clock")),
+        "sync": Access((*seen, "observation/state"), (*cameras, *states, *vectors, "/clock")),
         "policy": Access(policy, (*seen, "command/state", "/clock")),
         "command": Access(
             (*commands, *replayed, "command/state"),
@@ -85,7 +87,7 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
     nodes["replay"] = _with_own(
         "replay",
         Access(
-            (*cameras, *calibrations, *states, *leaders, "/clock", "replay/state"),
+            (*cameras, *calibrations, *states, *vectors, *leaders, "/clock", "replay/state"),
             ("policy/chunk", "command/state", *replayed),
             request=tuple(f"command/{name}" for name in ("reset", "arm", "use_policy")),
         ),

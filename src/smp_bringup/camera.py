@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.names import check_topic, check_word
+from smp_bringup.types import ImageArray
 
 COMPRESSED_SUFFIX = "/compressed"
 """End of a topic of compressed images, as image_transport names it."""
+_PACKED_DEPTH = "/compressedDepth"
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,18 @@ class Crop:
     """Of its top row."""
     width: int = field(metadata=spec(gt=0, le=8192, unit="px"))
     height: int = field(metadata=spec(gt=0, le=8192, unit="px"))
+
+
+@dataclass(frozen=True)
+class Depth:
+    """What a depth camera is believed: whatever lies outside counts as not measured."""
+
+    min: float = field(metadata=spec(ge=0.001, le=65.534, unit="m"))
+    max: float = field(metadata=spec(ge=0.002, le=65.535, unit="m"))
+
+    def __post_init__(self) -> None:
+        if not self.min < self.max:
+            raise ConfigError(f"depth: min {self.min:g} m must be below max {self.max:g} m")
 
 
 @dataclass(frozen=True)
@@ -43,6 +59,8 @@ class Camera:
     jpeg_quality: int = field(default=95, metadata=spec(ge=1, le=100))
     crop: Crop | None = None
     """Taken before the image is resized to what the policy sees; bags keep the whole image."""
+    depth: Depth | None = None
+    """Of a depth camera, sensor_msgs/Image of 16UC1 [mm] or 32FC1 [m]: what it is believed."""
 
     def __post_init__(self) -> None:
         check_word("camera", self.name)
@@ -53,6 +71,13 @@ class Camera:
                 f"camera '{self.name}': crop {crop.width}x{crop.height} at ({crop.x}, {crop.y}) leaves the image of "
                 f"{self.width}x{self.height}: give it in the driver's pixels"
             )
+        if self.topic.endswith(_PACKED_DEPTH) or (self.depth is not None and self.compressed):
+            raise ConfigError(
+                f"camera '{self.name}': depth is read raw, 16UC1 or 32FC1: name the topic of the raw images, "
+                f"not {self.topic}; compressedDepth and compressed are not read"
+            )
+        if self.depth is not None and self.recording != "raw":
+            raise ConfigError(f"camera '{self.name}': depth is recorded as it comes: leave out recording: jpeg")
 
     @property
     def compressed(self) -> bool:
@@ -80,7 +105,12 @@ class Camera:
     def view_text(self) -> str:
         """The same in words."""
         crop = f", crop {self._shares()}" if self.crop else ""
-        return f"{self.observation_width} x {self.observation_height} px{crop}"
+        depth = f", depth {self.depth.min:g} to {self.depth.max:g} m" if self.depth else ""
+        return f"{self.observation_width} x {self.observation_height} px{crop}{depth}"
+
+    def blank(self, height: int, width: int) -> ImageArray:
+        """Return an image of its kind that shows nothing: black (height, width, 3), or depth (height, width, 1)."""
+        return np.zeros((height, width, 1), np.uint16) if self.depth else np.zeros((height, width, 3), np.uint8)
 
     def _shares(self) -> list[float]:
         """Return left, top, width, height of the crop as shares of the image: finer images may show the same."""

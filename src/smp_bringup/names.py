@@ -25,7 +25,7 @@ _SHARED = {
     "/tf_static",
 }
 """Topics of everyone, or of the emergency stop."""
-_TAKEN = {"action", "foresight", "joint_states", "objects", "stamps", "state"}
+_TAKEN = {"action", "foresight", "joint_states", "objects", "stamps", "state", "vectors"}
 """Under /observation, or in the cache of training, beside the cameras."""
 
 

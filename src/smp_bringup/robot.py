@@ -24,6 +24,7 @@ from smp_bringup.joints import DriverJoints, Joint
 from smp_bringup.names import check_name, check_topic, in_namespace, require_unique
 from smp_bringup.paths import PACKAGE_URI, named_config
 from smp_bringup.types import FloatArray
+from smp_bringup.vector import Vector, check_vectors
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ class Robot:
     """URDF of the whole robot, or MJCF: a path, from the robot file's folder on, or package://PACKAGE/PATH."""
     recorded: tuple[RecordedTopic, ...] = ()
     """Further topics of an episode's bag."""
+    vectors: tuple[Vector, ...] = ()
+    """Further numbers that a policy may see; they are recorded, too."""
 
     def __post_init__(self) -> None:
         check_name("robot", self.name)
@@ -122,6 +125,14 @@ class Robot:
         others += [c.raw_topic for c in self.cameras] + list(dict.fromkeys(c.info_topic for c in self.cameras))
         others += [recorded.topic for recorded in self.recorded]
         require_unique("topic", [joints.topic for joints in shared] + others)
+        states = [joints.topic for joints in self.state_topics]
+        taken = {*(joints.topic for joints in shared), *others, *(c.topic for c in self.cameras)} - set(states)
+        check_vectors(self.vectors, [*(c.name for c in self.cameras), *(a.name for a in self.arms)], states, [*taken])
+        if self.cameras[0].depth:
+            raise ConfigError(
+                f"camera '{self.cameras[0].name}': the first camera is what all are aligned to and replay shows: "
+                "put one in colour there"
+            )
         for joints in shared:
             require_unique(f"joint on {joints.topic}", list(joints.names))
         _ = self.mounts  # says what is wrong in them
@@ -261,21 +272,36 @@ class Robot:
         """Return the camera called `name`."""
         return next(camera for camera in self.cameras if camera.name == name)
 
-    def fingerprint(self, cameras: tuple[str, ...]) -> dict[str, object]:
-        """Return what a policy depends on: joint order, camera geometry, action period."""
+    def vector(self, name: str) -> Vector:
+        """Return the vector called `name`."""
+        return next(vector for vector in self.vectors if vector.name == name)
+
+    @cached_property
+    def vector_topics(self) -> dict[str, tuple[Vector, ...]]:
+        """The vectors by topic: several may share one."""
+        topics = dict.fromkeys(vector.topic for vector in self.vectors)
+        return {topic: tuple(vector for vector in self.vectors if vector.topic == topic) for topic in topics}
+
+    def fingerprint(self, cameras: tuple[str, ...], vectors: tuple[str, ...] = ()) -> dict[str, object]:
+        """Return what a policy that sees these depends on: joint order, cameras, vectors, action period."""
         body: dict[str, object] = {
             "robot": self.name,
             "joints": list(self.joint_names),
             "cameras": {name: self.camera(name).view for name in cameras},
             "action_period_s": self.action_period_s,
         }
+        seen = [self.camera(name) for name in cameras]
+        if depth := {camera.name: [camera.depth.min, camera.depth.max] for camera in seen if camera.depth}:
+            body["depth"] = depth
+        if vectors:
+            body["vectors"] = {name: list(self.vector(name).entries) for name in vectors}
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         return {**body, "sha256": digest}
 
     def unlike(self, other: "Robot") -> str:
-        """Return which joints, cameras or periods this robot has instead of those of `other`; nothing if it is alike.
+        """Return what of joints, cameras, vectors and periods this robot has instead of that of `other`.
 
-        What is alike can be learned from together. Latencies, limits, topics and names of robots may differ.
+        Nothing, if it is alike: what is alike can be learned from together. Latencies, limits, topics and names of robots may differ.
         """
         found = []
         for mine, theirs in zip(self._learned(), other._learned(), strict=True):
@@ -287,10 +313,11 @@ class Robot:
         return "; ".join(found)
 
     def _learned(self) -> tuple[list[str], ...]:
-        """Return joints, cameras and periods in words."""
+        """Return joints, cameras, vectors and periods in words."""
         cameras = [f"camera {c.name} ({c.view_text})" for c in self.cameras]
         periods = [f"control period {self.control_period_s:g} s", f"action period {self.action_period_s:g} s"]
-        return [f"joint {name}" for name in self.joint_names], sorted(cameras), periods
+        vectors = [f"vector {v.name} ({', '.join(v.entries)})" for v in self.vectors]
+        return [f"joint {name}" for name in self.joint_names], sorted(cameras), sorted(vectors), periods
 
 
 def build_robot(document: Mapping[str, Any], where: str, namespace: str = "/") -> Robot:

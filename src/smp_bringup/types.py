@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
-ImageArray = NDArray[np.uint8]
+ImageArray = NDArray[np.uint8 | np.uint16]
+"""Colour (..., 3) as RGB of 8 bits, or depth (..., 1) in whole mm of 16 bits, 0 where nothing was measured."""
 
 NS_PER_S = 1_000_000_000
+MM_PER_M = 1000
 
 
 def seconds(stamp_ns: int) -> float:
@@ -34,7 +36,7 @@ class Frame:
 
     stamp_ns: int
     image: ImageArray
-    """(H, W, 3) RGB."""
+    """(H, W, 3) RGB, or (H, W, 1) depth [mm]."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +53,29 @@ class JointSample:
 
 
 @dataclass(frozen=True)
+class VectorSample:
+    """One message of a vector of the robot file."""
+
+    stamp_ns: int
+    value: FloatArray
+    """(n,)."""
+
+
+@dataclass(frozen=True)
 class AlignedSet:
     """All cameras and all joints brought to one instant: what the policy sees at that instant."""
 
     stamp_ns: int
     images: Mapping[str, ImageArray]
-    """Per camera (h, w, 3) RGB."""
+    """Per camera (h, w, 3) RGB, or (h, w, 1) depth [mm]."""
     position: FloatArray
     """(J,) [rad], grippers [m], interpolated to `stamp_ns`."""
     velocity: FloatArray
     """(J,)."""
     skew_ns: Mapping[str, int] = field(default_factory=dict)
     """Per camera: stamp of its frame minus `stamp_ns`."""
+    vectors: Mapping[str, FloatArray] = field(default_factory=dict)
+    """Per vector of the robot file (n,), as it was at `stamp_ns`."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +84,15 @@ class Observation:
 
     stamp_ns: int
     images: Mapping[str, ImageArray]
-    """Per camera (To, h, w, 3) RGB."""
+    """Per camera (To, h, w, 3) RGB, or (To, h, w, 1) depth [mm]."""
     position: FloatArray
     """(To, J)."""
     velocity: FloatArray
     """(To, J)."""
     objects: FloatArray | None = None
     """(To, D) poses of the task's objects; the state track only, in simulation."""
+    vectors: Mapping[str, FloatArray] = field(default_factory=dict)
+    """Per vector of the robot file (To, n)."""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from smp_bringup.camera import Camera
 from smp_bringup.robot import Robot
-from smp_bringup.sync.checks import Refusal, decode_image, decode_packed, known_velocity
-from smp_bringup.types import NS_PER_S, FloatArray, Frame, JointSample
+from smp_bringup.sync.checks import Refusal, check_numbers, decode_image, decode_packed, known_velocity
+from smp_bringup.sync.depth import decode_depth
+from smp_bringup.types import NS_PER_S, FloatArray, Frame, ImageArray, JointSample, VectorSample
+from smp_bringup.vector import Vector, labels, split
 
 OBJECTS_TOPIC = "/sim/objects"
 """Object poses of the simulator, at the action rate: sensor_msgs/JointState with the names of `tasks.state`."""
@@ -28,12 +31,58 @@ def split_stamp(at_ns: int) -> tuple[int, int]:
     return divmod(at_ns, NS_PER_S)
 
 
-def frame(message: Any, size: tuple[int, int] | None = None) -> Frame:
-    """Return the frame of a sensor_msgs/Image or CompressedImage of (height, width) `size`; raises Refusal."""
+def image_encoding(image: ImageArray) -> str:
+    """Return the encoding of an image of ours: RGB (H, W, 3), or depth (H, W, 1) [mm]."""
+    return "16UC1" if image.shape[2] == 1 else "rgb8"
+
+
+def frame(message: Any, camera: Camera | None = None) -> Frame:
+    """Return the frame of a sensor_msgs/Image or CompressedImage; raises Refusal.
+
+    Args:
+        message: of a driver, a bag or sync.
+        camera: whose size and kind it must have; without one it is an image in colour of any size.
+    """
+    size = (camera.height, camera.width) if camera else None
+    if camera is not None and camera.depth:
+        return depth_frame(message, size)
     if hasattr(message, "format"):
         return Frame(stamp_ns(message.header.stamp), decode_packed(message.data, size))
     image = decode_image(message.encoding, message.height, message.width, message.step, message.data, size)
     return Frame(stamp_ns(message.header.stamp), image)
+
+
+def depth_frame(message: Any, size: tuple[int, int] | None = None) -> Frame:
+    """Return the frame of a depth image, a sensor_msgs/Image of (height, width) `size`; raises Refusal."""
+    if hasattr(message, "format"):
+        raise Refusal("a compressed image, expected depth as a raw one")
+    fields = message.encoding, message.height, message.width, message.step, message.data
+    return Frame(stamp_ns(message.header.stamp), decode_depth(*fields, bool(message.is_bigendian), size))
+
+
+def vector(message: Any, told: Vector, received_ns: int) -> VectorSample:
+    """Return the sample of a vector in a message; one whose type has no header was sampled when it was received.
+
+    Raises:
+        Refusal: a number is missing or is none, or the stamp is none.
+    """
+    at_ns = stamp_ns(message.header.stamp) if told.stamped else received_ns
+    try:
+        value = told.read(message)
+    except (LookupError, ValueError, TypeError) as error:
+        raise Refusal(str(error)) from None
+    check_numbers(value)
+    return VectorSample(at_ns, value)
+
+
+def observed_vectors(message: Any, robot: Robot) -> tuple[int, dict[str, FloatArray]]:
+    """Return stamp and vectors (n,) of an observation, a sensor_msgs/JointState that names every number.
+
+    Raises:
+        Refusal: the names are others.
+    """
+    sample = whole_robot(message, labels(robot.vectors))
+    return sample.stamp_ns, split(robot.vectors, sample.position)
 
 
 def whole_robot(message: Any, names: tuple[str, ...]) -> JointSample:

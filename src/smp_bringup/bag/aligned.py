@@ -16,6 +16,7 @@ from smp_bringup.pipeline import build_sync
 from smp_bringup.robot import JointTopic, Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import AlignedSet, FloatArray
+from smp_bringup.vector import Vector
 
 
 def camera_topics(bag: Bag, robot: Robot) -> dict[str, Camera]:
@@ -29,7 +30,8 @@ def camera_topics(bag: Bag, robot: Robot) -> dict[str, Camera]:
 def observation_topics(bag: Bag, robot: Robot) -> dict[str, str]:
     """Return topic and type of everything that the aligner needs."""
     images = {t: COMPRESSED if t.endswith(COMPRESSED_SUFFIX) else IMAGE for t in camera_topics(bag, robot)}
-    return images | {joints.topic: JOINT_STATE for joints in robot.state_topics}
+    vectors = {vector.topic: vector.type for vector in robot.vectors}
+    return images | {joints.topic: JOINT_STATE for joints in robot.state_topics} | vectors
 
 
 OBJECTS_TOPIC = "/sim/objects"
@@ -51,6 +53,7 @@ class Feed:
         self.aligner = build_sync(robot)
         self._bag, self._cameras = bag, camera_topics(bag, robot)
         self._arms = {joints.topic: joints.arms for joints in robot.state_topics}
+        self._vectors = robot.vector_topics
         self._known: set[str] = set()
 
     def push(self, topic: str, log_ns: int, message: Any) -> list[AlignedSet]:
@@ -62,22 +65,27 @@ class Feed:
         try:
             if topic in self._cameras:
                 self._push_image(self._cameras[topic], log_ns, message)
-            else:
-                for arm in self._arms[topic]:
-                    self._push_joints(arm, topic, log_ns, message)
+            for arm in self._arms.get(topic, ()):
+                self._push_joints(arm, topic, log_ns, message)
         except Refusal as refusal:
-            self.refuse(topic, str(refusal))
+            self._count((*self._arms.get(topic, ()), *self._camera(topic)), str(refusal))
+        for vector in self._vectors.get(topic, ()):
+            self._push_vector(vector, log_ns, message)
         return self.aligner.pop()
 
     def refuse(self, topic: str, cause: str) -> None:
         """Count a message that is not taken; of a topic that is not one of `topics`, nothing."""
-        if topic in self.topics:
-            streams = [self._cameras[topic]] if topic in self._cameras else self._arms[topic]
-            for stream in streams:
-                self.aligner.refuse(stream.name, cause)
+        self._count((*self._camera(topic), *self._arms.get(topic, ()), *self._vectors.get(topic, ())), cause)
+
+    def _camera(self, topic: str) -> Sequence[Camera]:
+        return [self._cameras[topic]] if topic in self._cameras else []
+
+    def _count(self, streams: Sequence[Camera | Arm | Vector], cause: str) -> None:
+        for stream in streams:
+            self.aligner.refuse(stream.name, cause)
 
     def _push_image(self, camera: Camera, log_ns: int, message: Any) -> None:
-        self.aligner.push_image(camera.name, wire.frame(message, (camera.height, camera.width)), log_ns)
+        self.aligner.push_image(camera.name, wire.frame(message, camera), log_ns)
 
     def _push_joints(self, arm: Arm, topic: str, log_ns: int, message: Any) -> None:
         if arm.name not in self._known:
@@ -85,6 +93,14 @@ class Feed:
             self._known.add(arm.name)
         stamp = wire.stamp_ns(message.header.stamp)
         self.aligner.push_joints(arm.name, stamp, message.name, message.position, message.velocity, log_ns)
+
+    def _push_vector(self, vector: Vector, log_ns: int, message: Any) -> None:
+        try:
+            sample = wire.vector(message, vector, log_ns)
+        except Refusal as refusal:
+            self.aligner.refuse(vector.name, str(refusal))
+        else:
+            self.aligner.push_vector(vector.name, sample, log_ns)
 
 
 def require_joints(bag: Bag, topic: str, names: Sequence[str], wanted: DriverJoints) -> None:

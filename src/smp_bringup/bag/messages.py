@@ -1,16 +1,15 @@
 """ROS 2 messages without ROS: built, serialised to CDR and described by the rosbags library."""
 
-from functools import cache
 from typing import Any
 
 import numpy as np
-from rosbags.typesys import Stores, get_typestore
-from rosbags.typesys.store import Typestore
 
 from smp_bringup.errors import one_line
+from smp_bringup.ros_types import known as known
+from smp_bringup.ros_types import typestore as typestore
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import FloatArray, ImageArray
-from smp_bringup.wire import split_stamp
+from smp_bringup.wire import image_encoding, split_stamp
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
@@ -18,21 +17,10 @@ CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 JOINT_STATE = "sensor_msgs/msg/JointState"
 
 
-@cache
-def typestore() -> Typestore:
-    """Return the message definitions of ROS 2 Kilted."""
-    return get_typestore(Stores.ROS2_KILTED)
-
-
 def definition(msgtype: str) -> tuple[str, str]:
     """Return the full text of a message definition, as recorded in bags, and its type hash."""
     text, _ = typestore().generate_msgdef(msgtype, ros_version=2)
     return text, typestore().hash_rihs01(msgtype)
-
-
-def known(msgtype: str) -> bool:
-    """Return whether a message type is one of ROS 2 Kilted."""
-    return msgtype in typestore().fielddefs
 
 
 def deserialized(cdr: bytes, msgtype: str) -> Any:
@@ -50,17 +38,18 @@ def deserialized(cdr: bytes, msgtype: str) -> Any:
 
 
 def image_cdr(stamp_ns: int, frame_id: str, image: ImageArray) -> bytes:
-    """Return a serialised sensor_msgs/Image of an RGB image (H, W, 3)."""
+    """Return a serialised sensor_msgs/Image of an RGB image (H, W, 3), or of depth (H, W, 1) [mm]."""
     types = typestore().types
     height, width, _ = image.shape
+    pixels = np.ascontiguousarray(image)
     message = types[IMAGE](
         header=header(stamp_ns, frame_id),
         height=height,
         width=width,
-        encoding="rgb8",
+        encoding=image_encoding(image),
         is_bigendian=0,
-        step=width * 3,
-        data=np.ascontiguousarray(image).reshape(-1),
+        step=pixels.nbytes // height,
+        data=pixels.reshape(-1).view(np.uint8),
     )
     return bytes(typestore().serialize_cdr(message, IMAGE))
 

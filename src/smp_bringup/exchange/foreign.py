@@ -100,7 +100,7 @@ class Importer:
     def _rewrite(self, writer: BagWriter, topic: str, log_ns: int, message: Any) -> None:
         if topic in self._images:
             camera = self.robot.camera(self._images[topic])
-            shown = frame(message, (camera.height, camera.width))
+            shown = frame(message, camera)
             at = log_ns if self._mapping.stamps == "log" else _stamp(shown.stamp_ns)
             self._write(writer, camera.raw_topic, IMAGE, log_ns, image_cdr(at, camera.name, shown.image))
             return

@@ -41,7 +41,9 @@ def write_video(path: Path, frames: Sequence[ImageArray], rate_hz: int, kind: st
             stream: Any = container.add_stream(encoder, rate=rate_hz, options={**options, "g": str(KEYFRAME_EVERY)})
             stream.width, stream.height, stream.pix_fmt = width, height, pixel_format(kind, width, height)
             for image in frames:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+                container.mux(
+                    stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image, np.uint8), format="rgb24"))
+                )
             container.mux(stream.encode())
     except (av.FFmpegError, OSError) as error:
         raise BagError(f"video '{path}' of {width} x {height} px cannot be written: {one_line(error)}") from error

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from std_msgs.msg import Header
 
-from smp_bringup.errors import InstallError
+from smp_bringup.errors import ConfigError, InstallError
 from smp_bringup.nodes.messages import time_msg
 from smp_bringup.robot import Robot
 from smp_bringup.sync.base import SLOP_S, AbstractAligner
 from smp_bringup.sync.checks import JointOrder, Refusal
-from smp_bringup.types import AlignedSet, FloatArray, Frame, JointSample
+from smp_bringup.types import AlignedSet, FloatArray, Frame, JointSample, VectorSample
 
 _QUEUE = 10
 
@@ -39,7 +39,11 @@ class MessageFiltersAligner(AbstractAligner):
 
         Raises:
             InstallError: message_filters is not installed.
+            ConfigError: the robot has vectors.
         """
+        if robot.vectors:
+            told = ", ".join(vector.name for vector in robot.vectors)
+            raise ConfigError(f"aligner message_filters pairs no vectors ({told}): use aligner:=interpolating")
         try:
             from message_filters import ApproximateTimeSynchronizer, SimpleFilter
         except ImportError:
@@ -74,6 +78,10 @@ class MessageFiltersAligner(AbstractAligner):
         self.joints[arm] = p
         self._signal(arm, stamp_ns, JointSample(stamp_ns, p, v))
         return None
+
+    def push_vector(self, name: str, sample: VectorSample, now_ns: int) -> str | None:
+        """Refuse it: a robot with vectors is not taken in the first place."""
+        return self.refuse(name, "no_vectors_here")
 
     def pop(self) -> list[AlignedSet]:
         """Return the sets that the synchronizer has made."""

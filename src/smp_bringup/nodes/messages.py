@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -12,10 +13,12 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from smp_bringup.errors import ConfigError
 from smp_bringup.robot import JointTopic
+from smp_bringup.ros_types import known
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import ActionChunk, Command, FloatArray, GateReport, ImageArray, nanoseconds
-from smp_bringup.wire import split_stamp, stamp_ns
+from smp_bringup.wire import image_encoding, split_stamp, stamp_ns
 
 M = TypeVar("M")
 ArmCommand: TypeAlias = JointState | Float64MultiArray | JointTrajectory
@@ -61,6 +64,22 @@ def type_name(kind: type) -> str:
     return f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
 
 
+def message_type(topic: str, name: str) -> type:
+    """Return the type `name` of the messages of a topic, e.g. "geometry_msgs/msg/WrenchStamped".
+
+    Raises:
+        ConfigError: it is not installed, or bags cannot describe it.
+    """
+    package, _, kind = name.split("/")
+    try:
+        found: type = getattr(import_module(f"{package}.msg"), kind)
+    except (ImportError, AttributeError):
+        raise ConfigError(f"topic {topic}: no message type {name} is installed; source its package") from None
+    if not known(name):
+        raise ConfigError(f"topic {topic}: {name} is no message of ROS 2 itself, only those are recorded")
+    return found
+
+
 def time_msg(at_ns: int) -> Time:
     """Return a stamp."""
     sec, nanosec = split_stamp(at_ns)
@@ -68,7 +87,10 @@ def time_msg(at_ns: int) -> Time:
 
 
 def image_msg(at_ns: int, frame_id: str, image: ImageArray) -> Image:
-    """Return an rgb8 image; the data goes in as an array, which rclpy takes without looking at each byte."""
+    """Return an image in colour (H, W, 3) or of depth (H, W, 1) [mm].
+
+    The data goes in as an array, which rclpy takes without looking at each byte.
+    """
     height, width, _ = image.shape
     data = array("B")
     data.frombytes(np.ascontiguousarray(image).tobytes())
@@ -76,8 +98,8 @@ def image_msg(at_ns: int, frame_id: str, image: ImageArray) -> Image:
         header=Header(stamp=time_msg(at_ns), frame_id=frame_id),
         height=height,
         width=width,
-        encoding="rgb8",
-        step=width * 3,
+        encoding=image_encoding(image),
+        step=len(data) // height,
         data=data,
     )
 

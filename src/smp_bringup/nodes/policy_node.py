@@ -53,7 +53,7 @@ class PolicyNode(ManagedNode):
         config = policy.config
         deadline_s = params.deadline_s or config.replan_s
         self._planner = build_planner(policy, self._robot, params.seam, params.seed, deadline_s)
-        self._assembler = Assembler(config.cameras)
+        self._assembler = Assembler(config.sights, bool(config.vectors))
         self._observer = Observer(self._robot, config.observation_steps, config.replan_s)
         self._config = config
         self._busy_since_ns: int | None = None
@@ -67,8 +67,10 @@ class PolicyNode(ManagedNode):
         self._mailbox: Mailbox[tuple[Observation, int]] = Mailbox()
         self._chunks = self.create_publisher(JointTrajectory, "policy/chunk", qos.LATEST)
         self._gates = self.create_publisher(JointState, "policy/gate", qos.OBSERVATION)
-        for name in config.cameras:
+        for name in config.sights:
             self._hear(Image, f"observation/{name}", partial(self._on_image, name))
+        if config.vectors:
+            self._hear(JointState, "observation/vectors", self._on_vectors)
         self._hear(JointState, "observation/joint_states", self._on_joints)
         self.create_subscription(DiagnosticArray, "command/state", self._on_command_state, qos.STATE)
         self._diagnostics = Diagnostics(self, self._report)
@@ -112,11 +114,14 @@ class PolicyNode(ManagedNode):
         return policy
 
     def _on_image(self, camera: str, message: Image) -> None:
-        frame = wire.frame(message)
+        frame = wire.depth_frame(message) if camera in self._config.depth else wire.frame(message)
         self._take(self._assembler.push_image(camera, frame.stamp_ns, frame.image))
 
     def _on_joints(self, message: JointState) -> None:
         self._take(self._assembler.push_joints(wire.whole_robot(message, self._robot.joint_names)))
+
+    def _on_vectors(self, message: JointState) -> None:
+        self._take(self._assembler.push_vectors(*wire.observed_vectors(message, self._robot)))
 
     def _on_command_state(self, message: DiagnosticArray) -> None:
         """Learn which chunk is followed, and since when: the delay that seams are made for is measured here."""

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -14,15 +13,14 @@ from sensor_msgs.msg import CameraInfo, JointState, Joy
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from smp_bringup.bag.messages import known
-from smp_bringup.errors import ConfigError, SmpError, one_line
+from smp_bringup.errors import SmpError, one_line
 from smp_bringup.names import full_name
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns
 from smp_bringup.nodes.camera_messages import camera_type
 from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.matched import MatchedSubscriptions
-from smp_bringup.nodes.messages import COMMAND_TYPES, status_msg, type_name
+from smp_bringup.nodes.messages import COMMAND_TYPES, message_type, status_msg, type_name
 from smp_bringup.nodes.params import RecorderParams, current, declare
 from smp_bringup.output import try_folder
 from smp_bringup.record.config import load_recording
@@ -30,7 +28,7 @@ from smp_bringup.record.heard import Heard
 from smp_bringup.record.pedal import Pedal
 from smp_bringup.record.recorder import Recorder
 from smp_bringup.record.tasks import TaskQueue
-from smp_bringup.robot import RecordedTopic, Robot, load_robot
+from smp_bringup.robot import Robot, load_robot
 from smp_bringup.safety.config import load_safety, safety_of
 
 _PUMP_S = 0.05
@@ -168,27 +166,10 @@ _LEADER_TYPES = {"joints": JointState, "twist": TwistStamped, "pose": PoseStampe
 def _images(robot: Robot) -> dict[str, type]:
     """Return the topics of cameras, and further ones of drivers, and their types."""
     images: dict[str, type] = {camera.topic: camera_type(camera) for camera in robot.cameras}
-    return images | {recorded.topic: _message_type(recorded) for recorded in robot.recorded}
-
-
-def _message_type(recorded: RecordedTopic) -> type:
-    """Return the type of a further topic.
-
-    Raises:
-        ConfigError: it is not installed, or bags cannot describe it.
-    """
-    package, _, name = recorded.type.split("/")
-    try:
-        kind: type = getattr(import_module(f"{package}.msg"), name)
-    except (ImportError, AttributeError):
-        raise ConfigError(
-            f"recorded topic {recorded.topic}: no message type {recorded.type} is installed; source its package"
-        ) from None
-    if not known(recorded.type):
-        raise ConfigError(
-            f"recorded topic {recorded.topic}: {recorded.type} is no message of ROS 2 itself, only those are recorded"
-        )
-    return kind
+    states = {joints.topic for joints in robot.state_topics}
+    further = {one.topic: one.type for one in robot.recorded}
+    further |= {vector.topic: vector.type for vector in robot.vectors if vector.topic not in states}
+    return images | {topic: message_type(topic, kind) for topic, kind in further.items()}
 
 
 def _topics(robot: Robot) -> dict[str, type]:

@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.subscription import Subscription
@@ -20,7 +22,7 @@ from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns, wai
 from smp_bringup.nodes.camera_messages import camera_type
 from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.matched import MatchedSubscriptions, topics_with
-from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg, type_name
+from smp_bringup.nodes.messages import image_msg, joint_state_msg, message_type, status_msg, type_name
 from smp_bringup.nodes.one_speaker import SILENT_S
 from smp_bringup.nodes.params import SyncParams, declare
 from smp_bringup.observation.builder import frame_to_observation_size
@@ -31,6 +33,7 @@ from smp_bringup.sync import watch
 from smp_bringup.sync.base import AbstractAligner
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import AlignedSet
+from smp_bringup.vector import joined, labels
 
 _LEAST_RATE_HZ = 5.0
 """Frames of a slower camera are too few in a second to say how many are missing."""
@@ -75,6 +78,8 @@ class SyncNode(ManagedNode):
             c.name: self.create_publisher(Image, f"observation/{c.name}", qos.OBSERVATION) for c in self._robot.cameras
         }
         self._joints = self.create_publisher(JointState, "observation/joint_states", qos.OBSERVATION)
+        if self._robot.vectors:
+            self._vectors = self.create_publisher(JointState, "observation/vectors", qos.OBSERVATION)
         self._state = self.create_publisher(DiagnosticArray, "observation/state", qos.STATE)
         self._states: dict[str, Subscription] = {}
         self._cameras = MatchedSubscriptions(self)
@@ -84,15 +89,22 @@ class SyncNode(ManagedNode):
             take = self.speakers.only(camera.topic, partial(self._on_image, camera), SILENT_S + 2 / camera.rate_hz)
             self._cameras.add(camera_type(camera), camera.topic, take, qos.SENSOR)
         for joints in self._robot.state_topics:
-            one = self.speakers.only(joints.topic, partial(self._on_joints, joints))
-            take = self.guard.message(joints.topic, one)
-            callback = partial(self._take_all, joints.topic, take)
-            self._states[joints.topic] = self.create_subscription(JointState, joints.topic, callback, qos.JOINTS)
+            self._hear(JointState, joints.topic, partial(self._on_joints, joints))
+        for topic, vectors in self._robot.vector_topics.items():
+            if topic not in self._states:
+                silent_s = SILENT_S + max(vector.max_age_s for vector in vectors)
+                kind = message_type(topic, vectors[0].type)
+                self._hear(kind, topic, partial(self._on_vectors, topic), silent_s)
         self._diagnostics = Diagnostics(self, self._diagnose)
         self._born_ns, self._young = steady_ns(), True
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_CHECK_PERIOD_S, self._check, clock=steady)
         self.create_timer(_MISSING_PERIOD_S, self._look_for_missing, clock=steady)
+
+    def _hear(self, kind: type, topic: str, callback: Callable[[Any], None], silent_s: float = SILENT_S) -> None:
+        """Hear small messages, whatever reliability their driver offers: all that wait at once."""
+        take = self.guard.message(topic, self.speakers.only(topic, callback, silent_s))
+        self._states[topic] = self.create_subscription(kind, topic, partial(self._take_all, topic, take), qos.JOINTS)
 
     def _make_aligner(self, kind: str) -> AbstractAligner:
         if kind == "message_filters":
@@ -101,7 +113,7 @@ class SyncNode(ManagedNode):
             return MessageFiltersAligner(self._robot)
         return build_sync(self._robot)
 
-    def _take_all(self, topic: str, take: Callable[[JointState, dict], None], message: JointState, info: dict) -> None:
+    def _take_all(self, topic: str, take: Callable[[Any, dict], None], message: Any, info: dict) -> None:
         take(message, info)
         for another in waiting(self._states[topic]):
             take(*another)
@@ -109,7 +121,7 @@ class SyncNode(ManagedNode):
     def _on_image(self, camera: Camera, message: Image | CompressedImage) -> None:
         self._received[camera.name] += 1
         try:
-            frame = wire.frame(message, (camera.height, camera.width))
+            frame = wire.frame(message, camera)
         except Refusal as refusal:
             refused = self._aligner.refuse(camera.name, str(refusal))
             self._watch.on_refused(camera.name, refused)
@@ -127,7 +139,30 @@ class SyncNode(ManagedNode):
     def _on_joints(self, joints: JointTopic, message: JointState) -> None:
         for arm in joints.arms:
             self._on_arm(arm, message)
+        self._take_vectors(joints.topic, message)
         self._publish()
+
+    def _on_vectors(self, topic: str, message: Any) -> None:
+        self._take_vectors(topic, message)
+        self._publish()
+
+    def _take_vectors(self, topic: str, message: Any) -> None:
+        """Take what the vectors of a topic read in a message."""
+        for vector in self._robot.vector_topics.get(topic, ()):
+            self._received[vector.name] += 1
+            now = now_ns(self)
+            try:
+                sample = wire.vector(message, vector, now)
+            except Refusal as refusal:
+                cause: str | None = self._aligner.refuse(vector.name, str(refusal))
+            else:
+                cause = self._aligner.push_vector(vector.name, sample, now)
+            if cause is None:
+                self._watch.on_vector(vector.name, now - sample.stamp_ns, steady_ns())
+                self._age(vector.name, now - sample.stamp_ns)
+            else:
+                self._watch.on_refused(vector.name, cause)
+            self._refused(f"{vector.name} ({topic})", cause)
 
     def _on_arm(self, arm: Arm, message: JointState) -> None:
         self._received[arm.name] += 1
@@ -156,6 +191,10 @@ class SyncNode(ManagedNode):
     def _send(self, aligned: AlignedSet) -> None:
         for name, image in aligned.images.items():
             self._images[name].publish(image_msg(aligned.stamp_ns, name, image))
+        if self._robot.vectors:
+            values = joined(self._robot.vectors, aligned.vectors)
+            said = joint_state_msg(aligned.stamp_ns, labels(self._robot.vectors), values, np.zeros(0))
+            self._vectors.publish(said)
         self._joints.publish(
             joint_state_msg(aligned.stamp_ns, self._robot.joint_names, aligned.position, aligned.velocity)
         )

@@ -34,6 +34,7 @@ class Observer:
             {name: np.stack([s.images[name] for s in sets]) for name in sets[-1].images},
             np.stack([s.position for s in sets]),
             np.stack([s.velocity for s in sets]),
+            vectors={name: np.stack([s.vectors[name] for s in sets]) for name in sets[-1].vectors},
         )
 
     def due(self, observation: Observation) -> bool:

@@ -119,6 +119,10 @@ class DeployedPolicy(AbstractPolicy):
         return ActionChunk(observation.stamp_ns, self._period_s, position), report
 
 
+VECTORS = "vectors"
+"""Name of the vectors among the inputs of an encoder."""
+
+
 def image_key(camera: str) -> str:
     """Return the name of a camera's images among the inputs of an encoder."""
     return f"image_{camera}"
@@ -129,14 +133,19 @@ def policy_inputs(
 ) -> dict[str, np.ndarray]:
     """Return what an encoder takes, by name.
 
-    "state" (To, J) normalised, "image_NAME" (To, h, w, 3), "objects" (To, D), and "prefix" (P, J + 1): the committed
-    actions, normalised, each followed by a one; zeros after the last.
+    "state" (To, J) normalised, "image_NAME" (To, h, w, 3), of depth (To, h, w, 1) normalised, "vectors" (To, V)
+    normalised, "objects" (To, D), and "prefix" (P, J + 1): the committed actions, normalised, each followed by a one;
+    zeros after the last.
 
     Raises:
         ModelError: a policy of the state track was given no object poses.
     """
+    senses = normalizer.senses
     inputs: dict[str, np.ndarray] = {image_key(name): observation.images[name] for name in config.cameras}
+    inputs |= {image_key(name): senses.depth_input(name, observation.images[name]) for name in config.depth}
     inputs["state"] = normalizer.normalise(observation.position).astype(np.float32)
+    if config.vectors:
+        inputs[VECTORS] = senses.vector_input(observation.vectors)
     if config.track == "state":
         if observation.objects is None:
             raise ModelError("this policy sees object poses (track: state), which only the simulator knows")

@@ -10,6 +10,7 @@ from smp_bringup import config
 from smp_bringup.errors import ConfigError, ModelError, UnknownNameError, one_line
 from smp_bringup.manifest import MANIFEST, read_checked
 from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.observation.senses import Senses
 from smp_bringup.paths import share
 from smp_bringup.policy import POLICIES, policy_config
 from smp_bringup.policy.base import DeployedPolicy
@@ -91,9 +92,10 @@ def read_metrics(files: dict[str, bytes]) -> dict[str, Any]:
     return _json(files, METRICS)
 
 
-def read_normalizer(files: dict[str, bytes], dof: int) -> Normalizer:
-    """Return the normaliser of a checkpoint's files for `dof` joints."""
-    return Normalizer.from_dict(_json(files, NORMALIZER), dof)
+def read_normalizer(files: dict[str, bytes], policy: PolicyConfig, robot: Robot) -> Normalizer:
+    """Return the normaliser of a checkpoint's files for a robot, which has what the policy sees."""
+    data, lengths = _json(files, NORMALIZER), {name: robot.vector(name).length for name in policy.vectors}
+    return Normalizer.from_dict(data, robot.dof, Senses.from_dict(data, lengths, policy.depth))
 
 
 def config_yaml(policy: PolicyConfig) -> str:
@@ -111,12 +113,12 @@ def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequen
     files = read_checked(folder)
     policy = read_config(files, changes)
     _check_robot(files, policy, robot)
-    normalizer = read_normalizer(files, robot.dof)
+    normalizer = read_normalizer(files, policy, robot)
     models = [ENCODER, *(f"denoiser_{i}.onnx" for i in range(policy.denoisers))]
     for name in models:
         if name not in files:
             raise ModelError(f"'{folder}' lacks {name}")
-        check_model(files[name], name, robot.dof, policy)
+        check_model(files[name], name, robot, policy)
 
     def opened() -> DeployedPolicy:
         engine = OnnxEngine(files[ENCODER], [files[name] for name in models[1:]], device)
@@ -127,18 +129,33 @@ def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequen
     return within(LIMIT_S, f"the policy of '{folder}'", opened)
 
 
+def lacks(policy: PolicyConfig, robot: Robot) -> str:
+    """Return what a policy sees and a robot does not have, beside what it has; nothing where all is there."""
+    colour, depth = ([c.name for c in robot.cameras if bool(c.depth) is told] for told in (False, True))
+    vectors = [vector.name for vector in robot.vectors]
+    seen = (
+        ("camera", policy.cameras, colour),
+        ("depth camera", policy.depth, depth),
+        ("vector", policy.vectors, vectors),
+    )
+    for kind, wanted, known in seen:
+        for name in wanted:
+            if name not in known:
+                return f"{kind} '{one_line(name)}', robot '{robot.name}' has {', '.join(known) or f'no {kind}'}"
+    return ""
+
+
 def _check_robot(files: dict[str, bytes], policy: PolicyConfig, robot: Robot) -> None:
     """Compare the robot that the policy was trained on with the present one, part by part."""
-    for camera in policy.cameras:
-        if camera not in [c.name for c in robot.cameras]:
-            known = ", ".join(c.name for c in robot.cameras)
-            raise ModelError(f"the model sees camera '{camera}', robot '{robot.name}' has {known}")
-    trained, present = _json(files, ROBOT), robot.fingerprint(policy.cameras)
+    if lack := lacks(policy, robot):
+        raise ModelError(f"the model sees {lack}")
+    trained, present = _json(files, ROBOT), robot.fingerprint(policy.sights, policy.vectors)
     if trained.get("sha256") == present["sha256"]:
         return
-    for key, value in present.items():
-        if key != "sha256" and trained.get(key) != value:
-            raise ModelError(f"robot '{robot.name}' has {key} {value}, model expects {one_line(trained.get(key))}")
+    for key in dict.fromkeys((*present, *trained)):
+        found, expected = present.get(key), trained.get(key)
+        if key != "sha256" and expected != found:
+            raise ModelError(f"robot '{robot.name}' has {one_line(key)} {found}, model expects {one_line(expected)}")
     raise ModelError(f"{ROBOT} does not match its own hash")
 
 

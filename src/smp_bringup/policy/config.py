@@ -51,6 +51,11 @@ class PolicyConfig:
 
     kind: str
     cameras: tuple[str, ...] = ()
+    """In colour."""
+    depth: tuple[str, ...] = ()
+    """Depth cameras."""
+    vectors: tuple[str, ...] = ()
+    """Of the robot file: forces, touch and the like."""
     track: str = field(default="camera", metadata=spec(choices=("camera", "state")))
     """What the policy sees beside the joints: cameras, or (in simulation) the poses of the objects."""
     observation_steps: int = field(default=1, metadata=spec(ge=1, le=16))
@@ -85,6 +90,11 @@ class PolicyConfig:
     """Settings that a trained policy can be run with otherwise: their names, and where they stand."""
 
     @property
+    def sights(self) -> tuple[str, ...]:
+        """All cameras, in colour and of depth."""
+        return (*self.cameras, *self.depth)
+
+    @property
     def experts(self) -> int:
         """K; 1 for a policy without a mixture."""
         return 1
@@ -103,14 +113,15 @@ class PolicyConfig:
         return self
 
     def __post_init__(self) -> None:
-        if self.track == "camera" and not self.cameras:
+        if self.track == "camera" and not self.sights:
             raise ConfigError("cameras must name at least one camera")
-        if len(set(self.cameras)) < len(self.cameras):
-            raise ConfigError(f"cameras names one twice: {', '.join(self.cameras)}")
+        for key, names in (("cameras", self.sights), ("vectors", self.vectors)):
+            if len(set(names)) < len(names):
+                raise ConfigError(f"{key} names one twice: {', '.join(names)}")
         if not all(0 < ahead_s <= _FORESIGHT_S for ahead_s in self.foresight_s):
             raise ConfigError(f"foresight_s must lie in (0, {_FORESIGHT_S:g}] s, got {list(self.foresight_s)}")
-        if self.track == "state" and self.cameras:
-            raise ConfigError("a policy of the state track has no cameras")
+        if self.track == "state" and (self.sights or self.vectors):
+            raise ConfigError("a policy of the state track has no cameras and no vectors")
         if self.prefix_steps >= self.horizon:
             raise ConfigError(f"prefix_steps {self.prefix_steps} must be below the horizon {self.horizon}")
         if self.denoise_steps > self.diffusion_steps:

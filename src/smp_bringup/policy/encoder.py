@@ -6,20 +6,29 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from smp_bringup.policy.base import image_key
+from smp_bringup.policy.base import VECTORS, image_key
 from smp_bringup.policy.config import EncoderConfig, PolicyConfig
 from smp_bringup.policy.resnet import ResNet18
 
+_LEAST_TRUST = 1e-3
+"""Where so little of a keypoint is measured, its distance goes to zero."""
 _SHARPNESS = 5.0
 """Of the softmax at the start: on scores of unit spread it is peaked from the first step."""
 
+_SHARED_EYE, _SHARED_DEPTH_EYE = "all", "all_depth"
+
 
 class Keypoints(nn.Module):
-    """Where in an image each learned feature is (spatial softmax; Levine et al., 2016), on scores of unit spread."""
+    """Where in an image each learned feature is (spatial softmax; Levine et al., 2016), on scores of unit spread.
 
-    def __init__(self, config: EncoderConfig) -> None:
+    Of a depth image also how far away it is: the mean of what is measured there.
+    """
+
+    def __init__(self, config: EncoderConfig, depth: bool = False) -> None:
+        """Build for images in colour, or of depth."""
         super().__init__()
-        widths = (3, *config.channels)
+        self._depth, self._stride = depth, 2 ** min(2, len(config.channels))
+        widths = (1 if depth else 3, *config.channels)
         layers: list[nn.Module] = []
         for i, (a, b) in enumerate(pairwise(widths)):
             layers += [
@@ -30,7 +39,10 @@ class Keypoints(nn.Module):
         self.sharpness = nn.Parameter(torch.full((config.keypoints, 1), _SHARPNESS))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return points (B, 2 * keypoints) in [-1, 1] of an image (B, 3, h, w)."""
+        """Return points (B, 2 * keypoints) in [-1, 1] of an image (B, C, h, w), of depth with distances behind them.
+
+        Distances (B, keypoints) are in the unit of the image, which is below zero where nothing is measured.
+        """
         score = self.stack(image).float()
         height, width = score.shape[-2:]
         flat = score.flatten(2)
@@ -39,27 +51,48 @@ class Keypoints(nn.Module):
         weight = torch.softmax(flat * self.sharpness, dim=-1).view(*score.shape)
         x = (weight.sum(2) * torch.linspace(-1, 1, width, device=score.device)).sum(-1)
         y = (weight.sum(3) * torch.linspace(-1, 1, height, device=score.device)).sum(-1)
-        return torch.stack([x, y], dim=-1).flatten(1)
+        points = torch.stack([x, y], dim=-1).flatten(1)
+        if not self._depth:
+            return points
+        far = image[:, :, :: self._stride, :: self._stride].float()
+        trust = weight * (far >= 0).float()
+        return torch.cat([points, (trust * far).sum((2, 3)) / (trust.sum((2, 3)) + _LEAST_TRUST)], dim=1)
+
+    def moved_back(self, points: Tensor, moved: Tensor) -> Tensor:
+        """Return what `forward` gives with the points' (B, 2) shift taken off."""
+        count = 2 * self.sharpness.shape[0]
+        there = (points[:, :count].reshape(len(points), -1, 2) - moved[:, None]).flatten(1)
+        return torch.cat([there, points[:, count:]], dim=1) if self._depth else there
 
 
 class Encoder(nn.Module):
-    """All that is observed into one feature s: joints, and per track cameras or object poses."""
+    """All that is observed into one feature s: joints, and per track cameras and vectors, or object poses."""
 
     def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
-        """Build for `dof` joints and, on the state track, `objects` numbers of object poses."""
+        """Build for `dof` joints and `objects` numbers of object poses, which only the state track has, or of vectors.
+
+        Vectors come normalised, and are taken as they are.
+        """
         super().__init__()
-        self.cameras, self.objects = config.cameras, objects
-        eye, size = build_eye(config.encoder)
-        self._shared = config.encoder.shared
-        names = ("all",) if self._shared and config.cameras else config.cameras
-        self.eyes = nn.ModuleDict({name: eye() for name in names})  # each once: weights are saved by name
+        self.cameras, self.depth, self.objects = config.cameras, config.depth, objects
+        self._numbers = "objects" if config.track == "state" else VECTORS
+        shared = config.encoder.shared
+        self._eye_of = {name: _SHARED_EYE if shared else name for name in config.cameras}
+        self._eye_of |= {name: _SHARED_DEPTH_EYE if shared else name for name in config.depth}
+        size = 0
+        self.eyes = nn.ModuleDict()  # each once: weights are saved by name
+        for name, key in self._eye_of.items():
+            eye, points = build_eye(config.encoder, name in config.depth)
+            size += points
+            if key not in self.eyes:
+                self.eyes[key] = eye()
         self.object_center: Tensor
         self.register_buffer("object_center", torch.zeros(objects))
         self.object_scale: Tensor
         self.register_buffer("object_scale", torch.ones(objects))
         width = config.encoder.feature
         self.prefix_steps = config.prefix_steps
-        inputs = config.observation_steps * (dof + objects + len(config.cameras) * size)
+        inputs = config.observation_steps * (dof + objects + size)
         inputs += config.prefix_steps * (dof + 1)
         self.trunk = nn.Sequential(nn.Linear(inputs, width), nn.GELU(), nn.Linear(width, width), nn.GELU())
 
@@ -67,31 +100,30 @@ class Encoder(nn.Module):
         """Return s (B, F).
 
         Args:
-            inputs: "state" (B, To, J), normalised; "image_NAME" (B, To, h, w, 3), 0 to 255; "objects" (B, To, D);
-                "prefix" (B, P, J + 1).
+            inputs: "state" (B, To, J), normalised; "image_NAME" (B, To, h, w, 3), 0 to 255, of depth (B, To, h, w, 1),
+                normalised; "objects" (B, To, D); "vectors" (B, To, V), normalised; "prefix" (B, P, J + 1).
             shifts: per camera (B, 2), how far its images were moved by augmentation in units of
                 keypoints (x, y); taken off again, so that geometry stays absolute.
         """
         batch, steps = inputs["state"].shape[:2]
         parts = [inputs["state"].flatten(1)]
         if self.objects:
-            parts.append(((inputs["objects"] - self.object_center) * self.object_scale).flatten(1))
+            parts.append(((inputs[self._numbers] - self.object_center) * self.object_scale).flatten(1))
         if self.prefix_steps:
             parts.append(inputs["prefix"].flatten(1))
-        for name in self.cameras:
+        for name in (*self.cameras, *self.depth):
             flat = inputs[image_key(name)].flatten(0, 1).permute(0, 3, 1, 2)
-            eye = self.eyes["all" if self._shared else name]
-            points = eye(flat.float() / 127.5 - 1.0).float()
+            eye = self.eyes[self._eye_of[name]]
+            points = eye(flat.float() if name in self.depth else flat.float() / 127.5 - 1.0).float()
             if shifts is not None and isinstance(eye, Keypoints):
-                moved = shifts[name].repeat_interleave(steps, 0)
-                points = (points.view(len(points), -1, 2) - moved[:, None]).flatten(1)
+                points = eye.moved_back(points, shifts[name].repeat_interleave(steps, 0))
             parts.append(points.view(batch, -1))
         out: Tensor = self.trunk(torch.cat(parts, dim=1))
         return out
 
 
-def build_eye(config: EncoderConfig) -> tuple[Callable[[], nn.Module], int]:
-    """Return what builds one camera's network, and how many numbers that network gives."""
+def build_eye(config: EncoderConfig, depth: bool) -> tuple[Callable[[], nn.Module], int]:
+    """Return what builds the network of one camera, in colour or of depth, and how many numbers that network gives."""
     if config.backbone == "resnet18":
-        return ResNet18, ResNet18.out
-    return lambda: Keypoints(config), 2 * config.keypoints
+        return lambda: ResNet18(1 if depth else 3), ResNet18.out
+    return lambda: Keypoints(config, depth), (3 if depth else 2) * config.keypoints

@@ -11,7 +11,8 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from smp_bringup.errors import ModelError
-from smp_bringup.policy.base import image_key
+from smp_bringup.observation.senses import UNMEASURED
+from smp_bringup.policy.base import VECTORS, image_key
 from smp_bringup.policy.basis import gram_schmidt
 from smp_bringup.policy.denoise import EMBEDDING
 from smp_bringup.policy.engine_onnx import OnnxEngine
@@ -21,6 +22,8 @@ from smp_bringup.robot import Robot
 
 OPSET = 20
 _TOLERANCE = 1e-4
+_UNMEASURED = 0.2
+"""Share of a random depth image where nothing is measured."""
 _LARGE = 256
 """Weights with fewer numbers stay in single precision."""
 
@@ -88,7 +91,13 @@ def _random_inputs(network: AbstractNetwork, robot: Robot, rng: np.random.Genera
         camera = robot.camera(name)
         shape = (steps, camera.observation_height, camera.observation_width, 3)
         inputs[image_key(name)] = rng.integers(0, 256, shape, dtype=np.uint8)
+    for name in config.depth:
+        camera = robot.camera(name)
+        share = rng.random((steps, camera.observation_height, camera.observation_width, 1), np.float32)
+        inputs[image_key(name)] = np.where(share < _UNMEASURED, np.float32(UNMEASURED), share)
     inputs["state"] = (rng.normal(size=(steps, robot.dof)) * 0.3).astype(np.float32)
+    if config.vectors:
+        inputs[VECTORS] = (rng.normal(size=(steps, network.encoder.objects)) * 0.3).astype(np.float32)
     if config.track == "state":
         inputs["objects"] = (rng.normal(size=(steps, network.encoder.objects)) * 0.3).astype(np.float32)
     if config.prefix_steps:

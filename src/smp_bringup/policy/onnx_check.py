@@ -9,14 +9,16 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper, shape_inference
 
 from smp_bringup.errors import ModelError, one_line
+from smp_bringup.policy.base import VECTORS
 from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.robot import Robot
 
 _DOMAINS = {"", "ai.onnx"}
 _LARGEST_VALUE = 1 << 28
 """Numbers in one value that is computed: a GiB."""
 
 
-def check_model(content: bytes, name: str, dof: int, policy: PolicyConfig) -> None:
+def check_model(content: bytes, name: str, robot: Robot, policy: PolicyConfig) -> None:
     """Refuse a model before any session is made from it.
 
     Raises:
@@ -26,7 +28,7 @@ def check_model(content: bytes, name: str, dof: int, policy: PolicyConfig) -> No
     try:
         model = onnx.load_from_string(content)
         _check_parts(model, name)
-        _check_inputs(model, name, dof, policy)
+        _check_inputs(model, name, robot, policy)
         _check_sizes(model, name)
     except ModelError:
         raise
@@ -68,8 +70,10 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
         yield from (tensor.values, tensor.indices)
 
 
-def _check_inputs(model: onnx.ModelProto, name: str, dof: int, policy: PolicyConfig) -> None:
-    wanted = {"state": [1, policy.observation_steps, dof], "x": [1, policy.horizon, policy.columns(dof)]}
+def _check_inputs(model: onnx.ModelProto, name: str, robot: Robot, policy: PolicyConfig) -> None:
+    steps, numbers = policy.observation_steps, sum(robot.vector(one).length for one in policy.vectors)
+    wanted = {"state": [1, steps, robot.dof], "x": [1, policy.horizon, policy.columns(robot.dof)]}
+    wanted[VECTORS] = [1, steps, numbers]
     for value in model.graph.input:
         shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
         if value.name in wanted and shape != wanted[value.name]:

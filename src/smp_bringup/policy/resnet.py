@@ -26,13 +26,14 @@ class _Block(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """Images (B, 3, h, w) to features (B, 512); the classifier of the original is left out."""
+    """Images (B, C, h, w) to features (B, 512); the classifier of the original is left out."""
 
     out: ClassVar[int] = 512
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = 3) -> None:
+        """Build for images of so many channels."""
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        self.conv1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         inner = 64

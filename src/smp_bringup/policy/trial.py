@@ -53,10 +53,11 @@ def within(limit_s: float, what: str, work: Callable[[], T]) -> T:
 
 
 def blank(robot: Robot, steps: int, objects: int = 0) -> Observation:
-    """Return a black observation at home, with `objects` numbers of object poses (all zero), if any."""
-    images = {c.name: np.zeros((steps, c.observation_height, c.observation_width, 3), np.uint8) for c in robot.cameras}
+    """Return an observation at home that shows nothing: vectors and `objects` numbers of object poses are zero."""
+    images = {c.name: np.stack([c.blank(c.observation_height, c.observation_width)] * steps) for c in robot.cameras}
+    vectors = {vector.name: np.zeros((steps, vector.length)) for vector in robot.vectors}
     home = np.tile(robot.joint_array("home"), (steps, 1))
-    return Observation(1, images, home, np.zeros_like(home), np.zeros((steps, objects)) if objects else None)
+    return Observation(1, images, home, np.zeros_like(home), np.zeros((steps, objects)) if objects else None, vectors)
 
 
 def try_out(policy: DeployedPolicy, engine: AbstractEngine, robot: Robot, objects: int) -> None:

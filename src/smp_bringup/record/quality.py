@@ -159,7 +159,7 @@ def _gap(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Findin
     inner = float(stamps.max()) / 1e9 if len(stamps) else 0.0
     outer = max(edges[1] - edges[0], edges[-1] - edges[-2]) / 1e9
     longest = max(inner, outer)
-    least = 2.2 / track.rate_hz if track.rate_hz else 0.0
+    least = max(track.gap_s, 2.2 / track.rate_hz if track.rate_hz else 0.0)
     limit = (max(bounds.gap_s[0], least), max(bounds.gap_s[1], least))
     at = (int(stamps.argmax()) if inner >= outer else 0) if len(stamps) else 0
     where = f" at {(track.log_ns[at] - tracks.span_ns[0]) / 1e9:.2f} s" if inner >= outer else " at an end"
@@ -189,7 +189,7 @@ def _clock(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Find
 
 
 def _jump(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
-    if track.kind == IMAGE or len(track.values) < 2:
+    if track.kind == IMAGE or track.name in tracks.vectors or len(track.values) < 2:
         return
     step = np.abs(np.diff(np.array(track.values), axis=0)).max(axis=0)
     times = max(1.0, track.period_s() / _JUMP_PERIOD_S)
@@ -233,10 +233,11 @@ def _aligned(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
     """What the aligner makes of the episode, which waits for late streams as it does on the robot."""
     reference = tracks.cameras[tracks.robot.cameras[0].name]
     frames = len(reference.stamp_ns)
-    if not frames or any(not track.stamp_ns for track in (*tracks.cameras.values(), *tracks.states.values())):
+    streams = tracks.cameras, tracks.states, tracks.vectors
+    if not frames or any(not track.stamp_ns for group in streams for track in group.values()):
         return  # what is missing is named
     text = f"replay and training can use {tracks.sets} of {frames} frames of {reference.topic}: the others have no "
-    text += "images and states within the aligner's reach"
+    text += f"images{', vectors' if tracks.vectors else ''} and states within the aligner's reach"
     warn, reject = bounds.aligned_share
     yield from _above("aligned", text, -(tracks.sets + _AT_THE_ENDS) / frames, (-warn, -reject))
 

@@ -222,7 +222,7 @@ class Recorder:
 
     def _rate(self) -> float:
         """Return what raw cameras and a kilobyte per joint message would write [bytes/s]."""
-        cameras = sum(c.width * c.height * 3 * c.rate_hz for c in self.robot.cameras)
+        cameras = sum(c.width * c.height * (4 if c.depth else 3) * c.rate_hz for c in self.robot.cameras)
         return cameras + len(self.robot.arms) * 4 * 1024 * self.robot.state_rate_hz
 
     def _say(self, text: str) -> str:
@@ -237,13 +237,15 @@ def _warm_up(robot: Robot) -> None:
     tracks.take(arm.state_topic, JOINT_STATE, 1, joint_state_cdr(1, names, np.zeros(len(names))))
     definition(JOINT_STATE)
     for camera in robot.cameras:
-        black = np.zeros((camera.height, camera.width, 3), np.uint8)
+        black = camera.blank(camera.height, camera.width)
         heard = (camera.topic, IMAGE, image_cdr(1, camera.name, black))
         if camera.compressed:
             heard = (camera.topic, COMPRESSED, jpeg_cdr(1, camera.name, black, camera.jpeg_quality))
         topic, kind, cdr = encoder.encode(*heard)
         tracks.take(topic, kind, 1, cdr)
         definition(kind)
+    for vector in robot.vectors:
+        definition(vector.type)
 
 
 def _next_folder(task: Path) -> Path:

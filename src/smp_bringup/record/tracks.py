@@ -16,7 +16,7 @@ from smp_bringup.pipeline import build_sync
 from smp_bringup.robot import Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import NS_PER_S, FloatArray, nanoseconds
-from smp_bringup.wire import frame, stamp_ns
+from smp_bringup.wire import frame, stamp_ns, vector
 
 TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
 ARRAY = "std_msgs/msg/Float64MultiArray"
@@ -29,7 +29,7 @@ class Track:
 
     topic: str
     name: str
-    """Arm or camera."""
+    """Arm, camera or vector."""
     kind: str
     """Message type."""
     rate_hz: float
@@ -37,11 +37,13 @@ class Track:
     stamp_ns: list[int] = field(default_factory=list)
     log_ns: list[int] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
-    """Checksum of each frame, or joint positions (n,) of each sample."""
+    """Checksum of each frame, or joint positions or numbers of a vector (n,) of each sample."""
     ahead_ns: int = 0
     """How long before the time in its stamp a message is sent: a command says when it is due."""
     expected: bool = True
     """Whether an episode without it is spoiled."""
+    gap_s: float = 0.0
+    """Silence of this length is no gap, even where the bounds are tighter [s]."""
     refused: Counter[str] = field(default_factory=Counter)
     """Messages that say nothing usable, by cause."""
 
@@ -62,7 +64,7 @@ class Track:
 
 
 class Tracks:
-    """The tracks of a robot's cameras, states, leaders and commands; other topics are only counted."""
+    """The tracks of a robot's cameras, states, leaders, commands and vectors; other topics are only counted."""
 
     def __init__(self, robot: Robot) -> None:
         self.robot = robot
@@ -73,6 +75,7 @@ class Tracks:
         ahead_ns, by_topic = nanoseconds(robot.control_period_s), [a for a in robot.arms if not a.action_type]
         self.commands = {a.name: _command(a, ahead_ns) for a in by_topic}
         """Of arms that are told by a topic: goals of an action are on none."""
+        self.vectors = {v.name: Track(v.topic, v.name, v.type, 0.0, gap_s=v.max_age_s) for v in robot.vectors}
         self._orders = {a.name: JointOrder(*a.driver) for a in robot.arms}
         self._leads = {a.name: JointOrder(*a.leader_joints) for a in robot.arms}
         self._told = {a.name: (joints, part) for joints in robot.command_topics for a, _, part in joints.parts()}
@@ -89,7 +92,8 @@ class Tracks:
 
     def all(self) -> list[Track]:
         """Return every track."""
-        return [t for group in (self.cameras, self.states, self.leaders, self.commands) for t in group.values()]
+        groups = self.cameras, self.states, self.leaders, self.commands, self.vectors
+        return [track for group in groups for track in group.values()]
 
     def do_without_commands(self) -> None:
         """Expect no commands: only our own recorder promises them."""
@@ -130,18 +134,19 @@ class Tracks:
 
     def _read(self, track: Track, message: Any, msgtype: str, log_ns: int) -> tuple[int, Any]:
         """Return stamp and value of a message; raises Refusal where replay and training would."""
-        if msgtype == ARRAY:
+        if msgtype == ARRAY and track.name in self.commands:
             return log_ns, self._from_array(track.name, message.data)
-        if msgtype == TRAJECTORY:
+        if msgtype == TRAJECTORY and track.name in self.commands:
             if not len(message.points):
                 raise Refusal("a trajectory without points")
             return log_ns, self._orders[track.name].map(message.joint_names, message.points[-1].positions, [])[0]
+        if track.name in self.vectors:
+            return self._read_vector(track, message, log_ns)
         stamp = stamp_ns(message.header.stamp)
         if stamp <= 0:
             raise Refusal("zero_stamp")
         if track.kind == IMAGE:
-            camera = self.robot.camera(track.name)
-            shown = frame(message, (camera.height, camera.width))
+            shown = frame(message, self.robot.camera(track.name))
             self._aligner.push_image(track.name, shown, log_ns)
             self.sets += len(self._aligner.pop())
             return stamp, zlib.crc32(message.data)
@@ -153,6 +158,14 @@ class Tracks:
             self._aligner.push_joints(track.name, stamp, message.name, message.position, message.velocity, log_ns)
             self.sets += len(self._aligner.pop())
         return stamp, value
+
+    def _read_vector(self, track: Track, message: Any, log_ns: int) -> tuple[int, Any]:
+        sample = vector(message, self.robot.vector(track.name), log_ns)
+        if sample.stamp_ns <= 0:
+            raise Refusal("zero_stamp")
+        self._aligner.push_vector(track.name, sample, log_ns)
+        self.sets += len(self._aligner.pop())
+        return sample.stamp_ns, sample.value
 
     def _from_array(self, arm: str, data: Sequence[float]) -> FloatArray:
         """Return the setpoint (n,) of an arm in the numbers of all arms that share its topic."""

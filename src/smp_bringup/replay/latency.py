@@ -20,7 +20,7 @@ from smp_bringup.types import FloatArray
 
 
 def camera_latencies(bag: Bag, robot: Robot) -> dict[str, LatencyEstimate]:
-    """Return the latency of every camera of a bag.
+    """Return the latency of every camera of a bag; of depth cameras, whose noise hides the motion, none.
 
     Raises:
         BagError: a camera or an arm is missing, or nothing can be told.
@@ -31,7 +31,8 @@ def camera_latencies(bag: Bag, robot: Robot) -> dict[str, LatencyEstimate]:
         turning = joints[:, part][:, robot.turning[part]]
         if turning.size:  # a hand with a driver of its own has none
             arms.append(turning)
-    return {camera.name: _one(bag, topic, joint_ns, arms) for topic, camera in camera_topics(bag, robot).items()}
+    cameras = {topic: camera.name for topic, camera in camera_topics(bag, robot).items() if not camera.depth}
+    return {name: _one(bag, topic, joint_ns, arms) for topic, name in cameras.items()}
 
 
 def _one(bag: Bag, topic: str, joint_ns: np.ndarray, arms: Sequence[FloatArray]) -> LatencyEstimate:

@@ -26,6 +26,12 @@ class World:
             raise ConfigError(
                 f"robot '{robot.name}' has simulation '{robot.simulation}': only 'aloha' can be simulated"
             )
+        unseen = [c.name for c in robot.cameras if c.depth] + [v.name for v in robot.vectors]
+        if unseen:
+            raise ConfigError(
+                f"robot '{robot.name}': the simulation gives no depth and no vectors ({', '.join(unseen)}): "
+                "take them out of its file to simulate it"
+            )
         self.task, self.robot = task, robot
         mujoco.set_mju_user_warning(lambda text: None)  # else a file in the working folder; `diverged` says it
         spec = aloha_spec(robot)

@@ -4,10 +4,11 @@ Pure and driven by stamps alone: a message is taken or refused with a counted ca
 nothing raises, nothing blocks, and no message can stop the healthy ones from pairing.
 The first camera of the robot is the reference: each of its frames may become a set. The
 others give their nearest frame within the slop. The set has the stamp of its newest frame,
-and every arm's joint state is interpolated to it.
+and every arm's joint state is interpolated to it. Of a vector it has the newest sample that is not
+after it: forces jump and directions do not mix, so nothing is made up between two of them.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +21,15 @@ from numpy.typing import ArrayLike
 from smp_bringup.robot import Robot
 from smp_bringup.sync.base import SLOP_S, AbstractAligner
 from smp_bringup.sync.checks import JointOrder, Refusal, check_stamp
-from smp_bringup.types import AlignedSet, FloatArray, Frame, JointSample, nanoseconds
+from smp_bringup.types import AlignedSet, FloatArray, Frame, JointSample, VectorSample, nanoseconds
 
 WAIT_S = 0.1
 """A reference frame waits so long after its arrival for the other streams; then it is dropped and counted."""
 JOINT_GAP_S = 0.1
 """Between two joint samples farther apart nothing is interpolated."""
 _CLOCK_RESET_S = 1.0
+_MOST_SAMPLES = 8192
+"""Of a vector that are kept, however fast it comes."""
 _RESTART = 3
 """So many messages in a row, all more than a second old and in order among themselves, are a driver whose clock
 was set back; fewer are strays."""
@@ -46,6 +49,7 @@ class _Candidate:
     def __init__(self, reference: str, frame: Frame) -> None:
         self.frames = {reference: frame}
         self.joints: list[tuple[FloatArray, FloatArray]] = []
+        self.vectors: dict[str, FloatArray] = {}
         self.lacks: list[tuple[str, str]] = []
         """Stream and cause."""
         self.far_ns: dict[str, int] = {}
@@ -82,6 +86,9 @@ class Aligner(AbstractAligner):
         samples = ceil(2 * kept_s * robot.state_rate_hz) + 4
         self._samples: dict[str, deque[JointSample]] = {a.name: deque(maxlen=samples) for a in robot.arms}
         self._orders = {a.name: JointOrder(*a.driver) for a in robot.arms}
+        self._max_age_ns = {v.name: nanoseconds(v.max_age_s) for v in robot.vectors}
+        self._vectors: dict[str, deque[VectorSample]] = {v.name: deque(maxlen=_MOST_SAMPLES) for v in robot.vectors}
+        self._kept_ns = nanoseconds(kept_s)
         self._period_ns = {c.name: nanoseconds(1 / c.rate_hz) for c in robot.cameras}
         self._newest: dict[str, int] = {}
         self._strays: dict[str, tuple[int, int]] = {}
@@ -116,6 +123,18 @@ class Aligner(AbstractAligner):
             return self.refuse(arm, str(refusal))
         self.joints[arm] = p
         self._samples[arm].append(JointSample(stamp_ns - self._latency_ns[arm], p, v))
+        return None
+
+    def push_vector(self, name: str, sample: VectorSample, now_ns: int) -> str | None:
+        """Take a sample of a vector, or return why it is refused."""
+        try:
+            self._admit(name, sample.stamp_ns, now_ns)
+        except Refusal as refusal:
+            return self.refuse(name, str(refusal))
+        samples = self._vectors[name]
+        samples.append(sample)
+        while samples[0].stamp_ns < sample.stamp_ns - self._max_age_ns[name] - self._kept_ns:
+            samples.popleft()
         return None
 
     def pop(self) -> list[AlignedSet]:
@@ -167,7 +186,7 @@ class Aligner(AbstractAligner):
         return None
 
     def _buffers(self) -> dict[str, deque[Any]]:
-        return {self._reference: self._waiting, **self._frames, **self._samples}
+        return {self._reference: self._waiting, **self._frames, **self._samples, **self._vectors}
 
     def _candidate(self, frame: Frame) -> _Candidate:
         """Return what there is for a set at a reference frame."""
@@ -180,7 +199,20 @@ class Aligner(AbstractAligner):
                 found.lack(name, "no_joints", bool(samples) and samples[-1].stamp_ns >= found.stamp_ns)
             else:
                 found.joints.append(state)
+        for name, values in self._vectors.items():
+            self._hold(name, values, found)
         return found
+
+    def _hold(self, name: str, samples: deque[VectorSample], found: _Candidate) -> None:
+        """Add the newest sample of a vector that is not after the set, or the lack of one that is young enough."""
+        after = bisect_right(samples, found.stamp_ns, key=lambda sample: sample.stamp_ns)
+        if after == 0 or found.stamp_ns - samples[after - 1].stamp_ns > self._max_age_ns[name]:
+            found.lack(name, "no_vector", after < len(samples))
+            return
+        found.vectors[name] = samples[after - 1].value
+        if after == len(samples) > 1:  # the next one may still be sampled before the set
+            period_ns = (samples[-1].stamp_ns - samples[0].stamp_ns) / (len(samples) - 1)
+            found.waits |= samples[-1].stamp_ns + period_ns <= found.stamp_ns
 
     def _match(self, camera: str, stamp_ns: int, found: _Candidate) -> None:
         """Add the nearest frame within the slop, or the lack of one."""
@@ -210,7 +242,7 @@ class Aligner(AbstractAligner):
         self.skew_ns |= skew
         position, velocity = (np.concatenate(part) for part in zip(*candidate.joints, strict=True))
         images = {name: frame.image for name, frame in candidate.frames.items()}
-        return AlignedSet(stamp_ns, images, position, velocity, skew)
+        return AlignedSet(stamp_ns, images, position, velocity, skew, candidate.vectors)
 
 
 def _interpolate(samples: deque[JointSample], stamp_ns: int) -> tuple[FloatArray, FloatArray] | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from numpy.typing import ArrayLike
 
-from smp_bringup.types import AlignedSet, FloatArray, Frame
+from smp_bringup.types import AlignedSet, FloatArray, Frame, VectorSample
 
 SLOP_S = 0.02
 """Two frames farther apart than this are never put into one set."""
@@ -35,6 +35,10 @@ class AbstractAligner(ABC):
         self, arm: str, stamp_ns: int, names: Sequence[str], position: ArrayLike, velocity: ArrayLike, now_ns: int
     ) -> str | None:
         """Take the joint state of an arm, or return why it is refused."""
+
+    @abstractmethod
+    def push_vector(self, name: str, sample: VectorSample, now_ns: int) -> str | None:
+        """Take a sample of a vector, or return why it is refused."""
 
     @abstractmethod
     def pop(self) -> list[AlignedSet]:

@@ -12,12 +12,14 @@ from smp_bringup.types import FloatArray, ImageArray, nanoseconds
 
 FUTURE_S = 0.05
 _MAX_SIDE = 8192
-_LONGEST_ENCODING = 40
+LONGEST_ENCODING = 40
 """Characters of a name that a stranger makes us repeat."""
 _PNG_DEPTH = 24
 """Where a PNG says how many bits a value has; the library that unpacks it takes 16 for 8."""
 _MAX_MAGNITUDE = 1e6
 """No joint position [rad] or velocity [rad/s] is larger; catches 1e300 as well as bit errors."""
+_MOST_NUMBER = 1e9
+"""No number of a vector is larger, in whatever unit."""
 
 
 class Refusal(ValueError):
@@ -60,10 +62,10 @@ def decode_image(
         Refusal: naming expected and got.
     """
     if encoding not in ENCODINGS:
-        named = one_line(encoding[:_LONGEST_ENCODING])
+        named = one_line(encoding[:LONGEST_ENCODING])
         raise Refusal(f"encoding '{named}', expected one of {', '.join(ENCODINGS)}")
     form = ENCODINGS[encoding]
-    _check_size(width, height, camera_size)
+    check_size(width, height, camera_size)
     rows, columns = form.block
     if height % rows or width % columns:
         raise Refusal(f"size {width}x{height}, {encoding} comes in blocks of {columns}x{rows}")
@@ -76,7 +78,7 @@ def decode_image(
     return form.to_rgb(lines.reshape(height, width, form.pixel_bytes))
 
 
-def _check_size(width: int, height: int, camera_size: tuple[int, int] | None) -> None:
+def check_size(width: int, height: int, camera_size: tuple[int, int] | None) -> None:
     """Raise Refusal unless an image is of a size that is taken, and of the robot file's if that is to be kept."""
     if not (0 < height <= _MAX_SIDE and 0 < width <= _MAX_SIDE):
         raise Refusal(f"size {width}x{height}, expected 1 to {_MAX_SIDE}")
@@ -96,7 +98,7 @@ def decode_packed(data: object, camera_size: tuple[int, int] | None = None) -> I
     packed = bytes(data)  # type: ignore[call-overload]
     try:
         with Image.open(BytesIO(packed), formats=("JPEG", "PNG")) as image:
-            _check_size(image.width, image.height, camera_size)
+            check_size(image.width, image.height, camera_size)
             bits = packed[_PNG_DEPTH] if image.format == "PNG" else 8
             if image.mode not in ("RGB", "L") or bits != 8:
                 raise Refusal(f"{image.format} of mode {image.mode} with {bits} bits, expected RGB or L with 8")
@@ -105,6 +107,16 @@ def decode_packed(data: object, camera_size: tuple[int, int] | None = None) -> I
         raise
     except Exception as error:  # foreign bytes: the library raises whatever it trips over
         raise Refusal(f"no JPEG or PNG: {type(error).__name__}") from error
+
+
+def check_numbers(values: FloatArray) -> None:
+    """Refuse numbers of a vector (n,) that are not finite, or larger than any.
+
+    Raises:
+        Refusal: "nonfinite".
+    """
+    if not (np.abs(values) <= _MOST_NUMBER).all():
+        raise Refusal("nonfinite")
 
 
 def known_velocity(position: FloatArray, velocity: ArrayLike) -> FloatArray:

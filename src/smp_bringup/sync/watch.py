@@ -11,7 +11,9 @@ from enum import IntEnum
 import numpy as np
 
 from smp_bringup.robot import Robot
+from smp_bringup.sync.aligner import WAIT_S
 from smp_bringup.types import FloatArray, ImageArray, nanoseconds, seconds
+from smp_bringup.vector import Vector
 
 STALL_S = 0.1
 """A camera is stalled when a frame is so late."""
@@ -57,14 +59,15 @@ class StreamReport:
 
 
 class StreamWatch:
-    """Watches all cameras and arms of a robot."""
+    """Watches all cameras, arms and vectors of a robot."""
 
     def __init__(self, robot: Robot) -> None:
         self._robot = robot
         self._arms = robot.turning
         self._position = np.full(robot.dof, np.nan)
         self._cameras = {camera.name: _Camera() for camera in robot.cameras}
-        names = [c.name for c in robot.cameras] + [a.name for a in robot.arms]
+        self._vectors = {vector.name: _Heard() for vector in robot.vectors}
+        names = [c.name for c in robot.cameras] + [a.name for a in robot.arms] + [v.name for v in robot.vectors]
         self._arrivals: dict[str, deque[int]] = {name: deque() for name in names}
 
     def on_image(self, camera: str, image: ImageArray, steady_ns: int) -> None:
@@ -72,9 +75,15 @@ class StreamWatch:
         self._arrivals[camera].append(steady_ns)
         self._cameras[camera].push(image, self._position[self._arms], steady_ns)
 
-    def on_refused(self, camera: str, cause: str) -> None:
-        """Take why an image was refused: of a camera without a good one yet, that is what is missing."""
-        self._cameras[camera].refused = cause
+    def on_vector(self, name: str, age_ns: int, steady_ns: int) -> None:
+        """Take an accepted sample of a vector that arrived now, `age_ns` after its stamp."""
+        self._arrivals[name].append(steady_ns)
+        heard = self._vectors[name]
+        heard.age_ns, heard.arrival_ns, heard.refused = age_ns, steady_ns, ""
+
+    def on_refused(self, stream: str, cause: str) -> None:
+        """Take why a message was refused: of a camera or vector without a good one yet, that is what is missing."""
+        (self._vectors.get(stream) or self._cameras[stream]).refused = cause
 
     def on_joints(self, arm: str, position: FloatArray, steady_ns: int) -> None:
         """Take an accepted joint state (n,) that arrived now."""
@@ -85,6 +94,7 @@ class StreamWatch:
     def report(self, steady_ns: int) -> StreamReport:
         """Return the worst that can be said of any stream."""
         reports = [self._judge(camera.name, camera.rate_hz, steady_ns) for camera in self._robot.cameras]
+        reports += [self._judge_vector(vector, steady_ns) for vector in self._robot.vectors]
         rates = self.rates_hz(steady_ns)
         for sensor in self._robot.cameras:
             arrivals = self._arrivals[sensor.name]
@@ -101,6 +111,20 @@ class StreamWatch:
                 arrivals.popleft()
         return {name: len(arrivals) / _RATE_WINDOW_S for name, arrivals in self._arrivals.items()}
 
+    def _judge_vector(self, vector: Vector, steady_ns: int) -> StreamReport:
+        """Say whether a vector is there, is heard often enough, and is stamped by a clock like the others'."""
+        heard = self._vectors[vector.name]
+        if heard.arrival_ns is None:
+            return StreamReport(StreamHealth.INVALID, f"vector_missing:{vector.name}", heard.refused)
+        silent_s = seconds(steady_ns - heard.arrival_ns)
+        if not silent_s <= vector.max_age_s:
+            text = f"silent for {silent_s * 1e3:.0f} ms" + (f": {heard.refused}" if heard.refused else "")
+            return StreamReport(StreamHealth.INVALID, f"vector_stalled:{vector.name}", text)
+        if not seconds(heard.age_ns) <= vector.max_age_s + WAIT_S:
+            text = f"its stamps are {heard.age_ns / 1e6:.0f} ms old on arrival"
+            return StreamReport(StreamHealth.INVALID, f"vector_old:{vector.name}", text)
+        return StreamReport(StreamHealth.OK)
+
     def _judge(self, camera: str, rate_hz: float, steady_ns: int) -> StreamReport:
         state = self._cameras[camera]
         if state.arrival_ns is None:
@@ -114,6 +138,17 @@ class StreamWatch:
         if frozen:
             return StreamReport(StreamHealth.INVALID, f"camera_frozen:{camera}")
         return StreamReport(StreamHealth.WARN, f"{STILL}{camera}", "equal frames of a robot at rest")
+
+
+@dataclass
+class _Heard:
+    """The last sample of a vector."""
+
+    arrival_ns: int | None = None
+    age_ns: int = 0
+    """From its stamp to its arrival."""
+    refused: str = ""
+    """Why the last one was not taken."""
 
 
 class _Camera:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from smp_bringup.errors import BagError
 from smp_bringup.observation.normalizer import Normalizer
-from smp_bringup.policy.base import image_key
+from smp_bringup.policy.base import VECTORS, image_key
 from smp_bringup.policy.batch import Batch
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.training.dataset import Dataset
@@ -53,6 +53,8 @@ class Batches:
             self._begins[span[seen[span]][:1]] = True
         self._state = normalizer.normalise(data.state).astype(np.float32)
         self._action = normalizer.normalise(data.action).astype(np.float32)
+        self._senses = normalizer.senses
+        self._vectors = self._senses.vector_input(data.vectors) if config.vectors else None
         self._foresight = normalizer.normalise(data.foresight).astype(np.float32)
 
     def draw(self, pairs: int, rng: np.random.Generator) -> Batch:
@@ -63,7 +65,13 @@ class Batches:
         off = self._state_noise * rng.standard_normal((2 * pairs, 1, len(self._state_noise)), dtype=np.float32)
         inputs, shifts = {"state": torch.from_numpy(self._state[windows] + off)}, {}
         for name in self._config.cameras:
-            inputs[image_key(name)], shifts[name] = self._images(self._data.images[name], windows, rng)
+            images, shifts[name] = self._images(self._data.images[name], windows, rng)
+            inputs[image_key(name)] = torch.from_numpy(images)
+        for name in self._config.depth:
+            images, shifts[name] = self._images(self._data.images[name], windows, rng)
+            inputs[image_key(name)] = torch.from_numpy(self._senses.depth_input(name, images))
+        if self._vectors is not None:
+            inputs[VECTORS] = torch.from_numpy(self._vectors[windows])
         if self._config.track == "state":
             inputs["objects"] = torch.from_numpy(self._data.objects[windows])
         if self._config.prefix_steps:
@@ -89,6 +97,11 @@ class Batches:
             inputs = {"state": torch.from_numpy(self._state[windows])}
             for name in self._config.cameras:
                 inputs[image_key(name)] = torch.from_numpy(self._data.images[name][windows])
+            for name in self._config.depth:
+                images = self._senses.depth_input(name, self._data.images[name][windows])
+                inputs[image_key(name)] = torch.from_numpy(images)
+            if self._vectors is not None:
+                inputs[VECTORS] = torch.from_numpy(self._vectors[windows])
             if self._config.track == "state":
                 inputs["objects"] = torch.from_numpy(self._data.objects[windows])
             if self._config.prefix_steps:
@@ -102,21 +115,21 @@ class Batches:
         known = (np.arange(steps) < told[:, None])[..., None].astype(np.float32)
         return np.concatenate([self._action[frames][:, :steps] * known, known], axis=2)
 
-    def _images(self, store: ImageArray, windows: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Return images (2B, To, h, w, 3) moved by up to a few pixels, and by how much in keypoint units."""
+    def _images(self, store: ImageArray, windows: np.ndarray, rng: np.random.Generator) -> tuple[ImageArray, Tensor]:
+        """Return images (2B, To, h, w, C) moved by up to a few pixels, and by how much in keypoint units."""
         batch, steps = windows.shape
-        height, width = store.shape[1:3]
+        height, width, channels = store.shape[1:]
         moves = rng.integers(-_SHIFT_PX, _SHIFT_PX + 1, (batch, 2)) * self._augment
-        out = np.empty((batch, steps, height, width, 3), np.uint8)
+        out = np.empty((batch, steps, height, width, channels), store.dtype)
         for i in range(batch):
             for j in range(steps):
                 _shift_into(out[i, j], store[windows[i, j]], *moves[i])
         units = moves * 2.0 / np.array([width - 1, height - 1])
-        return torch.from_numpy(out), torch.from_numpy(units.astype(np.float32))
+        return out, torch.from_numpy(units.astype(np.float32))
 
 
 def _shift_into(out: ImageArray, image: ImageArray, dx: int, dy: int) -> None:
-    """Write `image` (h, w, 3) moved by (dx, dy) px into `out`, edges repeated."""
+    """Write `image` (h, w, C) moved by (dx, dy) px into `out`, edges repeated."""
     height, width = image.shape[:2]
     rows = np.clip(np.arange(height) - dy, 0, height - 1)
     source = image[rows]

@@ -4,9 +4,9 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,12 +25,15 @@ from smp_bringup.processes import ordered
 from smp_bringup.robot import Robot
 from smp_bringup.sync.history import windows
 from smp_bringup.types import FloatArray, ImageArray, nanoseconds
+from smp_bringup.vector import Vector, joined, split
 
 _MIN_FRAMES = 8
 OTHER_ROBOT = "is of another robot"
 """Stands in the reason why a bag of another robot was skipped."""
-_ARRAYS = {"stamps": np.int64} | dict.fromkeys(("state", "objects", "action", "foresight"), np.float32)
-_FORMAT = 2
+_ARRAYS = {"stamps": np.int64, "vectors": np.float64} | dict.fromkeys(
+    ("state", "objects", "action", "foresight"), np.float32
+)
+_FORMAT = 3
 """Of the cache: another one is not read but made anew."""
 _MOST_INDEX = 100_000_000
 """Bytes of the cache's index: a hundred for each bag."""
@@ -43,7 +46,7 @@ class Episode:
     stamps: np.ndarray
     """(N,) [ns], ascending."""
     images: dict[str, ImageArray]
-    """Per camera (N, h, w, 3)."""
+    """Per camera (N, h, w, 3), of depth (N, h, w, 1) [mm]."""
     state: FloatArray
     """(N, J) measured."""
     objects: FloatArray
@@ -52,6 +55,8 @@ class Episode:
     """(N, T, J): leader positions at stamp + k * period, the last held after the end."""
     foresight: FloatArray
     """(N, F, J): leader positions further ahead."""
+    vectors: FloatArray
+    """(N, V) of the robot that is trained for, one vector behind the other; V is 0 on the state track."""
     task: str
 
 
@@ -62,7 +67,7 @@ class Dataset:
     period_s: float
     """Action period [s] of their robot."""
     images: dict[str, ImageArray]
-    """Per camera (N, h, w, 3), memory-mapped."""
+    """Per camera (N, h, w, 3), of depth (N, h, w, 1) [mm], memory-mapped."""
     stamps: np.ndarray
     """(N,) [ns], ascending within an episode."""
     state: FloatArray
@@ -79,6 +84,8 @@ class Dataset:
     """Bags that are not in it, with the reason."""
     tasks: tuple[str, ...]
     """What the demonstrations show, sorted."""
+    vectors: Mapping[str, FloatArray] = field(default_factory=dict)
+    """Per vector of the robot (N, n)."""
 
     def windows(self, steps: int) -> np.ndarray:
         """Return the frames (N, steps) of the observation that ends with each frame, oldest first.
@@ -116,7 +123,7 @@ def read_episode(folder: Path, robot: Robot, policy: PolicyConfig) -> Episode:
     own = bag.robot()
     if unlike := own.unlike(robot):
         raise BagError(f"bag '{folder}' {OTHER_ROBOT} than the one that is trained for: {unlike}")
-    seen = _see_cameras(bag, own) if policy.track == "camera" else _see_state(bag, own)
+    seen = _see_cameras(bag, own, robot.vectors) if policy.track == "camera" else _see_state(bag, own)
     if len(seen.stamps) < _MIN_FRAMES:
         raise BagError(f"bag '{folder}' has {len(seen.stamps)} aligned frames, at least {_MIN_FRAMES} are needed")
     if (np.diff(seen.stamps) <= 0).any():
@@ -131,7 +138,7 @@ def read_episode(folder: Path, robot: Robot, policy: PolicyConfig) -> Episode:
     target = np.stack([np.interp(at - base, stamps - base, column) for column in leader.T], axis=-1)
     action, foresight = np.split(target, [policy.horizon], axis=1)
     task = bag.episode.get("task", "unnamed")
-    return Episode(seen.stamps, seen.images, seen.state, seen.objects, action, foresight, task)
+    return Episode(seen.stamps, seen.images, seen.state, seen.objects, action, foresight, seen.vectors, task)
 
 
 @dataclass(frozen=True)
@@ -140,15 +147,17 @@ class _Seen:
     state: FloatArray
     objects: FloatArray
     images: dict[str, ImageArray]
+    vectors: FloatArray
 
 
-def _see_cameras(bag: Bag, robot: Robot) -> _Seen:
-    """Return what the deployed sync would give of cameras and joints."""
+def _see_cameras(bag: Bag, robot: Robot, vectors: Sequence[Vector]) -> _Seen:
+    """Return what the deployed sync would give of cameras, joints and vectors, in the order of `vectors`."""
     sets = [to_observation_size(aligned, robot) for aligned in aligned_sets(bag, robot)]
     stamps = np.array([s.stamp_ns for s in sets], dtype=np.int64)
     images = {c.name: np.stack([s.images[c.name] for s in sets]) for c in robot.cameras} if sets else {}
     state = np.array([s.position for s in sets])
-    return _Seen(stamps, state, np.zeros((len(sets), 0)), images)
+    numbers = np.array([joined(vectors, s.vectors) if vectors else [] for s in sets])
+    return _Seen(stamps, state, np.zeros((len(sets), 0)), images, numbers)
 
 
 def _see_state(bag: Bag, robot: Robot) -> _Seen:
@@ -158,7 +167,7 @@ def _see_state(bag: Bag, robot: Robot) -> _Seen:
     inside = (stamps >= measured[0]) & (stamps <= measured[-1])
     stamps, objects = stamps[inside], objects[inside]
     state = [np.interp(stamps - measured[0], measured - measured[0], column) for column in position.T]
-    return _Seen(stamps, np.stack(state, axis=1), objects, {})
+    return _Seen(stamps, np.stack(state, axis=1), objects, {}, np.zeros((len(stamps), 0)))
 
 
 def load_dataset(
@@ -193,7 +202,11 @@ def _cached(robot: Robot, policy: PolicyConfig, target: Path) -> Dataset:
     starts, skipped, tasks = np.array(index["starts"]), tuple(index["skipped"]), tuple(index["tasks"])
     if any(len(array) != starts[-1] for array in (*images.values(), *arrays.values())):
         raise ValueError("arrays of other lengths than the index")
-    return Dataset(robot.action_period_s, images, **arrays, starts=starts, skipped=skipped, tasks=tasks)
+    numbers = arrays.pop("vectors")
+    vectors = split(robot.vectors, numbers) if numbers.shape[1] else {}
+    return Dataset(
+        robot.action_period_s, images, **arrays, starts=starts, skipped=skipped, tasks=tasks, vectors=vectors
+    )
 
 
 def _array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
@@ -250,9 +263,9 @@ def _fill(
     if len(starts) == 1:
         raise BagError(f"none of {len(folders)} bags can be trained on; the first: {skipped[0]}")
     for camera in _cameras(robot, policy):
-        shape = (starts[-1], camera.observation_height, camera.observation_width, 3)
+        one = camera.blank(camera.observation_height, camera.observation_width)
         raw = target / f"{camera.name}.raw"
-        np.save(target / f"{camera.name}.npy", np.memmap(raw, np.uint8, "r", shape=shape))
+        np.save(target / f"{camera.name}.npy", np.memmap(raw, one.dtype, "r", shape=(starts[-1], *one.shape)))
         raw.unlink()
     for name, parts in arrays.items():
         np.save(target / f"{name}.npy", np.concatenate(parts))

@@ -8,7 +8,7 @@ from pathlib import Path
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.tree import bag_folders
 from smp_bringup.errors import BagError, ConfigError, SmpError, one_line
-from smp_bringup.policy import PolicyConfig
+from smp_bringup.policy.checkpoint import lacks
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import load_run
 from smp_bringup.training.dataset import OTHER_ROBOT, Dataset, first_of_each, load_dataset
@@ -60,7 +60,8 @@ class Training:
         found, self.left_out = _selected(job)
         """Why bags were not even read: the recorder rejected them."""
         self._robot = _first_robot(found)
-        _require_cameras(self.run.policy, self._robot)
+        if lack := lacks(self.run.policy, self._robot):
+            raise ConfigError(f"the policy sees {lack}")
         self._start: Start | None = None
         if job.start is not None:
             self.run, self._start = start_from(job.start, self.run, self._robot, job.only_router)
@@ -86,13 +87,6 @@ def _first_robot(folders: Sequence[Path]) -> Robot:
         except SmpError as error:
             wrong.append(error)
     raise wrong[0]
-
-
-def _require_cameras(policy: PolicyConfig, robot: Robot) -> None:
-    known = [camera.name for camera in robot.cameras]
-    for name in policy.cameras:
-        if name not in known:
-            raise ConfigError(f"the policy sees camera '{one_line(name)}', robot '{robot.name}' has {', '.join(known)}")
 
 
 def _require_most(data: Dataset, robot: Robot) -> None:

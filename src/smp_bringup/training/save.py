@@ -32,7 +32,7 @@ def save_checkpoint(trained: Trained, robot: Robot, folder: Path, card: str) -> 
         checkpoint.WEIGHTS: save(tensors),
         checkpoint.CONFIG: checkpoint.config_yaml(config).encode(),
         checkpoint.NORMALIZER: _json(trained.normalizer.to_dict()),
-        checkpoint.ROBOT: _json(robot.fingerprint(config.cameras)),
+        checkpoint.ROBOT: _json(robot.fingerprint(config.sights, config.vectors)),
         checkpoint.METRICS: _json({**trained.metrics, **counts, "tasks": list(trained.tasks)}),
         checkpoint.CARD: card.encode(),
     }
@@ -43,9 +43,9 @@ def model_card(run: RunConfig, data: Dataset, trained: Trained, command: str) ->
     """Return the README.md of a checkpoint: data, the command that trained it, time and held-out losses."""
     held = {k: v for k, v in trained.metrics.items() if k.startswith("held_out/")}
     deployed, each = trained.network.parameter_counts()
-    seen = (
-        f"cameras {', '.join(run.policy.cameras)}" if run.policy.cameras else "poses of the objects (simulation only)"
-    )
+    kinds = (("cameras", run.policy.cameras), ("depth cameras", run.policy.depth), ("vectors", run.policy.vectors))
+    seen = "; ".join(f"{kind} {', '.join(names)}" for kind, names in kinds if names)
+    seen = seen or "poses of the objects (simulation only)"
     skipped, settings = len(data.skipped), run.training
     steps, minutes = trained.metrics["steps"], trained.metrics["seconds"] / 60
     idle = trained.network.idle_parameters()

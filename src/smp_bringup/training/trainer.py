@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 
 from smp_bringup.errors import InstallError, TrainingError
 from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.observation.senses import Senses
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.networks import AbstractNetwork
@@ -208,9 +209,13 @@ class Trainer:
 
 
 def _from_scratch(policy: PolicyConfig, data: Dataset, robot: Robot) -> Start:
-    """Return an untrained network with what it takes from the data: scales of joints and objects."""
-    normalizer = Normalizer.from_data(data.action.reshape(-1, robot.dof).astype(np.float64))
-    network = build_network(policy, robot.dof, data.objects.shape[1])
+    """Return an untrained network with what it takes from the data: scales of joints, vectors and objects."""
+    seen = {name: data.vectors[name] for name in policy.vectors}
+    ranges = {name: robot.camera(name).depth for name in policy.depth}
+    senses = Senses.from_data(seen, {name: (depth.min, depth.max) for name, depth in ranges.items() if depth})
+    normalizer = Normalizer.from_data(data.action.reshape(-1, robot.dof).astype(np.float64), senses)
+    numbers = sum(values.shape[1] for values in seen.values())
+    network = build_network(policy, robot.dof, data.objects.shape[1] + numbers)
     if data.objects.shape[1]:
         low, high = data.objects.min(axis=0), data.objects.max(axis=0)
         network.encoder.object_center.copy_(torch.from_numpy((low + high) / 2))

@@ -9,7 +9,7 @@ from safetensors.torch import load
 from smp_bringup.errors import ModelError, one_line
 from smp_bringup.manifest import read_checked
 from smp_bringup.policy.build import build_network
-from smp_bringup.policy.checkpoint import WEIGHTS, read_config, read_normalizer
+from smp_bringup.policy.checkpoint import WEIGHTS, lacks, read_config, read_normalizer
 from smp_bringup.policy.networks import AbstractNetwork
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import RunConfig
@@ -36,6 +36,8 @@ def start_from(folder: Path, run: RunConfig, robot: Robot, only_router: bool) ->
         raise ModelError(f"'{folder}' is a {policy.kind} policy, the run trains {run.policy.kind}: name its own run")
     if WEIGHTS not in files:
         raise ModelError(f"'{folder}' was shipped without {WEIGHTS}: it can be run, not trained on; train it anew")
+    if lack := lacks(policy, robot):
+        raise ModelError(f"'{folder}' sees {lack}")
     try:
         tensors = load(files[WEIGHTS])
         network = build_network(policy, robot.dof, len(tensors[SCALE]))
@@ -47,7 +49,7 @@ def start_from(folder: Path, run: RunConfig, robot: Robot, only_router: bool) ->
         raise ModelError(f"'{folder}/{WEIGHTS}' does not fit its config: {str(error).splitlines()[0]}") from None
     if only_router:
         _freeze_all_but_router(network)
-    return dataclasses.replace(run, policy=policy), Start(network, read_normalizer(files, robot.dof))
+    return dataclasses.replace(run, policy=policy), Start(network, read_normalizer(files, policy, robot))
 
 
 def _freeze_all_but_router(network: AbstractNetwork) -> None:
