@@ -301,7 +301,8 @@ class Robot:
     def unlike(self, other: "Robot") -> str:
         """Return what of joints, cameras, vectors and periods this robot has instead of that of `other`.
 
-        Nothing, if it is alike: what is alike can be learned from together. Latencies, limits, topics and names of robots may differ.
+        Nothing, if it is alike: what is alike can be learned from together. Latencies, limits, topics and names of
+        robots may differ.
         """
         found = []
         for mine, theirs in zip(self._learned(), other._learned(), strict=True):

@@ -19,8 +19,7 @@ from smp_bringup.errors import ConfigError
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.messages import status_values
-from smp_bringup.nodes.recorder_node import _message_type
+from smp_bringup.nodes.messages import message_type, status_values
 from smp_bringup.paths import named_config
 from smp_bringup.robot import RecordedTopic
 
@@ -162,7 +161,7 @@ class DiagnosticCount:
 )
 def test_a_topic_that_cannot_be_recorded_is_refused_before_anything_runs(kind, why):
     with pytest.raises(ConfigError, match=why):
-        _message_type(RecordedTopic("/arm/wrench", kind))
+        message_type("/arm/wrench", RecordedTopic("/arm/wrench", kind).type)
 
 
 def test_a_simulated_robot_may_have_compressed_cameras(tmp_path):

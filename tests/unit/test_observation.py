@@ -130,6 +130,16 @@ def test_live_frames_and_bags_are_cropped_alike(robot, rng):
         np.testing.assert_array_equal(live.image, offline.images[camera.name])
 
 
+def test_what_sync_cropped_is_not_cropped_again_by_whoever_hears_it(robot, rng):
+    own = cropped(robot, x=10, y=20, width=100, height=50)
+    images = {c.name: rng.integers(0, 256, (c.height, c.width, 3), dtype=np.uint8) for c in own.cameras}
+    at_camera = replace(aligned(own, 40), images=images)
+    live = Observer(own, 1, 0.16, resized=True).push(to_observation_size(at_camera, own))
+    offline = Observer(own, 1, 0.16).push(at_camera)
+    for name in images:
+        np.testing.assert_array_equal(live.images[name], offline.images[name])
+
+
 def test_a_policy_depends_on_the_crop_as_a_share_of_the_image(robot):
     part = {"x": 16, "y": 0, "width": 64, "height": 128}
     own, names = cropped(robot, **part), ("overview",)

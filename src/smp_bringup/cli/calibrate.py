@@ -30,7 +30,7 @@ def latency(
     loaded = load_robot(robot)
     estimates = camera_latencies(open_bag(bag), loaded)
     table = Table("camera", "latency [ms]", "95 % [ms]", "explained", "robot file [ms]", "")
-    for camera in loaded.cameras:
+    for camera in (camera for camera in loaded.cameras if camera.name in estimates):
         found = estimates[camera.name]
         table.add_row(
             camera.name,

@@ -12,6 +12,7 @@ from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup import wire
+from smp_bringup.camera import Camera
 from smp_bringup.client.graph_client import graph_client
 from smp_bringup.graph import replay_graph
 from smp_bringup.launcher import Graph
@@ -59,9 +60,9 @@ def replay_live(
     def on_chunk(message: JointTrajectory) -> None:
         heard.chunks.append(chunk_from_msg(message, robot.joint_names, robot.action_period_s))
 
-    def on_image(camera: str, message: Image) -> None:
-        seen = wire.frame(message)
-        heard.observations.setdefault(seen.stamp_ns, {})[camera] = seen.image
+    def on_image(camera: Camera, message: Image) -> None:
+        seen = wire.depth_frame(message) if camera.depth else wire.frame(message)
+        heard.observations.setdefault(seen.stamp_ns, {})[camera.name] = seen.image
 
     def on_joints(message: JointState) -> None:
         heard.observations.setdefault(wire.stamp_ns(message.header.stamp), {})["joints"] = np.array(message.position)
@@ -71,7 +72,7 @@ def replay_live(
         client.create_subscription(JointTrajectory, "policy/chunk", on_chunk, qos.LATEST)
         for camera in robot.cameras:
             topic = f"observation/{camera.name}"
-            client.create_subscription(Image, topic, partial(on_image, camera.name), qos.OBSERVATION)
+            client.create_subscription(Image, topic, partial(on_image, camera), qos.OBSERVATION)
         client.create_subscription(JointState, "observation/joint_states", on_joints, qos.OBSERVATION)
         client.create_subscription(DiagnosticArray, "command/state", on_command, qos.STATE)
         client.create_subscription(DiagnosticArray, "replay/state", on_state, qos.STATE)

@@ -75,6 +75,11 @@ class _Import:
         self._source, self._robot = source, robot
         self._mapping = mapping or ImportMapping(robot.name)
         require_known(robot, self._mapping)
+        if depth := [camera.name for camera in robot.cameras if camera.depth]:
+            raise ConfigError(
+                f"robot '{robot.name}' has depth cameras ({', '.join(depth)}), which a dataset of videos does not fill: "
+                "name a robot file without them"
+            )
         self._extent = Extent(robot, self._mapping)
         self._outside: list[str] = []
         arms = {arm.name: self._mapping.arms.get(arm.name, ArmMapping()) for arm in robot.arms}

@@ -13,6 +13,8 @@ WIDEST = 4096
 """Entries of a vector."""
 
 STATE, ACTION, IMAGES = "observation.state", "action", "observation.images."
+VECTORS = "observation.vectors."
+"""Ours: a vector of the robot file, named by its fields."""
 STAMP = "stamp_ns"
 """Ours: the stamp of the reference camera's frame, which the nominal `timestamp` of a frame only approximates."""
 TIMESTAMP, FRAME, EPISODE, TASK = "timestamp", "frame_index", "episode_index", "task_index"

@@ -85,7 +85,15 @@ def _joint(value: Any) -> Any:
 
 
 def require_known(robot: Robot, mapping: ImportMapping) -> None:
-    """Raise ConfigError where a mapping names what the robot lacks, or a unit that its joint cannot have."""
+    """Raise ConfigError where a mapping names what the robot lacks, a unit that its joint cannot have, or has vectors.
+
+    Vectors are not imported: a set of numbers does not say which messages they came in.
+    """
+    if robot.vectors:
+        names = ", ".join(vector.name for vector in robot.vectors)
+        raise ConfigError(
+            f"robot '{robot.name}' has vectors ({names}), which no import fills: name a robot file without them"
+        )
     _known("arm", list(mapping.arms), [arm.name for arm in robot.arms])
     _known("camera", list(mapping.cameras), [camera.name for camera in robot.cameras])
     for arm in robot.arms:

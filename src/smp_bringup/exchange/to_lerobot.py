@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from smp_bringup.bag.aligned import aligned_sets, camera_topics, leader_trajectory
 from smp_bringup.bag.reader import Bag, open_bag
+from smp_bringup.camera import Camera
 from smp_bringup.documents import shown
 from smp_bringup.errors import BagError, one_line
 from smp_bringup.exchange import layout, statistics
@@ -45,6 +46,11 @@ class _Dataset:
     frames: int = 0
     attachments: dict[str, dict[str, str]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
+
+    @property
+    def videos(self) -> list[Camera]:
+        """The cameras in colour: a video of 8 bits a colour cannot hold depth."""
+        return [camera for camera in self.robot.cameras if not camera.depth]
 
     @property
     def rate_hz(self) -> int:
@@ -87,6 +93,10 @@ def export(
             raise BagError(f"bag '{bag.path}' is of another robot than '{where}': {unlike}; export them apart")
     data = _Dataset(robot, out.with_name(out.name + _PARTIAL), kind)
     _require_rate(data)
+    if left_out := [camera.name for camera in robot.cameras if camera.depth]:
+        data.said.append(
+            f"depth of {', '.join(left_out)} is not exported: videos hold 8 bits a colour, depth has 16; it stays in the bags"
+        )
     try:
         shutil.rmtree(data.out, ignore_errors=True)
         data.out.mkdir(parents=True)
@@ -163,9 +173,13 @@ def _episode(data: _Dataset, bag: Bag) -> None:
         "index": data.frames + np.arange(count),
         layout.TASK: np.full(count, data.tasks.index(text)),
     }
+    columns |= {
+        layout.VECTORS + vector.name: np.stack([s.vectors[vector.name] for s in sets]).astype(np.float32)
+        for vector in data.robot.vectors
+    }
     _write(data.out / layout.place(layout.DATA, number), {k: _column(v) for k, v in columns.items()})
     stats = {name: statistics.of_rows(np.atleast_2d(values.T).T) for name, values in columns.items()}
-    for camera in robot.cameras:
+    for camera in data.videos:
         key, frames = layout.IMAGES + camera.name, [s.images[camera.name] for s in sets]
         write_video(data.out / layout.place(layout.VIDEO, number, key), frames, data.rate_hz, data.kind)
         stats[key] = statistics.of_images(frames)
@@ -188,7 +202,7 @@ def _row(data: _Dataset, number: int, text: str, count: int, stats: Mapping[str,
         "meta/episodes/chunk_index": 0,
         "meta/episodes/file_index": 0,
     }
-    for camera in data.robot.cameras:
+    for camera in data.videos:
         head = f"videos/{layout.IMAGES}{camera.name}"
         row |= {f"{head}/chunk_index": chunk, f"{head}/file_index": file}
         row |= {f"{head}/from_timestamp": 0.0, f"{head}/to_timestamp": count / data.rate_hz}
@@ -206,7 +220,10 @@ def _finish(data: _Dataset) -> None:
         layout.ACTION: {"dtype": "float32", "shape": [robot.dof], "names": joints},
         layout.STAMP: {"dtype": "int64", "shape": [1], "names": None},
     }
-    for camera in robot.cameras:
+    for vector in robot.vectors:
+        shape, names = [vector.length], list(vector.entries)
+        features[layout.VECTORS + vector.name] = {"dtype": "float32", "shape": shape, "names": names}
+    for camera in data.videos:
         features[layout.IMAGES + camera.name] = {
             "dtype": "video",
             "shape": [camera.height, camera.width, 3],

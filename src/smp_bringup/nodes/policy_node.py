@@ -54,7 +54,7 @@ class PolicyNode(ManagedNode):
         deadline_s = params.deadline_s or config.replan_s
         self._planner = build_planner(policy, self._robot, params.seam, params.seed, deadline_s)
         self._assembler = Assembler(config.sights, bool(config.vectors))
-        self._observer = Observer(self._robot, config.observation_steps, config.replan_s)
+        self._observer = Observer(self._robot, config.observation_steps, config.replan_s, resized=True)
         self._config = config
         self._busy_since_ns: int | None = None
         self._gpu_lost, self._observations = "", 0

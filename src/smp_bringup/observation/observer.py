@@ -11,7 +11,16 @@ from smp_bringup.types import AlignedSet, Observation, nanoseconds
 class Observer:
     """Resizes and remembers sets, and says for which observations a chunk is due."""
 
-    def __init__(self, robot: Robot, steps: int, replan_s: float) -> None:
+    def __init__(self, robot: Robot, steps: int, replan_s: float, resized: bool = False) -> None:
+        """Begin to remember.
+
+        Args:
+            robot: that is observed.
+            steps: To.
+            replan_s: replanning period [s].
+            resized: whether sets come as the policy sees them, from sync: a crop is not taken twice.
+        """
+        self._resized = resized
         self._robot, self._replan_ns = robot, nanoseconds(replan_s)
         self._history: History[AlignedSet] = History(steps, robot.action_period_s)
         self._last_ns: int | None = None
@@ -26,7 +35,8 @@ class Observer:
 
         Which sets make it up is decided by their stamps, see `sync.history`.
         """
-        sets = self._history.push(aligned.stamp_ns, to_observation_size(aligned, self._robot))
+        seen = aligned if self._resized else to_observation_size(aligned, self._robot)
+        sets = self._history.push(aligned.stamp_ns, seen)
         if sets is None:
             return None
         return Observation(

@@ -200,7 +200,7 @@ def _jump(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Findi
 
 
 def _frames(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
-    if track.kind != IMAGE:
+    if track.kind != IMAGE or track.name in tracks.vectors:
         return
     equal = motion.repeats_while_moving(track, tracks)
     if not len(equal):
