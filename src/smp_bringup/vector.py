@@ -50,7 +50,8 @@ class Vector:
     scale: float = 1.0
     """Of all that is read: to a unit of yours."""
     max_age_s: float = field(default=0.1, metadata=spec(gt=0, le=10, unit="s"))
-    """What was sampled longer before an image is not seen with it; silence for longer makes observations invalid."""
+    """What was sampled longer before an image is not seen with it; silence for longer makes observations invalid.
+    Two periods of its driver or more."""
 
     def __post_init__(self) -> None:
         check_word("vector", self.name)

@@ -184,7 +184,7 @@ def test_a_policy_and_a_robot_that_do_not_agree_are_told_apart(checkpoint, seein
     assert json.loads((tmp_path / "blind/normalizer.json").read_text()).keys() == {"center", "half_range"}
     for same in (seeing, without(seeing, vectors=[])):
         load_policy(tmp_path / "blind", same).infer(blank(same, 1), 0)
-    with pytest.raises(ModelError, match="has no vector"):
+    with pytest.raises(ModelError, match="has no depth camera"):
         load_policy(folder, robot)
 
 
@@ -217,7 +217,8 @@ def test_a_policy_learns_what_only_the_force_tells_and_not_without_it(seeing, tm
         out = tmp_path / f"seen{len(vectors)}"
         done = trained(policy, bags, seeing, out, steps=400, learning_rate=3e-3)
         deployed = POLICIES["diffusion"].deploy(policy, TorchEngine(done.network), done.normalizer, 0.04)
-        still, misses = blank(seeing, 1), []
+        noise = np.random.default_rng(1).integers(0, 256, (1, 12, 16, 3)).astype(np.uint8)
+        still, misses = replace(blank(seeing, 1), images={"overview": noise}), []
         for force in (-4.2, -1.5, 2.0, 3.5):
             felt = replace(still, vectors={**still.vectors, "wrench": np.array([[0.1 * force, -0.1 * force]])})
             said = deployed.infer(felt, 0)[0].position[:, 0]

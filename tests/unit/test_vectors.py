@@ -204,7 +204,18 @@ def test_without_a_young_sample_there_is_no_set_and_the_next_good_one_makes_one(
     sync.joints(150)
     assert sync.seen() == [[2.0, 2.0]]
     assert sync.force(105, 3.0) == "out_of_order"
-    assert sync.force(0, 3.0, late_ms=-T0 // MS) == "zero_stamp"
+    assert sync.aligner.push_vector("wrench", VectorSample(0, np.zeros(2)), T0 + 150 * MS) == "zero_stamp"
+
+
+def test_of_samples_without_a_stamp_that_come_at_one_time_of_the_clock_the_last_counts(robot):
+    sync = Sync(robot, type="std_msgs/msg/Float64MultiArray", fields=("data[0]", "data[1]"))
+    sync.joints(95)
+    assert [sync.force(ms, value) for ms, value in ((80, 1.0), (100, 2.0), (100, 3.0))] == [None] * 3
+    sync.frame(100)
+    sync.joints(105)
+    assert sync.seen() == [[3.0, 3.0]]
+    stamped = Sync(robot)
+    assert [stamped.force(100, value) for value in (1.0, 2.0)] == [None, "out_of_order"]
 
 
 def test_a_vector_that_is_missing_silent_or_old_makes_observations_invalid(robot):

@@ -88,6 +88,7 @@ class Aligner(AbstractAligner):
         self._orders = {a.name: JointOrder(*a.driver) for a in robot.arms}
         self._max_age_ns = {v.name: nanoseconds(v.max_age_s) for v in robot.vectors}
         self._vectors: dict[str, deque[VectorSample]] = {v.name: deque(maxlen=_MOST_SAMPLES) for v in robot.vectors}
+        self._received = {v.name for v in robot.vectors if not v.stamped}
         self._kept_ns = nanoseconds(kept_s)
         self._period_ns = {c.name: nanoseconds(1 / c.rate_hz) for c in robot.cameras}
         self._newest: dict[str, int] = {}
@@ -126,12 +127,18 @@ class Aligner(AbstractAligner):
         return None
 
     def push_vector(self, name: str, sample: VectorSample, now_ns: int) -> str | None:
-        """Take a sample of a vector, or return why it is refused."""
+        """Take a sample of a vector, or return why it is refused.
+
+        Of those that count as sampled when they are received, several may be received at one time of a coarse clock.
+        """
+        samples = self._vectors[name]
+        if samples and name in self._received and sample.stamp_ns == samples[-1].stamp_ns:
+            samples[-1] = sample
+            return None
         try:
             self._admit(name, sample.stamp_ns, now_ns)
         except Refusal as refusal:
             return self.refuse(name, str(refusal))
-        samples = self._vectors[name]
         samples.append(sample)
         while samples[0].stamp_ns < sample.stamp_ns - self._max_age_ns[name] - self._kept_ns:
             samples.popleft()
