@@ -93,9 +93,10 @@ class Vector:
             LookupError, ValueError: an array is of another length, or lacks what is asked for.
         """
         if self.size:
-            values = np.array(self._reads[0].value(message), dtype=np.float64)
-            if values.shape != (self.size,):
-                raise ValueError(f"{values.size} numbers in {self.fields[0]}, the robot file says {self.size}")
+            found = self._reads[0].value(message)
+            if len(found) != self.size:
+                raise ValueError(f"{len(found)} numbers in {self.fields[0]}, the robot file says {self.size}")
+            values = np.array(found, dtype=np.float64)
         else:
             values = np.array([_entry(one, message) for one in self._reads], dtype=np.float64)
         return values * self.scale
