@@ -9,6 +9,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
 from smp_bringup import config, wire
+from smp_bringup.access import accesses
 from smp_bringup.errors import ConfigError
 from smp_bringup.robot import Robot
 from smp_bringup.sync.aligner import Aligner
@@ -140,6 +141,15 @@ def test_what_a_policy_depends_on_is_unchanged_without_vectors_and_names_them_wi
     assert "vector wrench" in touched.unlike(robot)
     assert "vector wrench" in robot.unlike(touched)
     assert not touched.unlike(with_vectors(robot, replace(WRENCH, scale=2.0, topic="/other")))
+
+
+def test_under_security_the_nodes_may_hear_and_say_vectors(robot):
+    may = accesses(with_vectors(robot, WRENCH))
+    for node in ("sync", "recorder"):
+        assert "/wrench" in may[node].subscribe
+    assert "/wrench" in may["replay"].publish
+    assert "/observation/vectors" in {*may["sync"].publish} & {*may["policy"].subscribe}
+    assert not [name for access in accesses(robot).values() for name in access.publish if "vectors" in name]
 
 
 class Sync:
