@@ -1,4 +1,4 @@
-"""Depth and forces of stock drivers through the running nodes: observed, recorded, checked, trained on, and followed."""
+"""Depth and forces of stock drivers through the running nodes: observed, recorded, checked, trained on, followed."""
 
 import os
 import subprocess

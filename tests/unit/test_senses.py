@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from smp_bringup import config
+from smp_bringup.bag.aligned import aligned_sets
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, header, image_cdr, joint_state_cdr, typestore
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.writer import BagWriter
@@ -16,7 +17,6 @@ from smp_bringup.errors import ConfigError, ModelError
 from smp_bringup.exchange.from_lerobot import import_dataset
 from smp_bringup.exchange.to_lerobot import export
 from smp_bringup.observation.observer import Observer
-from smp_bringup.bag.aligned import aligned_sets
 from smp_bringup.policy import POLICIES
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
@@ -233,9 +233,9 @@ def reasons(bag, robot):
 
 
 def test_a_check_judges_depth_and_vectors_as_everything_else(seeing, tmp_path):
-    about = lambda text: [
-        part for part in text.split("; ") if "/wrench" in part or "/touch" in part or "/depth" in part
-    ]  # noqa: E731
+    def about(text):
+        return [part for part in text.split("; ") if any(topic in part for topic in ("/wrench", "/touch", "/depth"))]
+
     assert about(reasons(write(tmp_path / "good", seeing, moving=0.3), seeing)) == []
 
     def spoil(topic, ms, kind, cdr):

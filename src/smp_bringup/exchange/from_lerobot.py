@@ -77,7 +77,7 @@ class _Import:
         require_known(robot, self._mapping)
         if depth := [camera.name for camera in robot.cameras if camera.depth]:
             raise ConfigError(
-                f"robot '{robot.name}' has depth cameras ({', '.join(depth)}), which a dataset of videos does not fill: "
+                f"robot '{robot.name}' has depth cameras ({', '.join(depth)}), which no dataset of videos fills: "
                 "name a robot file without them"
             )
         self._extent = Extent(robot, self._mapping)

@@ -95,7 +95,8 @@ def export(
     _require_rate(data)
     if left_out := [camera.name for camera in robot.cameras if camera.depth]:
         data.said.append(
-            f"depth of {', '.join(left_out)} is not exported: videos hold 8 bits a colour, depth has 16; it stays in the bags"
+            f"depth of {', '.join(left_out)} is not exported, it stays in the bags: "
+            "videos hold 8 bits a colour, depth has 16"
         )
     try:
         shutil.rmtree(data.out, ignore_errors=True)
