@@ -11,6 +11,8 @@ from sensor_msgs.msg import Image
 from smp_bringup import config, wire
 from smp_bringup.bag.messages import IMAGE, deserialized, image_cdr
 from smp_bringup.camera import Camera, Crop, Depth
+from smp_bringup.commission.camera_images import check_images
+from smp_bringup.commission.seen import HeardImage
 from smp_bringup.errors import ConfigError, ModelError
 from smp_bringup.nodes.messages import image_msg
 from smp_bringup.observation.images import observed
@@ -98,6 +100,17 @@ def test_images_of_ours_keep_depth_on_topics_and_in_bags(rng):
 def test_a_depth_camera_that_cannot_be_read_is_refused_when_the_file_is_read(changes, why):
     with pytest.raises(ConfigError, match=why):
         config.build(Camera, TOLD | changes, "robot.yaml")
+
+
+def test_a_check_of_the_running_robot_knows_depth_from_colour():
+    def found(camera, encoding):
+        heard = [HeardImage(k, k, k, 6, 4, encoding, k) for k in range(9)]
+        return [finding.line for finding in check_images(camera, heard, moved=False)]
+
+    colour = replace(CAMERA, depth=None)
+    assert [found(CAMERA, "16UC1"), found(CAMERA, "32FC1"), found(colour, "rgb8")] == [[], [], []]
+    assert "encoding rgb8, which is refused: let its driver send one of 16UC1, 32FC1" in found(CAMERA, "rgb8")[0]
+    assert "encoding 16UC1, which is refused: let its driver send one of rgb8" in found(colour, "16UC1")[0]
 
 
 def test_the_range_is_part_of_what_a_policy_depends_on_and_the_first_camera_is_in_colour(robot):

@@ -10,6 +10,7 @@ from std_msgs.msg import Float64MultiArray
 
 from smp_bringup import config, wire
 from smp_bringup.access import accesses
+from smp_bringup.commission.live import streams
 from smp_bringup.errors import ConfigError
 from smp_bringup.robot import Robot
 from smp_bringup.sync.aligner import Aligner
@@ -150,6 +151,13 @@ def test_under_security_the_nodes_may_hear_and_say_vectors(robot):
     assert "/wrench" in may["replay"].publish
     assert "/observation/vectors" in {*may["sync"].publish} & {*may["policy"].subscribe}
     assert not [name for access in accesses(robot).values() for name in access.publish if "vectors" in name]
+
+
+def test_a_check_of_the_running_robot_listens_to_every_topic_of_vectors_once(robot):
+    effort = Vector("effort", robot.arms[0].state_topic, "sensor_msgs/msg/JointState", ("effort[left_waist]",))
+    again = replace(WRENCH, name="again", fields=("wrench.force.y",))
+    looked = [s for s in streams(with_vectors(robot, WRENCH, again, effort), 0.05) if s.about.startswith("vector")]
+    assert [(s.about, s.topic, s.kind) for s in looked] == [("vector wrench, again", "/wrench", WRENCH.type)]
 
 
 class Sync:

@@ -31,6 +31,7 @@ from smp_bringup.nodes.messages import type_name
 from smp_bringup.robot import Robot
 from smp_bringup.safety.node_graph import Topic
 from smp_bringup.sync.checks import Refusal
+from smp_bringup.sync.depth import DEPTH_ENCODINGS
 
 _MIDDLEWARE = ("RMW_IMPLEMENTATION", "ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")
 _DISCOVERY_S = 5.0
@@ -170,7 +171,8 @@ def _hear(client: GraphClient, into: list[Message], message: Any) -> None:
 def _image(message: Image | CompressedImage, arrival: int, clock: int, stamp: int) -> HeardImage:
     packed, pixels, refusal, size = isinstance(message, CompressedImage), zlib.crc32(message.data), "", (0, 0)
     try:
-        size = wire.frame(message).image.shape[:2]
+        depth = not packed and message.encoding in DEPTH_ENCODINGS
+        size = (wire.depth_frame if depth else wire.frame)(message).image.shape[:2]
     except Refusal as why:
         refusal = str(why)
     height, width = size if packed else (message.height, message.width)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from smp_bringup.camera import Camera
 from smp_bringup.commission.finding import Finding, error, warning
 from smp_bringup.commission.seen import HeardImage, Message
+from smp_bringup.sync.depth import DEPTH_ENCODINGS
 from smp_bringup.sync.pixels import ENCODINGS
 from smp_bringup.sync.watch import FROZEN_FRAMES
 
@@ -24,10 +25,12 @@ def check_images(camera: Camera, heard: Sequence[Message], moved: bool) -> list[
         return []
     found = []
     odd = Counter((f.width, f.height) for f in frames if (f.width, f.height) != (camera.width, camera.height))
-    known = [frame.encoding for frame in frames if camera.compressed or frame.encoding in ENCODINGS]
+    allowed = DEPTH_ENCODINGS if camera.depth else ENCODINGS
+    known = [frame.encoding for frame in frames if camera.compressed or frame.encoding in allowed]
     if len(known) < len(frames):
-        others = ", ".join(sorted({frame.encoding for frame in frames} - set(ENCODINGS))[:3]) or "none"
-        todo = f"let its driver send one of {', '.join(ENCODINGS)}; depth goes under recorded:"
+        others = ", ".join(sorted({frame.encoding for frame in frames} - set(allowed))[:3]) or "none"
+        other_kind = "leave out depth: of a camera in colour" if camera.depth else "a depth camera says depth:"
+        todo = f"let its driver send one of {', '.join(allowed)}; {other_kind}"
         found.append(error(about, f"{topic}: encoding {others}, which is refused", todo))
     elif refusals := Counter(frame.refusal for frame in frames if frame.refusal):
         text, count = refusals.most_common(1)[0]

@@ -42,6 +42,9 @@ def streams(robot: Robot, state_timeout_s: float) -> Iterator[Stream]:
     for camera in robot.cameras:
         kind = COMPRESSED if camera.compressed else IMAGE
         yield Stream(f"camera {camera.name}", camera.topic, kind, "topic", camera.rate_hz, "rate_hz", STALL_S)
+    for topic, vectors in robot.vector_topics.items():
+        if topic not in [joints.topic for joints in robot.state_topics]:
+            yield Stream(f"vector {', '.join(v.name for v in vectors)}", topic, vectors[0].type, "topic")
     for recorded in robot.recorded:
         yield Stream("recorded topic", recorded.topic, recorded.type, "topic")
 

@@ -10,6 +10,7 @@ from smp_bringup.commission.seen import GraphSeen, HeardImage
 from smp_bringup.commission.streams import rate_hz
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.names import is_free
+from smp_bringup.sync.depth import DEPTH_ENCODINGS
 from smp_bringup.sync.pixels import ENCODINGS
 
 _PLAIN = {"image", "raw", "color", "colour", "rgb", "camera", "cam", "compressed", "rect", "stream"}
@@ -68,7 +69,9 @@ def _found(seen: GraphSeen) -> tuple[dict[str, str], list[str]]:
         if not frames or not is_free(topic) or (packed and topic.removesuffix(COMPRESSED_SUFFIX) in colour):
             continue
         if frames[-1].refusal or not (packed or frames[-1].encoding in ENCODINGS):
-            left_out.append(f"left out: {topic}, {frames[-1].encoding}: recorded: takes it as it is")
+            depth = "a camera with depth: and " if frames[-1].encoding in DEPTH_ENCODINGS else ""
+            takes = "take" if depth else "takes"
+            left_out.append(f"left out: {topic}, {frames[-1].encoding}: {depth}recorded: {takes} it as it is")
             continue
         colour.append(topic)
     names: dict[str, str] = {}

@@ -7,7 +7,7 @@ from smp_bringup.errors import one_line
 from smp_bringup.sync.checks import LONGEST_ENCODING, Refusal, check_size
 from smp_bringup.types import MM_PER_M
 
-_ENCODINGS = {"16UC1": ("u2", 1), "32FC1": ("f4", MM_PER_M)}
+DEPTH_ENCODINGS = {"16UC1": ("u2", 1), "32FC1": ("f4", MM_PER_M)}
 """Type of a pixel, and how many mm are one of its unit."""
 _MOST_MM = 65_535
 
@@ -35,10 +35,10 @@ def decode_depth(
     Raises:
         Refusal: naming expected and got.
     """
-    if encoding not in _ENCODINGS:
+    if encoding not in DEPTH_ENCODINGS:
         named = one_line(encoding[:LONGEST_ENCODING])
-        raise Refusal(f"encoding '{named}', expected depth as one of {', '.join(_ENCODINGS)}")
-    name, unit = _ENCODINGS[encoding]
+        raise Refusal(f"encoding '{named}', expected depth as one of {', '.join(DEPTH_ENCODINGS)}")
+    name, unit = DEPTH_ENCODINGS[encoding]
     kind = np.dtype((">" if big_endian else "<") + name)
     check_size(width, height, camera_size)
     if step < width * kind.itemsize:
