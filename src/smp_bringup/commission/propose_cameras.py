@@ -69,9 +69,8 @@ def _found(seen: GraphSeen) -> tuple[dict[str, str], list[str]]:
         if not frames or not is_free(topic) or (packed and topic.removesuffix(COMPRESSED_SUFFIX) in colour):
             continue
         if frames[-1].refusal or not (packed or frames[-1].encoding in ENCODINGS):
-            depth = "a camera with depth: and " if frames[-1].encoding in DEPTH_ENCODINGS else ""
-            takes = "take" if depth else "takes"
-            left_out.append(f"left out: {topic}, {frames[-1].encoding}: {depth}recorded: {takes} it as it is")
+            depth = ", a camera with depth: shows it to a policy" if frames[-1].encoding in DEPTH_ENCODINGS else ""
+            left_out.append(f"left out: {topic}, {frames[-1].encoding}: recorded: takes it as it is{depth}")
             continue
         colour.append(topic)
     names: dict[str, str] = {}

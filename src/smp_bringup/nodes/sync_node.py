@@ -216,17 +216,20 @@ class SyncNode(ManagedNode):
             self._state.publish(status_msg(now_ns(self), "observation", values, level, report.reason))
 
     def _look_for_missing(self) -> None:
-        """Say of each camera that was never heard what of it is on the graph."""
-        missing = [camera for camera in self._robot.cameras if not self._received[camera.name]]
+        """Say of each camera and vector that was never heard what of it is on the graph."""
+        streams = [("camera", c.name, c.topic, type_name(camera_type(c))) for c in self._robot.cameras]
+        streams += [("vector", v.name, v.topic, v.type) for v in self._robot.vectors]
+        missing = [stream for stream in streams if not self._received[stream[1]]]
         published = topics_with(self, self.count_publishers) if missing else {}
-        taken = [camera.topic for camera in self._robot.cameras]
-        for camera in missing:
-            alone = self._cameras.reliable(camera.topic) is None
-            text = absent(camera.topic, type_name(camera_type(camera)), published, taken) if alone else ""
-            self._watch.on_refused(camera.name, text)
-            if text and text != self._absent.get(camera.name):
-                self.get_logger().info(f"waiting for camera {camera.name}: {text}")
-            self._absent[camera.name] = text
+        taken = [topic for _, _, topic, _ in streams]
+        for what, name, topic, kind in missing:
+            publishers = self.get_publishers_info_by_topic(self.resolve_topic_name(topic))
+            alone = kind not in [info.topic_type for info in publishers]
+            text = absent(topic, kind, published, taken) if alone else ""
+            self._watch.on_refused(name, text)
+            if text and text != self._absent.get(name):
+                self.get_logger().info(f"waiting for {what} {name}: {text}")
+            self._absent[name] = text
 
     def _log(self, report: watch.StreamReport, young: bool) -> None:
         logger = self.get_logger()
