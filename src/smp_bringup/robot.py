@@ -118,7 +118,7 @@ class Robot:
             raise ConfigError(f"no arm is called {', '.join(sorted(carriers))}: a camera names it as its carrier")
         told = (*self.command_topics, *self.command_actions)
         shared = (*self.state_topics, *self.leader_topics, *told)
-        others = [arm.led_by.topic for arm in self.arms if arm.led_by and arm.led_by.moves_hand]
+        others = [arm.led_by.topic for arm in self.arms if arm.led_by and not arm.led_by.is_arm]
         others += [c.raw_topic for c in self.cameras] + list(dict.fromkeys(c.info_topic for c in self.cameras))
         others += [recorded.topic for recorded in self.recorded]
         require_unique("topic", [joints.topic for joints in shared] + others)
@@ -134,9 +134,15 @@ class Robot:
         for joints in self.state_topics:
             if len({arm.latency_s for arm in joints.arms}) > 1:
                 raise ConfigError(f"arms of {joints.topic} share its messages: give them one latency_s")
+            if len({arm.by_twist for arm in joints.arms}) > 1:
+                raise ConfigError(
+                    f"{joints.topic}: a base that is told by twist says how it goes on a topic of its own"
+                )
         for joints in told:
             if len({arm.command_interface for arm in joints.arms}) > 1:
                 raise ConfigError(f"arms of {joints.topic} share its messages: give them one command_interface")
+        if self.simulation and any(arm.is_base for arm in self.arms):
+            raise ConfigError(f"no simulation has a base that drives: take simulation: {self.simulation} out")
         for joints in self.command_actions:
             if self.simulation or len(joints.arms) > 1:
                 names = " and ".join(arm.name for arm in joints.arms)
@@ -190,6 +196,8 @@ class Robot:
             return None
         known = []
         for carrier, other in enumerate(self.arms):
+            if other.is_base:
+                continue  # it carries all, wherever it is
             names = [joint.name for joint in other.joints if not joint.gripper]
             if other is not arm and arm.carried_by in names:
                 return carrier, names.index(arm.carried_by) + 1
@@ -208,12 +216,12 @@ class Robot:
     def leader_topics(self) -> tuple["JointTopic", ...]:
         """Topics of the leader arms' joint states."""
         led = [(arm.led_by, arm.leader_joints) for arm in self.arms]
-        return self._joint_topics([(by.topic if by and not by.moves_hand else "", joints) for by, joints in led])
+        return self._joint_topics([(by.topic if by and by.is_arm else "", joints) for by, joints in led])
 
     @property
     def has_leader_arms(self) -> bool:
         """Whether every arm has a leader arm: what these told is then what a policy learns."""
-        return all(arm.led_by and not arm.led_by.moves_hand for arm in self.arms)
+        return all(arm.led_by and arm.led_by.is_arm for arm in self.arms)
 
     @cached_property
     def operator_topics(self) -> tuple["JointTopic", ...]:
@@ -242,10 +250,24 @@ class Robot:
 
     @cached_property
     def turning(self) -> NDArray[np.bool_]:
-        """Which joints (J,) turn, read-only; the others, grippers and joints that slide, travel in m."""
+        """Which joints (J,) turn, read-only; the others, grippers and joints that slide, travel in m, or are rates."""
         turning = np.array([joint.turns for joint in self.joints])
         turning.setflags(write=False)
         return turning
+
+    @cached_property
+    def rates(self) -> NDArray[np.bool_]:
+        """Which joints (J,) are rates, read-only: their value is a velocity, and they rest at 0."""
+        rates = np.array([joint.rate for joint in self.joints])
+        rates.setflags(write=False)
+        return rates
+
+    @cached_property
+    def slopes(self) -> FloatArray:
+        """Limits (3, J) of the first three derivatives of every joint's value, read-only; see `Joint.slopes`."""
+        slopes = np.array([joint.slopes for joint in self.joints]).T
+        slopes.setflags(write=False)
+        return slopes
 
     def joint_array(self, attribute: str) -> FloatArray:
         """Return one attribute of all joints as a read-only array (J,)."""

@@ -1,9 +1,11 @@
 """From ROS messages to core values, by their fields alone: works on rclpy's and on rosbags' messages."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from smp_bringup.arm import AXES
 from smp_bringup.robot import Robot
 from smp_bringup.sync.checks import Refusal, decode_image, decode_packed, known_velocity
 from smp_bringup.types import NS_PER_S, FloatArray, Frame, JointSample
@@ -34,6 +36,20 @@ def frame(message: Any, size: tuple[int, int] | None = None) -> Frame:
         return Frame(stamp_ns(message.header.stamp), decode_packed(message.data, size))
     image = decode_image(message.encoding, message.height, message.width, message.step, message.data, size)
     return Frame(stamp_ns(message.header.stamp), image)
+
+
+def told(message: Any) -> tuple[Sequence[str], Sequence[float], Sequence[float]]:
+    """Return names, values and their derivatives in a message about joints, whichever form it has.
+
+    A sensor_msgs/JointState names its joints. What nav_msgs/Odometry and geometry_msgs/TwistStamped or Twist say are
+    rates, named as the parts of a twist are, in the order of `arm.AXES`; how these change is not said.
+    """
+    if hasattr(message, "position"):
+        return message.name, message.position, message.velocity
+    twist = message
+    while hasattr(twist, "twist"):  # with its stamp, with its covariance
+        twist = twist.twist
+    return tuple(AXES), (twist.linear.x, twist.linear.y, twist.angular.z), ()
 
 
 def whole_robot(message: Any, names: tuple[str, ...]) -> JointSample:

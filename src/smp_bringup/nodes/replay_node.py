@@ -18,7 +18,7 @@ from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import LeanNode, run_node, steady_ns
 from smp_bringup.nodes.camera_messages import camera_msg, camera_type
-from smp_bringup.nodes.messages import COMMAND_TYPES, status_msg, status_values, time_msg, type_name
+from smp_bringup.nodes.messages import COMMAND_TYPES, state_type, status_msg, status_values, time_msg, type_name
 from smp_bringup.nodes.params import ReplayParams, declare
 from smp_bringup.robot import load_robot
 from smp_bringup.safety.modes import Mode, next_request
@@ -53,6 +53,7 @@ class ReplayNode(LeanNode):
         self._bag.require(self._topics)
         self._topics |= {camera.info_topic: CAMERA_INFO for camera in robot.cameras}  # where the bag has it
         self._needed = [c.topic for c in robot.cameras] + [a.state_topic for a in robot.arms]
+        self._states = {arm.state_topic: state_type(arm) for arm in robot.arms}
         self._clock = self.create_publisher(Clock, "/clock", 10)
         self._state = self.create_publisher(DiagnosticArray, "replay/state", qos.STATE)
         self._publishers_by_topic = {topic: self._publisher_of(topic, kind) for topic, kind in self._topics.items()}
@@ -115,7 +116,8 @@ class ReplayNode(LeanNode):
         if topic in self._cameras:
             camera = self._cameras[topic]
             return self.create_publisher(camera_type(camera), camera.topic, qos.DRIVER)
-        return self.create_publisher(CameraInfo if kind == CAMERA_INFO else JointState, topic, qos.DRIVER)
+        joints = self._states.get(topic, JointState)
+        return self.create_publisher(CameraInfo if kind == CAMERA_INFO else joints, topic, qos.DRIVER)
 
     def _heard(self) -> bool:
         """Return whether sync hears every driver topic and the policy hears sync."""

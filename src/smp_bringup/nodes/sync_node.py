@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
@@ -20,7 +21,7 @@ from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns, wai
 from smp_bringup.nodes.camera_messages import camera_type
 from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.matched import MatchedSubscriptions, topics_with
-from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_msg, type_name
+from smp_bringup.nodes.messages import image_msg, joint_state_msg, state_type, status_msg, type_name
 from smp_bringup.nodes.one_speaker import SILENT_S
 from smp_bringup.nodes.params import SyncParams, declare
 from smp_bringup.observation.builder import frame_to_observation_size
@@ -87,7 +88,8 @@ class SyncNode(ManagedNode):
             one = self.speakers.only(joints.topic, partial(self._on_joints, joints))
             take = self.guard.message(joints.topic, one)
             callback = partial(self._take_all, joints.topic, take)
-            self._states[joints.topic] = self.create_subscription(JointState, joints.topic, callback, qos.JOINTS)
+            kind = state_type(joints.arms[0])
+            self._states[joints.topic] = self.create_subscription(kind, joints.topic, callback, qos.JOINTS)
         self._diagnostics = Diagnostics(self, self._diagnose)
         self._born_ns, self._young = steady_ns(), True
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -101,7 +103,7 @@ class SyncNode(ManagedNode):
             return MessageFiltersAligner(self._robot)
         return build_sync(self._robot)
 
-    def _take_all(self, topic: str, take: Callable[[JointState, dict], None], message: JointState, info: dict) -> None:
+    def _take_all(self, topic: str, take: Callable[[Any, dict], None], message: Any, info: dict) -> None:
         take(message, info)
         for another in waiting(self._states[topic]):
             take(*another)
@@ -124,21 +126,19 @@ class SyncNode(ManagedNode):
         self._refused(camera.name, cause)
         self._publish()
 
-    def _on_joints(self, joints: JointTopic, message: JointState) -> None:
+    def _on_joints(self, joints: JointTopic, message: Any) -> None:
         for arm in joints.arms:
             self._on_arm(arm, message)
         self._publish()
 
-    def _on_arm(self, arm: Arm, message: JointState) -> None:
+    def _on_arm(self, arm: Arm, message: Any) -> None:
         self._received[arm.name] += 1
         try:
             stamp = wire.stamp_ns(message.header.stamp)
         except Refusal as refusal:
             self._refused(arm.name, self._aligner.refuse(arm.name, str(refusal)))
             return
-        cause = self._aligner.push_joints(
-            arm.name, stamp, message.name, message.position, message.velocity, now_ns(self)
-        )
+        cause = self._aligner.push_joints(arm.name, stamp, *wire.told(message), now_ns(self))
         if cause is None:
             self._watch.on_joints(arm.name, self._aligner.joints[arm.name], steady_ns())
         self._refused(arm.name, cause)
