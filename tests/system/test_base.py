@@ -161,7 +161,7 @@ def the_bag_has_the_base(folder, mobile, policy):
     bag = open_bag(folder)
     quality = judge_bag(bag, bag.robot(), load_recording("default").quality)
     print(quality.notes())
-    timed = ("gap", "rate", "clock", "aligned", "skew")
+    timed = ("gap", "rate", "stamps", "clock", "aligned", "skew")
     assert not [found for found in quality.findings if found.level is Level.REJECT and found.check not in timed]
     assert bag.robot().arms[-1] == mobile.arms[-1]
     x = mobile.joint_names.index("base_x")
