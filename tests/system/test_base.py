@@ -89,7 +89,8 @@ class Outside:
             names, still = tuple(joint.name for joint in arm.joints), np.zeros(len(arm.joints))
             wanted = np.array([joint.home + sway * joint.turns for joint in arm.joints])
             self.say[arm.state_topic].publish(joint_state_msg(now, names, self.at[arm.name], still))
-            self.say[arm.leader_topic].publish(joint_state_msg(now, names, wanted, still))
+            if self.tick % 2 == 0:
+                self.say[arm.leader_topic].publish(joint_state_msg(now, names, wanted, still))
         if self.stick is not None and self.tick % 5 == 0:
             self._push(self.stick)
         if self.tick % 4 == 0:
