@@ -5,9 +5,13 @@ import os
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from smp_bringup.arm import Arm
+from smp_bringup.joints import DriverJoint, Joint
 from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
 from smp_bringup.policy.dibm import DibmConfig, DibmPolicyConfig
 from smp_bringup.policy.smp import SmpConfig, SmpPolicyConfig
@@ -40,6 +44,35 @@ def rng() -> np.random.Generator:
 def robot() -> Robot:
     """The shipped robot."""
     return load_robot("aloha")
+
+
+BASE = Arm(
+    "base",
+    "/base_controller/odom",
+    "/base_controller/cmd_vel",
+    (
+        Joint(
+            "base_x",
+            -0.3,
+            0.6,
+            acceleration=0.8,
+            jerk=10,
+            prismatic=True,
+            rate=True,
+            driver=DriverJoint("linear.x"),
+        ),
+        Joint("base_yaw", -1.0, 1.0, acceleration=2, jerk=20, rate=True, driver=DriverJoint("angular.z")),
+    ),
+    leader_topic="/joystick/cmd_vel",
+    command_interface="twist",
+)
+"""A base with two driven wheels."""
+
+
+@pytest.fixture(scope="session")
+def mobile(robot) -> Robot:
+    """The arms of the shipped robot on a base that drives."""
+    return replace(robot, name="mobile", simulation="", model="", arms=(*robot.arms, BASE))
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ LAYERS = (
     }
     | {"manifest", "__init__"},
     {"camera", "vector", "leader"},
-    {"arm"},
+    {"arm", "mounts"},
     {"robot"},
     {"kinematics", "geometry", "body", "description"},
     {"sync"},

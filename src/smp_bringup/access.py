@@ -105,9 +105,9 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
 
 
 def _hand_topics(arm: Arm) -> tuple[str, ...]:
-    """Return the topics of an operator's hand that leads an arm."""
+    """Return the topics of an operator's hand that leads an arm, or drives a base."""
     leader = arm.led_by
-    if leader is None or not leader.moves_hand:
+    if leader is None or leader.is_arm:
         return ()
     return (leader.topic, leader.buttons.topic) if leader.buttons else (leader.topic,)
 

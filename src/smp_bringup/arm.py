@@ -1,4 +1,4 @@
-"""An arm as data: its joints in order, the topics of its driver, and who leads it."""
+"""An arm as data: its joints in order, the topics of its driver, and who leads it; or a base that is driven."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,11 +10,13 @@ from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.goals import ACTIONS, check_told_by_goals
 from smp_bringup.joints import DriverJoints, Joint
-from smp_bringup.leader import Leader, leader_joints
+from smp_bringup.leader import TWISTS, Leader, leader_joints
 from smp_bringup.names import check_topic, check_word, require_unique
 
 TELEOP_TOPIC = "/teleop/command"
 """sensor_msgs/JointState of all joints: what the teleoperation tells the arms."""
+AXES = {"linear.x": True, "linear.y": True, "angular.z": False}
+"""What a base that drives on a floor can be told of a twist, and whether that is in m/s."""
 _FARTHEST_M = 10.0
 """No arm stands farther from the origin of its robot [m]."""
 
@@ -28,19 +30,19 @@ class Arm:
 
     name: str
     state_topic: str
-    """sensor_msgs/JointState, measured; arms of one driver may share it."""
+    """sensor_msgs/JointState, measured; arms of one driver may share it. Told by twist: nav_msgs/Odometry."""
     command_topic: str
     """Arms of one controller may share it; the name of the action where it is told by one."""
     joints: tuple[Joint, ...]
     leader_topic: str = ""
-    """sensor_msgs/JointState of a leader arm with our joints: short for `leader: {topic: ...}`."""
+    """sensor_msgs/JointState of a leader arm with our joints: short for `leader: {topic: ...}`; of a base a twist."""
     leader: Leader | None = None
     """Who leads this arm in teleoperation; without, it stays where it is."""
     prefix: str = ""
     """What our joint names have in front of the driver's: "left_" where two drivers both say "elbow_joint"."""
     command_interface: str = field(
         default="joint_state",
-        metadata=spec(choices=("joint_state", "forward_position", "joint_trajectory", *ACTIONS)),
+        metadata=spec(choices=("joint_state", "forward_position", "joint_trajectory", *ACTIONS, *TWISTS)),
     )
     latency_s: float = field(default=0.0, metadata=spec(ge=0, le=1, unit="s"))
     """Header stamp minus true time of measurement of the joint states; subtracted by the aligner."""
@@ -63,7 +65,9 @@ class Arm:
         if self.leader and self.leader_topic:
             raise ConfigError(f"arm '{self.name}' has leader_topic, short for leader, and leader: keep one of them")
         if self.leader:
+            self.leader.check_leads(self.is_base)
             _ = self.leader_joints  # says what is wrong in it
+        self._check_rates()
         if not max(map(abs, self.base[:3])) <= _FARTHEST_M:
             raise ConfigError(
                 f"arm '{self.name}': base {list(self.base[:3])} must be in m, at most {_FARTHEST_M:g} m away; "
@@ -74,6 +78,34 @@ class Arm:
                 f"arm '{self.name}': base turns {list(self.base[3:])} must be in rad, at most one turn; "
                 "this looks like degrees: multiply by pi / 180"
             )
+
+    def _check_rates(self) -> None:
+        """Raise ConfigError unless joints that are rates and how they are told go together."""
+        if not self.is_base:
+            if any(joint.rate for joint in self.joints) or self.by_twist:
+                raise ConfigError(
+                    f"arm '{self.name}': command_interface {' and '.join(TWISTS)} are of entries of which every joint "
+                    "has rate: true; a base is an entry of its own"
+                )
+            return
+        if not self.by_twist and self.command_interface != "joint_state":
+            raise ConfigError(f"arm '{self.name}': rates are told by {', '.join(TWISTS)} or joint_state")
+        for joint, said in zip(self.joints, self.driver.names, strict=True) if self.by_twist else ():
+            if AXES.get(said) is not joint.prismatic:
+                raise ConfigError(
+                    f"joint '{joint.name}': driver.name says which part of a twist it is, linear.x or linear.y "
+                    f"(prismatic: true) or angular.z; got '{said}'{' (prismatic)' * joint.prismatic}"
+                )
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it is told how fast to go, not where to be."""
+        return all(joint.rate for joint in self.joints)
+
+    @property
+    def by_twist(self) -> bool:
+        """Whether it is told by a twist, and says by nav_msgs/Odometry how it goes."""
+        return self.command_interface in TWISTS
 
     @cached_property
     def driver(self) -> DriverJoints:
@@ -92,12 +124,13 @@ class Arm:
     @property
     def led_by(self) -> Leader | None:
         """Who leads this arm, however the robot file says it."""
-        return Leader(self.leader_topic) if self.leader_topic else self.leader
+        kind = "twist" if self.is_base else "joints"
+        return Leader(self.leader_topic, kind) if self.leader_topic else self.leader
 
     @property
     def operator_topic(self) -> str:
         """Where the operator says what this arm is to do: its leader arm, or what teleoperation makes of a device."""
-        return self.led_by.topic if self.led_by and not self.led_by.moves_hand else TELEOP_TOPIC
+        return self.led_by.topic if self.led_by and self.led_by.is_arm else TELEOP_TOPIC
 
     @cached_property
     def leader_joints(self) -> DriverJoints:

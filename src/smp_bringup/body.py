@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from smp_bringup.errors import ConfigError
 from smp_bringup.geometry import ArmBody, Capsule
 from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray
@@ -35,12 +36,16 @@ class Body:
             self_gap: joints between two links.
 
         Raises:
-            ConfigError: an arm has no geometry.
+            ConfigError: an arm has no geometry, or there is none.
         """
-        self._robot = robot
-        self._slices = [robot.arm_slices[arm.name] for arm in robot.arms]
-        self.arms = [ArmBody(arm) for arm in robot.arms]
-        self._mounts = robot.mounts
+        places = [i for i, arm in enumerate(robot.arms) if not arm.is_base]  # a base carries all of them with it
+        if not places:
+            raise ConfigError(f"robot '{robot.name}' has no arm that could be kept apart: take the check out")
+        self._dof, self._placed = robot.dof, [robot.arms[i] for i in places]
+        self._slices = [robot.arm_slices[arm.name] for arm in self._placed]
+        self.arms = [ArmBody(arm) for arm in self._placed]
+        mounts = [robot.mounts[i] for i in places]
+        self._mounts = [mount and (places.index(mount[0]), mount[1]) for mount in mounts]
         self._kinds = self._alike()
         self._carriers_first = sorted(range(len(self.arms)), key=lambda arm: len(self._carriers(arm)))
         links = [
@@ -48,7 +53,7 @@ class Body:
             for a, arm in enumerate(self.arms)
             for capsule in arm.capsules
         ]
-        self.names = [f"{robot.arms[link.arm].name} {link.capsule.name}" for link in links]
+        self.names = [f"{self._placed[link.arm].name} {link.capsule.name}" for link in links]
         self.touches: NDArray[np.bool_] = np.array([link.capsule.touches for link in links])
         pairs = [
             (i, j)
@@ -69,7 +74,7 @@ class Body:
         """(P,) whether a pair is of fingertips of two arms."""
         carriers = {mount[0] for mount in self._mounts if mount}
         self._hands = [a for a in range(len(self.arms)) if a not in carriers]
-        self.hand_names = [robot.arms[a].name for a in self._hands]
+        self.hand_names = [self._placed[a].name for a in self._hands]
         """Names of the arms that carry no other: their last links are hands."""
         self._hand_reach = np.stack([self._reach(a).max(axis=0) for a in self._hands]).T  # (J, hands)
 
@@ -152,7 +157,7 @@ class Body:
     def _alike(self) -> list[list[int]]:
         """Return the arms by kind."""
         kinds: dict[object, list[int]] = {}
-        for a, arm in enumerate(self._robot.arms):
+        for a, arm in enumerate(self._placed):
             kinds.setdefault((arm.geometry, tuple(joint.gripper for joint in arm.joints)), []).append(a)
         return list(kinds.values())
 
@@ -181,7 +186,7 @@ class Body:
     def _reach(self, arm: int) -> FloatArray:
         """Return (C, J) how far each capsule of an arm can move at most per unit of each joint [m/rad], [m/m]."""
         body = self.arms[arm]
-        reach = np.zeros((len(body.after), self._robot.dof))
+        reach = np.zeros((len(body.after), self._dof))
         reach[:, self._slices[arm]] = body.reach()
         tips, place = body.extent(0), body.base[0]
         while mount := self._mounts[arm]:

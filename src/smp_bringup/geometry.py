@@ -88,8 +88,9 @@ def load_geometry(arm: Arm) -> ArmGeometry:
 
 def has_geometry(robot: Robot) -> bool:
     """Return whether the geometry of every arm is here: that of a robot in a bag may lie on another machine."""
+    placed = [arm for arm in robot.arms if not arm.is_base]
     try:
-        return all(load_geometry(arm) for arm in robot.arms)
+        return bool(placed) and all(load_geometry(arm) for arm in placed)
     except ConfigError:
         return False
 

@@ -43,6 +43,10 @@ GRIPPER = Plausible(
 """Fingers travel; their largest opening is a hand's width or two."""
 SLIDING = replace(GRIPPER, position=5.0, mistaken="this looks like millimetres: divide by 1000")
 """A lift or a rail."""
+ROLLING = replace(SLIDING, velocity=(1e-2, 5.0), acceleration=(1e-2, 20.0), jerk=(1e-1, 1000.0))
+"""A base that drives: no robot with arms on it is faster."""
+SPINNING = replace(TURNING, velocity=(1e-2, 10.0), acceleration=(1e-2, 50.0), jerk=(1e-1, 2000.0))
+"""A base that turns."""
 
 
 def check_limits(

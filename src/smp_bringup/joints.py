@@ -1,7 +1,7 @@
 """One joint: its limits, and what its driver calls it and says of it."""
 
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
-from smp_bringup.joint_units import GRIPPER, SLIDING, TURNING, Plausible, check_limits
+from smp_bringup.joint_units import GRIPPER, ROLLING, SLIDING, SPINNING, TURNING, Plausible, check_limits
 from smp_bringup.names import check_name
 from smp_bringup.types import FloatArray
 
@@ -28,33 +28,41 @@ class DriverJoint:
 
 @dataclass(frozen=True)
 class Joint:
-    """One actuated joint and the limits that every setpoint keeps."""
+    """One actuated joint and the limits that every setpoint keeps.
+
+    The value of most is where it is. The value of a rate is how fast it goes, and its rest is 0.
+    """
 
     name: str
     min: float
-    """[rad], joints that do not turn [m]."""
+    """Of its value [rad], joints that do not turn [m], rates [rad/s] and [m/s]."""
     max: float
-    velocity: float = field(metadata=spec(gt=0, unit="rad/s"))
-    acceleration: float = field(metadata=spec(gt=0, unit="rad/s^2"))
-    jerk: float = field(metadata=spec(gt=0, unit="rad/s^3"))
+    velocity: float = field(default=0.0, metadata=spec(ge=0, unit="rad/s"))
+    """Left out of a rate: `min` and `max` bound its velocity."""
+    acceleration: float = field(default=0.0, metadata=spec(gt=0, unit="rad/s^2"))
+    jerk: float = field(default=0.0, metadata=spec(gt=0, unit="rad/s^3"))
     home: float = 0.0
     gripper: bool = False
     """Fingers of a hand; in m."""
     prismatic: bool = False
     """Slides, as a lift does; in m."""
+    rate: bool = False
+    """It is told how fast to go, not where to be, as a base that drives is."""
     driver: DriverJoint = DriverJoint()
 
     def __post_init__(self) -> None:
         check_name("joint", self.name)
         if self.driver.name:
             check_name("joint", self.driver.name)
-        kind = self.kind
+        self._check_kind()
+        kind, speed = self.kind, max(-self.min, self.max) if self.rate else self.velocity
         rates = {
-            "velocity": (self.velocity, kind.velocity),
+            "min and max" if self.rate else "velocity": (speed, kind.velocity),
             "acceleration": (self.acceleration, kind.acceleration),
             "jerk": (self.jerk, kind.jerk),
         }
-        check_limits(self.name, kind, {"min": self.min, "max": self.max, "home": self.home}, rates)
+        positions = {} if self.rate else {"min": self.min, "max": self.max, "home": self.home}
+        check_limits(self.name, kind, positions, rates)
         if not self.min < self.max:
             raise ConfigError(f"joint '{self.name}': min {self.min:g} must be below max {self.max:g}")
         if not self.min <= self.home <= self.max:
@@ -65,15 +73,47 @@ class Joint:
                 f"at {self.min:g} and at {self.max:g}; got {self.driver_range[0]:g} and {self.driver_range[1]:g}"
             )
 
+    def _check_kind(self) -> None:
+        """Raise ConfigError where a key is missing, or is not of a joint of this kind."""
+        needed = ("acceleration", "jerk") if self.rate else ("velocity", "acceleration", "jerk")
+        for key in needed:
+            if getattr(self, key) == 0:
+                raise ConfigError(f"key '{key}' is missing, or 0 (joint '{self.name}')")
+        if not self.rate:
+            return
+        if self.gripper:
+            raise ConfigError(f"joint '{self.name}': a gripper is no rate: take gripper or rate out")
+        if self.velocity:
+            raise ConfigError(f"joint '{self.name}': min and max bound the velocity of a rate: take velocity out")
+        if self.home or not self.min <= 0 <= self.max:
+            raise ConfigError(
+                f"joint '{self.name}': a rate rests at 0: min {self.min:g} to max {self.max:g} must hold 0, "
+                "and home is left out"
+            )
+
     @property
     def kind(self) -> Plausible:
         """What no joint of its kind leaves."""
+        if self.rate:
+            return ROLLING if self.prismatic else SPINNING
         return TURNING if self.turns else SLIDING if self.prismatic else GRIPPER
 
     @property
     def turns(self) -> bool:
-        """Whether it is measured in rad; the others travel, in m."""
-        return not (self.gripper or self.prismatic)
+        """Whether its value is an angle."""
+        return not (self.gripper or self.prismatic or self.rate)
+
+    @property
+    def unit(self) -> str:
+        """Of its value."""
+        return ("m" if self.gripper or self.prismatic else "rad") + ("/s" if self.rate else "")
+
+    @property
+    def slopes(self) -> tuple[float, float, float]:
+        """Limits of the first three derivatives of its value; nothing bounds the third of a rate."""
+        if self.rate:
+            return self.acceleration, self.jerk, inf
+        return self.velocity, self.acceleration, self.jerk
 
     @property
     def driver_range(self) -> tuple[float, float]:

@@ -10,8 +10,9 @@ from smp_bringup.errors import ConfigError, nearest
 from smp_bringup.joints import DriverJoints
 from smp_bringup.names import check_name, check_topic
 
-KINDS = ("joints", "twist", "pose")
-"""sensor_msgs/JointState, geometry_msgs/TwistStamped, geometry_msgs/PoseStamped."""
+KINDS = ("joints", "twist", "twist_unstamped", "pose")
+"""sensor_msgs/JointState, geometry_msgs/TwistStamped, Twist and PoseStamped."""
+TWISTS = ("twist", "twist_unstamped")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Leader:
     joints: dict[str, LeaderJoint] = field(default_factory=dict)
     """Of kind joints: each of our joints that the leader calls or measures otherwise."""
     tip: str = ""
-    """Of kinds twist and pose: link of the robot's description that is moved."""
+    """Of kinds twist and pose: link of the robot's description that is moved; none where a twist drives a base."""
     frame: str = ""
     """Link of the description in whose axes the motion is told; empty: that of each message's header, or the root."""
     scale: float = field(default=1.0, metadata=spec(gt=0, le=100))
@@ -72,17 +73,31 @@ class Leader:
 
     def __post_init__(self) -> None:
         check_topic(self.topic)
-        if self.moves_hand and not self.tip:
-            raise ConfigError(f"a leader of kind {self.kind} moves a link: name it, e.g. tip: left_gripper_link")
-        if self.moves_hand and self.joints:
+        if not self.is_arm and self.joints:
             raise ConfigError(f"a leader of kind {self.kind} has no joints: take them out")
-        if not self.moves_hand and (self.tip or self.frame or self.buttons):
+        if self.is_arm and (self.tip or self.frame or self.buttons):
             raise ConfigError("tip, frame and buttons are of leaders of kind twist or pose: take them out, or say kind")
+
+    def check_leads(self, base: bool) -> None:
+        """Raise ConfigError unless it can lead an arm, or a base that is driven."""
+        if base and self.kind not in TWISTS:
+            raise ConfigError(f"a base is led by a twist, not by {self.kind}: kind is {' or '.join(TWISTS)}")
+        if base and (self.tip or self.frame or self.buttons or self.scale != 1):
+            raise ConfigError("a leader that drives a base has no tip, frame, buttons or scale: take them out")
+        if not base and self.kind == "twist_unstamped":
+            raise ConfigError("a twist without a stamp drives a base only: an arm is led by kind twist, TwistStamped")
+        if not base and not self.is_arm and not self.tip:
+            raise ConfigError(f"a leader of kind {self.kind} moves a link: name it, e.g. tip: left_gripper_link")
+
+    @property
+    def is_arm(self) -> bool:
+        """Whether it tells of joints."""
+        return self.kind == "joints"
 
     @property
     def moves_hand(self) -> bool:
-        """Whether it tells of a hand, not of joints."""
-        return self.kind != "joints"
+        """Whether it tells of an operator's hand."""
+        return bool(self.tip)
 
 
 def leader_joints(leader: Leader, ours: Sequence[str]) -> DriverJoints:

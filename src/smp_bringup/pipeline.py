@@ -90,6 +90,7 @@ def build_command(robot: Robot, safety: str = "default", replayed: bool = False)
     if replayed:
         known = has_geometry(robot)
         checks = tuple(name for name in config.checks if known or not CHECKS[name].needs_geometry)
+        checks = tuple(name for name in checks if name != "rates_follow")
         gripper = replace(config.gripper, max_rest_speed=math.inf)
         config = replace(
             config, checks=checks, trim_limit=0.0, follow_step=math.inf, max_rest_speed=math.inf, gripper=gripper

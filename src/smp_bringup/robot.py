@@ -19,8 +19,9 @@ from smp_bringup import config
 from smp_bringup.arm import Arm
 from smp_bringup.camera import Camera
 from smp_bringup.config import spec
-from smp_bringup.errors import ConfigError, nearest, one_line
+from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.joints import DriverJoints, Joint
+from smp_bringup.mounts import Mount, find_mounts
 from smp_bringup.names import check_name, check_topic, in_namespace, require_unique
 from smp_bringup.paths import PACKAGE_URI, named_config
 from smp_bringup.types import FloatArray
@@ -121,7 +122,7 @@ class Robot:
             raise ConfigError(f"no arm is called {', '.join(sorted(carriers))}: a camera names it as its carrier")
         told = (*self.command_topics, *self.command_actions)
         shared = (*self.state_topics, *self.leader_topics, *told)
-        others = [arm.led_by.topic for arm in self.arms if arm.led_by and arm.led_by.moves_hand]
+        others = [arm.led_by.topic for arm in self.arms if arm.led_by and not arm.led_by.is_arm]
         others += [c.raw_topic for c in self.cameras] + list(dict.fromkeys(c.info_topic for c in self.cameras))
         others += [recorded.topic for recorded in self.recorded]
         require_unique("topic", [joints.topic for joints in shared] + others)
@@ -135,7 +136,7 @@ class Robot:
             )
         for joints in shared:
             require_unique(f"joint on {joints.topic}", list(joints.names))
-        _ = self.mounts  # says what is wrong in them
+        _ = self.mounts  # says what is wrong in it
         blind = [arm.name for arm in self.arms if arm.led_by and arm.led_by.moves_hand and not self.description]
         if blind:
             raise ConfigError(
@@ -145,9 +146,15 @@ class Robot:
         for joints in self.state_topics:
             if len({arm.latency_s for arm in joints.arms}) > 1:
                 raise ConfigError(f"arms of {joints.topic} share its messages: give them one latency_s")
+            if len({arm.by_twist for arm in joints.arms}) > 1:
+                raise ConfigError(
+                    f"{joints.topic}: a base that is told by twist says how it goes on a topic of its own"
+                )
         for joints in told:
             if len({arm.command_interface for arm in joints.arms}) > 1:
                 raise ConfigError(f"arms of {joints.topic} share its messages: give them one command_interface")
+        if self.simulation and any(arm.is_base for arm in self.arms):
+            raise ConfigError(f"no simulation has a base that drives: take simulation: {self.simulation} out")
         for joints in self.command_actions:
             if self.simulation or len(joints.arms) > 1:
                 names = " and ".join(arm.name for arm in joints.arms)
@@ -178,37 +185,9 @@ class Robot:
         return slices
 
     @cached_property
-    def mounts(self) -> tuple[tuple[int, int] | None, ...]:
-        """Of each arm that another carries: which, and by how many of its joints that are no grippers it is moved.
-
-        Raises:
-            ConfigError: what carries an arm is no such joint of another, or arms carry each other.
-        """
-        found = tuple(self._mount(arm) for arm in self.arms)
-        for number, arm in enumerate(self.arms):
-            way, mount = {number}, found[number]
-            while mount is not None and mount[0] not in way:
-                way.add(mount[0])
-                mount = found[mount[0]]
-            if mount is not None:
-                raise ConfigError(
-                    f"arm '{arm.name}' is carried by '{one_line(arm.carried_by)}', which it carries itself"
-                )
-        return found
-
-    def _mount(self, arm: Arm) -> tuple[int, int] | None:
-        if not arm.carried_by:
-            return None
-        known = []
-        for carrier, other in enumerate(self.arms):
-            names = [joint.name for joint in other.joints if not joint.gripper]
-            if other is not arm and arm.carried_by in names:
-                return carrier, names.index(arm.carried_by) + 1
-            known += names
-        raise ConfigError(
-            f"arm '{arm.name}' is carried by '{one_line(arm.carried_by)}', which is no joint of another arm"
-            f"{nearest(arm.carried_by, known)}"
-        )
+    def mounts(self) -> tuple[Mount | None, ...]:
+        """Of each arm that another carries: which, and by how many of its joints that are no grippers it is moved."""
+        return find_mounts(self.arms)
 
     @cached_property
     def state_topics(self) -> tuple["JointTopic", ...]:
@@ -219,12 +198,12 @@ class Robot:
     def leader_topics(self) -> tuple["JointTopic", ...]:
         """Topics of the leader arms' joint states."""
         led = [(arm.led_by, arm.leader_joints) for arm in self.arms]
-        return self._joint_topics([(by.topic if by and not by.moves_hand else "", joints) for by, joints in led])
+        return self._joint_topics([(by.topic if by and by.is_arm else "", joints) for by, joints in led])
 
     @property
     def has_leader_arms(self) -> bool:
         """Whether every arm has a leader arm: what these told is then what a policy learns."""
-        return all(arm.led_by and not arm.led_by.moves_hand for arm in self.arms)
+        return all(arm.led_by and arm.led_by.is_arm for arm in self.arms)
 
     @cached_property
     def operator_topics(self) -> tuple["JointTopic", ...]:
@@ -253,10 +232,24 @@ class Robot:
 
     @cached_property
     def turning(self) -> NDArray[np.bool_]:
-        """Which joints (J,) turn, read-only; the others, grippers and joints that slide, travel in m."""
+        """Which joints (J,) turn, read-only; the others, grippers and joints that slide, travel in m, or are rates."""
         turning = np.array([joint.turns for joint in self.joints])
         turning.setflags(write=False)
         return turning
+
+    @cached_property
+    def rates(self) -> NDArray[np.bool_]:
+        """Which joints (J,) are rates, read-only: their value is a velocity, and they rest at 0."""
+        rates = np.array([joint.rate for joint in self.joints])
+        rates.setflags(write=False)
+        return rates
+
+    @cached_property
+    def slopes(self) -> FloatArray:
+        """Limits (3, J) of the first three derivatives of every joint's value, read-only; see `Joint.slopes`."""
+        slopes = np.array([joint.slopes for joint in self.joints]).T
+        slopes.setflags(write=False)
+        return slopes
 
     def joint_array(self, attribute: str) -> FloatArray:
         """Return one attribute of all joints as a read-only array (J,)."""

@@ -3,6 +3,8 @@
 All are frozen. Arrays are numpy; `J` is the number of joints of the robot over all
 arms in robot order, `To` observed steps, `T` predicted steps, `K` experts. Stamps are
 integer nanoseconds of the clock of the message headers; periods are float seconds.
+Of a rate (`joints.Joint`), as a base that drives has them, "position" is a velocity [m/s],
+[rad/s], and each derivative one higher.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,11 @@
 """From ROS messages to core values, by their fields alone: works on rclpy's and on rosbags' messages."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from smp_bringup.arm import AXES
 from smp_bringup.camera import Camera
 from smp_bringup.robot import Robot
 from smp_bringup.sync.checks import Refusal, check_numbers, decode_image, decode_packed, known_velocity
@@ -83,6 +85,20 @@ def observed_vectors(message: Any, robot: Robot) -> tuple[int, dict[str, FloatAr
     """
     sample = whole_robot(message, labels(robot.vectors))
     return sample.stamp_ns, split(robot.vectors, sample.position)
+
+
+def told(message: Any) -> tuple[Sequence[str], Sequence[float], Sequence[float]]:
+    """Return names, values and their derivatives in a message about joints, whichever form it has.
+
+    A sensor_msgs/JointState names its joints. What nav_msgs/Odometry and geometry_msgs/TwistStamped or Twist say are
+    rates, named as the parts of a twist are, in the order of `arm.AXES`; how these change is not said.
+    """
+    if hasattr(message, "position"):
+        return message.name, message.position, message.velocity
+    twist = message
+    while hasattr(twist, "twist"):  # with its stamp, with its covariance
+        twist = twist.twist
+    return tuple(AXES), (twist.linear.x, twist.linear.y, twist.angular.z), ()
 
 
 def whole_robot(message: Any, names: tuple[str, ...]) -> JointSample:

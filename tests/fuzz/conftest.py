@@ -23,9 +23,13 @@ class Judge:
     def __init__(self, robot):
         self.robot, self.config = robot, load_safety("default")
         self.period_s = robot.control_period_s
-        self.limit = {key: robot.joint_array(key) for key in ("min", "max", "velocity", "acceleration", "jerk")}
+        self.limit = {key: robot.joint_array(key) for key in ("min", "max")}
+        self.limit |= dict(zip(("velocity", "acceleration", "jerk"), robot.slopes, strict=True))
+        fastest = np.where(robot.rates, np.maximum(-self.limit["min"], self.limit["max"]), 0.0)
         stop_s = 2 * (
-            self.limit["velocity"] / self.limit["acceleration"] + self.limit["acceleration"] / self.limit["jerk"]
+            fastest / self.limit["velocity"]
+            + self.limit["velocity"] / self.limit["acceleration"]
+            + self.limit["acceleration"] / self.limit["jerk"]
         )
         self.stop_cycles = int(np.ceil(stop_s.max() / self.period_s))
         self.body = Body(robot, self.config.self_gap)
@@ -71,10 +75,11 @@ class Judge:
             output.command.stamp_ns == now_ns + nanoseconds(self.period_s), "another stamp than the next cycle's"
         )
         if not self.rows:
-            low, high = self.limit["min"], self.limit["max"]
+            start = np.where(self.robot.rates, 0.0, np.clip(self.seed, self.limit["min"], self.limit["max"]))
             beside = (np.abs(measured - position) > self.config.max_sag)[self.robot.turning].any()
             again = mode == "estop" or (mode in LATCHED and not beside)  # after arms that sagged, where they lie
-            self.expect(np.array_equal(position, np.clip(self.seed, low, high)) or again, "a start elsewhere")
+            self.expect(np.array_equal(position, start) or again, "a start elsewhere")
+            self.expect(not position[self.robot.rates].any(), "a base that starts in motion")
         elif mode in LATCHED and self.latched_for > self.stop_cycles:
             self._stopped(position)
         elif mode == "hold" and len(self.rows) > 1:
@@ -85,6 +90,7 @@ class Judge:
         """Judge a setpoint of a latched stop: it goes nowhere but, slowly, to arms that were far from it."""
         before = self.rows[-1]
         slow = np.abs(position - before) <= 0.2 * self.limit["velocity"] * self.period_s * (1 + SLACK)
+        self.expect(not position[self.robot.rates].any(), "a base that drives after a stop")
         to_arms = slow.all() and self.cycles - self.far_cycle < 800
         self.expect(to_arms or np.array_equal(position, before), "motion after a stop")
 
@@ -108,6 +114,7 @@ class Judge:
     def _judge(self, position, left):
         """Judge consecutive setpoints (K, J); `left` says whether nothing followed them."""
         self.expect(np.isfinite(position).all(), "a setpoint that is not finite")
+        self.expect(not (left and position[-1][self.robot.rates].any()), "a base that is left driving")
         outside = np.maximum(self.limit["min"] - position, position - self.limit["max"]).max()
         self.expect(outside <= 1e-8, f"{outside:g} outside the position limits")
         motion = np.concatenate([position[:1]] * 3 + [position] + [position[-1:]] * 3 * left)
@@ -132,6 +139,6 @@ def judge(robot):
 
 
 @pytest.fixture
-def make_judge(robot):
-    """Return a function that makes one."""
-    return lambda: Judge(robot)
+def make_judge():
+    """Return a function that makes one of a robot."""
+    return Judge

@@ -41,7 +41,7 @@ ACTS = st.one_of(
     st.tuples(st.just("press"), st.sampled_from(NAMES), st.booleans()),
     st.tuples(st.just("ask"), st.sampled_from(["arm", "disarm", "reset", "policy", "teleop"])),
     st.tuples(st.just("source"), st.sampled_from(NAMES)),
-    st.tuples(st.just("silence"), st.sampled_from(["left", "right"]), cycles),
+    st.tuples(st.just("silence"), st.sampled_from(["left", "right", "base"]), cycles),
     st.tuples(st.just("lie"), seeds, st.sampled_from([0.0, 1e-3, 0.1, 0.3, 1.0, np.nan, 1e300]), cycles),
     st.tuples(st.just("sag"), seeds, st.floats(0.0, 2.0), cycles),
     st.tuples(st.just("clock"), st.sampled_from([-3600.0, -1.2, -0.4, -0.02, 0.3, 3600.0])),
@@ -152,7 +152,7 @@ class World:
         self.core.on_observation_state("")
         self.core.on_graph(())
         self.speech = None
-        self.cycle(20)
+        self.cycle(self.judge.stop_cycles if self.robot.rates.any() else 20)  # a base takes longer to stand
         for request in ("reset", "arm"):
             self._ask(request)
         here = self.actual.copy()
@@ -225,11 +225,12 @@ class World:
         self.cycle(count)
 
 
-def test_no_sequence_of_acts_breaks_a_law(robot, make_judge):
-    ran = []
+@pytest.mark.parametrize("name", ["robot", "mobile"])
+def test_no_sequence_of_acts_breaks_a_law(name, request, make_judge):
+    ran, robot = [], request.getfixturevalue(name)
 
     @settings(
-        max_examples=max(1, CYCLES // MEAN_CYCLES),
+        max_examples=max(1, CYCLES // MEAN_CYCLES // (2 if robot.rates.any() else 1)),
         deadline=None,
         database=None,
         derandomize="SMP_FUZZ_CYCLES" not in os.environ,
@@ -237,7 +238,7 @@ def test_no_sequence_of_acts_breaks_a_law(robot, make_judge):
     )
     @given(EPISODES)
     def run(episodes):
-        judge = make_judge()
+        judge = make_judge(robot)
         world = World(robot, judge)
         for follow, acts in episodes:
             for act in (follow, *acts):
@@ -309,3 +310,21 @@ def test_the_judge_finds_a_planted_breach(robot, judge, breach, text):
     found = judge.finish()
     assert bool(found) == (breach != "none")
     assert text in "".join(found)
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_the_judge_finds_a_base_that_drives_on(mobile, make_judge, left):
+    judge, home = make_judge(mobile), np.array(mobile.joint_array("home"))
+    judge.asked("arm", True, home, False)
+    judge.asked("teleop", True, home, False)
+    rows = smooth(mobile, mobile.joint_names.index("base_x"), 0.3, 200)
+    for row in rows:
+        judge.take(cycle("teleop", row), 0, row)
+    if left:
+        judge.asked("disarm", True, rows[-1], False)
+        judge.take(cycle("disarmed"), 0, rows[-1])
+    else:
+        judge.pressed()
+        for _ in range(2 * judge.stop_cycles):
+            judge.take(cycle("estop", rows[-1]), 0, rows[-1])
+    assert ("left driving" if left else "drives after a stop") in "".join(judge.finish())

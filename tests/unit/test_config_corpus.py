@@ -45,7 +45,7 @@ MESSAGES = {
     "robot_inverted": "joint 'a': min 1 must be below max -1",
     "robot_twice": "joint named twice: a",
     "robot_interface": "must be one of joint_state, forward_position, joint_trajectory, gripper_command, "
-    "parallel_gripper_command, got 'joint_stat' (did you mean 'joint_state'?)",
+    "parallel_gripper_command, twist, twist_unstamped, got 'joint_stat' (did you mean 'joint_state'?)",
     "robot_no_geometry": "arm 'left' has no geometry: name one of config/geometry in the robot file",
     "robot_geometry_joints": "geometry 'vx300s' has 6 joints, arm 'left' 1",
     "robot_unknown_geometry": "unknown geometry 'vx301s' (did you mean 'vx300s'?); known: vx300s",

@@ -107,7 +107,7 @@ def test_a_gripper_is_where_it_is_told_to_be_while_the_arm_is_armed(robot):
         (LEADER.replace("sign: -1", "sign: 0"), "sign must be 1 or -1, got 0"),
         (LEADER.replace("scale: 2.0", "scale: -2.0"), "scale must be a number in (0, inf), got"),
         ("{topic: /t, kind: twist}", "a leader of kind twist moves a link: name it"),
-        ("{topic: /t, kind: speed}", "kind must be one of joints, twist, pose, got 'speed'"),
+        ("{topic: /t, kind: speed}", "kind must be one of joints, twist, twist_unstamped, pose, got 'speed'"),
         ("{topic: /t, kind: twist, tip: a, joints: {left_waist: {name: j}}}", "kind twist has no joints"),
         ("{topic: /t, tip: a}", "are of leaders of kind twist or pose"),
         ("{topic: /t, kind: twist, tip: a}", "takes the robot's description: name its URDF"),

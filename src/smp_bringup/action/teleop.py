@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from smp_bringup.action.leader_arm import LeaderArm
+from smp_bringup.action.leader_base import LeaderBase
 from smp_bringup.arm import Arm
 from smp_bringup.errors import ConfigError
 from smp_bringup.robot import Robot
@@ -59,7 +60,7 @@ class Leaders:
                 "name one in the robot file (leader: {topic: ...}), or start without teleoperation"
             )
         self._parts: dict[str, Part] = {arm.name: _part(arm, hands or {}) for arm in robot.arms}
-        self._last = led[-1]
+        self._last = ([name for name in led if not robot.arm(name).is_base] or led)[-1]
         self._unsent: set[str] = set()
         self.late = 0
         """Samples that were left out: their stamps are not newer than the one before."""
@@ -75,17 +76,24 @@ class Leaders:
         assert isinstance(leader, LeaderArm)
         return self.merged(arm, leader.push(stamp_ns, names, position))
 
+    def twist(self, arm: str, stamp_ns: int, names: Sequence[str], rates: ArrayLike, now_ns: int) -> JointSample | None:
+        """Take what the leader of a base wants, as of `LeaderBase.twist`; return what `merged` does."""
+        leader = self._parts[arm]
+        assert isinstance(leader, LeaderBase)
+        return self.merged(arm, leader.twist(stamp_ns, names, rates, now_ns))
+
     def merged(self, arm: str, news: bool) -> JointSample | None:
         """Return the merged setpoint when it is due after a sample of an arm's leader, once all have spoken.
 
         It is due with every sample of the last arm that is led; where that one is slower or silent, with every second
-        of another. A sample that is no news is late.
+        of another. A sample that is no news is late. A base comes along, and says when only where nothing else is led.
         """
         self._late_in_a_row[arm] = 0 if news else self._late_in_a_row[arm] + 1
         if not news:
             self.late += 1
             return None
-        due = arm == self._last or arm in self._unsent
+        waits = isinstance(self._parts[arm], LeaderBase)  # its stamps are not those of leaders
+        due = arm == self._last or (arm in self._unsent and not waits)
         self._unsent.add(arm)
         parts = self._parts.values()
         if not due or not all(part.spoken for part in parts):
@@ -111,6 +119,12 @@ class Leaders:
         if isinstance(part := self._parts[arm], _Resting):
             part.measured(stamp_ns, position)
 
+    def base_heard(self, arm: str, now_ns: int) -> JointSample | None:
+        """Take that a base was measured; return what `merged` does where nothing else is led and nobody drives it."""
+        part = self._parts[arm]
+        assert isinstance(part, LeaderBase)
+        return self.merged(arm, True) if part.measured(now_ns) and arm == self._last else None
+
     def followed(self, followed: bool) -> None:
         """Take whether the teleoperation is followed: an arm that rests then stays."""
         for part in self._parts.values():
@@ -119,9 +133,11 @@ class Leaders:
 
 
 def _part(arm: Arm, hands: Mapping[str, Part]) -> Part:
+    if arm.is_base:
+        return LeaderBase(arm)
     if arm.led_by is None:
         return _Resting(len(arm.joints))
-    if not arm.led_by.moves_hand:
+    if arm.led_by.is_arm:
         return LeaderArm(arm)
     if arm.name not in hands:
         raise ConfigError(f"arm '{arm.name}' is led by a {arm.led_by.kind}, and a leader arm is needed here")

@@ -7,7 +7,7 @@ import numpy as np
 
 from smp_bringup import wire
 from smp_bringup.arm import Arm
-from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE
+from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, measured_type
 from smp_bringup.bag.reader import Bag
 from smp_bringup.camera import COMPRESSED_SUFFIX, Camera
 from smp_bringup.errors import BagError, one_line
@@ -31,7 +31,7 @@ def observation_topics(bag: Bag, robot: Robot) -> dict[str, str]:
     """Return topic and type of everything that the aligner needs."""
     images = {t: COMPRESSED if t.endswith(COMPRESSED_SUFFIX) else IMAGE for t in camera_topics(bag, robot)}
     vectors = {vector.topic: vector.type for vector in robot.vectors}
-    return images | {joints.topic: JOINT_STATE for joints in robot.state_topics} | vectors
+    return images | {joints.topic: measured_type(joints.arms[0]) for joints in robot.state_topics} | vectors
 
 
 OBJECTS_TOPIC = "/sim/objects"
@@ -88,11 +88,11 @@ class Feed:
         self.aligner.push_image(camera.name, wire.frame(message, camera), log_ns)
 
     def _push_joints(self, arm: Arm, topic: str, log_ns: int, message: Any) -> None:
+        names, position, velocity = wire.told(message)
         if arm.name not in self._known:
-            require_joints(self._bag, topic, message.name, arm.driver)
+            require_joints(self._bag, topic, names, arm.driver)
             self._known.add(arm.name)
-        stamp = wire.stamp_ns(message.header.stamp)
-        self.aligner.push_joints(arm.name, stamp, message.name, message.position, message.velocity, log_ns)
+        self.aligner.push_joints(arm.name, wire.stamp_ns(message.header.stamp), names, position, velocity, log_ns)
 
     def _push_vector(self, vector: Vector, log_ns: int, message: Any) -> None:
         try:
@@ -123,7 +123,8 @@ class Trajectory:
 
     def __init__(self, bag: Bag, robot: Robot, sources: Sequence[JointTopic]) -> None:
         """Read from the topics `sources`; raises BagError where one is missing."""
-        self.topics = {joints.topic: JOINT_STATE for joints in sources}
+        measured = {joints.topic: measured_type(joints.arms[0]) for joints in robot.state_topics}
+        self.topics = {joints.topic: measured.get(joints.topic, JOINT_STATE) for joints in sources}
         bag.require(self.topics)
         self._bag = bag
         self._sources = {joints.topic: joints for joints in sources}
@@ -138,12 +139,12 @@ class Trajectory:
             self._push(arm, driver, topic, message)
 
     def _push(self, arm: Arm, driver: DriverJoints, topic: str, message: Any) -> None:
-        stamps = self._stamps[arm.name]
+        stamps, (names, position, _) = self._stamps[arm.name], wire.told(message)
         if not stamps:
-            require_joints(self._bag, topic, message.name, driver)
+            require_joints(self._bag, topic, names, driver)
         try:
             stamp = wire.stamp_ns(message.header.stamp)
-            row = self._orders[arm.name].map(message.name, message.position, [])[0]
+            row = self._orders[arm.name].map(names, position, [])[0]
         except Refusal:
             return
         if not stamps or stamp > stamps[-1]:

@@ -1,9 +1,11 @@
 """ROS 2 messages without ROS: built, serialised to CDR and described by the rosbags library."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from smp_bringup.arm import Arm
 from smp_bringup.errors import one_line
 from smp_bringup.ros_types import known as known
 from smp_bringup.ros_types import typestore as typestore
@@ -15,6 +17,12 @@ IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 JOINT_STATE = "sensor_msgs/msg/JointState"
+ODOMETRY = "nav_msgs/msg/Odometry"
+
+
+def measured_type(arm: Arm) -> str:
+    """Return the type in which the driver of an arm says what it measures."""
+    return ODOMETRY if arm.by_twist else JOINT_STATE
 
 
 def definition(msgtype: str) -> tuple[str, str]:
@@ -66,6 +74,26 @@ def joint_state_cdr(
         effort=np.zeros(0),
     )
     return bytes(typestore().serialize_cdr(message, JOINT_STATE))
+
+
+def measured_cdr(arms: Sequence[Arm], stamp_ns: int, names: tuple[str, ...], position: FloatArray) -> tuple[str, bytes]:
+    """Return the type and the serialised message in which a driver says what it measures (len(names),)."""
+    if not arms[0].by_twist:
+        return JOINT_STATE, joint_state_cdr(stamp_ns, names, position)
+    types, said = typestore().types, dict(zip(names, map(float, position), strict=True))
+    vector, quaternion = types["geometry_msgs/msg/Vector3"], types["geometry_msgs/msg/Quaternion"]
+    linear = vector(x=said.get("linear.x", 0.0), y=said.get("linear.y", 0.0), z=0.0)
+    angular = vector(x=0.0, y=0.0, z=said.get("angular.z", 0.0))
+    twist = types["geometry_msgs/msg/Twist"](linear=linear, angular=angular)
+    origin = types["geometry_msgs/msg/Point"](x=0.0, y=0.0, z=0.0)
+    pose = types["geometry_msgs/msg/Pose"](position=origin, orientation=quaternion(x=0.0, y=0.0, z=0.0, w=1.0))
+    message = types[ODOMETRY](
+        header=header(stamp_ns, ""),
+        child_frame_id="",
+        pose=types["geometry_msgs/msg/PoseWithCovariance"](pose=pose, covariance=np.zeros(36)),
+        twist=types["geometry_msgs/msg/TwistWithCovariance"](twist=twist, covariance=np.zeros(36)),
+    )
+    return ODOMETRY, bytes(typestore().serialize_cdr(message, ODOMETRY))
 
 
 def header(stamp_ns: int, frame_id: str) -> Any:

@@ -34,7 +34,7 @@ class ArmEar:
 
     def __init__(self, arm: Arm, period_s: float) -> None:
         self._arm, self._period_s = arm, period_s
-        self._fastest = np.array([joint.velocity for joint in arm.joints])
+        self._fastest = np.array([joint.slopes[0] for joint in arm.joints])
         self.rows: list[tuple[FloatArray, FloatArray]] = []
         self.stamps: list[int] = []
         self.lost = 0

@@ -30,10 +30,9 @@ def violations(arm: Arm, period_s: float, position: FloatArray, velocity: FloatA
         position: (K, n) consecutive setpoints [rad], grippers [m].
         velocity: (K, n) [rad/s].
     """
-    limit = {
-        key: np.array([getattr(joint, key) for joint in arm.joints])
-        for key in ("min", "max", "velocity", "acceleration", "jerk")
-    }
+    limit = {key: np.array([getattr(joint, key) for joint in arm.joints]) for key in ("min", "max")}
+    slopes = np.array([joint.slopes for joint in arm.joints]).T
+    limit |= dict(zip(("velocity", "acceleration", "jerk"), slopes, strict=True))
     span = limit["max"] - limit["min"]
     mean = np.diff(velocity, axis=0) / period_s  # acceleration, averaged over a period
     travelled = (velocity[1:] + velocity[:-1]) / 2 * period_s

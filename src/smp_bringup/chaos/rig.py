@@ -49,7 +49,7 @@ def swings(robot: Robot) -> FloatArray:
     """
     home = robot.joint_array("home")
     room = np.minimum(robot.joint_array("max") - home, home - robot.joint_array("min"))
-    limits = [robot.joint_array(key) / _RATE**k for k, key in enumerate(("velocity", "acceleration", "jerk"), 1)]
+    limits = [limit / _RATE**k for k, limit in enumerate(robot.slopes, 1)]
     free = np.minimum.reduce([np.full(robot.dof, _AMPLITUDE), 0.9 * room, *(0.5 * limit for limit in limits)])
     free *= robot.turning
     swing = np.zeros(robot.dof)

@@ -12,14 +12,14 @@ from functools import partial
 import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.publisher import Publisher
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from smp_bringup.camera import Camera
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node
-from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, command_position, joint_state_msg, time_msg
+from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, command_position, measured_msg, state_type, time_msg
 from smp_bringup.nodes.params import declare, robot_parameter
 from smp_bringup.robot import JointTopic, load_robot
 
@@ -54,7 +54,8 @@ class LoadNode(LeanNode):
             time.sleep(period_s / 3)  # a timer's phase is that of its creation
         self._pose = np.array(self._robot.joint_array("home"))
         for joints in self._robot.state_topics:
-            self._report(joints, self.create_publisher(JointState, joints.topic, qos.DRIVER), steady)
+            publisher = self.create_publisher(state_type(joints.arms[0]), joints.topic, qos.DRIVER)
+            self._report(joints, publisher, steady)
         for joints in self._robot.command_topics:
             kind = COMMAND_TYPES[joints.arms[0].command_interface]
             self.create_subscription(kind, joints.topic, partial(self._obey, joints), qos.LATEST)
@@ -88,7 +89,7 @@ class LoadNode(LeanNode):
         def send() -> None:
             if self._running:
                 position = joints.positions(self._pose)
-                publisher.publish(joint_state_msg(now_ns(self), joints.names, position, position * 0.0))
+                publisher.publish(measured_msg(joints, now_ns(self), position))
                 for arm in joints.arms:
                     self.published[arm.name] = self.published.get(arm.name, 0) + 1
 

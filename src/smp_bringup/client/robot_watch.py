@@ -16,7 +16,6 @@ from std_msgs.msg import String
 
 from smp_bringup import wire
 from smp_bringup.client.graph_client import GraphClient
-from smp_bringup.commission.commands import COMMAND_KINDS
 from smp_bringup.commission.live import command_streams, streams
 from smp_bringup.commission.seen import GraphSeen, Heard, HeardImage, HeardJoints, Message
 from smp_bringup.environment import small_sockets
@@ -28,6 +27,7 @@ from smp_bringup.nodes.base import now_ns, steady_ns
 from smp_bringup.nodes.graph_watch import endpoint, node_name
 from smp_bringup.nodes.matched import MatchedSubscriptions, topics_with
 from smp_bringup.nodes.messages import type_name
+from smp_bringup.record.tracks import COMMAND_KINDS
 from smp_bringup.robot import Robot
 from smp_bringup.safety.node_graph import Topic
 from smp_bringup.sync.checks import Refusal
@@ -159,9 +159,10 @@ def _hear(client: GraphClient, into: list[Message], message: Any) -> None:
         stamp = clock if header is None else wire.stamp_ns(header.stamp)
     except Refusal:
         stamp = 0
-    if isinstance(message, JointState):
-        names = tuple(name[:_LONGEST] for name in message.name[:_MOST_JOINTS])
-        into.append(HeardJoints(arrival, clock, stamp, names, tuple(message.position[:_MOST_JOINTS])))
+    if isinstance(message, JointState) or hasattr(message, "twist"):
+        names, position, _ = wire.told(message)
+        names = tuple(name[:_LONGEST] for name in names[:_MOST_JOINTS])
+        into.append(HeardJoints(arrival, clock, stamp, names, tuple(position[:_MOST_JOINTS])))
     elif isinstance(message, Image | CompressedImage):
         into.append(_image(message, arrival, clock, stamp))
     else:

@@ -3,19 +3,16 @@
 from collections.abc import Sequence
 
 from smp_bringup.arm import Arm
-from smp_bringup.bag.messages import JOINT_STATE
 from smp_bringup.commission.finding import Finding, error
 from smp_bringup.commission.seen import GraphSeen
 from smp_bringup.errors import nearest
 from smp_bringup.goals import feedback_topic
 from smp_bringup.names import full_name
-from smp_bringup.record.tracks import ARRAY, TRAJECTORY
+from smp_bringup.record.tracks import COMMAND_KINDS
 from smp_bringup.robot import JointTopic, Robot
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.safety.node_graph import Endpoint, Topic, drivers, mismatch
 
-COMMAND_KINDS = {"joint_state": JOINT_STATE, "forward_position": ARRAY, "joint_trajectory": TRAJECTORY}
-"""Types of the messages by which arms are told, by `command_interface`."""
 _FEEDBACK = "_FeedbackMessage"
 
 

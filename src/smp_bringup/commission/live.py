@@ -4,20 +4,22 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE
+from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, measured_type
 from smp_bringup.commission.camera_images import check_images
-from smp_bringup.commission.commands import COMMAND_KINDS, check_commands
+from smp_bringup.commission.commands import check_commands
 from smp_bringup.commission.finding import Finding, error
 from smp_bringup.commission.joint_states import check_joints
 from smp_bringup.commission.seen import GraphSeen, HeardJoints
 from smp_bringup.commission.streams import Stream, check_stream
 from smp_bringup.goals import ACTIONS, feedback_topic
+from smp_bringup.record.tracks import COMMAND_KINDS, TWIST, TWIST_STAMPED
 from smp_bringup.robot import JointTopic, Robot
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.sync.watch import LIVE_TRAVEL, STALL_S
 from smp_bringup.types import FloatArray
 
-TWIST, POSE, JOY = "geometry_msgs/msg/TwistStamped", "geometry_msgs/msg/PoseStamped", "sensor_msgs/msg/Joy"
+POSE, JOY = "geometry_msgs/msg/PoseStamped", "sensor_msgs/msg/Joy"
+_LEADER_KINDS = {"twist": TWIST_STAMPED, "twist_unstamped": TWIST, "pose": POSE}
 
 
 def streams(robot: Robot, state_timeout_s: float) -> Iterator[Stream]:
@@ -29,13 +31,14 @@ def streams(robot: Robot, state_timeout_s: float) -> Iterator[Stream]:
     """
     for joints in robot.state_topics:
         stall = max(0.0, state_timeout_s - 1 / robot.state_rate_hz)
-        states = _of(joints), joints.topic, JOINT_STATE, "state_topic"
-        yield Stream(*states, robot.state_rate_hz, "state_rate_hz", stall)
+        states = _of(joints), joints.topic, measured_type(joints.arms[0]), "state_topic"
+        rate_hz = 0.0 if joints.arms[0].is_base else robot.state_rate_hz  # a base is a machine of its own
+        yield Stream(*states, rate_hz, "state_rate_hz", stall)
     for joints in robot.leader_topics:
         yield Stream(f"leader of {_of(joints)}", joints.topic, JOINT_STATE, "leader_topic")
     for arm in robot.arms:
-        if arm.led_by and arm.led_by.moves_hand:
-            kind = TWIST if arm.led_by.kind == "twist" else POSE
+        if arm.led_by and not arm.led_by.is_arm:
+            kind = _LEADER_KINDS[arm.led_by.kind]
             yield Stream(f"leader of arm {arm.name}", arm.led_by.topic, kind, "leader: topic")
             if arm.led_by.buttons:
                 yield Stream(f"buttons of arm {arm.name}", arm.led_by.buttons.topic, JOY, "leader: buttons: topic")

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
-from smp_bringup.commission.commands import COMMAND_KINDS
 from smp_bringup.commission.draft import DraftArm
 from smp_bringup.commission.seen import GraphSeen, HeardJoints
 from smp_bringup.commission.streams import rate_hz
@@ -13,9 +12,12 @@ from smp_bringup.description.limbs import Limb, Limbs
 from smp_bringup.description.urdf import ONE_NUMBER, Urdf, UrdfJoint
 from smp_bringup.errors import ConfigError, nearest, one_line
 from smp_bringup.goals import ACTIONS
+from smp_bringup.leader import TWISTS
+from smp_bringup.record.tracks import COMMAND_KINDS
 
 FEEDBACK = "/_action/feedback"
-_INTERFACES = ("joint_trajectory", *(name for name in COMMAND_KINDS if name != "joint_trajectory"), *ACTIONS)
+_BY_TOPIC = {name: kind for name, kind in COMMAND_KINDS.items() if name not in TWISTS}
+_INTERFACES = ("joint_trajectory", *(name for name in _BY_TOPIC if name != "joint_trajectory"), *ACTIONS)
 _OPERATOR = re.compile(r"leader|master|teleop|command", re.IGNORECASE)
 """What a topic is called that says where joints should be, not where they are."""
 _BOTH, _HANDS = {"left", "right"}, {"hand", "gripper", "fingers"}
@@ -201,7 +203,7 @@ def offers_of(seen: GraphSeen, controlled: Mapping[str, Sequence[str]]) -> list[
         seen: the graph.
         controlled: by node, the joints that it says it moves.
     """
-    by_kind = {kind: name for name, kind in COMMAND_KINDS.items()}
+    by_kind = {kind: name for name, kind in _BY_TOPIC.items()}
     offers = []
     for topic in seen.topics.values():
         nodes = tuple(sorted({end.node for end in topic.subscribers}))

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from smp_bringup import wire
 from smp_bringup.arm import Arm
 from smp_bringup.bag.episode import IMPORTED
-from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
+from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, ODOMETRY, image_cdr, joint_state_cdr, measured_cdr
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, ConfigError, one_line
@@ -20,6 +21,7 @@ from smp_bringup.types import FloatArray
 from smp_bringup.wire import frame, stamp_ns
 
 ARRAY = "std_msgs/msg/Float64MultiArray"
+_JOINTS = (JOINT_STATE, ARRAY, ODOMETRY, "geometry_msgs/msg/TwistStamped")
 
 
 class Importer:
@@ -33,7 +35,7 @@ class Importer:
         images = {topic: name for name, topic in mapping.cameras.items()}
         types = self._bag.types
         wanted = {t: types[t] if types.get(t) in (COMPRESSED, IMAGE) else IMAGE for t in images}
-        wanted |= {t: types[t] if types.get(t) in (JOINT_STATE, ARRAY) else JOINT_STATE for t in self._targets}
+        wanted |= {t: types[t] if types.get(t) in _JOINTS else JOINT_STATE for t in self._targets}
         self._bag.require(wanted)
         self._images, self._wanted = images, wanted
         self._extent = Extent(self.robot, mapping)
@@ -110,8 +112,11 @@ class Importer:
         for target, told in self._targets[topic]:
             try:
                 values = np.concatenate([self._values(arm, told, topic, message) for arm in target.arms])
-                said = joint_state_cdr(at, target.names, target.joints.positions(values))
-                self._write(writer, target.topic, JOINT_STATE, log_ns, said)
+                positions = target.joints.positions(values)
+                kind, said = JOINT_STATE, joint_state_cdr(at, target.names, positions)
+                if not told:
+                    kind, said = measured_cdr(target.arms, at, target.names, positions)
+                self._write(writer, target.topic, kind, log_ns, said)
             except Refusal as refusal:  # another arm of the topic may be in this message
                 reasons.append(str(refusal))
         if len(reasons) == len(self._targets[topic]):
@@ -177,14 +182,15 @@ def _positions(message: Any, names: list[str], kind: str) -> np.ndarray:
 
 
 def _named(message: Any, names: list[str]) -> np.ndarray:
-    known = list(message.name)
+    said, position, _ = wire.told(message)
+    known = list(said)
     missing = [name for name in names if name not in known]
     if missing:
         several = "; joints of an arm that come in several messages are not joined" * (len(missing) < len(names))
         raise Refusal(f"missing {', '.join(missing)}{several}")
-    if len(message.position) != len(known):
-        raise Refusal(f"{len(message.position)} positions for {len(known)} names")
-    return np.array([message.position[known.index(name)] for name in names], dtype=np.float64)
+    if len(position) != len(known):
+        raise Refusal(f"{len(position)} positions for {len(known)} names")
+    return np.array([position[known.index(name)] for name in names], dtype=np.float64)
 
 
 def _require_told(robot: Robot, mapping: ImportMapping) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from smp_bringup import config
 from smp_bringup.bag.episode import IMPORTED, ROBOT_ATTACHMENT, slug
-from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
+from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr, measured_cdr
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.camera import Camera
 from smp_bringup.errors import BagError, ConfigError, one_line
@@ -168,11 +168,14 @@ class _Import:
             np.concatenate([one.of(rows.vectors[one.feature]) for one in each], axis=1)
             for each in (self._states, self._actions)
         )
-        joints = [(joints.topic, joints.names, joints.positions(measured)) for joints in robot.state_topics]
-        joints += [(joints.topic, joints.names, joints.positions(told)) for joints in robot.operator_topics]
+        states = [(joints, joints.positions(measured)) for joints in robot.state_topics]
+        joints = [(joints.topic, joints.names, joints.positions(told)) for joints in robot.operator_topics]
         videos = [pictures.of(episode, rows) for pictures in self._pictures]
         for k, images in enumerate(zip(*videos, strict=True)):
             at_ns = int(stamps[k])
+            for driver, values in states:
+                kind, said = measured_cdr(driver.arms, at_ns, driver.names, values[k])
+                writer.write(driver.topic, kind, at_ns, said)
             for topic, names, values in joints:
                 writer.write(topic, JOINT_STATE, at_ns, joint_state_cdr(at_ns, names, values[k]))
             for camera, image in zip(robot.cameras, images, strict=True):

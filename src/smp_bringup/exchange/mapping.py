@@ -100,7 +100,8 @@ def require_known(robot: Robot, mapping: ImportMapping) -> None:
         joints = mapping.arms.get(arm.name, ArmMapping()).joints
         _known("joint", list(joints), [joint.name for joint in arm.joints])
         for joint in arm.joints:
-            unit, allowed = joints.get(joint.name, JointMapping()).unit, _TURNING if joint.turns else _SLIDING
+            unit = joints.get(joint.name, JointMapping()).unit
+            allowed = _TURNING if joint.unit.startswith("rad") else _SLIDING
             if unit and unit not in allowed:
                 raise ConfigError(f"mapping: joint '{joint.name}' has unit {unit}, allowed: {', '.join(allowed)}")
 

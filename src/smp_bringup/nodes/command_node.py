@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
@@ -25,6 +25,7 @@ from smp_bringup.nodes.gripper_actions import GripperActions
 from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.messages import (
     COMMAND_TYPES,
+    ODOMETRY_BYTES,
     STATUS_BYTES,
     chunk_bytes,
     chunk_from_msg,
@@ -32,6 +33,7 @@ from smp_bringup.nodes.messages import (
     decoded,
     first_status,
     joints_bytes,
+    state_type,
     type_name,
 )
 from smp_bringup.nodes.params import CommandParams, declare
@@ -134,15 +136,17 @@ class CommandNode(ManagedNode):
         points = int(self._config.max_horizon_s / self._robot.action_period_s) + 1
         joints = joints_bytes(self._robot.dof + _EXTRA_JOINTS)
         chunk = chunk_bytes(self._robot.dof, points)
-        return {JointState: joints, JointTrajectory: chunk, DiagnosticArray: STATUS_BYTES, Bool: _BOOL_BYTES}
+        sizes = {JointState: joints, JointTrajectory: chunk, DiagnosticArray: STATUS_BYTES, Bool: _BOOL_BYTES}
+        return sizes | {state_type(arm): ODOMETRY_BYTES for arm in self._robot.arms if arm.by_twist}
 
     def _decoded(self, cdr: bytes, kind: type[M]) -> M:
         return decoded(cdr, kind, self._most[kind])
 
     def _subscribe(self) -> None:
         listened: list[tuple] = [
-            (joints.topic, JointState, self.speakers.only(joints.topic, partial(self._on_states, joints)), qos.SENSOR)
+            (topic, state_type(joints.arms[0]), self.speakers.only(topic, partial(self._on_states, joints)), qos.SENSOR)
             for joints in self._robot.state_topics
+            for topic in (joints.topic,)
         ]
         listened += [
             ("policy/chunk", JointTrajectory, self._on_chunk, qos.LATEST),
@@ -203,20 +207,21 @@ class CommandNode(ManagedNode):
 
     def _on_states(self, joints: JointTopic, cdr: bytes) -> None:
         try:
-            message = self._decoded(cdr, JointState)
+            message: Any = self._decoded(cdr, state_type(joints.arms[0]))
         except Refusal as refusal:
             for arm in joints.arms:
                 self._bad_state(arm, refusal)
             return
-        if len(message.name) > len(joints.names) and joints.topic not in self._extra:
+        extra = isinstance(message, JointState) and len(message.name) > len(joints.names)
+        if extra and joints.topic not in self._extra:
             self._extra.add(joints.topic)
             self.get_logger().warning(f"{joints.topic} names joints that its arms lack: ignored")
         for arm in joints.arms:
             self._on_state(arm, message)
 
-    def _on_state(self, arm: Arm, message: JointState) -> None:
+    def _on_state(self, arm: Arm, message: Any) -> None:
         try:
-            position, velocity = self._orders[arm.name].map(message.name, message.position, message.velocity)
+            position, velocity = self._orders[arm.name].map(*wire.told(message))
             sample = JointSample(wire.stamp_ns(message.header.stamp), position, velocity)
         except Refusal as refusal:
             self._bad_state(arm, refusal)

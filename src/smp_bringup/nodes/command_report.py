@@ -42,7 +42,7 @@ class CommandReport:
 
     def jumped(self, jump: FloatArray) -> None:
         """Take by how much a chunk that was just followed moved the setpoint (J,)."""
-        self._jump_mrad = max(self._jump_mrad, 1e3 * float(jump[self._turning].max()))
+        self._jump_mrad = max(self._jump_mrad, 1e3 * float(jump[self._turning].max(initial=0.0)))
 
     def cycle(self, output: CommandOutput, steady: int, sent_ns: Sequence[int]) -> None:
         """Take one cycle, and when the message of each arm was sent (steady clock)."""

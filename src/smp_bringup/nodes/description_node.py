@@ -61,8 +61,12 @@ class DescriptionNode(LeanNode):
             self._tf = self.create_publisher(TFMessage, "/tf", 100)
             self._tf_static = self.create_publisher(TFMessage, "/tf_static", qos.STATE)
         for joints in robot.state_topics:
+            if joints.arms[0].by_twist:
+                continue  # how a base drives places no link
             self.create_subscription(JointState, joints.topic, partial(self._on_state, joints), qos.SENSOR)
         for joints in robot.command_topics:
+            if joints.arms[0].by_twist:
+                continue
             kind = COMMAND_TYPES[joints.arms[0].command_interface]
             self.create_subscription(kind, joints.topic, partial(self._on_command, joints), qos.SENSOR)
         self.create_timer(1.0, self._look_around, clock=Clock(clock_type=ClockType.STEADY_TIME))

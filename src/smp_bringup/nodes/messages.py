@@ -1,38 +1,65 @@
 """Core values to ROS messages and back; the only place that knows both."""
 
+import os
 from array import array
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import Twist, TwistStamped
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from smp_bringup.errors import ConfigError
+from smp_bringup.arm import Arm
+from smp_bringup.errors import ConfigError, InstallError
+from smp_bringup.leader import TWISTS
 from smp_bringup.robot import JointTopic
 from smp_bringup.ros_types import known
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import ActionChunk, Command, FloatArray, GateReport, ImageArray, nanoseconds
-from smp_bringup.wire import image_encoding, split_stamp, stamp_ns
+from smp_bringup.wire import image_encoding, split_stamp, stamp_ns, told
 
 M = TypeVar("M")
-ArmCommand: TypeAlias = JointState | Float64MultiArray | JointTrajectory
+ArmCommand: TypeAlias = JointState | Float64MultiArray | JointTrajectory | TwistStamped | Twist
 COMMAND_TYPES: dict[str, type[ArmCommand]] = {
     "joint_state": JointState,
     "forward_position": Float64MultiArray,
     "joint_trajectory": JointTrajectory,
+    "twist": TwistStamped,
+    "twist_unstamped": Twist,
 }
 
 
 _TEXT_BYTES = 128
 """A frame or a joint has no longer name, padding included; a message has that much of its own besides."""
+ODOMETRY_BYTES = 708 + 2 * _TEXT_BYTES
+"""An Odometry of two frames is no larger."""
 STATUS_BYTES = 16_384
 """A status of a node of ours is no larger."""
+
+
+def state_type(arm: Arm) -> type:
+    """Return the type in which the driver of an arm says what it measures.
+
+    Raises:
+        InstallError: it is nav_msgs/Odometry, which this ROS lacks.
+    """
+    if not arm.by_twist:
+        return JointState
+    try:
+        kind: type = import_module("nav_msgs.msg").Odometry
+    except ImportError:
+        distro = os.environ.get("ROS_DISTRO", "$ROS_DISTRO")
+        raise InstallError(
+            f"arm '{arm.name}' is told by twist and measured by nav_msgs/Odometry, which this ROS lacks: "
+            f"pip install ros-nav-msgs, or apt install ros-{distro}-nav-msgs"
+        ) from None
+    return kind
 
 
 def joints_bytes(joints: int) -> int:
@@ -152,6 +179,10 @@ def command_msg(joints: JointTopic, command: Command, period_s: float) -> ArmCom
         return joint_state_msg(command.stamp_ns, joints.names, position, joints.velocities(command.velocity))
     if interface == "forward_position":
         return Float64MultiArray(data=position.tolist())
+    if interface in TWISTS:
+        twist = _twist(joints.names, position)
+        stamped = interface == "twist"  # by it the controller refuses what is old
+        return TwistStamped(header=Header(stamp=time_msg(command.stamp_ns)), twist=twist) if stamped else twist
     # A joint_trajectory_controller refuses a last point that moves, unless told otherwise (its parameter
     # allow_nonzero_velocity_at_trajectory_end): from positions alone it interpolates to our setpoint. It refuses
     # a trajectory that has ended by its clock; one whose stamp is zero begins when it arrives.
@@ -160,10 +191,31 @@ def command_msg(joints: JointTopic, command: Command, period_s: float) -> ArmCom
     return JointTrajectory(joint_names=list(joints.names), points=[point])
 
 
+def measured_msg(joints: JointTopic, at_ns: int, position: FloatArray) -> Any:
+    """Return what the driver of a topic says that it measures (n,), in the type that it has."""
+    kind = state_type(joints.arms[0])
+    if kind is JointState:
+        return joint_state_msg(at_ns, joints.names, position, np.zeros_like(position))
+    message = kind(header=Header(stamp=time_msg(at_ns)))
+    message.twist.twist = _twist(joints.names, position)
+    return message
+
+
+def _twist(names: tuple[str, ...], rates: FloatArray) -> Twist:
+    """Return a twist of the rates (n,) of some of `arm.AXES`; the others are 0."""
+    twist, said = Twist(), dict(zip(names, rates.tolist(), strict=True))
+    twist.linear.x, twist.linear.y = said.get("linear.x", 0.0), said.get("linear.y", 0.0)
+    twist.angular.z = said.get("angular.z", 0.0)
+    return twist
+
+
 def command_position(message: ArmCommand, joints: JointTopic) -> FloatArray:
     """Return the setpoint (n,) of the arms of a topic in whichever form it came; raises Refusal for other joints."""
     if isinstance(message, Float64MultiArray):
         position = message.data
+    elif isinstance(message, TwistStamped | Twist):
+        names, values, _ = told(message)
+        position = [dict(zip(names, values, strict=True))[name] for name in joints.names]
     else:
         got = tuple(message.name if isinstance(message, JointState) else message.joint_names)
         if got != joints.names:

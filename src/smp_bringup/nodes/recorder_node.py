@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, JointState, Joy
@@ -20,7 +20,7 @@ from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns
 from smp_bringup.nodes.camera_messages import camera_type
 from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.matched import MatchedSubscriptions
-from smp_bringup.nodes.messages import COMMAND_TYPES, message_type, status_msg, type_name
+from smp_bringup.nodes.messages import COMMAND_TYPES, message_type, state_type, status_msg, type_name
 from smp_bringup.nodes.params import RecorderParams, current, declare
 from smp_bringup.output import try_folder
 from smp_bringup.record.config import load_recording
@@ -160,7 +160,7 @@ class RecorderNode(ManagedNode):
         self._state.publish(status_msg(now_ns(self), "recorder", self._recorder.report()))
 
 
-_LEADER_TYPES = {"joints": JointState, "twist": TwistStamped, "pose": PoseStamped}
+_LEADER_TYPES = {"joints": JointState, "twist": TwistStamped, "twist_unstamped": Twist, "pose": PoseStamped}
 
 
 def _images(robot: Robot) -> dict[str, type]:
@@ -176,7 +176,7 @@ def _topics(robot: Robot) -> dict[str, type]:
     """Return every recorded topic and its type, beside images and further topics of drivers."""
     topics: dict[str, type] = {camera.info_topic: CameraInfo for camera in robot.cameras}
     for arm in robot.arms:
-        topics[arm.state_topic] = JointState
+        topics[arm.state_topic] = state_type(arm)
         if leader := arm.led_by:
             topics[leader.topic] = _LEADER_TYPES[leader.kind]
             topics |= {leader.buttons.topic: Joy} if leader.buttons else {}

@@ -22,7 +22,7 @@ from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns, wai
 from smp_bringup.nodes.camera_messages import camera_type
 from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.matched import MatchedSubscriptions, topics_with
-from smp_bringup.nodes.messages import image_msg, joint_state_msg, message_type, status_msg, type_name
+from smp_bringup.nodes.messages import image_msg, joint_state_msg, message_type, state_type, status_msg, type_name
 from smp_bringup.nodes.one_speaker import SILENT_S
 from smp_bringup.nodes.params import SyncParams, declare
 from smp_bringup.observation.builder import frame_to_observation_size
@@ -89,7 +89,7 @@ class SyncNode(ManagedNode):
             take = self.speakers.only(camera.topic, partial(self._on_image, camera), SILENT_S + 2 / camera.rate_hz)
             self._cameras.add(camera_type(camera), camera.topic, take, qos.SENSOR)
         for joints in self._robot.state_topics:
-            self._hear(JointState, joints.topic, partial(self._on_joints, joints))
+            self._hear(state_type(joints.arms[0]), joints.topic, partial(self._on_joints, joints))
         for topic, vectors in self._robot.vector_topics.items():
             if topic not in self._states:
                 silent_s = SILENT_S + max(vector.max_age_s for vector in vectors)
@@ -136,7 +136,7 @@ class SyncNode(ManagedNode):
         self._refused(camera.name, cause)
         self._publish()
 
-    def _on_joints(self, joints: JointTopic, message: JointState) -> None:
+    def _on_joints(self, joints: JointTopic, message: Any) -> None:
         for arm in joints.arms:
             self._on_arm(arm, message)
         self._take_vectors(joints.topic, message)
@@ -164,16 +164,14 @@ class SyncNode(ManagedNode):
                 self._watch.on_refused(vector.name, cause)
             self._refused(f"{vector.name} ({topic})", cause)
 
-    def _on_arm(self, arm: Arm, message: JointState) -> None:
+    def _on_arm(self, arm: Arm, message: Any) -> None:
         self._received[arm.name] += 1
         try:
             stamp = wire.stamp_ns(message.header.stamp)
         except Refusal as refusal:
             self._refused(arm.name, self._aligner.refuse(arm.name, str(refusal)))
             return
-        cause = self._aligner.push_joints(
-            arm.name, stamp, message.name, message.position, message.velocity, now_ns(self)
-        )
+        cause = self._aligner.push_joints(arm.name, stamp, *wire.told(message), now_ns(self))
         if cause is None:
             self._watch.on_joints(arm.name, self._aligner.joints[arm.name], steady_ns())
         self._refused(arm.name, cause)

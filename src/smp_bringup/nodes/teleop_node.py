@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState, Joy
 
@@ -16,7 +16,14 @@ from smp_bringup.arm import Arm
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
-from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, command_position, joint_state_msg, status_values
+from smp_bringup.nodes.messages import (
+    COMMAND_TYPES,
+    ArmCommand,
+    command_position,
+    joint_state_msg,
+    state_type,
+    status_values,
+)
 from smp_bringup.nodes.one_speaker import SILENT_S
 from smp_bringup.nodes.params import TeleopParams, declare
 from smp_bringup.robot import JointTopic, load_robot
@@ -47,6 +54,10 @@ class TeleopNode(LeanNode):
             self._hear(JointState, joints.topic, partial(self._on_leaders, joints))
         if not self._robot.has_leader_arms:
             self._hear_arms()
+        for arm in self._robot.arms:
+            if arm.is_base and (leader := arm.led_by):
+                kind = TwistStamped if leader.kind == "twist" else Twist
+                self._hear(kind, leader.topic, partial(self._on_drive, arm.name, leader.topic))
         self._diagnostics = Diagnostics(self, self._values)
 
     def _led_by_hands(self) -> "dict[str, LeaderHand]":
@@ -84,7 +95,7 @@ class TeleopNode(LeanNode):
         """Hear where the arms are, and whether they follow us: hands move from there, arms without a leader stay."""
         self._orders = {arm.name: JointOrder(*arm.driver) for arm in self._robot.arms}
         for joints in self._robot.state_topics:
-            self._hear(JointState, joints.topic, partial(self._on_state, joints))
+            self._hear(state_type(joints.arms[0]), joints.topic, partial(self._on_state, joints))
         for joints in self._robot.command_topics:
             kind = COMMAND_TYPES[joints.arms[0].command_interface]
             self._hear(kind, joints.topic, partial(self._on_command, joints))
@@ -106,11 +117,23 @@ class TeleopNode(LeanNode):
             stamp = wire.stamp_ns(message.header.stamp)
             merged = self._leaders.push(arm.name, stamp, message.name, message.position)
         except Refusal as refusal:
-            self._refused += 1
-            topic = arm.led_by.topic if arm.led_by else ""
-            self.get_logger().error(f"{topic}: refused: {one_line(refusal)}", throttle_duration_sec=1.0)
+            self._refuse(arm.led_by.topic if arm.led_by else "", refusal)
             return
         self._send(merged)
+
+    def _on_drive(self, name: str, topic: str, message: TwistStamped | Twist) -> None:
+        names, rates, _ = wire.told(message)
+        try:
+            stamp = wire.stamp_ns(message.header.stamp) if isinstance(message, TwistStamped) else 0
+            merged = self._leaders.twist(name, stamp, names, rates, now_ns(self))
+        except Refusal as refusal:
+            self._refuse(topic, refusal)
+            return
+        self._send(merged)
+
+    def _refuse(self, topic: str, refusal: Refusal) -> None:
+        self._refused += 1
+        self.get_logger().error(f"{topic}: refused: {one_line(refusal)}", throttle_duration_sec=1.0)
 
     def _on_twist(self, name: str, message: TwistStamped) -> None:
         linear, angular = message.twist.linear, message.twist.angular
@@ -129,15 +152,18 @@ class TeleopNode(LeanNode):
     def _on_buttons(self, name: str, message: Joy) -> None:
         self._hands[name].buttons(message.buttons)
 
-    def _on_state(self, joints: JointTopic, message: JointState) -> None:
-        told = dict(zip(message.name, message.position, strict=False))
+    def _on_state(self, joints: JointTopic, message: Any) -> None:
+        names, values, slopes = wire.told(message)
+        told = dict(zip(names, values, strict=False))
         for hand in self._hands.values():
             hand.carried(told)
         for arm in joints.arms:
             stamp = wire.stamp_ns(message.header.stamp)
-            measured, _ = self._orders[arm.name].map(message.name, message.position, message.velocity)
+            measured, _ = self._orders[arm.name].map(names, values, slopes)
             position = self._where.measured(arm.name, measured, steady_ns())
             self._leaders.measured(arm.name, stamp, position)
+            if arm.is_base:
+                self._send(self._leaders.base_heard(arm.name, now_ns(self)))
             if arm.name in self._hands:
                 self._hands[arm.name].measured(position)
 

@@ -43,7 +43,9 @@ def _speed(state: Track, arm: Arm) -> FloatArray:
     """Return the speed of the fastest joint between samples (N - 1,), 1 being where motion begins."""
     scale = np.array([1.0 if joint.turns else 0.1 for joint in arm.joints]) * _MOVING_RAD_S
     elapsed = np.maximum(np.diff(np.array(state.stamp_ns, dtype=np.int64)) / 1e9, 1e-4)
-    step = np.abs(np.diff(np.array(state.values), axis=0)) / scale
+    rows = np.array(state.values)
+    rates = np.array([joint.rate for joint in arm.joints])
+    step = np.where(rates, np.abs(rows[1:]) * elapsed[:, None], np.abs(np.diff(rows, axis=0))) / scale
     return np.asarray(step.max(axis=1) / elapsed)
 
 

@@ -6,11 +6,13 @@ from enum import IntEnum
 
 import numpy as np
 
+from smp_bringup.arm import Arm
 from smp_bringup.bag.messages import IMAGE
 from smp_bringup.errors import one_line
 from smp_bringup.record import motion
 from smp_bringup.record.config import Bounds, QualityConfig
 from smp_bringup.record.tracks import Track, Tracks
+from smp_bringup.robot import Robot
 
 _AHEAD_S = 0.005
 """No clock is so far ahead that a message arrives before it is sent."""
@@ -194,6 +196,8 @@ def _jump(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Findi
     step = np.abs(np.diff(np.array(track.values), axis=0)).max(axis=0)
     times = max(1.0, track.period_s() / _JUMP_PERIOD_S)
     for joint, size in zip(tracks.robot.arm(track.name).joints, step, strict=True):
+        if joint.rate:
+            continue  # an operator's stick goes over at once
         unit, (warn, reject) = ("rad", bounds.jump_rad) if joint.turns else ("m", bounds.jump_m)
         limit = (warn * times, reject * times)
         yield from _above("jump", f"{track.topic}: {joint.name} jumps by {size:.3f} {unit}", float(size), limit)
@@ -243,7 +247,7 @@ def _aligned(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
 
 
 def _leader(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
-    for arm in tracks.robot.arms:
+    for arm in _placed(tracks.robot):
         offset = motion.leader_offset(tracks.leaders[arm.name], tracks.states[arm.name])
         if offset is None:
             continue
@@ -252,6 +256,11 @@ def _leader(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
             if not joint.turns:
                 limit, shown = bounds.leader_offset_m, f"{size * 1e3:+.1f} mm"
             yield from _above("leader_offset", f"{joint.name} is {shown} from its leader", abs(float(size)), limit)
+
+
+def _placed(robot: Robot) -> list[Arm]:
+    """Return the arms that follow their leaders in place; a base that lags behind its leader is where it is."""
+    return [arm for arm in robot.arms if not arm.is_base]
 
 
 def _idle(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
@@ -264,8 +273,10 @@ def _idle(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
 
 
 def _clipped(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
-    for name, command in tracks.commands.items():
-        share, joint = motion.clipped_share(tracks.leaders[name], command, tracks.robot.arm(name))
+    for arm in _placed(tracks.robot):
+        if (command := tracks.commands.get(arm.name)) is None:
+            continue
+        share, joint = motion.clipped_share(tracks.leaders[arm.name], command, arm)
         yield from _above(
             "clipped", f"{joint}: limits cut its leader off {share:.0%} of the time", share, bounds.clipped_share
         )

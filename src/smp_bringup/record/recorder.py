@@ -11,7 +11,7 @@ from smp_bringup.bag.disk import free_bytes
 from smp_bringup.bag.episode import slug
 from smp_bringup.bag.files import PARTIAL
 from smp_bringup.bag.images import Encoder, jpeg_cdr
-from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, definition, image_cdr, joint_state_cdr
+from smp_bringup.bag.messages import COMPRESSED, IMAGE, definition, image_cdr, measured_cdr
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, SmpError, one_line
 from smp_bringup.record.config import RecordConfig
@@ -232,10 +232,11 @@ class Recorder:
 
 def _warm_up(robot: Robot) -> None:
     """Load message definitions and their decoders now: at the first message of an episode they would delay the disk."""
-    tracks, encoder, arm = Tracks(robot), Encoder(robot), robot.arms[0]
-    names = arm.driver.names
-    tracks.take(arm.state_topic, JOINT_STATE, 1, joint_state_cdr(1, names, np.zeros(len(names))))
-    definition(JOINT_STATE)
+    tracks, encoder = Tracks(robot), Encoder(robot)
+    for joints in robot.state_topics:
+        kind, cdr = measured_cdr(joints.arms, 1, joints.names, np.zeros(len(joints.names)))
+        tracks.take(joints.topic, kind, 1, cdr)
+        definition(kind)
     for camera in robot.cameras:
         black = camera.blank(camera.height, camera.width)
         heard = (camera.topic, IMAGE, image_cdr(1, camera.name, black))

@@ -9,18 +9,27 @@ from typing import Any
 import numpy as np
 
 from smp_bringup.arm import Arm
-from smp_bringup.bag.messages import IMAGE, JOINT_STATE, deserialized
+from smp_bringup.bag.messages import IMAGE, JOINT_STATE, deserialized, measured_type
 from smp_bringup.camera import COMPRESSED_SUFFIX, Camera
 from smp_bringup.errors import one_line
 from smp_bringup.pipeline import build_sync
 from smp_bringup.robot import Robot
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import NS_PER_S, FloatArray, nanoseconds
-from smp_bringup.wire import frame, stamp_ns, vector
+from smp_bringup.wire import frame, stamp_ns, told, vector
 
 TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
 ARRAY = "std_msgs/msg/Float64MultiArray"
-_COMMAND_KIND = {"joint_state": JOINT_STATE, "forward_position": ARRAY, "joint_trajectory": TRAJECTORY}
+TWIST = "geometry_msgs/msg/Twist"
+TWIST_STAMPED = "geometry_msgs/msg/TwistStamped"
+COMMAND_KINDS = {
+    "joint_state": JOINT_STATE,
+    "forward_position": ARRAY,
+    "joint_trajectory": TRAJECTORY,
+    "twist": TWIST_STAMPED,
+    "twist_unstamped": TWIST,
+}
+"""Types of the messages by which arms are told, by `command_interface`."""
 
 
 @dataclass
@@ -69,7 +78,7 @@ class Tracks:
     def __init__(self, robot: Robot) -> None:
         self.robot = robot
         self.cameras = {c.name: _camera(c) for c in robot.cameras}
-        self.states = {a.name: Track(a.state_topic, a.name, JOINT_STATE, robot.state_rate_hz) for a in robot.arms}
+        self.states = {a.name: _state(a, robot.state_rate_hz) for a in robot.arms}
         self.leaders = {a.name: _leader(a) for a in robot.arms}
         """What the operator wanted of each arm."""
         ahead_ns, by_topic = nanoseconds(robot.control_period_s), [a for a in robot.arms if not a.action_type]
@@ -142,7 +151,7 @@ class Tracks:
             return log_ns, self._orders[track.name].map(message.joint_names, message.points[-1].positions, [])[0]
         if track.name in self.vectors:
             return self._read_vector(track, message, log_ns)
-        stamp = stamp_ns(message.header.stamp)
+        stamp = log_ns if msgtype == TWIST else stamp_ns(message.header.stamp)
         if stamp <= 0:
             raise Refusal("zero_stamp")
         if track.kind == IMAGE:
@@ -150,12 +159,13 @@ class Tracks:
             self._aligner.push_image(track.name, shown, log_ns)
             self.sets += len(self._aligner.pop())
             return stamp, zlib.crc32(message.data)
+        names, position, velocity = told(message)
         if track is self.leaders[track.name]:
-            return stamp, self._leads[track.name].map(message.name, message.position, [])[0]
+            return stamp, self._leads[track.name].map(names, position, [])[0]
         measured = track is self.states[track.name]
-        value = self._orders[track.name].map(message.name, message.position, message.velocity if measured else [])[0]
+        value = self._orders[track.name].map(names, position, velocity if measured else [])[0]
         if measured:
-            self._aligner.push_joints(track.name, stamp, message.name, message.position, message.velocity, log_ns)
+            self._aligner.push_joints(track.name, stamp, names, position, velocity, log_ns)
             self.sets += len(self._aligner.pop())
         return stamp, value
 
@@ -179,10 +189,16 @@ def _camera(camera: Camera) -> Track:
     return Track(camera.topic, camera.name, IMAGE, camera.rate_hz)
 
 
+def _state(arm: Arm, rate_hz: float) -> Track:
+    """Return the track of a driver; a base is a machine of its own, with a rate that the robot file does not say."""
+    return Track(arm.state_topic, arm.name, measured_type(arm), 0.0 if arm.is_base else rate_hz)
+
+
 def _leader(arm: Arm) -> Track:
     return Track(arm.operator_topic, arm.name, JOINT_STATE, 0.0, expected=arm.led_by is not None)
 
 
 def _command(arm: Arm, ahead_ns: int) -> Track:
-    kind = _COMMAND_KIND[arm.command_interface]  # only a JointState says when it is due
-    return Track(arm.command_topic, arm.name, kind, 0.0, ahead_ns=ahead_ns if kind == JOINT_STATE else 0)
+    kind = COMMAND_KINDS[arm.command_interface]
+    due = kind in (JOINT_STATE, TWIST_STAMPED)  # the others do not say when
+    return Track(arm.command_topic, arm.name, kind, 0.0, ahead_ns=ahead_ns if due else 0)

@@ -79,9 +79,8 @@ COUNTS = (
 
 
 def _errors(result: ReplayResult, robot: Robot) -> Samples:
-    grippers = ~robot.turning
     out: Samples = {}
-    for base, mask in zip(_ERRORS, (~grippers, grippers), strict=True):
+    for base, mask in zip(_ERRORS, (robot.turning, ~robot.turning & ~robot.rates), strict=True):
         out[base] = result.error[..., mask].ravel()
         for arm in robot.arms:
             mine = np.zeros(robot.dof, dtype=bool)
@@ -90,7 +89,9 @@ def _errors(result: ReplayResult, robot: Robot) -> Samples:
         for step in range(result.error.shape[1]):
             out[f"{base}/step_{step:02d}"] = result.error[:, step, mask].ravel()
     for i, joint in enumerate(robot.joints):
-        out[f"{'joint' if joint.turns else 'gripper'}/{joint.name}"] = result.error[..., i].ravel()
+        out[f"{'joint' if joint.turns else 'rate' if joint.rate else 'gripper'}/{joint.name}"] = result.error[
+            ..., i
+        ].ravel()
     return out
 
 
@@ -124,23 +125,23 @@ def executed(result: ReplayResult, replan_s: float) -> tuple[np.ndarray, FloatAr
 def _motion(result: ReplayResult, robot: Robot) -> Samples:
     """Seams, and velocity, acceleration and jerk of what the chunks ask for as a share of the limits."""
     out = result.setpoints
-    grippers = ~robot.turning
+    grippers = ~robot.turning & ~robot.rates
     jumps = np.abs(np.array([jump for _, jump in out.jumps])).reshape(-1, robot.dof)
     target, command = (np.array(rows).reshape(-1, robot.dof) for rows in (out.target, out.command))
     cut = np.abs(target - command)
     samples: Samples = {
-        "seam_rad": jumps[:, ~grippers].max(axis=1, initial=0.0),
+        "seam_rad": jumps[:, robot.turning].max(axis=1, initial=0.0),
         "seam_m": jumps[:, grippers].max(axis=1, initial=0.0),
-        "limited_rad": cut[:, ~grippers].max(axis=1, initial=0.0),
+        "limited_rad": cut[:, robot.turning].max(axis=1, initial=0.0),
     }
     rows, period = target, robot.control_period_s
     steady = np.diff(np.array(out.stamp_ns, dtype=np.int64)) == nanoseconds(period)
-    for name in ("velocity", "acceleration", "jerk"):
+    for name, limit in zip(("velocity", "acceleration", "jerk"), robot.slopes, strict=True):
         if len(rows) < 2:
             samples[f"{name}_ratio"] = np.zeros(0)
             continue
         rows = np.diff(rows, axis=0) / period
-        ratio = (np.abs(rows) / robot.joint_array(name)).max(axis=1)
+        ratio = (np.abs(rows) / limit).max(axis=1)
         samples[f"{name}_ratio"] = ratio[steady]
         steady = steady[1:] & steady[:-1]
     return samples

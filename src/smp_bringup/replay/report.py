@@ -200,7 +200,7 @@ def _timeline(result: ReplayResult, robot: Robot, replan_s: float) -> bytes:
         for row, grip in ((2 * i, False), (2 * i + 1, True)):
             mine = [j for j in joints if robot.joints[j].turns is not grip]
             _pair(axes[row], told_s, result.leader[:, mine], time_s, predicted[:, mine])
-            axes[row].set_ylabel(f"{arm.name} {'gripper [m]' if grip else '[rad]'}")
+            axes[row].set_ylabel(f"{arm.name} {'[m/s, rad/s]' if arm.is_base else 'gripper [m]' if grip else '[rad]'}")
             axes[row].legend(
                 [robot.joints[j].name for j in mine], loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=7
             )

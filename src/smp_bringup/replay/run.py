@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from smp_bringup import wire
 from smp_bringup.action.planner import LATENCY_S, Plan
 from smp_bringup.action.seam import DEFAULT_SEAM
 from smp_bringup.bag.aligned import Feed, Trajectory, aligned_sets
@@ -146,7 +147,7 @@ class _Run:
 
     def _measure(self, arm: str, log_ns: int, message: Any) -> None:
         try:
-            position, velocity = self._orders[arm].map(message.name, message.position, message.velocity)
+            position, velocity = self._orders[arm].map(*wire.told(message))
         except Refusal:  # sync has counted it
             return
         self._clock.on_state(arm, JointSample(log_ns, position, velocity), log_ns)

@@ -11,6 +11,7 @@ from smp_bringup.safety.checks.graph_guard import GraphGuard
 from smp_bringup.safety.checks.loop_overrun import LoopOverrun
 from smp_bringup.safety.checks.observation_valid import ObservationValid
 from smp_bringup.safety.checks.position_limits import PositionLimits
+from smp_bringup.safety.checks.rates_follow import RatesFollow
 from smp_bringup.safety.checks.source_contract import SourceContract
 from smp_bringup.safety.checks.source_fresh import SourceFresh
 from smp_bringup.safety.checks.source_near import SourceNear
@@ -28,6 +29,7 @@ for _check in (
     StateJump,
     StateNear,
     ArmsFollow,
+    RatesFollow,
     SourceFresh,
     SourceNear,
     SourceContract,

@@ -9,10 +9,15 @@ from smp_bringup.robot import Robot
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.types import FloatArray
 
+_KEYS = ("min", "max", "velocity", "acceleration", "jerk")
+
 
 @dataclass(frozen=True)
 class Bounds:
-    """Limits of all joints, arrays (J,)."""
+    """Limits of the values of all joints and of their derivatives, arrays (J,).
+
+    The value of a rate is a velocity: its `velocity` is an acceleration, its `acceleration` a jerk, its `jerk` endless.
+    """
 
     low: FloatArray
     high: FloatArray
@@ -28,7 +33,7 @@ def bounds(robot: Robot, config: SafetyConfig) -> Bounds:
         ConfigError: the settings name a joint that the robot lacks, or a limit looser than the robot's.
     """
     names = list(robot.joint_names)
-    limits = {key: np.array(robot.joint_array(key)) for key in ("min", "max", "velocity", "acceleration", "jerk")}
+    limits = {key: np.array(robot.joint_array(key)) for key in _KEYS}
     for name, tighter in config.limits.items():
         if name not in names:
             raise ConfigError(f"limits: no joint '{name}'{nearest(name, names)}; joints: {', '.join(names)}")
@@ -37,6 +42,8 @@ def bounds(robot: Robot, config: SafetyConfig) -> Bounds:
             wanted = getattr(tighter, key)
             if wanted is None:
                 continue
+            if key == "velocity" and robot.rates[index]:
+                raise ConfigError(f"limits: '{name}' is a rate: its velocity is limited by min and max")
             looser = wanted < values[index] if key == "min" else wanted > values[index]
             if looser:
                 raise ConfigError(
@@ -45,21 +52,23 @@ def bounds(robot: Robot, config: SafetyConfig) -> Bounds:
             values[index] = wanted
         if not limits["min"][index] < limits["max"][index]:
             raise ConfigError(f"limits: joint '{name}' has no room between its min and its max")
-    return Bounds(
-        limits["min"],
-        limits["max"],
-        limits["velocity"] * config.velocity_scale,
-        limits["acceleration"] * config.acceleration_scale,
-        limits["jerk"] * config.jerk_scale,
-    )
+        if robot.rates[index] and not limits["min"][index] <= 0 <= limits["max"][index]:
+            raise ConfigError(f"limits: '{name}' is a rate and rests at 0, which must be within its min and its max")
+    velocity = limits["velocity"] * config.velocity_scale
+    acceleration = limits["acceleration"] * config.acceleration_scale
+    jerk, endless = limits["jerk"] * config.jerk_scale, np.full(robot.dof, np.inf)
+    speeds = np.where(robot.rates, config.velocity_scale, 1.0)
+    slopes = np.where(robot.rates, (acceleration, jerk, endless), (velocity, acceleration, jerk))
+    return Bounds(limits["min"] * speeds, limits["max"] * speeds, *slopes)
 
 
 def tolerances(robot: Robot, config: SafetyConfig, name: str) -> FloatArray:
-    """Return the setting `name` of all joints (J,): those that travel in metres have their own."""
+    """Return the setting `name` of all joints (J,): those in metres, and in metres a second, have their own."""
     angle, travel = float(getattr(config, name)), float(getattr(config.gripper, name))
-    return np.where(robot.turning, angle, travel)
+    return np.where([joint.unit.startswith("rad") for joint in robot.joints], angle, travel)
 
 
 def measure(robot: Robot, index: int, value: float) -> str:
     """Return a distance of one joint in words, with its unit."""
-    return f"{value:.2f} rad" if robot.turning[index] else f"{value:.3f} m"
+    unit = robot.joints[index].unit
+    return f"{value:.2f} {unit}" if unit.startswith("rad") else f"{value:.3f} {unit}"

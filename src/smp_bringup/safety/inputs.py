@@ -68,7 +68,7 @@ class PolicyInput(AbstractInput):
 
     def __init__(self, robot: Robot, config: SafetyConfig) -> None:
         super().__init__(robot, config)
-        self._near = tolerances(robot, config, "max_step_refuse")
+        self._near = np.where(robot.rates, np.inf, tolerances(robot, config, "max_step_refuse"))
         self._limits = bounds(robot, config)
         self._grippers = np.array([joint.gripper for joint in robot.joints])
         self._chunks = ChunkBuffer(robot.dof)

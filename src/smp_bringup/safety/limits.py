@@ -12,6 +12,10 @@ otherwise they brake. By induction no setpoint ever leaves the limits.
 The joints of all arms are one problem synchronised in time, which keeps the direction
 of a motion that has to be slowed down; the grippers are another, since a gripper step
 of a centimetre must not slow both arms.
+
+Rates, of a base that drives, are a third. Their value is a velocity, and so their law is the
+same one derivative higher: velocity, acceleration and jerk of the base are limited. They stop
+by going to 0, while the joints of arms stop where they are: one plan of ruckig, to a velocity of 0.
 """
 
 from collections.abc import Callable
@@ -56,6 +60,9 @@ class Proposal:
 class _Group:
     """Joints that are limited together; `index` selects them from an array over all joints."""
 
+    value = 0
+    """Which part of ruckig's states, position, velocity and acceleration, is a joint's value."""
+
     def __init__(self, index: NDArray[np.intp], period_s: float, low: FloatArray, high: FloatArray) -> None:
         self.index, self.period_s = index, period_s
         self.low, self.high = low[index] - _SLACK, high[index] + _SLACK
@@ -83,6 +90,15 @@ class _Group:
             plan.current_position, plan.current_velocity = position[i], velocity[i]
             plan.current_acceleration = acceleration[i]
 
+    def aim(self, position: FloatArray, velocity: FloatArray) -> None:
+        """Let what follows a source go to a position (n,), with a velocity (n,) there."""
+        self.follow.target_position, self.follow.target_velocity = position, velocity
+
+    def after_step(self, plan: Trajectory) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return position, velocity and acceleration (n,) one period into a plan."""
+        position, velocity, acceleration = plan.at_time(self.period_s)[:3]
+        return position, velocity, acceleration
+
     def plan(self, position: FloatArray, velocity: FloatArray) -> tuple[Trajectory, FloatArray]:
         """Return a plan to the first aim that can be met, and the path (K, n) of a step of it and a stop after it.
 
@@ -94,9 +110,8 @@ class _Group:
         """
         planned = False
         position, velocity = position[:, self.index], velocity[:, self.index]
-        for meeting_s, self.follow.target_position, self.follow.target_velocity in zip(
-            MEETING_S, position, velocity, strict=True
-        ):
+        for meeting_s, *aim in zip(MEETING_S, position, velocity, strict=True):
+            self.aim(*aim)
             self.follow.minimum_duration = meeting_s
             planned = self._calculate(self.follow, self.follow_plan)
             if planned and self.follow_plan.duration <= meeting_s * _LATE:
@@ -124,7 +139,7 @@ class _Group:
     def _sampled(self, first: int) -> FloatArray:
         """Return the positions (K, n) of the stop plan, cycle by cycle from cycle `first` to rest."""
         last = max(first, int(self.stop_plan.duration / self.period_s) + 1)
-        return np.array([self.stop_plan.at_time(k * self.period_s)[0] for k in range(first, last + 1)])
+        return np.array([self.stop_plan.at_time(k * self.period_s)[self.value] for k in range(first, last + 1)])
 
     def _calculate(self, given: InputParameter, plan: Trajectory) -> bool:
         """Return whether ruckig found a plan; it finds none for some targets that no robot would be given."""
@@ -134,6 +149,36 @@ class _Group:
             return False
 
 
+class _Rates(_Group):
+    """Rates: their value is what ruckig calls a velocity, and so every plan of them is one to a velocity."""
+
+    value = 1
+
+    def limit(self, velocity: FloatArray, acceleration: FloatArray, jerk: FloatArray) -> None:
+        """As of `_Group`; nothing limits the third derivative."""
+        for plan in (self.follow, self.stop):
+            plan.control_interface = ControlInterface.Velocity
+            plan.max_velocity = np.maximum(self.high, -self.low)
+            plan.max_acceleration, plan.max_jerk = velocity[self.index], acceleration[self.index]
+
+    def slow(self, velocity: FloatArray) -> None:
+        """Change nothing: slower is who is led to a slower value, and accelerates as ever."""
+
+    def start(self, position: FloatArray, velocity: FloatArray, acceleration: FloatArray) -> None:
+        """As of `_Group`."""
+        for plan in (self.follow, self.stop):
+            plan.current_velocity, plan.current_acceleration = position[self.index], velocity[self.index]
+
+    def aim(self, position: FloatArray, velocity: FloatArray) -> None:
+        """As of `_Group`."""
+        self.follow.target_velocity, self.follow.target_acceleration = position, velocity
+
+    def after_step(self, plan: Trajectory) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """As of `_Group`; of the second derivative no plan needs to know."""
+        value, slope = plan.at_time(self.period_s)[1:3]
+        return value, slope, np.zeros_like(slope)
+
+
 class Limiter:
     """Follows targets from the last published setpoint under limits, one control period at a time."""
 
@@ -141,10 +186,10 @@ class Limiter:
         """Take the limits in force; raises ConfigError like `bounds`."""
         self._period_s = robot.control_period_s
         self.bounds = bounds(robot, config)
-        grippers = np.array([joint.gripper for joint in robot.joints])
+        self._rates, grippers = robot.rates, np.array([joint.gripper for joint in robot.joints])
         self._groups = [
-            _Group(np.flatnonzero(mask), self._period_s, self.bounds.low, self.bounds.high)
-            for mask in (~grippers, grippers)
+            kind(np.flatnonzero(mask), self._period_s, self.bounds.low, self.bounds.high)
+            for mask, kind in ((~grippers & ~self._rates, _Group), (grippers, _Group), (self._rates, _Rates))
             if mask.any()
         ]
         for group in self._groups:
@@ -153,15 +198,15 @@ class Limiter:
         self.seed((self.bounds.low + self.bounds.high) / 2)
 
     def seed(self, position: FloatArray) -> None:
-        """Start at rest from `position` (J,), brought inside the limits."""
-        self.position = np.clip(position, self.bounds.low, self.bounds.high)
+        """Start at rest from `position` (J,), brought inside the limits; rates start at 0."""
+        self.position = np.where(self._rates, 0.0, np.clip(position, self.bounds.low, self.bounds.high))
         self.velocity = np.zeros_like(self.position)
         self.acceleration = np.zeros_like(self.position)
 
     @property
     def at_rest(self) -> bool:
         """Whether the setpoint does not move: `take` leaves nothing of what is too slow to be motion."""
-        return not (self.velocity.any() or self.acceleration.any())
+        return not (self.velocity.any() or self.acceleration.any() or self.position[self._rates].any())
 
     def propose(self, position: FloatArray, velocity: FloatArray, speed: float = 1.0) -> Proposal:
         """Return the step towards meeting a source at a share of the velocity limits.
@@ -175,7 +220,8 @@ class Limiter:
             self._speed = speed
             for group in self._groups:
                 group.slow(self.bounds.velocity * speed)
-        low, high = self.bounds.low, self.bounds.high
+        share = np.where(self._rates, speed, 1.0)
+        low, high = self.bounds.low * share, self.bounds.high * share
         inside = np.minimum(np.maximum(position, low), high)
         moves = (inside == position) & (np.abs(velocity) > _REST * self.bounds.velocity)
         meeting = np.where(moves, self._stoppable(inside, velocity), 0.0)
@@ -191,7 +237,8 @@ class Limiter:
         """Take a step that was proposed from the present state; return the new setpoint (J,)."""
         slow = np.abs(step.velocity) <= _REST * self.bounds.velocity
         rests = slow & (np.abs(step.acceleration) <= _REST * self.bounds.acceleration)
-        self.position = step.position
+        nothing = self._rates & rests & (np.abs(step.position) <= _REST * (self.bounds.high - self.bounds.low))
+        self.position = np.where(nothing, 0.0, step.position)
         self.velocity, self.acceleration = np.where(rests, 0.0, step.velocity), np.where(rests, 0.0, step.acceleration)
         return self.position
 
@@ -211,7 +258,7 @@ class Limiter:
             group.start(self.position, self.velocity, self.acceleration)
             i = group.index
             trajectory, path = plan(group)
-            position[i], velocity[i], acceleration[i] = trajectory.at_time(self._period_s)[:3]
+            position[i], velocity[i], acceleration[i] = group.after_step(trajectory)
             paths.append(path)
         rows = max(len(path) for path in paths)
         joined = np.empty((rows, len(self.position)))

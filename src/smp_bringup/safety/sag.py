@@ -48,8 +48,9 @@ class Sag:
 
     def __init__(self, robot: Robot, config: SafetyConfig, limits: Bounds) -> None:
         self._arms, self._limits = list(robot.arm_slices.values()), limits
-        hands = np.array([joint.gripper for joint in robot.joints])  # they stand open by what they hold
-        travel = np.where(hands, np.inf, config.gripper.max_tracking_error)
+        # Hands stand open by what they hold, and rates of a stop are 0.
+        other = np.array([joint.gripper or joint.rate for joint in robot.joints])
+        travel = np.where(other, np.inf, config.gripper.max_tracking_error)
         self._far = np.where(robot.turning, config.max_sag, travel)
         self.seed(limits.low, 0)
 

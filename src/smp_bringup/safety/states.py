@@ -26,8 +26,8 @@ class States:
 
     def __init__(self, robot: Robot, config: SafetyConfig) -> None:
         self._robot = robot
-        self._speed = robot.joint_array("velocity")
-        self._max_jump = tolerances(robot, config, "max_state_jump")
+        self._speed = robot.slopes[0]
+        self._max_jump = np.where(robot.rates, np.inf, tolerances(robot, config, "max_state_jump"))  # a base is pushed
         self._rest = tolerances(robot, config, "max_rest_speed")
         self._orders = {arm.name: StampOrder() for arm in robot.arms}
         self._recent: dict[str, deque[tuple[int, FloatArray]]] = {a.name: deque(maxlen=_MOST) for a in robot.arms}
@@ -92,8 +92,10 @@ class States:
             at_ns, positions = zip(*self._recent[name], strict=True)
             travelled = np.ptp(np.array(positions), axis=0) / max(seconds(at_ns[-1] - at_ns[0]), _REST_S)
             speed = np.maximum(travelled, np.abs(state.sample.velocity))
+            if self._robot.arm(name).is_base:
+                speed = np.abs(np.array(positions)).max(axis=0)
             for i in np.flatnonzero(~(speed <= rest)):
-                unit = "rad/s" if joints[i].turns else "m/s"
+                unit = f"{joints[i].unit.removesuffix('/s')}/s"
                 found.append(f"{joints[i].name} moves at {speed[i]:.2f} {unit}: wait until the arms rest")
         return found
 

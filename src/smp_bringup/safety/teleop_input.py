@@ -36,8 +36,8 @@ class TeleopInput(AbstractInput):
 
     def __init__(self, robot: Robot, config: SafetyConfig) -> None:
         super().__init__(robot, config)
-        self._slices, self._speed = robot.arm_slices, robot.joint_array("velocity")
-        self._turning = robot.turning
+        self._slices, self._speed = robot.arm_slices, robot.slopes[0]
+        self._turning, self._rates = robot.turning, robot.rates
         self._step, self._limits = tolerances(robot, config, "max_switch_step"), bounds(robot, config)
         self._timeout_ns = nanoseconds(config.source_timeout_s)
         self._parts, self._merged, self._back = self._empty(), False, set[str]()
@@ -112,6 +112,7 @@ class TeleopInput(AbstractInput):
             jumped = moved > self._step[i] + self._speed[i] * elapsed_s
             if not self._merged:  # no leader arm: a button opens and closes a hand at once
                 jumped &= self._turning[i]
+            jumped &= ~self._rates[i]  # a stick goes over at once
             if steady_ns - part.arrival_ns > self._timeout_ns or jumped.any():
                 self._back.add(arm)
         part.stamp_ns, part.arrival_ns = stamp_ns, steady_ns

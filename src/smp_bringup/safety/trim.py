@@ -20,7 +20,7 @@ _WINDOW_S = 0.1
 
 
 class Trim:
-    """A running mean of how far the joints of the arms stand beside their setpoints; grippers are left alone."""
+    """A running mean of how far the joints of the arms stand beside their setpoints; of those that turn alone."""
 
     def __init__(self, robot: Robot, config: SafetyConfig) -> None:
         self._limit = config.trim_limit * robot.turning

@@ -19,9 +19,10 @@ class PositionLimits(AbstractCheck):
     def __init__(self, robot: Robot, config: SafetyConfig) -> None:
         super().__init__(robot, config)
         limits = bounds(robot, config)
-        # A hand is told to close beyond what is between its fingers: that says nothing about the source.
-        grippers = np.array([joint.gripper for joint in robot.joints])
-        slack = np.where(grippers, np.inf, config.limit_tolerance * (limits.high - limits.low))
+        # A hand is told to close beyond what is between its fingers, and a base to drive as fast as a stick goes: that
+        # says nothing about the source.
+        clamped = np.array([joint.gripper or joint.rate for joint in robot.joints])
+        slack = np.where(clamped, np.inf, config.limit_tolerance * (limits.high - limits.low))
         self._low, self._high = limits.low - slack, limits.high + slack
         self._recent: deque[bool] = deque(maxlen=round(1 / robot.control_period_s))
 

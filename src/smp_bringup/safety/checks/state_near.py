@@ -10,13 +10,16 @@ from smp_bringup.types import PASS, Severity, Verdict
 
 
 class StateNear(AbstractCheck):
-    """Hold both arms when a joint is far from its setpoint: blocked, unpowered, or moved by hand."""
+    """Hold both arms when a joint is far from its setpoint: blocked, unpowered, or moved by hand.
+
+    Rates are for `rates_follow`.
+    """
 
     name = "state_near"
 
     def __init__(self, robot: Robot, config: SafetyConfig) -> None:
         super().__init__(robot, config)
-        self._bound = tolerances(robot, config, "max_tracking_error")
+        self._bound = np.where(robot.rates, np.inf, tolerances(robot, config, "max_tracking_error"))
 
     def verdict(self, context: Context) -> Verdict:
         """Return HOLD naming the first joint whose error exceeds the bound."""
