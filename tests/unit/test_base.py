@@ -35,7 +35,7 @@ class Drive:
         self.measured, self.wanted = self.home.copy(), self.home.copy()
         self.silent, self.rows, self.outputs = set(), [], []
         self.stuck = None
-        self.leads = True
+        self.leads, self.lag = True, 0
 
     @property
     def steady(self):
@@ -55,6 +55,8 @@ class Drive:
             if (command := self.outputs[-1].command) is not None:
                 self.measured = command.position.copy()
                 self.rows.append((command.position, command.velocity))
+                if self.lag:
+                    self.measured[[X, YAW]] = self.rows[max(0, len(self.rows) - 1 - self.lag)][0][[X, YAW]]
                 if self.stuck is not None:
                     self.measured[X] = self.stuck
         return self.outputs[-1]
@@ -148,6 +150,24 @@ def test_a_base_that_is_stuck_or_pushed_holds_the_arms(drive):
     drive.measured[X] = 0.2  # somebody pushes, while no source is followed
     drive.stuck = 0.2
     assert drive.step(3).verdict.check == "rates_follow"
+
+
+def test_a_base_that_follows_a_fifth_of_a_second_late_follows(drive):
+    drive.lag = 20
+    drive.driving()
+    drive.wanted[[X, YAW]] = -0.3, 0.9
+    drive.step(300)
+    assert not any(output.verdict.severity >= Severity.HOLD for output in drive.outputs)
+
+
+def test_a_share_of_the_speed_limit_is_one_of_the_base(mobile):
+    limiter = Limiter(mobile, load_safety("default"))
+    limiter.seed(mobile.joint_array("home"))
+    wanted = np.tile(mobile.joint_array("max"), (len(MEETING_S), 1))
+    for speed in (1.0, 0.25):
+        for _ in range(200):
+            limiter.take(limiter.propose(wanted, 0 * wanted, speed))
+        assert limiter.position[[X, YAW]] == pytest.approx((0.6 * speed, 1.0 * speed))
 
 
 def test_it_is_armed_and_reset_at_rest_only(drive):
