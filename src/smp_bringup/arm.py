@@ -1,10 +1,12 @@
 """An arm as data: its joints in order, the topics of its driver, and who leads it; or a base that is driven."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import pi
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
@@ -12,6 +14,7 @@ from smp_bringup.goals import ACTIONS, check_told_by_goals
 from smp_bringup.joints import DriverJoints, Joint
 from smp_bringup.leader import TWISTS, Leader, leader_joints
 from smp_bringup.names import check_topic, check_word, require_unique
+from smp_bringup.types import FloatArray
 
 TELEOP_TOPIC = "/teleop/command"
 """sensor_msgs/JointState of all joints: what the teleoperation tells the arms."""
@@ -136,3 +139,41 @@ class Arm:
     def leader_joints(self) -> DriverJoints:
         """The joints as they are told of on `operator_topic`."""
         return leader_joints(self.led_by or Leader("/none"), [joint.name for joint in self.joints])
+
+
+@dataclass(frozen=True)
+class JointTopic:
+    """A topic of joint states or commands, and whose joints its messages name."""
+
+    topic: str
+    arms: tuple[Arm, ...]
+    drivers: tuple[DriverJoints, ...]
+    """Of each of these arms, its joints as they are told of on the topic."""
+    places: NDArray[np.intp]
+    """(n,) of these joints in an array over joints (J,)."""
+
+    @cached_property
+    def joints(self) -> DriverJoints:
+        """All these joints (n,), as they are told of on the topic."""
+        scale, offset = (np.concatenate([driver[k] for driver in self.drivers]) for k in (1, 2))
+        return DriverJoints(tuple(name for driver in self.drivers for name in driver.names), scale, offset)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """(n,) of the joints, as they are called on the topic."""
+        return self.joints.names
+
+    def parts(self) -> Iterator[tuple[Arm, DriverJoints, slice]]:
+        """Yield each arm, its joints as they are told of, and where they lie among those of the topic (n,)."""
+        start = 0
+        for arm, driver in zip(self.arms, self.drivers, strict=True):
+            yield arm, driver, slice(start, start + len(arm.joints))
+            start += len(arm.joints)
+
+    def positions(self, ours: FloatArray) -> FloatArray:
+        """Return these joints (..., n) out of the positions of all (..., J), as they are said on the topic."""
+        return self.joints.positions(ours[..., self.places])
+
+    def velocities(self, ours: FloatArray) -> FloatArray:
+        """Return these joints (..., n) out of the velocities of all (..., J), as they are said on the topic."""
+        return self.joints.velocities(ours[..., self.places])

@@ -6,7 +6,7 @@ Nothing here or elsewhere knows how many arms there are or what they are called.
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from smp_bringup import config
 from smp_bringup.arm import Arm
+from smp_bringup.arm import JointTopic as JointTopic
 from smp_bringup.camera import Camera
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError, one_line
@@ -42,44 +43,6 @@ class RecordedTopic:
             raise ConfigError(
                 f"recorded topic {self.topic}: type '{one_line(self.type)}' must be like sensor_msgs/msg/Image"
             )
-
-
-@dataclass(frozen=True)
-class JointTopic:
-    """A topic of joint states or commands, and whose joints its messages name."""
-
-    topic: str
-    arms: tuple[Arm, ...]
-    drivers: tuple[DriverJoints, ...]
-    """Of each of these arms, its joints as they are told of on the topic."""
-    places: NDArray[np.intp]
-    """(n,) of these joints in an array over joints (J,)."""
-
-    @cached_property
-    def joints(self) -> DriverJoints:
-        """All these joints (n,), as they are told of on the topic."""
-        scale, offset = (np.concatenate([driver[k] for driver in self.drivers]) for k in (1, 2))
-        return DriverJoints(tuple(name for driver in self.drivers for name in driver.names), scale, offset)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """(n,) of the joints, as they are called on the topic."""
-        return self.joints.names
-
-    def parts(self) -> Iterator[tuple[Arm, DriverJoints, slice]]:
-        """Yield each arm, its joints as they are told of, and where they lie among those of the topic (n,)."""
-        start = 0
-        for arm, driver in zip(self.arms, self.drivers, strict=True):
-            yield arm, driver, slice(start, start + len(arm.joints))
-            start += len(arm.joints)
-
-    def positions(self, ours: FloatArray) -> FloatArray:
-        """Return these joints (..., n) out of the positions of all (..., J), as they are said on the topic."""
-        return self.joints.positions(ours[..., self.places])
-
-    def velocities(self, ours: FloatArray) -> FloatArray:
-        """Return these joints (..., n) out of the velocities of all (..., J), as they are said on the topic."""
-        return self.joints.velocities(ours[..., self.places])
 
 
 @dataclass(frozen=True)
@@ -190,12 +153,12 @@ class Robot:
         return find_mounts(self.arms)
 
     @cached_property
-    def state_topics(self) -> tuple["JointTopic", ...]:
+    def state_topics(self) -> tuple[JointTopic, ...]:
         """Topics of measured joint states; arms under one joint_state_broadcaster share one."""
         return self._joint_topics([(arm.state_topic, arm.driver) for arm in self.arms])
 
     @cached_property
-    def leader_topics(self) -> tuple["JointTopic", ...]:
+    def leader_topics(self) -> tuple[JointTopic, ...]:
         """Topics of the leader arms' joint states."""
         led = [(arm.led_by, arm.leader_joints) for arm in self.arms]
         return self._joint_topics([(by.topic if by and by.is_arm else "", joints) for by, joints in led])
@@ -206,21 +169,21 @@ class Robot:
         return all(arm.led_by and arm.led_by.is_arm for arm in self.arms)
 
     @cached_property
-    def operator_topics(self) -> tuple["JointTopic", ...]:
+    def operator_topics(self) -> tuple[JointTopic, ...]:
         """Topics that say where the operator wants the arms: what a policy learns from."""
         return self._joint_topics([(arm.operator_topic, arm.leader_joints) for arm in self.arms])
 
     @cached_property
-    def command_topics(self) -> tuple["JointTopic", ...]:
+    def command_topics(self) -> tuple[JointTopic, ...]:
         """Topics that the arms take setpoints from; arms under one controller share one."""
         return self._joint_topics([("" if a.action_type else a.command_topic, a.driver) for a in self.arms])
 
     @cached_property
-    def command_actions(self) -> tuple["JointTopic", ...]:
+    def command_actions(self) -> tuple[JointTopic, ...]:
         """Actions, as topics by name, that take setpoints of hands as goals."""
         return self._joint_topics([(a.command_topic if a.action_type else "", a.driver) for a in self.arms])
 
-    def _joint_topics(self, said: list[tuple[str, DriverJoints]]) -> tuple["JointTopic", ...]:
+    def _joint_topics(self, said: list[tuple[str, DriverJoints]]) -> tuple[JointTopic, ...]:
         """Return the topics, each with those of the arms that name it."""
         found = []
         for topic in dict.fromkeys(topic for topic, _ in said if topic):
