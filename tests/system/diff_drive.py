@@ -36,7 +36,7 @@ class Base(Node):
         self.reference, self.wheels, self.pose = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0, 0.0]
         self.window = deque(maxlen=10)
         self.told = deque(maxlen=100_000)
-        """Linear and angular velocity of every command."""
+        """Linear and angular velocity of every command, and its stamp [s]."""
         self.odometry = self.create_publisher(Odometry, "~/odom", SYSTEM_DEFAULT)
         self.report = self.create_publisher(String, "base/report", SYSTEM_DEFAULT)
         self.create_subscription(TwistStamped, "~/cmd_vel", self._take, SYSTEM_DEFAULT)
@@ -54,7 +54,7 @@ class Base(Node):
             self.ignored += 1
             return
         self.command, self.stamp_s = (message.twist.linear.x, message.twist.angular.z), stamp_s
-        self.told.append(self.command)
+        self.told.append((*self.command, stamp_s))
 
     def _update(self):
         now = time.monotonic()
