@@ -90,8 +90,12 @@ class Base(Node):
 def main():
     """Run until a signal ends it."""
     rclpy.init()
-    with suppress(KeyboardInterrupt, ExternalShutdownException):
-        rclpy.spin(Base())
+    try:
+        with suppress(KeyboardInterrupt, ExternalShutdownException):
+            rclpy.spin(Base())
+    except Exception:
+        if rclpy.ok():  # else a signal ended the context in the midst of it
+            raise
 
 
 if __name__ == "__main__":
