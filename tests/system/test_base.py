@@ -150,8 +150,12 @@ def test_an_operator_drives_lets_go_and_vanishes(live, small_policies, tmp_path)
     assert "the leader of arm 'base' has said nothing" in client.command_state["reason"]
     client.wait(lambda: stands(outside), 10, "the base to stand", graph.check)
     client.wait(lambda: client.latched, 5, "the fault that a long hold is", graph.check)
-    steps = np.abs(np.diff(outside.told, axis=0))  # of two stamps: a command that comes too late is not kept
-    most = np.array([joint.acceleration for joint in mobile.arms[-1].joints]) * (steps[:, 2:] + 1e-3)
+    steps = np.abs(
+        np.diff(outside.told, axis=0)
+    )  # cycles come a little early and late, and not every command gets through
+    most = np.array([joint.acceleration for joint in mobile.arms[-1].joints]) * (
+        steps[:, 2:] + 2 * mobile.control_period_s
+    )
     assert (steps[:, :2] <= most).all(), "braked, not stopped dead"
     client.accepts("reset")
     drive(graph, client, outside)
