@@ -64,7 +64,7 @@ class Body:
         self.first, self.second = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
         radius = np.array([link.capsule.radius for link in links])
         self._radii = radius[self.first] + radius[self.second]
-        across = np.array([not self._together(links[i].arm, links[j].arm) for i, j in pairs], dtype=bool)
+        across = np.array([not self._one(links[i], links[j]) for i, j in pairs], dtype=bool)
         reach = np.concatenate([self._reach(a) for a in range(len(self.arms))])
         one_moves = (reach[self.first] > 0) ^ (reach[self.second] > 0)
         self._pair_reach = np.where(one_moves, reach[self.first] + reach[self.second], 0.0).T  # (J, P)
@@ -72,10 +72,10 @@ class Body:
         """(P,) whether a pair is of two arms."""
         self.touching: NDArray[np.bool_] = self.touches[self.first] & self.touches[self.second] & across
         """(P,) whether a pair is of fingertips of two arms."""
-        carriers = {mount[0] for mount in self._mounts if mount}
-        self._hands = [a for a in range(len(self.arms)) if a not in carriers]
+        carrying = {mount for mount in self._mounts if mount}
+        self._hands = [a for a, arm in enumerate(self.arms) if (a, arm.last_frame) not in carrying]
         self.hand_names = [self._placed[a].name for a in self._hands]
-        """Names of the arms that carry no other: their last links are hands."""
+        """Names of the arms whose last links carry no other: those are hands."""
         self._hand_reach = np.stack([self._reach(a).max(axis=0) for a in self._hands]).T  # (J, hands)
 
     def segments(self, position: FloatArray) -> FloatArray:
@@ -167,6 +167,13 @@ class Body:
         below = self._chain(*mount) if mount else ()
         return below + tuple((arm, frame) for frame in range(1, after + 1))
 
+    def _one(self, first: _Link, second: _Link) -> bool:
+        """Return whether two links are of one arm, or one of them is what both arms stand on."""
+        a, b = first.arm, second.arm
+        stand = self._mounts[a] == self._mounts[b] and self._placed[a].base == self._placed[b].base
+        unmoved = 0 in (first.capsule.after, second.capsule.after)
+        return self._together(a, b) or (stand and unmoved)
+
     def _together(self, one: int, other: int) -> bool:
         """Return whether two arms are one, or one of them carries the other."""
         return one in self._carriers(other) or other in self._carriers(one)
@@ -179,9 +186,11 @@ class Body:
     def _may_meet(self, first: _Link, second: _Link, self_gap: int) -> bool:
         common = sum(1 for a, b in zip(first.chain, second.chain, strict=False) if a == b)
         own = len(first.chain) - common, len(second.chain) - common
-        if self._together(first.arm, second.arm):
+        if self._one(first, second):
             return sum(own) >= self_gap and max(len(first.chain), len(second.chain)) > 1
-        return max(own) > 1  # bases and shoulders stand where they stand
+        moving = (*first.chain[common:], *second.chain[common:])
+        slides = any(self.arms[arm].slides(frame) for arm, frame in moving)
+        return max(own) > 1 or slides  # bases and shoulders that turn stand where they stand
 
     def _reach(self, arm: int) -> FloatArray:
         """Return (C, J) how far each capsule of an arm can move at most per unit of each joint [m/rad], [m/m]."""

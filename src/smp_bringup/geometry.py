@@ -151,6 +151,15 @@ class ArmBody:
         reach[:, self._grippers] = self._lengths[:, None]
         return reach
 
+    @property
+    def last_frame(self) -> int:
+        """How many joints that are no grippers the arm has."""
+        return len(self._moving)
+
+    def slides(self, frame: int) -> bool:
+        """Return whether the joint of a frame slides."""
+        return bool(self._slides[frame - 1])
+
     def carries(self, tips: FloatArray, frame: int) -> FloatArray:
         """Return (C, n) how far what a frame carries can move at most per unit of each joint [m/rad], [m/m].
 

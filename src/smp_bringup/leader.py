@@ -82,8 +82,11 @@ class Leader:
         """Raise ConfigError unless it can lead an arm, or a base that is driven."""
         if base and self.kind not in TWISTS:
             raise ConfigError(f"a base is led by a twist, not by {self.kind}: kind is {' or '.join(TWISTS)}")
-        if base and (self.tip or self.frame or self.buttons or self.scale != 1):
-            raise ConfigError("a leader that drives a base has no tip, frame, buttons or scale: take them out")
+        plain = Leader(self.topic, kind=self.kind)
+        if base and self != plain:
+            raise ConfigError(
+                "a leader that drives a base has topic and kind alone: min and max of the joints bound its speeds"
+            )
         if not base and self.kind == "twist_unstamped":
             raise ConfigError("a twist without a stamp drives a base only: an arm is led by kind twist, TwistStamped")
         if not base and not self.is_arm and not self.tip:

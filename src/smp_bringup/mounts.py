@@ -32,6 +32,8 @@ def _mount(arm: Arm, arms: Sequence[Arm]) -> Mount | None:
         return None
     known = []
     for carrier, other in enumerate(arms):
+        if other.is_base:
+            continue  # it carries all of them, and there is nothing to say of it
         names = [joint.name for joint in other.joints if not joint.gripper]
         if other is not arm and arm.carried_by in names:
             return carrier, names.index(arm.carried_by) + 1

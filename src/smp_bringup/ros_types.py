@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
 
 _HEADER = "std_msgs/msg/Header"
-_TEXTS = ("string", "wstring")
+_TEXTS = ("string", "wstring", "octet")
 
 
 @cache

@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from smp_bringup import config
 from smp_bringup.arm import Arm
-from smp_bringup.body import Body
+from smp_bringup.body import Body, segment_distance
 from smp_bringup.cli.main import app
 from smp_bringup.description.arm_geometry import arm_geometries
+from smp_bringup.description.capsules import shapes
 from smp_bringup.description.model import Description
 from smp_bringup.errors import ConfigError
 from smp_bringup.joints import DriverJoint, Joint
@@ -114,13 +115,24 @@ def torso_robot(robot, tmp_path):
 
 @pytest.fixture
 def with_geometry(torso_robot, tmp_path):
-    placed, _ = arm_geometries(torso_robot)
+    return shaped(torso_robot, tmp_path)
+
+
+def shaped(robot, folder):
+    """Return a robot with the geometry of its description, written to files and read again."""
     arms = []
-    for arm, found in zip(torso_robot.arms, placed, strict=True):
-        path = tmp_path / f"{arm.name}.yaml"
+    for arm, found in zip(robot.arms, arm_geometries(robot).placed, strict=True):
+        path = folder / f"{arm.name}.yaml"
         path.write_text(config.dump(found.geometry))
         arms.append(replace(arm, geometry=str(path), base=found.base, carried_by=found.carried_by))
-    return replace(torso_robot, arms=tuple(arms))
+    return replace(robot, arms=tuple(arms))
+
+
+def with_knuckles(robot):
+    """Return a robot whose hands are told the angle of the knuckle, which a thumb follows."""
+    knuckle = {name: Joint(f"{name}_knuckle", 0, 0.8, 1, 1, 1) for name in ("left", "right")}
+    hands = {f"{name}_hand": replace(hand(name), joints=(joint,)) for name, joint in knuckle.items()}
+    return replace(robot, arms=tuple(hands.get(arm.name, arm) for arm in robot.arms))
 
 
 def posed(robot, description, position):
@@ -220,16 +232,47 @@ def test_nothing_moves_farther_than_is_said(with_geometry, rng):
         assert (change <= body.pair_travel(np.abs(second - first)) + 1e-9).all()
 
 
-def test_links_that_belong_to_no_arm_are_named(torso_robot):
-    placed, left_out = arm_geometries(torso_robot)
-    assert left_out == ["table"], "the head goes with the lift, since its neck is no joint of the robot"
-    assert [found.carried_by for found in placed] == ["lift", "lift", "left_3", "", "right_3"]
+def test_what_is_not_looked_at_as_it_is_is_named(torso_robot):
+    found = arm_geometries(torso_robot)
+    assert found.left_out == ("table",)
+    assert found.frozen == ("neck",), "the head goes with the lift as if its neck stood at zero"
+    assert [placed.carried_by for placed in found.placed] == ["lift", "lift", "left_3", "", "right_3"]
+
+
+@pytest.mark.parametrize("hands", [lambda robot: robot, with_knuckles])
+def test_every_point_of_a_shape_is_inside_a_capsule_wherever_the_joints_are(hands, torso_robot, tmp_path, rng):
+    """Points inside, not corners alone: also of what sweeps, fingers and what follows a knuckle."""
+    with_geometry = shaped(hands(torso_robot), tmp_path)
+    description = Description(with_geometry.description, shapes=True)
+    body, model = Body(with_geometry, 1), description.model
+    capsules = [capsule for arm in body.arms for capsule in arm.capsules]
+    low, high = with_geometry.joint_array("min"), with_geometry.joint_array("max")
+    links = {name: model.body(name).id for name in description.links if name not in ("table", "column")}
+    for position in rng.uniform(low, high, (20, with_geometry.dof)):
+        data, ends = posed(with_geometry, description, position), body.segments(position[None])[0]
+        for link, number in links.items():
+            for shape in shapes(model, number):
+                weights = rng.dirichlet(np.full(len(shape.points), 0.3), 200)
+                points = weights @ shape.points @ data.xmat[number].reshape(3, 3).T + data.xpos[number]
+                mine = [i for i, each in enumerate(capsules) if each.name.rsplit("_part", 1)[0] == link]
+                gaps = [
+                    segment_distance(np.stack([points, points], axis=1), np.broadcast_to(ends[i], (len(points), 2, 3)))
+                    - capsules[i].radius
+                    for i in mine
+                ]
+                assert np.min(gaps, axis=0).max() + shape.radius < 1e-9, link
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"description": ""}, "has no description"),
+        (
+            {"arms": lambda arms: (replace(arms[0], joints=arms[0].joints + arms[1].joints),)},
+            "'right_1' is not moved by",
+        ),
+        ({"arms": lambda arms: (replace(arms[0], joints=arms[0].joints[::-1]),)}, "'left_2' is not moved by"),
+        ({"arms": lambda arms: (replace(arms[0], joints=(*arms[2].joints, *arms[0].joints)),)}, "stands before joints"),
         ({"arms": lambda arms: (replace(arms[0], joints=(turning("left_9"),)),)}, "no joint 'left_9'"),
         ({"arms": lambda arms: (replace(arms[0], joints=(replace(turning("left_1"), prismatic=True),)),)}, "turns"),
     ],
@@ -246,7 +289,7 @@ def test_a_new_robot_has_the_shapes_of_its_description(tmp_path):
     arms = [f"--arm={name}={','.join(f'{name}_{k}' for k in (1, 2, 3))}" for name in ("left", "right")]
     done = CliRunner().invoke(app, [*words, *arms, "--arm=lift=lift", "--camera", "top=top/image_raw"])
     assert done.exit_code == 0, done.output
-    assert "no arm looks at table" in " ".join(done.output.split())
+    assert "does not look at what stands still: table" in " ".join(done.output.split())
     robot = load_robot(str(tmp_path / "new" / "robot.yaml"))
     assert {arm.name: arm.carried_by for arm in robot.arms} == {"left": "lift", "right": "lift", "lift": ""}
     core = build_command(robot, robot.safety)

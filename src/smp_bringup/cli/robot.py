@@ -108,7 +108,7 @@ def new(
     arms = {each: tuple(joints.split(",")) for each, joints in pairs("arm", arm or ()).items()}
     told = Told(name, arms, _words(also), _words(copies), pairs("state", state or ()), pairs("command", command or ()))
     try:
-        path = write_robot(out, urdf, told, pairs("camera", camera or ()), from_graph, yes, seconds, namespace)
+        path = write_robot(out, urdf, told, pairs("camera", camera or ()), from_graph, yes, force, seconds, namespace)
     except typer.Abort:
         raise SmpError("no answer: run it in a terminal, or give --yes to take the defaults") from None
     found, _ = check_file(str(path), urdf)

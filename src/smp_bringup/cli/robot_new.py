@@ -16,13 +16,13 @@ from smp_bringup.config import build, dump
 from smp_bringup.description.limbs import Limbs, find_limbs
 from smp_bringup.description.urdf import parse_urdf
 from smp_bringup.documents import MOST_XML_BYTES, parse_yaml, read_bytes
-from smp_bringup.errors import ConfigError, SmpError, one_line
+from smp_bringup.errors import ConfigError, OutputError, SmpError, one_line
 from smp_bringup.output import try_folder, write_text
 from smp_bringup.paths import PACKAGE_URI, located
 from smp_bringup.robot import build_robot, load_robot
 from smp_bringup.safety.config import SafetyConfig
 
-_URDF = "robot.urdf"
+_URDF, _SHAPES = "robot.urdf", "{}_shapes.yaml"
 
 
 def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
@@ -40,6 +40,7 @@ def write_robot(
     cameras: Mapping[str, str],
     from_graph: bool,
     yes: bool,
+    force: bool,
     seconds: float,
     namespace: str,
 ) -> Path:
@@ -52,6 +53,7 @@ def write_robot(
         cameras: topics by name.
         from_graph: whether the running graph is looked at.
         yes: take the default of every question.
+        force: overwrite files of shapes.
         seconds: for how long the graph is listened to [s].
         namespace: of the graph.
 
@@ -79,29 +81,38 @@ def write_robot(
     draft = _in_namespace(draft, namespace)
     _write(out, draft, text)
     if draft.description:
-        _add_shapes(out, draft)
+        _add_shapes(out, draft, force)
     return out / "robot.yaml"
 
 
-def _add_shapes(out: Path, draft: Draft) -> None:
+def _add_shapes(out: Path, draft: Draft, force: bool) -> None:
     """Write the shapes of the arms' links out of the description; without them the files stay as they are."""
     from smp_bringup.description.arm_geometry import arm_geometries
 
+    there = [name for arm in draft.arms if (out / (name := _SHAPES.format(arm.name))).exists()]
+    if there and not force:
+        raise OutputError(
+            f"{', '.join(there)} exist in {out}: overwrite them by --force, or name another folder by --out"
+        )
     console.print("taking the shapes of the links from the description: up to a minute")
     try:
-        placed, left_out = arm_geometries(load_robot(str(out / "robot.yaml")))
+        found = arm_geometries(load_robot(str(out / "robot.yaml")))
     except SmpError as why:
         console.print(one_line(f"arm_distance is left out: {why}"), soft_wrap=True)
         return
     arms = []
-    for arm, found in zip(draft.arms, placed, strict=True):
-        name = f"{arm.name}_shapes.yaml"
+    for arm, placed in zip(draft.arms, found.placed, strict=True):
+        name = _SHAPES.format(arm.name)
         text = f"# Frames and capsules of {one_line(arm.name)}, made by smp robot new from {draft.source}\n"
-        write_text(out / name, text + dump(found.geometry))
-        arms.append(replace(arm, geometry=name, base=found.base, carried_by=found.carried_by))
-    if left_out:
-        console.print(one_line(f"no arm looks at {', '.join(left_out)}: hands may touch them"), soft_wrap=True)
-    _write(out, replace(draft, arms=tuple(arms)), "")
+        write_text(out / name, text + dump(placed.geometry))
+        arms.append(replace(arm, geometry=name, base=placed.base, carried_by=placed.carried_by))
+    notes = [f"arm_distance does not look at what stands still: {', '.join(found.left_out)}"] if found.left_out else []
+    if found.frozen:
+        said = "arm_distance takes these for standing at zero, as they are no joints here, wherever they really are"
+        notes.append(f"{said}: {', '.join(found.frozen)}")
+    for note in notes:
+        console.print(one_line(note), soft_wrap=True)
+    _write(out, replace(draft, arms=tuple(arms), notes=(*draft.notes, *notes)), "")
 
 
 def _graph(description: bool, seconds: float, namespace: str) -> tuple[str, GraphSeen, list[Offer]]:

@@ -162,7 +162,8 @@ def _joint(joint: Joint) -> list[Finding]:
     if span < (_LEAST_RANGE if joint.turns else 0.1 * _LEAST_RANGE):
         said = f"range [{joint.min:g}, {joint.max:g}] {unit} is hardly one"
         found.append(warning(about, said, "look at min and max, and at their unit"))
-    for fast, slow in (("velocity", "acceleration"), ("acceleration", "jerk")):
+    rises = (("velocity", "acceleration"), ("acceleration", "jerk"))
+    for fast, slow in rises[1:] if joint.rate else rises:
         rise_s = getattr(joint, fast) / getattr(joint, slow)
         if not _RISE_S[0] <= rise_s <= _RISE_S[1]:
             said = f"{fast} {getattr(joint, fast):g} and {slow} {getattr(joint, slow):g} take {rise_s:.2g} s to reach"

@@ -30,9 +30,10 @@ def streams(robot: Robot, state_timeout_s: float) -> Iterator[Stream]:
         state_timeout_s: after which silent joint states hold the arms [s].
     """
     for joints in robot.state_topics:
-        stall = max(0.0, state_timeout_s - 1 / robot.state_rate_hz)
+        # A base is a machine of its own, whose odometry comes as slowly as it may without holding everything.
+        rate_hz = 1 / state_timeout_s if joints.arms[0].is_base else robot.state_rate_hz
+        stall = max(0.0, state_timeout_s - 1 / rate_hz)
         states = _of(joints), joints.topic, measured_type(joints.arms[0]), "state_topic"
-        rate_hz = 0.0 if joints.arms[0].is_base else robot.state_rate_hz  # a base is a machine of its own
         yield Stream(*states, rate_hz, "state_rate_hz", stall)
     for joints in robot.leader_topics:
         yield Stream(f"leader of {_of(joints)}", joints.topic, JOINT_STATE, "leader_topic")

@@ -17,6 +17,8 @@ def check_limits_against(robot: Robot, urdf: Urdf) -> list[Finding]:
     """Return which joints the URDF lacks, and which limits of the robot file are wider than its."""
     found = []
     for arm in robot.arms:
+        if arm.is_base:
+            continue  # its rates are parts of a twist, no joints
         for joint, name, scale in zip(arm.joints, arm.driver.names, arm.driver.scale, strict=True):
             said = urdf.named.get(name)
             if said is None:

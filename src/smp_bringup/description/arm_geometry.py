@@ -13,15 +13,16 @@ from smp_bringup.arm import Arm
 from smp_bringup.description.capsules import Shape, capsules, shapes
 from smp_bringup.description.model import Description
 from smp_bringup.description.pose import Pose
-from smp_bringup.errors import ConfigError
+from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.geometry import ArmGeometry, Capsule, JointFrame, Vector
 from smp_bringup.joints import Joint
 from smp_bringup.kinematics import mujoco
 from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray
 
-_SWEPT = 9
-"""Positions between closed and open, at which the fingers of a hand are looked at."""
+_SWEPT = 33
+"""Positions between both ends of a joint, at which what it sweeps is looked at: between them an arc of 0.2 m and 2 rad
+rises by less than the grid of the capsules."""
 _EDGELESS = np.zeros((0, 2), dtype=np.intp)
 _SLIDE = int(mujoco.mjtJoint.mjJNT_SLIDE)
 _DIGITS = 6
@@ -40,23 +41,39 @@ class Placed:
 
 @dataclass(frozen=True)
 class _Moved:
-    """What moves a link: the joint of an arm; `frame` counts the joints up to it that are no grippers."""
+    """What moves a link: joints of an arm."""
 
     arm: int
     frame: int
-    finger: bool
+    """How many of its joints that are no grippers carry the link rigidly."""
+    sweeps: str = ""
+    """The joint, as the description calls it, that moves it besides, alone or by joints that mimic it."""
 
 
-def arm_geometries(robot: Robot) -> tuple[list[Placed], list[str]]:
-    """Return the geometry of each arm of a robot out of its description, and the links that belong to none.
+@dataclass(frozen=True)
+class Shapes:
+    """What a description says of the shapes of a robot."""
+
+    placed: tuple[Placed, ...]
+    """Of each arm."""
+    left_out: tuple[str, ...]
+    """Links that stand still and belong to no arm."""
+    frozen: tuple[str, ...]
+    """Joints that move links of arms and are none of the robot's: those links are watched as if they stood at zero."""
+
+
+def arm_geometries(robot: Robot) -> Shapes:
+    """Return the geometry of each arm of a robot out of its description.
 
     Raises:
-        ConfigError: the robot has no description, it lacks a joint, or nothing in it has a collision shape.
+        ConfigError: the robot has no description, it lacks a joint, the joints of an arm are no chain there, or nothing
+            in it has a collision shape.
     """
     if not robot.description:
         raise ConfigError(f"robot '{robot.name}' has no description: name its URDF, e.g. description: my_robot.urdf")
     reader = _Reader(robot, Description(robot.description, shapes=True))
-    return [reader.placed(number) for number in range(len(robot.arms))], reader.left_out()
+    placed = tuple(reader.placed(number) for number in range(len(robot.arms)))
+    return Shapes(placed, tuple(reader.left_out()), tuple(reader.frozen))
 
 
 class _Reader:
@@ -65,10 +82,15 @@ class _Reader:
     def __init__(self, robot: Robot, description: Description) -> None:
         self._robot, self._description, self._model = robot, description, description.model
         self._called = {joint.name: self._call(arm, k) for arm in robot.arms for k, joint in enumerate(arm.joints)}
-        self._moves = {self._called[joint.name]: found for joint, found in self._joints()}
-        description.place(self._model.qpos0)
+        self._joints = {self._called[name]: (number, joint) for number, name, joint in self._all()}
         self._data = mujoco.MjData(self._model)
+        description.place(self._model.qpos0)
+        self._data.qpos[:] = description.position  # with what mimics others where that brings it
         mujoco.mj_kinematics(self._model, self._data)
+        self.frozen: dict[str, None] = {}
+        """Joints, in order, that move links of arms and are none of the robot's."""
+        for number in range(len(robot.arms)):
+            self._check_chain(number)
         self._movers = {link: self._moved(link) for link in description.links}
 
     def placed(self, number: int) -> Placed:
@@ -92,6 +114,10 @@ class _Reader:
         carrier = self._movers[self._stand(number)]
         if carrier is None:
             return Placed(ArmGeometry(tuple(joints), found), _six(base))
+        if carrier.sweeps:
+            raise ConfigError(
+                f"arm '{arm.name}' stands on a link that '{carrier.sweeps}' sweeps: carried_by cannot say so"
+            )
         name, frame = self._carrier(carrier)
         return Placed(ArmGeometry(tuple(joints), found), _six(base.seen_from(frame)), name)
 
@@ -116,21 +142,73 @@ class _Reader:
             raise ConfigError(f"joint '{joint.name}' is told in other units by its driver than by the description")
         return theirs
 
-    def _joints(self) -> Iterator[tuple[Joint, _Moved]]:
+    def _all(self) -> Iterator[tuple[int, str, Joint]]:
         for number, arm in enumerate(self._robot.arms):
-            frame = 0
             for joint in arm.joints:
-                frame += not joint.gripper
-                yield joint, _Moved(number, frame, joint.gripper)
+                yield number, joint.name, joint
+
+    def _check_chain(self, number: int) -> None:
+        """Raise ConfigError unless each joint of an arm that is no gripper moves the next, and grippers come last."""
+        arm, way = self._robot.arms[number], self._way(self._stand(number))
+        for k, joint in enumerate(arm.joints):
+            if joint.gripper:
+                if not all(other.gripper for other in arm.joints[k:]):
+                    raise ConfigError(f"arm '{arm.name}': gripper '{joint.name}' stands before joints that are none")
+                continue
+            way = [*way, (self._called[joint.name], False)]
+            body = self._model.body(int(self._model.joint(self._called[joint.name]).bodyid[0]))
+            if self._way(body.name) != way:
+                raise ConfigError(
+                    f"arm '{arm.name}': '{joint.name}' is not moved by the joints before it, and them alone: "
+                    "shapes are known of chains, one an entry"
+                )
+
+    def _way(self, link: str) -> list[tuple[str, bool]]:
+        """Return the robot's joints that move a link, from the root on, and whether each does by one that mimics it."""
+        way, body = list[tuple[str, bool]](), self._model.body(link)
+        while body.id:
+            source = self._description.mover(body.name)
+            if source in self._joints:
+                own = self._model.joint(int(body.jntadr[0])).name
+                way.append((source, own != source))
+            body = self._model.body(body.parentid[0])
+        return way[::-1]
 
     def _moved(self, link: str) -> _Moved | None:
         """Return what moves a link against the root; joints that are none of the robot's stand at zero."""
+        way = self._way(link)
+        rigid = [name for name, mimics in way if not mimics and not self._joints[name][1].gripper]
+        swept = list(dict.fromkeys(name for name, _ in way[len(rigid) :]))
+        if [name for name, _ in way[: len(rigid)]] != rigid or len(swept) > 1:
+            names = ", ".join(name for name, _ in way)
+            raise ConfigError(
+                f"link '{one_line(link)}' is moved by {names}: only one joint may sweep it, behind the others"
+            )
+        if way and shapes(self._model, self._description.link(link)):
+            self.frozen |= dict.fromkeys(self._not_ours(link))
+        if not way:
+            return None
+        if not swept:
+            number, joint = self._joints[rigid[-1]]
+            return _Moved(number, self._frame(number, joint))
+        number, joint = self._joints[swept[0]]
+        frame = self._frame(number, joint)  # a gripper has the frame before it, and what mimics others none
+        own = [name for name in rigid if self._joints[name][0] == number]
+        return _Moved(number, min(frame, len(own)), swept[0])
+
+    def _not_ours(self, link: str) -> Iterator[str]:
+        """Yield the joints that move a link and are none of the robot's."""
         body = self._model.body(link)
         while body.id:
-            if found := self._moves.get(self._description.mover(body.name)):
-                return found
+            source = self._description.mover(body.name)
+            if source and source not in self._joints:
+                yield source
             body = self._model.body(body.parentid[0])
-        return None
+
+    def _frame(self, number: int, joint: Joint) -> int:
+        """Return how many joints of an arm that are no grippers there are up to a joint, itself with them."""
+        joints = self._robot.arms[number].joints
+        return sum(not other.gripper for other in joints[: joints.index(joint) + 1])
 
     def _stand(self, number: int) -> str:
         """Return the link that carries the first joint of an arm."""
@@ -161,29 +239,34 @@ class _Reader:
             after = moved.frame if moved else 0
             for k, shape in enumerate(shapes(self._model, self._description.link(link))):
                 name = f"{link}_shape{k + 1}" if k else link
-                finger = moved is not None and moved.finger
-                seen = self._swept(number, link, shape) if finger else self._at(link, shape)
+                swept = moved.sweeps if moved else ""
+                seen = self._swept(swept, link, shape) if swept else self._at(link, shape)
                 here = seen._replace(points=(seen.points - anchors[after]) @ base.rotation)
-                yield from capsules(name, here, after, finger)
+                yield from capsules(name, here, after, touches=bool(swept) and self._joints[swept][1].gripper)
 
     def _at(self, link: str, shape: Shape) -> Shape:
         """Return a shape of a link from the root, all joints at zero."""
         body = self._data.body(link)
         return shape._replace(points=shape.points @ body.xmat.reshape(3, 3).T + body.xpos)
 
-    def _swept(self, number: int, link: str, shape: Shape) -> Shape:
-        """Return the corners of a finger's shape wherever it can be, the arm's other joints at zero."""
-        names = [self._called[joint.name] for joint in self._robot.arms[number].joints if joint.gripper]
-        ranges = [self._model.joint(name).range for name in names]
+    def _swept(self, joint: str, link: str, shape: Shape) -> Shape:
+        """Return the corners of a shape wherever a joint can bring it, all others at zero."""
+        low, high = self._range(joint)
         corners: list[FloatArray] = []
-        for share in np.linspace(0, 1, _SWEPT):
-            told = {name: float(low + share * (high - low)) for name, (low, high) in zip(names, ranges, strict=True)}
+        for position in np.linspace(low, high, _SWEPT):
             self._description.place(self._model.qpos0)
-            self._description.move(told)
+            self._description.move({joint: float(position)})
             pose = self._description.pose(self._description.link(link))
             corners.append(shape.points @ pose.rotation.T + pose.position)
         self._description.place(self._model.qpos0)
         return Shape(np.concatenate(corners), _EDGELESS, shape.radius)
+
+    def _range(self, joint: str) -> tuple[float, float]:
+        """Return between which positions a joint can be: by the description, and by the robot file."""
+        _, ours = self._joints[joint]
+        told = (ours.min, ours.max) if joint == ours.name else ours.driver_range
+        ends = (*told, *self._model.joint(joint).range.tolist())
+        return min(ends), max(ends)
 
 
 def _vector(values: FloatArray) -> Vector:

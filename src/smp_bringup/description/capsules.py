@@ -55,7 +55,7 @@ def capsules(name: str, shape: Shape, after: int, touches: bool = False) -> list
     """
     best, least = list[_Round](), np.inf
     for axis in _axes(shape.points):
-        for slabs in range(1, _SLABS + 1):
+        for slabs in range(1, (_SLABS if len(shape.edges) else 1) + 1):  # without edges nobody knows what a slab has
             found = [_enclosing(points, shape.radius) for points in _slabs(shape, axis, slabs)]
             volume = sum(each.volume for each in found) * (1 + _WORTH * (slabs - 1))
             if volume < least:

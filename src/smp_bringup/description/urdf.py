@@ -13,7 +13,7 @@ TURNING = ("revolute", "continuous")
 ONE_NUMBER = (*TURNING, "prismatic")
 """Joints whose position is one number."""
 _KINDS = (*ONE_NUMBER, "fixed", "floating", "planar")
-_MOST_JOINTS = 2000
+_MOST_JOINTS = 500
 
 
 @dataclass(frozen=True)
