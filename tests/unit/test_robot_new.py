@@ -188,7 +188,7 @@ def graph(monkeypatch):
 @pytest.mark.parametrize("say", [True, False], ids=["by joints", "by names"])
 def test_what_the_graph_says_is_in_the_file(say, graph, tmp_path):
     graph(say)
-    path = write_robot(tmp_path, str(URDF), Told("bob"), {}, True, True, 3.0, "/")
+    path = write_robot(tmp_path, str(URDF), Told("bob"), {}, True, True, False, 3.0, "/")
     robot = load_robot(str(path))
     assert {arm.state_topic for arm in robot.arms} == {"/joint_states"}  # not the leaders', which have the same names
     assert robot.state_rate_hz == 500
