@@ -174,7 +174,7 @@ def the_bag_has_the_base(folder, mobile, policy):
         _, rows = read(bag, bag.robot())
         assert rows.shape[1] == mobile.dof
         assert rows[:, x].max() == pytest.approx(FAST, abs=0.05)
-        assert abs(rows[0, x]) < 0.01
+        assert abs(rows[-1, x]) < 0.01, "it stands at the end"
     demonstration = read_episode(folder, mobile, policy)
     for learned in (demonstration.state[:, x], demonstration.action[..., x]):
         assert learned.max() == pytest.approx(FAST, abs=0.05)
