@@ -308,7 +308,11 @@ def test_a_bag_tells_odometry_as_joints(mobile):
         ("joint", {"gripper": True}, "a gripper is no rate"),
         ("arm", {"command_interface": "forward_position"}, "rates are told by twist, twist_unstamped or joint_state"),
         ("arm", {"leader_topic": "", "leader": {"topic": "/t"}}, "a base is led by a twist, not by joints"),
-        ("arm", {"leader_topic": "", "leader": {"topic": "/t", "kind": "twist", "tip": "hand"}}, "topic and kind alone"),
+        (
+            "arm",
+            {"leader_topic": "", "leader": {"topic": "/t", "kind": "twist", "tip": "hand"}},
+            "topic and kind alone",
+        ),
         ("arm", {"state_topic": "/follower_left/joint_states"}, "on a topic of its own"),
     ],
 )
