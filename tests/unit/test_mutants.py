@@ -30,6 +30,7 @@ def test_every_room_that_is_mutated_has_its_tests():
         "observation",
         "bag",
         "commission",
+        "description",
     }
     for tests in FOUND.tests.values():
         assert all((ROOT / name).is_file() for name in tests)
