@@ -223,6 +223,22 @@ def test_what_a_lift_carries_does_not_meet_by_lifting_and_what_stands_may(with_g
         np.testing.assert_allclose(ends[1] - ends[0], np.broadcast_to([0, 0, 0.1], ends[0].shape), atol=1e-9)
 
 
+def test_an_arm_has_a_hand_unless_its_last_link_carries_another(with_geometry):
+    left, right, *_ = with_geometry.arms
+    for joint, hands in (("left_1", ["left", "right"]), ("left_3", ["right"])):
+        arms = (replace(left, carried_by=""), replace(right, carried_by=joint))
+        assert Body(replace(with_geometry, arms=arms), 2).hand_names == hands
+
+
+def test_what_slides_may_meet_what_stands(with_geometry):
+    """Two lifts side by side: each has one joint, and shoulders that turn are not looked at."""
+    lift = with_geometry.arm("lift")
+    other = replace(lift, name="other", joints=(replace(lift.joints[0], name="other"),), base=(1.0, 0, 0, 0, 0, 0))
+    topics = {"state_topic": "/other/states", "command_topic": "/other/command"}
+    body = Body(replace(with_geometry, arms=(lift, replace(other, **topics))), 3)
+    assert body.across.any()
+
+
 def test_nothing_moves_farther_than_is_said(with_geometry, rng):
     body = Body(with_geometry, 1)
     low, high = with_geometry.joint_array("min"), with_geometry.joint_array("max")
