@@ -17,6 +17,8 @@ from smp_bringup.policy.dibm import DibmConfig, DibmPolicyConfig
 from smp_bringup.policy.smp import SmpConfig, SmpPolicyConfig
 from smp_bringup.policy.sparse import SparseConfig, SparsePolicyConfig
 from smp_bringup.robot import Robot, load_robot
+from smp_bringup.safety.modes import Mode
+from smp_bringup.types import JointSample, nanoseconds
 
 CAMERAS = ("overview", "wrist_left")
 PARTS = {
@@ -124,3 +126,29 @@ def checkpoints(tmp_path_factory, robot, small_policies):
         save_checkpoint(Trained(network, normalizer, {"steps": 0.0}), robot, folder, "# random weights\n")
         out[kind] = folder, network
     return out
+
+
+@pytest.fixture(scope="session")
+def drive():
+    """Give what drives a command core from one pose to another by teleoperation."""
+    return _drive
+
+
+def _drive(core, robot, start, goal, travel_s, cycles):
+    """Arm, and lead the arms from `start` to `goal` (J,) in so long; yield what each cycle published."""
+    at, period = start, robot.control_period_s
+    for cycle in range(cycles):
+        now = nanoseconds(1 + cycle * period)
+        for arm in robot.arms:
+            part = at[robot.arm_slices[arm.name]]
+            core.on_state(arm.name, JointSample(now, part, np.zeros_like(part)), now)
+        if cycle == 0:
+            assert core.arm(now).ok
+        share = np.clip((cycle - 5) * period / travel_s, 0, 1)
+        moving = (goal - start) / travel_s * (0 < share < 1)
+        core.on_teleop(JointSample(now, start + share * (goal - start), moving), now, now)
+        if cycle == 0:
+            assert core.use(Mode.TELEOP, now, now).ok
+        output = core.step(now, now)
+        at = output.command.position
+        yield output

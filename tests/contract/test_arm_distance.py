@@ -194,7 +194,7 @@ def meeting_pose(robot, body, rng):
     return draw(robot, body, rng, center, lambda distance: distance[tips].min() < -0.01 and distance[~tips].min() > 0)
 
 
-def test_fingertips_meet_no_faster_than_they_may(robot, rng):
+def test_fingertips_meet_no_faster_than_they_may(robot, rng, drive):
     """Judged from the setpoints alone; some are driven together in a third of the time that they are allowed."""
     config = replace(load_safety("default"), ramp_in_s=0.01)
     body, period = Body(robot, config.self_gap), robot.control_period_s
@@ -202,22 +202,9 @@ def test_fingertips_meet_no_faster_than_they_may(robot, rng):
     for _ in range(25):
         goal = meeting_pose(robot, body, rng)
         start = draw(robot, body, rng, goal, lambda distance: distance.min() > 0.08)
-        core, at, rows = CommandCore(robot, config), start, []
         travel_s = (np.abs(goal - start) / robot.joint_array("velocity"))[robot.turning].max() * rng.uniform(0.5, 2)
-        for cycle in range(120):
-            now = nanoseconds(1 + cycle * period)
-            for arm in robot.arms:
-                part = at[robot.arm_slices[arm.name]]
-                core.on_state(arm.name, JointSample(now, part, np.zeros_like(part)), now)
-            if cycle == 0:
-                assert core.arm(now).ok
-            share = np.clip((cycle - 5) * period / travel_s, 0, 1)
-            moving = (goal - start) / travel_s * (0 < share < 1)
-            core.on_teleop(JointSample(now, start + share * (goal - start), moving), now, now)
-            if cycle == 0:
-                assert core.use(Mode.TELEOP, now, now).ok
-            at = core.step(now, now).command.position
-            rows.append(at)
+        driven = drive(CommandCore(robot, config), robot, start, goal, travel_s, 120)
+        rows = [output.command.position for output in driven]
         distance = body.distances(np.array(rows))[:, body.touching]
         closing, inside = (distance[:-1] - distance[1:]) / period, distance[1:] < config.touch_distance
         met += inside.any()

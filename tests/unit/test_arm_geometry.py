@@ -21,8 +21,6 @@ from smp_bringup.pipeline import build_command
 from smp_bringup.robot import load_robot
 from smp_bringup.safety.command import CommandCore
 from smp_bringup.safety.config import load_safety
-from smp_bringup.safety.modes import Mode
-from smp_bringup.types import JointSample, nanoseconds
 
 SHAPES = {
     "shoulder": '<box size="0.12 0.08 0.1"/>',
@@ -179,34 +177,22 @@ def touching(model, data, arms):
     return min(mujoco.mj_geomDistance(model, data, a, b, 0.1, None) for a in left for b in right) <= 0
 
 
-def test_arms_driven_into_each_other_at_full_speed_never_touch(with_geometry, rng):
+def test_arms_driven_into_each_other_at_full_speed_never_touch(with_geometry, rng, drive):
     """Judged from the setpoints by MuJoCo, not by the capsules."""
     checks = tuple(name for name in load_safety("default").checks if name != "workspace")
     config = replace(load_safety("default"), checks=checks, ramp_in_s=0.01, stop_distance=0.01)
     robot, description = with_geometry, Description(with_geometry.description, shapes=True)
-    body, period = Body(robot, config.self_gap), robot.control_period_s
+    body = Body(robot, config.self_gap)
     low, high, stopped = robot.joint_array("min"), robot.joint_array("max"), 0
     for _ in range(6):
         poses = rng.uniform(low, high, (400, robot.dof))
         apart = body.distances(poses)[:, body.across].min(axis=1)
         start, goal = poses[apart.argmax()], poses[apart.argmin()]
-        core, at = CommandCore(robot, config), start
         travel_s = (np.abs(goal - start) / robot.joint_array("velocity")).max() / 0.9
-        for cycle in range(int(travel_s / period) + 50):
-            now = nanoseconds(1 + cycle * period)
-            for arm in robot.arms:
-                part = at[robot.arm_slices[arm.name]]
-                core.on_state(arm.name, JointSample(now, part, np.zeros_like(part)), now)
-            if cycle == 0:
-                assert core.arm(now).ok
-            share = np.clip((cycle - 5) * period / travel_s, 0, 1)
-            moving = (goal - start) / travel_s * (0 < share < 1)
-            core.on_teleop(JointSample(now, start + share * (goal - start), moving), now, now)
-            if cycle == 0:
-                assert core.use(Mode.TELEOP, now, now).ok
-            output = core.step(now, now)
-            at = output.command.position
-            assert not touching(description.model, posed(robot, description, at), ("left", "right"))
+        cycles = int(travel_s / robot.control_period_s) + 50
+        for output in drive(CommandCore(robot, config), robot, start, goal, travel_s, cycles):
+            data = posed(robot, description, output.command.position)
+            assert not touching(description.model, data, ("left", "right"))
         stopped += output.verdict.check in ("arm_distance", "source_near")
     assert stopped > 3, "all goals are poses in which the arms reach into each other"
 
