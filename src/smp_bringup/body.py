@@ -150,7 +150,8 @@ class Body:
         for alike in self._kinds:
             body, told = self.arms[alike[0]], np.concatenate([position[:, self._slices[a]] for a in alike])
             frames = body.frames(told)
-            each = [np.split(whole, len(alike)) for whole in (*frames, body.segments(told, *frames))]
+            parts = (*frames, body.segments(told, *frames))
+            each = [whole.reshape(len(alike), len(position), *whole.shape[1:]) for whole in parts]
             found |= dict(zip(alike, zip(*each, strict=True), strict=True))
         return [found[a] for a in range(len(self.arms))]
 
