@@ -1,44 +1,41 @@
 """Inverse kinematics of one arm of a MuJoCo model by damped least squares."""
 
-import os
-from collections.abc import Sequence
-
 import numpy as np
 
-from smp_bringup.errors import InstallError
+from smp_bringup.model_joints import ModelJoints
+from smp_bringup.physics import mujoco
+from smp_bringup.robot import Robot
+from smp_bringup.simulation import Simulation
 from smp_bringup.types import FloatArray
-
-try:
-    import mujoco as mujoco
-except ModuleNotFoundError as error:
-    raise InstallError(f"MuJoCo is not installed ({error}): run make setup") from error
-except Exception as error:  # MuJoCo loads its GL library when it is imported; each one fails in its own way
-    raise InstallError(
-        f"MuJoCo finds no OpenGL (MUJOCO_GL={os.environ.get('MUJOCO_GL')}: {error}); "
-        "on Debian or Ubuntu run: apt-get install libegl1 libgl1-mesa-dri (or libosmesa6 and MUJOCO_GL=osmesa)"
-    ) from error
 
 _ROTATION_WEIGHT = 0.05
 """One radian of rotation counts as much as so many metres, squared."""
 _DAMPING = 1e-5
-_STRAIGHTEN = 1e-3
-"""Pull of the forearm roll towards zero: keeps the wrist from flipping when the hand lines up with the forearm."""
+_KEEP = 1e-3
+"""Pull of joints that are to stay near home: see `simulation.SimHand.keep`."""
 _MAX_STEP_RAD = 0.2
 _TOLERANCE_RAD = 1e-4
 
 
 class ArmKinematics:
-    """Joint positions of one arm that bring a site to a pose; scratch data, so nothing else moves."""
+    """Joint positions of one arm that bring its hand to a pose; scratch data, so nothing else moves."""
 
-    def __init__(self, model: mujoco.MjModel, site: str, joints: Sequence[str]) -> None:
-        self._model = model
-        self._data = mujoco.MjData(model)
-        self._site = model.site(site).id
-        self._qpos = np.array([model.joint(j).qposadr[0] for j in joints])
-        self._dof = np.array([model.joint(j).dofadr[0] for j in joints])
-        ranges = np.array([model.joint(j).range for j in joints])
-        self._low, self._high = ranges[:, 0], ranges[:, 1]
-        self._straighten = np.array([_STRAIGHTEN * j.endswith("forearm_roll") for j in joints])
+    def __init__(self, model: mujoco.MjModel, robot: Robot, simulation: Simulation, side: str) -> None:
+        """Take the arm of the hand `side`; all others stand at home."""
+        hand, joints = simulation.hands[side], ModelJoints(model, robot, simulation)
+        part = robot.arm_slices[hand.arm]
+        self.columns = np.array([j for j in range(part.start, part.stop) if not robot.joints[j].gripper])
+        """(n,) of its joints in an array over joints (J,)."""
+        self._model, self._data, home = model, mujoco.MjData(model), robot.joint_array("home")
+        self._site = model.site(f"{side}_tcp").id
+        self._places, self._dof = joints.places[self.columns], joints.dofs[self.columns]
+        self._scale, self._offset = joints.scale[self.columns], joints.offset[self.columns]
+        self._low, self._high = (robot.joint_array(end)[self.columns] for end in ("min", "max"))
+        names = [robot.joints[j].name for j in self.columns]
+        self._keep = np.array([_KEEP * (name in hand.keep) for name in names])
+        self.home: FloatArray = home[self.columns]
+        """(n,) [rad]."""
+        joints.put(self._data, home)
 
     def forward(self, q: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the position (3,) [m] and rotation (3, 3) of the site at joint positions `q` (n,) [rad]."""
@@ -67,16 +64,16 @@ class ArmKinematics:
             error[:3] = position - site.xpos
             error[3:] = _rotation_vector(rotation @ site.xmat.reshape(3, 3).T)
             mujoco.mj_jacSite(self._model, self._data, jacobian[:3], jacobian[3:], self._site)
-            j = jacobian[:, self._dof]
-            hessian = j.T * weight @ j + _DAMPING * np.eye(len(q)) + np.diag(self._straighten)
-            step = np.linalg.solve(hessian, j.T @ (weight * error) - self._straighten * q)
+            j = jacobian[:, self._dof] * self._scale
+            hessian = j.T * weight @ j + _DAMPING * np.eye(len(q)) + np.diag(self._keep)
+            step = np.linalg.solve(hessian, j.T @ (weight * error) - self._keep * (q - self.home))
             q = np.clip(q + np.clip(step, -_MAX_STEP_RAD, _MAX_STEP_RAD), self._low, self._high)
             if np.abs(step).max() < _TOLERANCE_RAD:
                 break
         return q, float(np.linalg.norm(error[:3]))
 
     def _place(self, q: FloatArray) -> None:
-        self._data.qpos[self._qpos] = q
+        self._data.qpos[self._places] = self._scale * q + self._offset
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_comPos(self._model, self._data)
 

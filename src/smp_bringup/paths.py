@@ -7,6 +7,7 @@ a colcon workspace registers the package with the ament index, and `pip install 
 
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
 
 from smp_bringup.errors import ConfigError, UnknownNameError, one_line
@@ -42,15 +43,20 @@ def share(*parts: str) -> Path:
 
 PACKAGE_URI = "package://"
 """Begins what names a file by the ROS package that holds it."""
+PYPI_URI = "pypi://"
+"""Begins what names a file by the Python distribution that brought it."""
 
 
 def located(uri: str) -> Path:
-    """Return the file that a path or package://PACKAGE/PATH names.
+    """Return the file that a path, package://PACKAGE/PATH or pypi://DISTRIBUTION/PATH names.
 
     Raises:
         ConfigError: there is no such package, or no such file.
     """
-    if not uri.startswith(PACKAGE_URI):
+    if uri.startswith(PYPI_URI):
+        package, _, inside = uri.removeprefix(PYPI_URI).partition("/")
+        path, where = _distribution_file(package, inside, uri), f" (distribution '{one_line(package)}')"
+    elif not uri.startswith(PACKAGE_URI):
         path, where = Path(uri), ""
     else:
         package, _, inside = uri.removeprefix(PACKAGE_URI).partition("/")
@@ -74,6 +80,16 @@ def _package_share(package: str, uri: str) -> Path:
     )
 
 
+def _distribution_file(distribution: str, inside: str, uri: str) -> Path:
+    """Return a file of what pip installed."""
+    try:
+        return Path(str(metadata.distribution(distribution).locate_file(inside)))
+    except (metadata.PackageNotFoundError, ValueError):
+        raise ConfigError(
+            f"'{one_line(uri)}': {one_line(distribution)} is not installed: pip install --no-deps {one_line(distribution)}"
+        ) from None
+
+
 _KINDS = {
     "robots": "robot",
     "tasks": "task",
@@ -84,6 +100,7 @@ _KINDS = {
     "recording": "recording settings",
     "criteria": "criteria",
     "geometry": "geometry",
+    "simulations": "simulation",
     "imports": "import mapping",
 }
 """Folders of config/ and what one file in each describes."""

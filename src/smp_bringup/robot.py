@@ -59,7 +59,7 @@ class Robot:
     cameras: tuple[Camera, ...]
     """The first is the reference that the others are aligned to."""
     simulation: str = ""
-    """MJCF builder of the simulator, see sim/; empty where there is no simulation."""
+    """One of config/simulations, or a YAML file; empty where there is no simulation."""
     model: str = ""
     """Shipped model or checkpoint folder that drives it, if no other is asked for; empty where there is none."""
     safety: str = ""
@@ -224,6 +224,10 @@ class Robot:
         """Return the arm called `name`."""
         return next(arm for arm in self.arms if arm.name == name)
 
+    def joint(self, name: str) -> Joint:
+        """Return the joint called `name`."""
+        return next(joint for joint in self.joints if joint.name == name)
+
     def camera(self, name: str) -> Camera:
         """Return the camera called `name`."""
         return next(camera for camera in self.cameras if camera.name == name)
@@ -295,7 +299,7 @@ def load_robot(name: str, namespace: str = "/") -> Robot:
     """
     path = named_config("robots", name)
     document = config.read_yaml(path)
-    for key in ("model", "safety"):  # a relative path is meant from the file that says it
+    for key in ("model", "safety", "simulation"):  # a relative path is meant from the file that says it
         if isinstance(word := document.get(key), str) and word and (path.parent / word).exists():
             document[key] = str(path.parent / word)
     robot = build_robot(document, path.name, namespace)

@@ -25,7 +25,7 @@ def world(robot):
 
 
 def geoms(model, arm):
-    return [i for i in range(model.ngeom) if model.geom(i).name.startswith(f"vx300s_{arm}/")]
+    return [i for i in range(model.ngeom) if model.body(model.geom_bodyid[i]).name.startswith(f"vx300s_{arm}")]
 
 
 def vertices(model, geom):

@@ -161,7 +161,11 @@ def test_the_figures_and_the_film_of_a_demo_are_heard_from_outside(live, robot):
     monitor, film = Monitor(client, robot, 0.1), Film("lift_tray", 2, False, 0.0)
     monitor.film(film)
     heard = lambda: min(map(len, (*monitor.latency_ms.values(), monitor.skew_ms, film.gate, film.frames))) > 2  # noqa: E731
-    client.wait(heard, 20, "every figure", graph.check)
+    for _ in range(3):
+        client.wait(lambda: heard() or client.latched, 30, "every figure", graph.check)
+        if heard():
+            break
+        client.start_episode("lift_tray", 2, "policy", graph.check)  # a machine that stalls holds the arms
     monitor.end()
     figures = monitor.summary()
     stages = figures["latency_ms"]

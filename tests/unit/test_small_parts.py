@@ -13,6 +13,7 @@ from smp_bringup.sim.camera_delay import CameraDelay
 from smp_bringup.sim.live import COMMAND_TIMEOUT_S, LiveRobot
 from smp_bringup.sim.seeds import demonstration_seed, evaluation_seed
 from smp_bringup.sim.world import World
+from smp_bringup.simulation import load_simulation
 from smp_bringup.stats import percentiles, wilson
 from smp_bringup.tasks import TASKS
 from smp_bringup.types import Frame, JointSample, nanoseconds
@@ -109,9 +110,8 @@ def test_f55_limits_that_the_arm_does_not_have_are_refused(robot, key, value):
 
 def test_solving_a_reachable_pose_brings_the_hand_there(robot, rng):
     world = World(TASKS["lift_tray"](), robot)
-    joints = [j.name for j in robot.arms[0].joints if not j.gripper]
-    arm = ArmKinematics(world.model, "left_tcp", joints)
-    home = np.array([j.home for j in robot.arms[0].joints if not j.gripper])
+    arm = ArmKinematics(world.model, robot, load_simulation(robot), "left")
+    home = arm.home
     for _ in range(20):
         position, rotation = arm.forward(home + rng.uniform(-0.4, 0.4, 6))
         q, error = arm.solve(position, rotation, home)

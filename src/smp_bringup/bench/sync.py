@@ -13,7 +13,7 @@ from smp_bringup.bag.aligned import camera_topics, observation_topics
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.robot import Robot
 from smp_bringup.sim.lockstep import START_NS
-from smp_bringup.sim.mjcf import PHYSICS_PERIOD_S
+from smp_bringup.sim.scene import PHYSICS_PERIOD_S
 from smp_bringup.sim.world import World
 from smp_bringup.stats import percentiles
 from smp_bringup.sync.base import AbstractAligner

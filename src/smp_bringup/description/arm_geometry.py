@@ -16,7 +16,7 @@ from smp_bringup.description.pose import Pose
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.geometry import ArmGeometry, Capsule, JointFrame, Vector
 from smp_bringup.joints import Joint
-from smp_bringup.kinematics import mujoco
+from smp_bringup.physics import mujoco
 from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray
 

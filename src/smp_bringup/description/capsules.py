@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smp_bringup.geometry import Capsule, Vector
-from smp_bringup.kinematics import mujoco
+from smp_bringup.physics import mujoco
 from smp_bringup.types import FloatArray
 
 _SLABS = 4

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from smp_bringup.description.pose import Pose
 from smp_bringup.documents import read_xml
 from smp_bringup.errors import ConfigError, nearest, one_line
-from smp_bringup.kinematics import mujoco
+from smp_bringup.physics import mujoco
 from smp_bringup.paths import PACKAGE_URI, located
 from smp_bringup.types import FloatArray
 
@@ -55,7 +55,7 @@ class Description:
         self.model = _compiled(self.path, tree, shapes)
         self._data = mujoco.MjData(self.model)
         self._joints = {self.model.joint(i).name: i for i in range(self.model.njnt)}
-        self._mimics = _mimics(self.model)
+        self._mimics = followers(self.model)
         rooted = not self.urdf or any(link.get("name") == _FIXED for link in tree.findall("link"))
         self.links = tuple(self.model.body(i).name for i in range(0 if rooted else 1, self.model.nbody))
         """Names of all links, the root first."""
@@ -144,17 +144,21 @@ def _compiled(path: Path, tree: ET.Element, shapes: bool) -> mujoco.MjModel:
     try:
         if tree.tag == "mujoco":
             return mujoco.MjModel.from_xml_path(str(path))
-        return mujoco.MjModel.from_xml_string(_bare(path, tree, shapes))
+        return mujoco.MjModel.from_xml_string(readable_urdf(path, tree, _UNSEEN + ("collision",) * (not shapes)))
     except ValueError as error:
         raise ConfigError(f"description '{path}': {one_line(error)}") from None
 
 
-def _bare(path: Path, tree: ET.Element, shapes: bool) -> str:
-    """Return a URDF with nothing but links, joints, and collision shapes if they are wanted."""
+def readable_urdf(path: Path, tree: ET.Element, without: Sequence[str]) -> str:
+    """Return a URDF, read from `path`, as MuJoCo can read it; what its links have of `without` is left out.
+
+    Raises:
+        ConfigError: a mesh is missing, or of a kind that is not read.
+    """
     for element in [child for child in tree if child.tag not in ("link", "joint")]:
         tree.remove(element)
     for link in tree.findall("link"):
-        for shape in [child for child in link if child.tag in _UNSEEN or (not shapes and child.tag == "collision")]:
+        for shape in [child for child in link if child.tag in without]:
             link.remove(shape)
     for mesh in tree.iter("mesh"):
         mesh.set("filename", str(_mesh(path, mesh.get("filename", ""))))
@@ -183,7 +187,7 @@ def _mesh(description: Path, name: str) -> Path:
     return found
 
 
-def _mimics(model: mujoco.MjModel) -> list[tuple[int, int, FloatArray]]:
+def followers(model: mujoco.MjModel) -> list[tuple[int, int, FloatArray]]:
     """Return the joints that follow another: their place, that of the other, and the polynomial between the two."""
     found = []
     for i in range(model.neq):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smp_bringup.kinematics import mujoco
+from smp_bringup.physics import mujoco
 from smp_bringup.types import FloatArray
 
 

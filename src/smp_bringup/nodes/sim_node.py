@@ -92,14 +92,16 @@ class SimNode(LeanNode):
             self._advance()
 
     def _advance(self) -> None:
-        self._live.step(self._robot.control_period_s, steady_ns())
+        samples, stamp = self._live.world.samples, 0
+        begun = self._tick * self._period_ns + (0 if self._clock_topic is not None else self._first_stamp_ns)
         self._tick += 1
-        stamp = self._first_stamp_ns + self._tick * self._period_ns
-        if self._clock_topic is not None:
-            stamp = self._tick * self._period_ns
-            self._clock_topic.publish(ClockMessage(clock=time_msg(stamp)))
-        if self._tick % self._state_every == 0:
-            self._publish_joints(stamp)
+        for sample in range(1, samples + 1):
+            self._live.step(self._robot.control_period_s / samples, steady_ns())
+            stamp = begun + sample * self._period_ns // samples
+            if self._clock_topic is not None:
+                self._clock_topic.publish(ClockMessage(clock=time_msg(stamp)))
+            if self._tick % self._state_every == 0:
+                self._publish_joints(stamp)
         if self._tick % self._objects_every == 0:
             objects = self._live.world.objects()
             self._objects.publish(joint_state_msg(stamp, STATE_NAMES, objects, objects[:0]))

@@ -1,3 +1,3 @@
 """The simulated robot."""
 
-from smp_bringup import kinematics as kinematics  # first: it says in one line when MuJoCo cannot be imported
+from smp_bringup import physics as physics  # first: it says in one line when MuJoCo cannot be imported

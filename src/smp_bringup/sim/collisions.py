@@ -8,6 +8,8 @@ import mujoco
 import numpy as np
 
 from smp_bringup.robot import Robot
+from smp_bringup.sim.scene import ARM_TYPE
+from smp_bringup.simulation import load_simulation, model_name
 
 PRESS_N = 20.0
 """Fingertips that graze the table while they grasp press less."""
@@ -19,10 +21,9 @@ class Collisions:
     def __init__(self, model: mujoco.MjModel, robot: Robot) -> None:
         """Find the links of both arms; the fixed base of an arm is no link."""
         self._model = model
-        links = [
-            [i for i in range(model.ngeom) if model.geom(i).name.startswith(f"vx300s_{arm.name}/") and _moves(model, i)]
-            for arm in robot.arms
-        ]
+        simulation = load_simulation(robot)
+        firsts = [robot.arm(hand.arm).joints[0].name for hand in simulation.hands.values()]
+        links = [moved_by(model, model_name(simulation, joint)) for joint in firsts]
         first, second = (np.array(side) for side in links)
         self._first, self._second = np.repeat(first, len(second)), np.tile(second, len(first))
         self._links = np.concatenate([first, second])
@@ -60,5 +61,11 @@ class Collisions:
         return False
 
 
-def _moves(model: mujoco.MjModel, geom: int) -> bool:
-    return bool(model.body_weldid[model.geom_bodyid[geom]] != 0)
+def moved_by(model: mujoco.MjModel, joint: str) -> list[int]:
+    """Return the geoms with which what a joint moves collides."""
+    body = model.joint(joint).bodyid[0]
+    behind = {int(body)}
+    for i in range(model.nbody):  # a body comes after the one that carries it
+        if int(model.body_parentid[i]) in behind:
+            behind.add(i)
+    return [i for i in range(model.ngeom) if model.geom_bodyid[i] in behind and model.geom_contype[i] == ARM_TYPE]

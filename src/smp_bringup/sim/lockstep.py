@@ -46,6 +46,7 @@ class Lockstep:
         """Measure once, arm, and follow `source` as soon as it speaks."""
         self._source = source
         self._sense()
+        self._look()
         reply = self.command.arm(self.now_ns)
         if not reply.ok:
             raise RuntimeError(reply.message)
@@ -59,10 +60,13 @@ class Lockstep:
             raise RuntimeError("the command core is disarmed")
         self.on_command(output.command)
         self.world.set_setpoint(output.command.position)
-        self.world.step(self.robot.control_period_s)
-        self.now_ns += nanoseconds(self.robot.control_period_s)
+        period_s = self.robot.control_period_s / self.world.samples
+        for _ in range(self.world.samples):
+            self.world.step(period_s)
+            self.now_ns += nanoseconds(period_s)
+            self._sense()
         self.tick += 1
-        self._sense()
+        self._look()
         return output.command
 
     def _sense(self) -> None:
@@ -72,6 +76,8 @@ class Lockstep:
             sample = JointSample(self.now_ns, position[part], velocity[part])
             self.command.on_state(arm.name, sample, self.now_ns)
         self.on_state(JointSample(self.now_ns, position, velocity))
+
+    def _look(self) -> None:
         for camera in self.robot.cameras:
             if self.tick % self._every[camera.name] == 0 and self.wants_frame(camera.name, self.now_ns):
                 self.on_frame(camera.name, Frame(self.now_ns, self.world.render(camera.name)))

@@ -8,7 +8,7 @@ from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.robot import Robot
 from smp_bringup.sim.lockstep import START_NS
-from smp_bringup.sim.mjcf import PHYSICS_PERIOD_S
+from smp_bringup.sim.scene import PHYSICS_PERIOD_S
 from smp_bringup.sim.world import World
 from smp_bringup.types import FloatArray, nanoseconds
 

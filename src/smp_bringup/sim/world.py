@@ -4,10 +4,13 @@ import mujoco
 import numpy as np
 
 from smp_bringup.errors import ConfigError
+from smp_bringup.model_joints import ModelJoints
 from smp_bringup.robot import Robot
-from smp_bringup.sim.mjcf import PHYSICS_PERIOD_S, aloha_spec, finger_joint
+from smp_bringup.sim.mjcf import robot_spec
 from smp_bringup.sim.render import Camera
+from smp_bringup.sim.scene import PHYSICS_PERIOD_S
 from smp_bringup.sim.scenery import Scenery
+from smp_bringup.simulation import Simulation, load_simulation, model_name, model_range
 from smp_bringup.tasks.base import AbstractTask
 from smp_bringup.tasks.state import object_state
 from smp_bringup.types import FloatArray, ImageArray
@@ -21,32 +24,20 @@ class World:
     """The physics of one episode; `reset(seed)` starts the same episode for the same seed, bit for bit."""
 
     def __init__(self, task: AbstractTask, robot: Robot) -> None:
-        """Build the world; raises ConfigError for a robot that is not this one, or whose limits are not the arms'."""
-        if robot.simulation != "aloha":
-            raise ConfigError(
-                f"robot '{robot.name}' has simulation '{robot.simulation}': only 'aloha' can be simulated"
-            )
-        unseen = [c.name for c in robot.cameras if c.depth] + [v.name for v in robot.vectors]
-        if unseen:
-            raise ConfigError(
-                f"robot '{robot.name}': the simulation gives no depth and no vectors ({', '.join(unseen)}): "
-                "take them out of its file to simulate it"
-            )
-        self.task, self.robot = task, robot
+        """Build the world; raises ConfigError for a robot without a simulation, or whose limits are not the arms'."""
+        self.task, self.robot, simulation = task, robot, load_simulation(robot)
         mujoco.set_mju_user_warning(lambda text: None)  # else a file in the working folder; `diverged` says it
-        spec = aloha_spec(robot)
+        spec = robot_spec(robot, simulation)
         task.add_objects(spec)
         self._scenery = Scenery(task.variation, robot.cameras[0].name)
         self._scenery.add_objects(spec)
         self.model = spec.compile()
-        _require_limits(self.model, robot)
+        _require_limits(self.model, robot, simulation)
         self.data, self._scratch = mujoco.MjData(self.model), mujoco.MjData(self.model)
         self._camera: Camera | None = None
-        names = [joint.name for joint in robot.joints]
-        self._qpos = np.array([self.model.joint(n).qposadr[0] for n in names])
-        self._dof = np.array([self.model.joint(n).dofadr[0] for n in names])
+        self._joints = ModelJoints(self.model, robot, simulation)
         self.set_offset(0.0)
-        self._servo = np.array([self.model.actuator(n).id for n in names])
+        self._servo = np.array([self.model.actuator(name).id for name in robot.joint_names])
         self._held_s, self._succeeded = 0.0, False
         self.diverged = False
         """Whether the physics broke down since `reset`; MuJoCo then starts afresh, and the episode never succeeds."""
@@ -61,11 +52,8 @@ class World:
         rng = np.random.default_rng(seed)
         mujoco.mj_resetData(self.model, self.data)
         home = self.robot.joint_array("home")
-        self.data.qpos[self._qpos] = home
-        for joint in self.robot.joints:
-            if joint.gripper:
-                self.data.joint(finger_joint(joint.name)).qpos[0] = -joint.home
-        self.data.ctrl[self._servo] = home
+        self._joints.put(self.data, home)
+        self.data.ctrl[self._servo] = self._joints.values(home)
         self._scenery.restore(self.model)
         self.task.place(self.model, self.data, rng)
         self._scenery.draw(self.model, self.data, rng)
@@ -75,7 +63,7 @@ class World:
 
     def set_setpoint(self, position: FloatArray) -> None:
         """Give the servos their targets (J,) [rad], grippers [m]."""
-        self.data.ctrl[self._servo] = position + self._offset
+        self.data.ctrl[self._servo] = self._joints.values(position + self._offset)
 
     def set_offset(self, offset_rad: float) -> None:
         """Let the arms stand `offset_rad` beside every setpoint from now on, in all joints but the grippers."""
@@ -83,12 +71,16 @@ class World:
 
     def pose_arms(self, position: FloatArray) -> None:
         """Put the arms at joint positions (J,) without physics; objects stay."""
-        self.data.qpos[self._qpos] = position
-        for joint, value in zip(self.robot.joints, position, strict=True):
-            if joint.gripper:
-                self.data.joint(finger_joint(joint.name)).qpos[0] = -value
+        self._joints.put(self.data, position)
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_camlight(self.model, self.data)
+
+    @property
+    def samples(self) -> int:
+        """How often drivers measure the joints in one control period; what the physics cannot give is left out."""
+        periods = round(self.robot.control_period_s / PHYSICS_PERIOD_S)
+        wanted = self.robot.state_rate_hz * self.robot.control_period_s
+        return max(n for n in range(1, periods + 1) if n == 1 or (n <= wanted + 1e-9 and periods % n == 0))
 
     def step(self, duration_s: float) -> None:
         """Advance the physics, checking the success predicate at its end.
@@ -107,7 +99,7 @@ class World:
 
     def joint_state(self) -> tuple[FloatArray, FloatArray]:
         """Return measured positions (J,) [rad] and velocities (J,) [rad/s], grippers [m] and [m/s]."""
-        return self.data.qpos[self._qpos].copy(), self.data.qvel[self._dof].copy()
+        return self._joints.measured(self.data)
 
     def objects(self) -> FloatArray:
         """Return what the state track observes of the objects (D,), see `tasks.state`."""
@@ -130,12 +122,13 @@ class World:
             self._camera = None
 
 
-def _require_limits(model: mujoco.MjModel, robot: Robot) -> None:
+def _require_limits(model: mujoco.MjModel, robot: Robot, simulation: Simulation) -> None:
     """Raise ConfigError where the robot file lets a joint go where the arm cannot."""
     for joint in robot.joints:
-        low, high = (float(limit) for limit in model.joint(joint.name).range)
-        if not (joint.min >= low - _ROUNDING and joint.max <= high + _ROUNDING):
+        known = model.joint(model_name(simulation, joint.name))
+        ours, (low, high) = sorted(model_range(joint, simulation)), map(float, known.range)
+        if model.jnt_limited[known.id] and not (ours[0] >= low - _ROUNDING and ours[1] <= high + _ROUNDING):
             raise ConfigError(
-                f"robot '{robot.name}': joint '{joint.name}' has limits [{joint.min:g}, {joint.max:g}], "
+                f"robot '{robot.name}': joint '{joint.name}' has limits [{ours[0]:g}, {ours[1]:g}], "
                 f"its arm in the simulator [{low:g}, {high:g}]: correct the robot file"
             )

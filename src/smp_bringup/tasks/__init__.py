@@ -1,6 +1,6 @@
 """The two-arm tasks; each has a scripted expert and a success predicate."""
 
-from smp_bringup import kinematics as kinematics  # first: it says in one line when MuJoCo cannot be imported
+from smp_bringup import physics as physics  # first: it says in one line when MuJoCo cannot be imported
 from smp_bringup.registry import Registry
 from smp_bringup.tasks.base import AbstractTask
 from smp_bringup.tasks.handover_to_bin import HandoverToBin

@@ -109,12 +109,14 @@ def tilt_of(data: mujoco.MjData, body: str) -> float:
     return float(np.arccos(np.clip(data.body(body).xmat[8], -1, 1)))
 
 
-def touching(model: mujoco.MjModel, data: mujoco.MjData, arm: str, *geoms: str) -> bool:
-    """Return whether a finger of `arm` touches one of the geoms."""
-    fingers = {model.geom(f"vx300s_{arm}/10_{side}_gripper_finger").id for side in ("left", "right")}
-    targets = {model.geom(name).id for name in geoms}
-    pairs = data.contact.geom.tolist()
-    return any((a in fingers and b in targets) or (b in fingers and a in targets) for a, b in pairs)
+def touching(model: mujoco.MjModel, data: mujoco.MjData, side: str, *geoms: str) -> bool:
+    """Return whether a finger of the hand `side` touches one of the geoms."""
+    finger = f"{side}_finger"
+    for pair in data.contact.geom.tolist():
+        first, second = (model.geom(geom).name for geom in pair)
+        if (first.startswith(finger) and second in geoms) or (second.startswith(finger) and first in geoms):
+            return True
+    return False
 
 
 def vivid(rng: np.random.Generator, hue: Range) -> FloatArray:

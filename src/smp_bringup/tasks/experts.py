@@ -4,8 +4,9 @@ import numpy as np
 
 from smp_bringup.kinematics import ArmKinematics
 from smp_bringup.robot import Robot
+from smp_bringup.simulation import load_simulation
 from smp_bringup.tasks.base import AbstractTask
-from smp_bringup.tasks.script import Hand, Script
+from smp_bringup.tasks.script import OUTWARD, Hand, Script
 from smp_bringup.types import FloatArray
 
 
@@ -14,18 +15,23 @@ class ScriptedOperator:
 
     def __init__(self, task: AbstractTask, model: object, data: object, robot: Robot, seed: int) -> None:
         """Plan from `model` (MjModel) and `data` (MjData), neither is changed; `seed` draws the way to solve it."""
+        simulation = load_simulation(robot)
         hands = {}
-        for arm in robot.arms:
-            joints = [joint.name for joint in arm.joints if not joint.gripper]
-            grip = next(joint.home for joint in arm.joints if joint.gripper)
-            home = np.array([joint.home for joint in arm.joints if not joint.gripper])
-            kinematics = ArmKinematics(model, f"{arm.name}_tcp", joints)  # type: ignore[arg-type]
-            outward = np.sign(kinematics.forward(home)[1][0, 0])
-            hands[arm.name] = Hand(kinematics, home, grip, float(outward))
+        for side, held in simulation.hands.items():
+            kinematics = ArmKinematics(model, robot, simulation, side)  # type: ignore[arg-type]
+            home = robot.joint(held.gripper).home if held.gripper else 0.0
+            hands[side] = Hand(kinematics, held.opening(home), OUTWARD[side])
         way = int(np.random.default_rng([seed, 1]).uniform() < task.variation.second_way)
         script = Script(hands, way, task.variation.stagger_s)
         task.solve(model, data, script)  # type: ignore[arg-type]
-        self._times, self._targets = script.trajectory()
+        self._times, moved = script.trajectory()
+        self._targets = np.tile(robot.joint_array("home"), (len(self._times), 1))
+        for side, rows in moved.items():
+            held = simulation.hands[side]
+            self._targets[:, hands[side].kinematics.columns] = rows[:, :-1]
+            if held.gripper:
+                joint, column = robot.joint(held.gripper), robot.joint_names.index(held.gripper)
+                self._targets[:, column] = np.clip(held.grip(rows[:, -1]), joint.min, joint.max)
         self._hands = tuple(hands.values())
 
     @property

@@ -8,10 +8,10 @@ import numpy as np
 from smp_bringup.tasks.script import Hand
 from smp_bringup.types import FloatArray
 
-OPEN = 0.054
-"""Finger travel [m] of an open hand: 6 cm between the pads."""
-CLOSED = 0.032
-"""Finger travel [m] that squeezes an object of 3.5 to 4 cm."""
+OPEN = 0.06
+"""Opening [m] of an open hand."""
+CLOSED = 0.016
+"""Opening [m] that squeezes an object of 3.5 to 4 cm."""
 
 _MEETING_POINT = np.array([0.0, 0.5, 0.26])
 

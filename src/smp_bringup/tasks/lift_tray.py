@@ -12,7 +12,7 @@ _HANDLE = 0.135
 _BAR_HALF = (0.04, 0.012, 0.012)
 _BAR_Z = 0.03
 _BLOCK = 0.02
-_GRIP = 0.028
+_GRIP = 0.008
 
 
 class LiftTray(AbstractTask):

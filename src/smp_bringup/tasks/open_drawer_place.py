@@ -15,7 +15,7 @@ _BAR_Y, _BAR_Z = -0.11, 0.05
 """The bar to pull at, in front of the middle of the drawer."""
 _TRAVEL = 0.11
 _PULL = 0.1
-_GRIP = 0.029
+_GRIP = 0.01
 _ROOF = 0.075
 _OWN_SIDE, _CROSSING_S = 0.11, 2.2
 

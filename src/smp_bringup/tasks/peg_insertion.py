@@ -79,7 +79,7 @@ class PegInsertion(AbstractTask):
         """Pick both up, bring one to the middle, and slide the other over or into it."""
         names = {script.hands["left"]: "socket", script.hands["right"]: "peg"}
         size = model.geom("peg").size[0] / _PEG[0]
-        grips = {name: 0.024 + size * half - 0.009 for name, half in (("socket", _OUTER), ("peg", _PEG[1]))}
+        grips = {name: 2 * (size * half - 0.009) for name, half in (("socket", _OUTER), ("peg", _PEG[1]))}
         middle = {"socket": -size * _SOCKET_LENGTH, "peg": size * _PEG[0] - _DEPTH}
         script.stagger()
         above = {

@@ -9,7 +9,7 @@ from smp_bringup.tasks.script import Script
 _RADIUS = 0.03
 _TRAVEL = 0.012
 _TOP = 0.045
-_SHUT = 0.024
+_SHUT = 0.0
 _TIP_M = 0.018
 """The fingertips lie so far beyond the point between the pads."""
 

@@ -19,6 +19,9 @@ _MAX_RATE_RAD_S = 2.5
 _SMOOTHING_S = 0.2
 """Width of the window that rounds off the corners the rate limit leaves; keeps accelerations inside the arm's."""
 
+OUTWARD = {"left": 1.0, "right": -1.0}
+"""In which direction along x the hand of each side reaches: both stand across the table, or beside each other."""
+
 
 @dataclass(frozen=True)
 class _Segment:
@@ -32,13 +35,13 @@ class _Segment:
 class Hand:
     """The timeline of one hand; each call appends a segment that starts where the last one ended."""
 
-    def __init__(self, kinematics: ArmKinematics, home: FloatArray, grip: float, outward: float) -> None:
+    def __init__(self, kinematics: ArmKinematics, grip: float, outward: float) -> None:
+        """Begin at home, open by `grip` [m]."""
         self.kinematics = kinematics
-        self.home = home
         self.outward = outward
         """+1 where the arm reaches along +x, -1 along -x."""
         self.now_s = 0.0
-        position, rotation = kinematics.forward(home)
+        position, rotation = kinematics.forward(kinematics.home)
         self._start = _Segment(0.0, 0.0, position, rotation, grip)
         self._segments: list[_Segment] = []
 
@@ -54,7 +57,7 @@ class Hand:
         rotation: FloatArray | None = None,
         grip: float | None = None,
     ) -> "Hand":
-        """Go to a pose [m] and a finger travel [m] in `duration_s`; what is left out stays."""
+        """Go to a pose [m] and an opening of the fingers [m] in `duration_s`; what is left out stays."""
         last = self.last
         self._segments.append(
             _Segment(
@@ -91,12 +94,12 @@ class Hand:
         return turn @ np.stack([x, y, np.cross(x, y)], axis=1)
 
     def sample(self, times: FloatArray) -> FloatArray:
-        """Return joint targets (len(times), n + 1), the gripper last.
+        """Return joint targets (len(times), n + 1), the opening of the fingers [m] last.
 
         Raises:
             UnreachableError: a waypoint cannot be reached; the script is wrong for this layout.
         """
-        rows, q = [], self.home
+        rows, q = [], self.kinematics.home
         for t in times:
             position, rotation, grip = self._pose(float(t))
             solution, error = self.kinematics.solve(position, rotation, q)
@@ -152,11 +155,11 @@ class Script:
         for hand in self.hands.values():
             hand.until(end)
 
-    def trajectory(self) -> tuple[FloatArray, FloatArray]:
-        """Return times (N,) [s] and joint targets (N, J), arms in the order of `hands`."""
+    def trajectory(self) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Return times (N,) [s] and by hand joint targets (N, n + 1), the opening of the fingers [m] last."""
         end = max(hand.now_s for hand in self.hands.values())
         times = np.arange(0.0, end + _SMOOTHING_S, _KNOT_S)
-        return times, _smooth(np.concatenate([hand.sample(times) for hand in self.hands.values()], axis=1))
+        return times, {side: _smooth(hand.sample(times)) for side, hand in self.hands.items()}
 
 
 def _smooth(rows: FloatArray) -> FloatArray:

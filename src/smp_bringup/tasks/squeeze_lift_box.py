@@ -7,7 +7,7 @@ from smp_bringup.tasks.base import AbstractTask, add_free_box, resize, set_free_
 from smp_bringup.tasks.script import Script
 
 _HALF = (0.07, 0.06, 0.06)
-_SPREAD = 0.05
+_SPREAD = 0.052
 """Fingers side by side and apart: two points on each face."""
 _TIP_M = 0.018
 """The fingertips lie so far beyond the point between the pads."""

@@ -1,0 +1,195 @@
+"""A robot's simulation as data (config/simulations/*.yaml): which models it is made of, its hands and its cameras."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from smp_bringup import config
+from smp_bringup.config import spec
+from smp_bringup.errors import ConfigError, nearest, one_line
+from smp_bringup.joints import Joint
+from smp_bringup.paths import named_config
+from smp_bringup.robot import Robot
+from smp_bringup.types import FloatArray
+
+Place = tuple[float, float, float, float, float, float]
+"""x, y, z [m]; roll, pitch, yaw [rad] about fixed axes."""
+Colour = tuple[float, float, float, float]
+"""Red, green, blue, opacity, each 0 to 1."""
+_HERE: Place = (0.0,) * 6
+SIDES = ("left", "right")
+"""The hands that the tasks know."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One model of those that make up the robot: an MJCF or a URDF that some package brings."""
+
+    model: str
+    """Path, package://PACKAGE/PATH, or pypi://DISTRIBUTION/PATH."""
+    prefix: str = ""
+    """Put before every name in it: two arms of one kind need two."""
+    at: Place = _HERE
+    """Where its base stands, in the world or in the frame of `on`."""
+    on: str = ""
+    """Body or site of a part before it, which carries it; empty where it stands on the ground."""
+    without: tuple[str, ...] = ()
+    """Bodies of it that are left out."""
+    colour: Colour | None = None
+    """Of everything in it, instead of its own colours."""
+
+
+@dataclass(frozen=True)
+class ModelJoint:
+    """What a joint of the robot file is called in the models, and where it is there; what is left out is the same."""
+
+    name: str
+    at_min: float | None = None
+    """Position in the models where ours is `min` [rad], [m]."""
+    at_max: float | None = None
+
+
+@dataclass(frozen=True)
+class Tie:
+    """A joint of the models that follows another, as the second finger of a hand does."""
+
+    joint: str
+    to: str
+    """A joint of the robot file, or of the models."""
+    ratio: float = 1.0
+
+
+@dataclass(frozen=True)
+class SimHand:
+    """What grasps at the end of an arm."""
+
+    arm: str
+    """Entry of the robot file whose joints move it."""
+    body: str
+    """Body of the models in whose frame `tcp` is."""
+    tcp: Place
+    """Between the fingers: x points out of the hand, y is the direction in which they close."""
+    fingers: tuple[str, ...]
+    """Bodies whose shapes hold objects."""
+    gripper: str = ""
+    """Joint of the robot file that opens it; empty where it has none."""
+    closed: float = 0.0
+    """Value of that joint where the fingers meet."""
+    travel: float = 1.0
+    """By so much that value grows for each metre between the fingers."""
+    keep: tuple[str, ...] = ()
+    """Joints that stay near home as far as a pose lets them: one that the pose leaves free, a wrist that could flip."""
+    colour: Colour | None = None
+    """Of the fingers."""
+
+    def grip(self, opening: FloatArray) -> FloatArray:
+        """Return values of the gripper's joint for openings between the fingers [m]."""
+        return self.closed + self.travel * opening
+
+    def opening(self, grip: float) -> float:
+        """Return the opening between the fingers [m] for a value of the gripper's joint."""
+        return (grip - self.closed) / self.travel
+
+
+@dataclass(frozen=True)
+class SimCamera:
+    """Where a camera of the robot file is."""
+
+    at: tuple[float, float, float]
+    """[m], in the world or in the frame of `on`."""
+    look: tuple[float, float, float]
+    """What is in the middle of its image [m]."""
+    fovy: float = field(metadata=spec(gt=1, lt=170, unit="deg"))
+    on: str = ""
+    """Body that carries it."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What the simulator knows of a robot beside its robot file."""
+
+    parts: tuple[Part, ...]
+    hands: dict[str, SimHand]
+    """By side, left and right."""
+    cameras: dict[str, SimCamera]
+    """By name of the robot file."""
+    text: str = ""
+    joints: dict[str, ModelJoint] = field(default_factory=dict)
+    """By name of the robot file; those left out are called and placed as there."""
+    ties: tuple[Tie, ...] = ()
+    servos: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """By the end of a joint's name: stiffness [N m/rad] and damping [N m s/rad], of what slides [N/m] and [N s/m]."""
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise ConfigError("parts is empty: a simulation is made of at least one model")
+        if set(self.hands) != set(SIDES):
+            raise ConfigError(f"hands are {' and '.join(SIDES)}, got {', '.join(map(one_line, self.hands)) or 'none'}")
+
+
+def load_simulation(robot: Robot) -> Simulation:
+    """Return the simulation that a robot file names.
+
+    Raises:
+        ConfigError: it names none, or one that does not fit the robot.
+    """
+    if not robot.simulation:
+        raise ConfigError(
+            f"robot '{robot.name}' cannot be simulated: its file names no simulation, one of config/simulations "
+            "or a YAML file (docs/your_robot.md)"
+        )
+    path = named_config("simulations", robot.simulation)
+    simulation = config.load(Simulation, path)
+    simulation = replace(simulation, parts=tuple(_beside(path, part) for part in simulation.parts))
+    try:
+        _check_fits(simulation, robot)
+    except ConfigError as error:
+        raise ConfigError(f"{path.name}: {error}") from None
+    return simulation
+
+
+def _beside(path: Path, part: Part) -> Part:
+    """Return a part whose model, if it is a file named from the simulation's folder on, is named by its path."""
+    beside = path.parent / part.model
+    return replace(part, model=str(beside)) if "://" not in part.model and beside.is_file() else part
+
+
+def _check_fits(simulation: Simulation, robot: Robot) -> None:
+    """Raise ConfigError where the two name each other's things wrongly."""
+    unseen = [c.name for c in robot.cameras if c.depth] + [v.name for v in robot.vectors]
+    if unseen:
+        raise ConfigError(
+            f"robot '{robot.name}': the simulation gives no depth and no vectors ({', '.join(unseen)}): "
+            "take them out of its file to simulate it"
+        )
+    arms, joints = [arm.name for arm in robot.arms], {joint.name: joint for joint in robot.joints}
+    cameras = [camera.name for camera in robot.cameras]
+    for side, hand in simulation.hands.items():
+        _require(f"arm of hand '{side}'", hand.arm, arms)
+        for name in (*filter(None, (hand.gripper,)), *hand.keep):
+            _require(f"joint of hand '{side}'", name, joints)
+    for name in simulation.joints:
+        _require("joint", name, joints)
+    for name in cameras:
+        _require("camera of the robot file", name, simulation.cameras)
+
+
+def _require(what: str, name: str, known: Mapping[str, object] | list[str]) -> None:
+    if name not in known:
+        raise ConfigError(
+            f"{what} '{one_line(name)}' is not there{nearest(name, known)}; there is {', '.join(known) or 'none'}"
+        )
+
+
+def model_name(simulation: Simulation, joint: str) -> str:
+    """Return what a joint of the robot file is called in the models."""
+    said = simulation.joints.get(joint)
+    return said.name if said else joint
+
+
+def model_range(joint: Joint, simulation: Simulation) -> tuple[float, float]:
+    """Return where a joint is in the models when it is at `min` and at `max` of the robot file."""
+    said = simulation.joints.get(joint.name)
+    low = None if said is None else said.at_min
+    high = None if said is None else said.at_max
+    return joint.min if low is None else low, joint.max if high is None else high
