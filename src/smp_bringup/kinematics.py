@@ -10,6 +10,8 @@ from smp_bringup.types import FloatArray
 
 _ROTATION_WEIGHT = 0.05
 """One radian of rotation counts as much as so many metres, squared."""
+_SHORT_WEIGHT = 0.001
+"""The same of an arm of fewer than six joints, which cannot have every rotation: it comes to the place first."""
 _DAMPING = 1e-5
 _KEEP = 1e-3
 """Pull of joints that are to stay near home: see `simulation.SimHand.keep`."""
@@ -56,7 +58,7 @@ class ArmKinematics:
         """
         q = np.clip(start, self._low, self._high)
         jacobian = np.zeros((6, self._model.nv))
-        weight = np.array([1.0] * 3 + [_ROTATION_WEIGHT] * 3)
+        weight = np.array([1.0] * 3 + [_ROTATION_WEIGHT if len(q) >= 6 else _SHORT_WEIGHT] * 3)
         error = np.zeros(6)
         for _ in range(iterations):
             self._place(q)
@@ -66,7 +68,12 @@ class ArmKinematics:
             mujoco.mj_jacSite(self._model, self._data, jacobian[:3], jacobian[3:], self._site)
             j = jacobian[:, self._dof] * self._scale
             hessian = j.T * weight @ j + _DAMPING * np.eye(len(q)) + np.diag(self._keep)
-            step = np.linalg.solve(hessian, j.T @ (weight * error) - self._keep * (q - self.home))
+            slope = j.T @ (weight * error) - self._keep * (q - self.home)
+            step = np.linalg.solve(hessian, slope)
+            free = ~(((q <= self._low) & (step < 0)) | ((q >= self._high) & (step > 0)))
+            if not free.all():  # what a joint at its limit cannot do, the others do
+                step = np.zeros(len(q))
+                step[free] = np.linalg.solve(hessian[np.ix_(free, free)], slope[free])
             q = np.clip(q + np.clip(step, -_MAX_STEP_RAD, _MAX_STEP_RAD), self._low, self._high)
             if np.abs(step).max() < _TOLERANCE_RAD:
                 break

@@ -92,6 +92,16 @@ class SimHand:
 
 
 @dataclass(frozen=True)
+class Meeting:
+    """How hands meet that pass something on: over the middle of the table."""
+
+    height: float = field(default=0.26, metadata=spec(gt=0, le=1, unit="m"))
+    """Above the table."""
+    pitch: float = field(default=0.0, metadata=spec(ge=0, le=1.2, unit="rad"))
+    """By so much each hand looks down; arms whose wrists cannot look level need some."""
+
+
+@dataclass(frozen=True)
 class SimCamera:
     """Where a camera of the robot file is."""
 
@@ -114,6 +124,7 @@ class Simulation:
     cameras: dict[str, SimCamera]
     """By name of the robot file."""
     text: str = ""
+    meeting: Meeting = Meeting()
     joints: dict[str, ModelJoint] = field(default_factory=dict)
     """By name of the robot file; those left out are called and placed as there."""
     ties: tuple[Tie, ...] = ()

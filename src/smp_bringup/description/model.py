@@ -18,14 +18,10 @@ _UNSEEN = ("visual", "inertial")
 """What says nothing of where links are; meshes of it are not even looked for."""
 _MESHES = (".stl", ".obj", ".msh")
 """Files of meshes that MuJoCo reads."""
-_COMPILER = {
-    "fusestatic": "false",
-    "discardvisual": "false",
-    "boundmass": "1",
-    "boundinertia": "1",
-    "strippath": "false",
-}
-"""Every link stays, and has a mass, as MuJoCo wants it."""
+_COMPILER = {"fusestatic": "false", "discardvisual": "false", "strippath": "false"}
+"""Every link stays."""
+_ANY_MASS, _LEAST_MASS = {"boundmass": "1", "boundinertia": "1"}, {"boundmass": "1e-3", "boundinertia": "1e-7"}
+"""MuJoCo wants a mass of each link: any, where the URDF's are left out, else as little as it takes."""
 _FIXED = "world"
 """What MuJoCo calls its fixed frame, and some robots their root."""
 _ONE = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
@@ -162,7 +158,8 @@ def readable_urdf(path: Path, tree: ET.Element, without: Sequence[str]) -> str:
             link.remove(shape)
     for mesh in tree.iter("mesh"):
         mesh.set("filename", str(_mesh(path, mesh.get("filename", ""))))
-    ET.SubElement(ET.SubElement(tree, "mujoco"), "compiler", _COMPILER)
+    masses = _ANY_MASS if "inertial" in without else _LEAST_MASS
+    ET.SubElement(ET.SubElement(tree, "mujoco"), "compiler", _COMPILER | masses)
     return ET.tostring(tree, encoding="unicode")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from smp_bringup.pipeline import build_command
 from smp_bringup.robot import Robot
+from smp_bringup.safety.config import safety_of
 from smp_bringup.safety.modes import Mode
 from smp_bringup.safety.output import CommandOutput
 from smp_bringup.sim.world import World
@@ -36,7 +37,7 @@ class Lockstep:
     """What the command core said in the last period."""
 
     def __post_init__(self) -> None:
-        self.command = build_command(self.robot)
+        self.command = build_command(self.robot, safety_of(self.robot))
         self._every = {
             camera.name: max(1, round(1 / (camera.rate_hz * self.robot.control_period_s)))
             for camera in self.robot.cameras

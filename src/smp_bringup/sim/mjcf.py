@@ -43,7 +43,9 @@ def robot_spec(robot: Robot, simulation: Simulation) -> mujoco.MjSpec:
     _tie(spec, simulation)
     for joint in robot.joints:
         drive = spec.joint(names[joint.name])
-        drive.frictionloss, drive.armature = 0, _FINGER_ARMATURE if joint.gripper else _ARMATURE
+        drive.frictionloss, drive.armature = 0, _ARMATURE
+        if joint.gripper:  # as heavy as one that slides, however far it turns
+            drive.armature = _FINGER_ARMATURE / _pace(joint, simulation) ** 2
     _add_servos(spec, robot, simulation)
     add_scene(spec)
     for name, camera in simulation.cameras.items():
@@ -175,10 +177,15 @@ def _fitting(joint: Joint, simulation: Simulation, inertia: float) -> tuple[floa
     """Return stiffness and damping of a servo that moves an inertia [kg m^2], [kg]."""
     kp = inertia * _BANDWIDTH**2
     if joint.gripper:
-        low, high = model_range(joint, simulation)
         travel = next((hand.travel for hand in simulation.hands.values() if hand.gripper == joint.name), 1.0)
-        kp = _GRASP / (travel * (high - low) / (joint.max - joint.min)) ** 2
+        kp = _GRASP / (travel * _pace(joint, simulation)) ** 2
     return kp, 2 * float(np.sqrt(kp * inertia))
+
+
+def _pace(joint: Joint, simulation: Simulation) -> float:
+    """Return by how much a joint of the models moves for each unit of ours."""
+    low, high = model_range(joint, simulation)
+    return (high - low) / (joint.max - joint.min)
 
 
 def _inertias(spec: mujoco.MjSpec, robot: Robot, simulation: Simulation) -> FloatArray:
@@ -189,5 +196,5 @@ def _inertias(spec: mujoco.MjSpec, robot: Robot, simulation: Simulation) -> Floa
     joints.put(data, robot.joint_array("home"))
     mujoco.mj_forward(model, data)
     whole = np.zeros((model.nv, model.nv))
-    mujoco.mj_fullM(model, whole, data.qM)
+    mujoco.mj_fullM(model, data, whole)
     return np.diag(whole)[joints.dofs]

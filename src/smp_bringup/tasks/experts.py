@@ -20,7 +20,7 @@ class ScriptedOperator:
         for side, held in simulation.hands.items():
             kinematics = ArmKinematics(model, robot, simulation, side)  # type: ignore[arg-type]
             home = robot.joint(held.gripper).home if held.gripper else 0.0
-            hands[side] = Hand(kinematics, held.opening(home), OUTWARD[side])
+            hands[side] = Hand(kinematics, held.opening(home), OUTWARD[side], simulation.meeting)
         way = int(np.random.default_rng([seed, 1]).uniform() < task.variation.second_way)
         script = Script(hands, way, task.variation.stagger_s)
         task.solve(model, data, script)  # type: ignore[arg-type]

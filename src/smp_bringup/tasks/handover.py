@@ -12,8 +12,8 @@ OPEN = 0.06
 """Opening [m] of an open hand."""
 CLOSED = 0.016
 """Opening [m] that squeezes an object of 3.5 to 4 cm."""
-
-_MEETING_POINT = np.array([0.0, 0.5, 0.26])
+_BACK = 0.13
+"""So far [m] a hand stays away before it takes, and draws back after it gave."""
 
 
 def nearest_quarter(yaw: float) -> float:
@@ -56,14 +56,15 @@ def hand_over(give: Hand, take: Hand, roll: float, gap: float) -> None:
         roll: turn of the taker's fingers about its own axis [rad].
         gap: distance between the hands' grasp points along x [m].
     """
-    give.move(1.4, _MEETING_POINT, give.pointing(0.0))
+    point, pitch = np.array([0.0, 0.5, give.meeting.height]), give.meeting.pitch
+    give.move(1.4, point, give.pointing(pitch))
     meeting = give.now_s
-    grasp = _MEETING_POINT - [take.outward * gap, 0, 0]
-    ready = grasp - [take.outward * 0.13, 0, 0]
-    take.move(meeting - 0.5, ready, take.pointing(0.0, roll=roll), OPEN)
+    grasp = point - [take.outward * gap, 0, 0]
+    ready = grasp - _BACK * np.array([take.outward * np.cos(pitch), 0, -np.sin(pitch)])
+    take.move(meeting - 0.5, ready, take.pointing(pitch, roll=roll), OPEN)
     take.move(0.9, grasp)
     take.move(0.4, grip=CLOSED)
     give.until(take.now_s)
     give.move(0.35, grip=OPEN)
     take.until(give.now_s)
-    give.move(0.7, _MEETING_POINT - [give.outward * 0.13, 0, 0])
+    give.move(0.7, point - _BACK * np.array([give.outward * np.cos(pitch), 0, -np.sin(pitch)]))

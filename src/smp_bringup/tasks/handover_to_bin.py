@@ -59,7 +59,7 @@ class HandoverToBin(AbstractTask):
         taker, giver = script.ordered()
         pick_from_above(giver, block + [0, 0, 0.022], yaw_of(data, "block"))
         hand_over(giver, taker, roll=0.0, gap=0.046)
-        taker.move(0.5, [-taker.outward * 0.14, 0.5, 0.25])
+        taker.move(0.5, [-taker.outward * 0.14, 0.5, taker.meeting.height - 0.01])
         taker.move(1.0, [target[0], target[1], 0.19], taker.pointing(np.pi / 3))
         taker.move(0.35, grip=OPEN)
         taker.move(0.5, [target[0], target[1], 0.24])

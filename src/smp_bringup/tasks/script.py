@@ -6,6 +6,7 @@ import numpy as np
 
 from smp_bringup.errors import UnreachableError
 from smp_bringup.kinematics import ArmKinematics
+from smp_bringup.simulation import Meeting
 from smp_bringup.types import FloatArray
 
 _KNOT_S = 0.02
@@ -35,13 +36,14 @@ class _Segment:
 class Hand:
     """The timeline of one hand; each call appends a segment that starts where the last one ended."""
 
-    def __init__(self, kinematics: ArmKinematics, grip: float, outward: float) -> None:
+    def __init__(self, kinematics: ArmKinematics, grip: float, outward: float, meeting: Meeting) -> None:
         """Begin at home, open by `grip` [m]."""
-        self.kinematics = kinematics
+        self.kinematics, self.meeting = kinematics, meeting
         self.outward = outward
         """+1 where the arm reaches along +x, -1 along -x."""
         self.now_s = 0.0
         position, rotation = kinematics.forward(kinematics.home)
+        self._half_turn = -1.0 if rotation[1, 1] * outward < 0 else 1.0
         self._start = _Segment(0.0, 0.0, position, rotation, grip)
         self._segments: list[_Segment] = []
 
@@ -85,7 +87,7 @@ class Hand:
         `yaw` turns it about the vertical, `roll` about its own axis (0: fingers close sideways).
         """
         forward = np.array([self.outward, 0.0, 0.0])
-        side = np.array([0.0, self.outward, 0.0])
+        side = np.array([0.0, self.outward * self._half_turn, 0.0])  # fingers hold alike either way round
         x = np.cos(pitch) * forward - np.sin(pitch) * np.array([0.0, 0.0, 1.0])
         z = np.cross(x, side)
         y = np.cos(roll) * side + np.sin(roll) * z

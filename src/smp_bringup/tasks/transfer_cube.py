@@ -39,4 +39,4 @@ class TransferCube(AbstractTask):
         taker, giver = script.ordered()
         pick_from_above(giver, cube + [0, 0, 0.012], yaw_of(data, "cube"))
         hand_over(giver, taker, roll=np.pi / 2, gap=0.0)
-        taker.move(0.8, [-taker.outward * 0.12, 0.5, 0.26])
+        taker.move(0.8, [-taker.outward * 0.12, 0.5, taker.meeting.height])
