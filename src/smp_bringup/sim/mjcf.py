@@ -21,7 +21,7 @@ _ARMATURE, _FINGER_ARMATURE = 0.05, 0.02
 """Inertia of a drive [kg m^2], of a finger's [kg]: keeps the physics calm at 500 Hz."""
 _BANDWIDTH = 40.0
 """Natural frequency [rad/s] of a servo whose simulation gives no gains: critically damped, 50 ms behind."""
-_GRASP = 400.0
+_GRASP = 1500.0
 """Stiffness [N/m] of a hand's opening, if its simulation gives no gains."""
 
 
@@ -75,6 +75,8 @@ def _attach(spec: mujoco.MjSpec, part: Part) -> None:
         geom.contype, geom.conaffinity = ARM_TYPE if geom.contype or geom.conaffinity else DRAWN_TYPE, 0
         if part.colour:
             geom.rgba = part.colour
+    for site in child.sites:
+        site.group = 4  # not drawn
     for mesh in child.meshes:
         mesh.maxhullvert = 32
     carrier, place, turn = _stand(spec, part)
