@@ -62,16 +62,16 @@ class Shapes:
     """Joints that move links of arms and are none of the robot's: those links are watched as if they stood at zero."""
 
 
-def arm_geometries(robot: Robot) -> Shapes:
-    """Return the geometry of each arm of a robot out of its description.
+def arm_geometries(robot: Robot, description: Description | None = None) -> Shapes:
+    """Return the geometry of each arm of a robot out of a description, by default its own.
 
     Raises:
         ConfigError: the robot has no description, it lacks a joint, the joints of an arm are no chain there, or nothing
             in it has a collision shape.
     """
-    if not robot.description:
+    if description is None and not robot.description:
         raise ConfigError(f"robot '{robot.name}' has no description: name its URDF, e.g. description: my_robot.urdf")
-    reader = _Reader(robot, Description(robot.description, shapes=True))
+    reader = _Reader(robot, description or Description(robot.description, shapes=True))
     placed = tuple(reader.placed(number) for number in range(len(robot.arms)))
     return Shapes(placed, tuple(reader.left_out()), tuple(reader.frozen))
 

@@ -40,19 +40,32 @@ class Description:
         Raises:
             ConfigError: there is no such file, or it is neither; or a mesh is missing, or of a kind that is not read.
         """
-        self.path = located(uri)
+        path = located(uri)
         try:
-            content, tree = read_xml(self.path)
-            self.text = content.decode()
+            content, tree = read_xml(path)
+            text = content.decode()
         except (ConfigError, UnicodeDecodeError) as error:
-            raise ConfigError(f"description '{self.path}' cannot be read: {one_line(error)}") from None
+            raise ConfigError(f"description '{path}' cannot be read: {one_line(error)}") from None
+        rooted = tree.tag != "robot" or any(link.get("name") == _FIXED for link in tree.findall("link"))
+        self._take(_compiled(path, tree, shapes), path, rooted)
+        self.text = text
         self.urdf = tree.tag == "robot"
         """Whether it can be shown to others: /robot_description is a URDF."""
-        self.model = _compiled(self.path, tree, shapes)
+
+    @classmethod
+    def of_model(cls, model: mujoco.MjModel, name: str) -> "Description":
+        """Return what a compiled model says; `name` is what it is called in errors."""
+        found = cls.__new__(cls)
+        found._take(model, Path(name), rooted=True)
+        found.text, found.urdf = "", False
+        return found
+
+    def _take(self, model: mujoco.MjModel, path: Path, rooted: bool) -> None:
+        """Take a model; `rooted` is one whose fixed frame is a link."""
+        self.model, self.path = model, path
         self._data = mujoco.MjData(self.model)
         self._joints = {self.model.joint(i).name: i for i in range(self.model.njnt)}
         self._mimics = followers(self.model)
-        rooted = not self.urdf or any(link.get("name") == _FIXED for link in tree.findall("link"))
         self.links = tuple(self.model.body(i).name for i in range(0 if rooted else 1, self.model.nbody))
         """Names of all links, the root first."""
         self._numbers = {name: int(self.model.body(name).id) for name in self.links}

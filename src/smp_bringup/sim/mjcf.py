@@ -3,6 +3,8 @@
 The models come from packages and are read from their folders without importing them (docs/your_robot.md).
 """
 
+import warnings
+
 import mujoco
 import numpy as np
 
@@ -55,6 +57,13 @@ def robot_spec(robot: Robot, simulation: Simulation) -> mujoco.MjSpec:
     return spec
 
 
+def compiled(spec: mujoco.MjSpec) -> mujoco.MjModel:
+    """Return the model; a part without a prefix is no matter as long as nobody saves the spec, of which MuJoCo warns."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Attaching a spec with an empty prefix")
+        return spec.compile()
+
+
 def tcp_site(side: str) -> str:
     """Return the name of the site between the fingers of a hand: x forward, y closing direction."""
     return f"{side}_tcp"
@@ -68,7 +77,7 @@ def _attach(spec: mujoco.MjSpec, part: Part) -> None:
     for name in part.without:
         _need(child.body(name), f"body of {part.model}", name, [body.name for body in child.bodies])
         child.delete(child.body(name))
-    child.compiler.inertiagrouprange = spec.compiler.inertiagrouprange
+    set_options(child)
     for body in child.bodies[1:]:
         body.gravcomp = 1
     for geom in child.geoms:
@@ -192,7 +201,7 @@ def _pace(joint: Joint, simulation: Simulation) -> float:
 
 def _inertias(spec: mujoco.MjSpec, robot: Robot, simulation: Simulation) -> FloatArray:
     """Return the inertia (J,) that each joint moves when all are at home [kg m^2], [kg]."""
-    model = spec.compile()
+    model = compiled(spec)
     data = mujoco.MjData(model)
     joints = ModelJoints(model, robot, simulation)
     joints.put(data, robot.joint_array("home"))

@@ -6,7 +6,7 @@ import numpy as np
 from smp_bringup.errors import ConfigError
 from smp_bringup.model_joints import ModelJoints
 from smp_bringup.robot import Robot
-from smp_bringup.sim.mjcf import robot_spec
+from smp_bringup.sim.mjcf import compiled, robot_spec
 from smp_bringup.sim.render import Camera
 from smp_bringup.sim.scene import PHYSICS_PERIOD_S
 from smp_bringup.sim.scenery import Scenery
@@ -31,7 +31,7 @@ class World:
         task.add_objects(spec)
         self._scenery = Scenery(task.variation, robot.cameras[0].name)
         self._scenery.add_objects(spec)
-        self.model = spec.compile()
+        self.model = compiled(spec)
         _require_limits(self.model, robot, simulation)
         self.data, self._scratch = mujoco.MjData(self.model), mujoco.MjData(self.model)
         self._camera: Camera | None = None
