@@ -45,9 +45,7 @@ def read(robot: Robot) -> tuple[Placed, ...]:
 
 def plain(geometry: ArmGeometry, prefix: str) -> ArmGeometry:
     """Return a geometry whose capsules say nothing of the side."""
-    return replace(
-        geometry, capsules=tuple(replace(c, name=c.name.removeprefix(prefix)) for c in geometry.capsules)
-    )
+    return replace(geometry, capsules=tuple(replace(c, name=c.name.removeprefix(prefix)) for c in geometry.capsules))
 
 
 def check_alike(first: ArmGeometry, second: ArmGeometry) -> None:

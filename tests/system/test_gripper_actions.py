@@ -24,6 +24,7 @@ from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
 from smp_bringup.nodes.messages import first_status, joint_state_msg, status_values
 from smp_bringup.robot import load_robot
+from smp_bringup.safety.config import load_safety
 from smp_bringup.types import Command
 
 PARTY = Path(__file__).with_name("gripper_server.py")
@@ -44,14 +45,18 @@ OPEN, CLOSED = (0.0, 100.0), ((1 - NARROW / WIDE) * 0.8, 100 * NARROW / WIDE)
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """Return the files of a robot of two hands and of its safety."""
-    body, folder = load_robot("dual_ur5e"), tmp_path_factory.mktemp("hands")
+    body, folder = replace(load_robot("dual_ur5e"), simulation=""), tmp_path_factory.mktemp("hands")
     hands = []
     for side, (interface, driver) in TOLD.items():
         hand = body.arm(f"{side}_hand")
         joints = (replace(hand.joints[0], driver=driver),)
-        hands.append(replace(hand, command_interface=interface, command_topic=ACTION[side][0], joints=joints))
-    path = folder / "hands.yaml"
-    path.write_text(config.dump(replace(body, arms=tuple(hands), cameras=body.cameras[:1], state_rate_hz=100)))
+        told = {"command_interface": interface, "command_topic": ACTION[side][0], "joints": joints}
+        hands.append(replace(hand, geometry="", carried_by="", **told))
+    path, safety = folder / "hands.yaml", load_safety("dual_ur5e")
+    alone = replace(safety, checks=tuple(name for name in safety.checks if name != "arm_distance"))
+    (folder / "safety.yaml").write_text(config.dump(alone))  # there are no arms to keep apart
+    told = {"cameras": body.cameras[:1], "state_rate_hz": 100, "safety": str(folder / "safety.yaml")}
+    path.write_text(config.dump(replace(body, arms=tuple(hands), **told)))
     return str(path)
 
 
@@ -97,7 +102,7 @@ class Outside:
 
 @contextmanager
 def running(robot_file, log):
-    nodes = [NodeSpec("command", {"robot": robot_file, "safety": "dual_ur5e"})]
+    nodes = [NodeSpec("command", {"robot": robot_file, "safety": load_robot(robot_file).safety})]
     with Graph(nodes, log) as graph, graph_client() as client:
         yield graph, client, Outside(client, load_robot(robot_file))
 
@@ -199,7 +204,7 @@ def test_a_ros_without_the_action_ends_the_node_with_one_line_that_says_what_to_
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     command = [sys.executable, "-m", "smp_bringup.nodes.command_node", "--ros-args", "-p", f"robot:={files}"]
     done = subprocess.run(
-        [*command, "-p", "safety:=dual_ur5e"], capture_output=True, text=True, check=False, timeout=60
+        [*command, "-p", f"safety:={load_robot(files).safety}"], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 2, done.stderr
     (said,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]

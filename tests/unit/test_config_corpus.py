@@ -48,7 +48,7 @@ MESSAGES = {
     "parallel_gripper_command, twist, twist_unstamped, got 'joint_stat' (did you mean 'joint_state'?)",
     "robot_no_geometry": "arm 'left' has no geometry: name one of config/geometry in the robot file",
     "robot_geometry_joints": "geometry 'vx300s' has 6 joints, arm 'left' 1",
-    "robot_unknown_geometry": "unknown geometry 'vx301s' (did you mean 'vx300s'?); known: vx300s",
+    "robot_unknown_geometry": "unknown geometry 'vx301s' (did you mean 'vx300s'?); known: baxter_arm, ",
 }
 """What the error of each file must contain."""
 

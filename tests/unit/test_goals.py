@@ -34,7 +34,7 @@ def by_action(arm, **changes):
 @pytest.fixture
 def body():
     """Two arms by topic, their hands by action."""
-    robot = load_robot("dual_ur5e")
+    robot = replace(load_robot("dual_ur5e"), simulation="")
     return replace(robot, arms=tuple(by_action(a) if a.name.endswith("hand") else a for a in robot.arms))
 
 
@@ -96,7 +96,7 @@ def test_a_goal_that_is_forgotten_is_told_again_but_not_before_its_time():
     ],
 )
 def test_what_cannot_be_told_by_goals_is_refused(change, said):
-    robot = load_robot("dual_ur5e")
+    robot = replace(load_robot("dual_ur5e"), simulation="")
     with pytest.raises(ConfigError, match=said):
         replace(robot, arms=tuple(change(robot)))
 

@@ -17,6 +17,7 @@ from smp_bringup.commission.seen import GraphSeen, HeardImage, HeardJoints
 from smp_bringup.commission.urdf_limits import check_limits_against
 from smp_bringup.config import build
 from smp_bringup.description.urdf import parse_urdf
+from smp_bringup.paths import share
 from smp_bringup.robot import Robot, load_robot
 from smp_bringup.safety.config import load_safety
 from smp_bringup.safety.node_graph import Endpoint, Topic
@@ -293,7 +294,7 @@ def test_a_topic_that_is_not_there_and_nothing_like_it():
     assert absent("/a", IMAGE, {"/b": (IMAGE,)}, taken=["/b"]).endswith("no topic of that type")
 
 
-@pytest.mark.parametrize("name", ["aloha", "dual_ur5e"])
+@pytest.mark.parametrize("name", [path.stem for path in share("config", "robots").glob("*.yaml")])
 def test_the_shipped_robots_are_fine(name):
     assert fine(check_file(name)[0])
 
@@ -310,9 +311,10 @@ def two_arms(tmp_path):
         size = {"width": 64, "height": 64, "observation_width": 32, "observation_height": 32}
         camera = {"name": "top", "topic": "top", "rate_hz": 30, **size}
         periods = {"control_period_s": 0.01, "action_period_s": 0.04, "state_rate_hz": 100}
-        about = {"name": "r", "safety": "dual_ur5e", **periods, "arms": [arm], "cameras": [camera], **changes}
+        about = {"name": "r", "safety": "safety.yaml", **periods, "arms": [arm], "cameras": [camera], **changes}
         path = tmp_path / "r.yaml"
         path.write_text(yaml.safe_dump(about))
+        (tmp_path / "safety.yaml").write_text("checks: [state_finite, finite, position_limits]")
         return str(path)
 
     return write

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from smp_bringup.description.pose import Pose
 from smp_bringup.documents import read_xml
 from smp_bringup.errors import ConfigError, nearest, one_line
-from smp_bringup.physics import mujoco
 from smp_bringup.paths import PACKAGE_URI, located
+from smp_bringup.physics import mujoco
 from smp_bringup.types import FloatArray
 
 _UNSEEN = ("visual", "inertial")

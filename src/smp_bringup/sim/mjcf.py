@@ -58,7 +58,7 @@ def robot_spec(robot: Robot, simulation: Simulation) -> mujoco.MjSpec:
 
 
 def compiled(spec: mujoco.MjSpec) -> mujoco.MjModel:
-    """Return the model; a part without a prefix is no matter as long as nobody saves the spec, of which MuJoCo warns."""
+    """Return the model; MuJoCo warns of a part without a prefix, which matters only where a spec is saved."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Attaching a spec with an empty prefix")
         return spec.compile()
@@ -166,14 +166,10 @@ def _tie(spec: mujoco.MjSpec, simulation: Simulation) -> None:
 
 def _add_servos(spec: mujoco.MjSpec, robot: Robot, simulation: Simulation) -> None:
     """Give every joint of the robot file a position servo within its limits."""
-    gains = [_given(joint, simulation) for joint in robot.joints]
-    if None in gains:
-        inertias = _inertias(spec, robot, simulation)
-        gains = [
-            _fitting(joint, simulation, float(inertia)) if given is None else given
-            for joint, inertia, given in zip(robot.joints, inertias, gains, strict=True)
-        ]
-    for joint, (kp, kv) in zip(robot.joints, gains, strict=True):
+    given = [_given(joint, simulation) for joint in robot.joints]
+    inertias = _inertias(spec, robot, simulation) if None in given else robot.joint_array("home") * 0.0
+    for joint, gains, inertia in zip(robot.joints, given, inertias, strict=True):
+        kp, kv = gains or _fitting(joint, simulation, float(inertia))
         target = model_name(simulation, joint.name)
         servo = spec.add_actuator(name=joint.name, target=target, trntype=mujoco.mjtTrn.mjTRN_JOINT)
         servo.set_to_position(kp=kp, kv=kv)
