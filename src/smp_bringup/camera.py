@@ -108,6 +108,11 @@ class Camera:
         depth = f", depth {self.depth.min:g} to {self.depth.max:g} m" if self.depth else ""
         return f"{self.observation_width} x {self.observation_height} px{crop}{depth}"
 
+    def exposes(self, tick: int, period_s: float) -> bool:
+        """Return whether a simulated camera takes an image in the period `tick`, counted from 0."""
+        images = self.rate_hz * period_s  # in one period; the rounding of a product must not shift one
+        return int(np.floor(tick * images + 1e-9)) > int(np.floor((tick - 1) * images + 1e-9))
+
     def blank(self, height: int, width: int) -> ImageArray:
         """Return an image of its kind that shows nothing: black (height, width, 3), or depth (height, width, 1)."""
         return np.zeros((height, width, 1), np.uint16) if self.depth else np.zeros((height, width, 3), np.uint8)

@@ -125,6 +125,8 @@ class Simulation:
     """By name of the robot file."""
     text: str = ""
     meeting: Meeting = Meeting()
+    pace: float = field(default=1.0, metadata=spec(ge=0.2, le=10))
+    """So many times as long as tasks plan it the scripted operator takes, and an episode may last: for slower arms."""
     joints: dict[str, ModelJoint] = field(default_factory=dict)
     """By name of the robot file; those left out are called and placed as there."""
     ties: tuple[Tie, ...] = ()

@@ -46,7 +46,6 @@ class SimNode(LeanNode):
         }
         period = self._robot.control_period_s
         self._period_ns = nanoseconds(period)
-        self._every = {c.name: max(1, round(1 / (c.rate_hz * period))) for c in self._robot.cameras}
         self._state_every = max(1, round(1 / (self._robot.state_rate_hz * period)))
         self._objects_every = max(1, round(self._robot.action_period_s / period))
         self._tick, self._skipped = 0, 0
@@ -106,7 +105,7 @@ class SimNode(LeanNode):
             objects = self._live.world.objects()
             self._objects.publish(joint_state_msg(stamp, STATE_NAMES, objects, objects[:0]))
         for camera in self._robot.cameras:
-            if self._tick % self._every[camera.name] == 0:
+            if camera.exposes(self._tick, self._robot.control_period_s):
                 self._delays[camera.name].push(Frame(stamp, self._live.world.render(camera.name)))
             for frame in self._delays[camera.name].pop(stamp):
                 self._images[camera.name].publish(camera_msg(camera, frame.stamp_ns, frame.image))

@@ -40,7 +40,7 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
         )
         objects_every = round(robot.action_period_s / robot.control_period_s)
         loop.start(Mode.TELEOP)
-        remaining_s = world.task.config.budget_s
+        remaining_s = world.budget_s
         while remaining_s > 0:
             if loop.tick % objects_every == 0:
                 write_objects(writer, loop.now_ns, world)

@@ -86,7 +86,7 @@ class LiveRobot:
             "seed": self.seed,
             "episode": self.episode,
             "time_s": round(self.world.time_s, 3),
-            "budget_s": self.world.task.config.budget_s,
+            "budget_s": self.world.budget_s,
             "success": int(self.world.succeeded()),
             "operator": running,
         }

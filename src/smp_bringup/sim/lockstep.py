@@ -38,10 +38,6 @@ class Lockstep:
 
     def __post_init__(self) -> None:
         self.command = build_command(self.robot, safety_of(self.robot))
-        self._every = {
-            camera.name: max(1, round(1 / (camera.rate_hz * self.robot.control_period_s)))
-            for camera in self.robot.cameras
-        }
 
     def start(self, source: Mode) -> None:
         """Measure once, arm, and follow `source` as soon as it speaks."""
@@ -80,5 +76,5 @@ class Lockstep:
 
     def _look(self) -> None:
         for camera in self.robot.cameras:
-            if self.tick % self._every[camera.name] == 0 and self.wants_frame(camera.name, self.now_ns):
+            if camera.exposes(self.tick, self.robot.control_period_s) and self.wants_frame(camera.name, self.now_ns):
                 self.on_frame(camera.name, Frame(self.now_ns, self.world.render(camera.name)))

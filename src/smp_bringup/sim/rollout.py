@@ -206,7 +206,7 @@ def rollout(
     collisions, look_every = Collisions(world.model, robot), round(robot.action_period_s / robot.control_period_s)
     accelerations = []
     loop.start(Mode.POLICY)
-    for tick in range(round(world.task.config.budget_s / robot.control_period_s)):
+    for tick in range(round(world.budget_s / robot.control_period_s)):
         if film_s and tick % round(film_s / robot.control_period_s) == 0:
             result.film.append((world.time_s, np.array(world.render(robot.cameras[0].name))))
         driver.tick()

@@ -19,7 +19,7 @@ def record_state_demonstration(world: World, robot: Robot, seed: int, folder: Pa
     operator = ScriptedOperator(world.task, world.model, world.data, robot, seed)
     tremor, follower = Tremor(robot, noise, seed), Follower(robot, robot.joint_array("home"))
     ticks_per_action = round(robot.action_period_s / robot.control_period_s)
-    tick, remaining_s = 0, world.task.config.budget_s
+    tick, remaining_s = 0, world.budget_s
     with episode_bag(world, robot, folder) as writer:
         while remaining_s > 0:
             now_ns = START_NS + tick * nanoseconds(robot.control_period_s)

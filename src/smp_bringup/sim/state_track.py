@@ -93,7 +93,7 @@ def state_rollout(world: World, policy: AbstractPolicy, robot: Robot, seed: int,
     result = EpisodeResult(world.task.name, seed)
     collisions, look_every = Collisions(world.model, robot), round(robot.action_period_s / robot.control_period_s)
     setpoints = []
-    for tick in range(round(world.task.config.budget_s / robot.control_period_s)):
+    for tick in range(round(world.budget_s / robot.control_period_s)):
         if film_s and tick % round(film_s / robot.control_period_s) == 0:
             result.film.append((world.time_s, world.render(robot.cameras[0].name).copy()))
         setpoints.append(driver.step())

@@ -26,6 +26,8 @@ class World:
     def __init__(self, task: AbstractTask, robot: Robot) -> None:
         """Build the world; raises ConfigError for a robot without a simulation, or whose limits are not the arms'."""
         self.task, self.robot, simulation = task, robot, load_simulation(robot)
+        self.budget_s = task.config.budget_s * simulation.pace
+        """An episode that has not succeeded by then has failed [s]."""
         mujoco.set_mju_user_warning(lambda text: None)  # else a file in the working folder; `diverged` says it
         spec = robot_spec(robot, simulation)
         task.add_objects(spec)

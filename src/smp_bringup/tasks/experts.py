@@ -25,6 +25,7 @@ class ScriptedOperator:
         script = Script(hands, way, task.variation.stagger_s)
         task.solve(model, data, script)  # type: ignore[arg-type]
         self._times, moved = script.trajectory()
+        self._times = self._times * simulation.pace
         self._targets = np.tile(robot.joint_array("home"), (len(self._times), 1))
         for side, rows in moved.items():
             held = simulation.hands[side]
@@ -32,7 +33,7 @@ class ScriptedOperator:
             if held.gripper:
                 joint, column = robot.joint(held.gripper), robot.joint_names.index(held.gripper)
                 self._targets[:, column] = np.clip(held.grip(rows[:, -1]), joint.min, joint.max)
-        self._hands = tuple(hands.values())
+        self._hands, self._pace = tuple(hands.values()), simulation.pace
 
     @property
     def duration_s(self) -> float:
@@ -41,7 +42,7 @@ class ScriptedOperator:
 
     def phase(self, time_s: float) -> tuple[int, ...]:
         """Return which of its movements each hand makes at `time_s`, counted from 0."""
-        return tuple(hand.movement(time_s) for hand in self._hands)
+        return tuple(hand.movement(time_s / self._pace) for hand in self._hands)
 
     def target(self, time_s: float) -> FloatArray:
         """Return the leaders' joint positions (J,) at `time_s` since the start, the last one after the end."""
