@@ -15,7 +15,7 @@ else
 ROS_LOCK := -r $(LOCK)/ros-$(ROS_WHEELS).txt
 endif
 
-.PHONY: setup demo test unit lint types mutants clean docs lock audit hooks
+.PHONY: setup robots demo test unit lint types mutants clean docs lock audit hooks
 
 setup: $(STAMP)
 
@@ -31,6 +31,13 @@ $(STAMP): $(LOCK)/*.txt requirements/torch-cpu.txt requirements/runtime.in setup
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@sh tools/link_ament.sh $(VENV)
 	@rm -f $(VENV)/.ready-* && touch $@
+
+# Models of the robots that ship beside ALOHA, to simulate them: 290 MB, a gigabyte in .venv.
+robots: $(VENV)/.robots
+
+$(VENV)/.robots: $(STAMP) $(LOCK)/robots.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(LOCK)/robots.txt
+	@touch $@
 
 # The tools that keep the locks have an environment of their own.
 $(TOOLS)/.ready: $(LOCK)/build.txt $(LOCK)/tools.txt
@@ -53,7 +60,7 @@ hooks: setup $(TOOLS)/.ready
 demo: setup
 	$(BIN)/smp demo --out out/demo
 
-test: setup unit lint types
+test: setup robots unit lint types
 
 unit:
 	$(BIN)/python -m pytest tests --durations=10

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements/lock"
-EVERYWHERE = ("build", "runtime", "cuda", "teleop", "dev", "assets")
+EVERYWHERE = ("build", "runtime", "cuda", "teleop", "dev", "assets", "robots")
 
 
 def tool():

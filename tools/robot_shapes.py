@@ -38,7 +38,10 @@ def as_modelled(robot: Robot, simulation: Simulation) -> Robot:
 def read(robot: Robot) -> tuple[Placed, ...]:
     """Return the geometry of each entry of a robot."""
     simulation = load_simulation(robot)
-    model = compiled(robot_spec(robot, simulation))
+    spec = robot_spec(robot, simulation)
+    for mesh in spec.meshes:
+        mesh.maxhullvert = -1  # all of it, not what is good enough to draw
+    model = compiled(spec)
     model.geom_contype[model.geom_contype == DRAWN_TYPE] = 0
     return arm_geometries(as_modelled(robot, simulation), Description.of_model(model, robot.simulation)).placed
 

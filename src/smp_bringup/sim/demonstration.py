@@ -28,7 +28,7 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
     """Record the episode of `seed` to the bag `folder`, with tremor `noise` [rad]; return its success."""
     world.reset(seed)
     operator = ScriptedOperator(world.task, world.model, world.data, robot, seed)
-    led = robot if robot.has_leader_arms else _led(robot)
+    led = led_by_joints(robot)
     leaders, tremor = Leaders(led), Tremor(robot, noise, seed)
     with episode_bag(world, robot, folder) as writer:
         loop = Lockstep(
@@ -60,8 +60,10 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
     return world.succeeded()
 
 
-def _led(robot: Robot) -> Robot:
-    """Return the robot with a leader arm for each arm: the scripted operator moves joints."""
+def led_by_joints(robot: Robot) -> Robot:
+    """Return the robot with a leader arm for each arm, if it has none: the scripted operator moves joints."""
+    if robot.has_leader_arms:
+        return robot
     arms = tuple(replace(arm, leader=None, leader_topic=f"/scripted/{arm.name}") for arm in robot.arms)
     return replace(robot, arms=arms)
 
