@@ -156,9 +156,12 @@ class PolicyDriver:
         return now_ns + window + newest > self._due_ns
 
     def _on_state(self, sample: JointSample) -> None:
-        robot, measured = self._loop.robot, (sample.position, sample.velocity)
-        for arm in robot.arms:
-            self._aligner.push_joints(arm.name, sample.stamp_ns, robot.joint_names, *measured, self._loop.now_ns)
+        for joints in self._loop.robot.state_topics:
+            said = joints.names, joints.positions(sample.position), joints.velocities(sample.velocity)
+            for arm in joints.arms:
+                refused = self._aligner.push_joints(arm.name, sample.stamp_ns, *said, self._loop.now_ns)
+                if refused:
+                    raise RuntimeError(f"the simulated driver of arm '{arm.name}' is not understood: {refused}")
 
     def _on_frame(self, camera: str, frame: Frame) -> None:
         if self._other is not None:
