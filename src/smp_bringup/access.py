@@ -61,7 +61,12 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
     policy = ("policy/chunk", "policy/gate")
     said = ("command/state", "observation/state", "sim/state", "recorder/state", "replay/state", "/diagnostics")
     nodes = {
-        "sim": Access((*cameras, *states, *leaders, "sim/objects", "sim/state", "/clock"), commands, _SIM),
+        "sim": Access(
+            (*cameras, *states, *leaders, "sim/objects", "sim/state", "/clock")
+            + (("teleop/command",) if robot.is_led_by_none else ()),
+            commands,
+            _SIM,
+        ),
         "sync": Access((*seen, "observation/state"), (*cameras, *states, *vectors, "/clock")),
         "policy": Access(policy, (*seen, "command/state", "/clock")),
         "command": Access(

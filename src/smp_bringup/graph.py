@@ -132,7 +132,7 @@ def build_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
     if model != NO_MODEL:
         runs = _inference(model, asked)
         here.append(NodeSpec("policy", {**about, **runs}, respawn=True))
-    if asked.teleop:
+    if asked.teleop and not (asked.sim and robot.is_led_by_none):  # the simulator speaks for such an operator
         here.append(NodeSpec("teleop", {**about, "noise": asked.noise}))
     if robot.description:
         here.append(NodeSpec("description", dict(about)))

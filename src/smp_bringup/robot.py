@@ -168,6 +168,11 @@ class Robot:
         """Whether every arm has a leader arm: what these told is then what a policy learns."""
         return all(arm.led_by and arm.led_by.is_arm for arm in self.arms)
 
+    @property
+    def is_led_by_none(self) -> bool:
+        """Whether no arm has a leader: an operator says on the topic of teleoperation where all joints are to be."""
+        return not any(arm.led_by for arm in self.arms)
+
     @cached_property
     def operator_topics(self) -> tuple[JointTopic, ...]:
         """Topics that say where the operator wants the arms: what a policy learns from."""

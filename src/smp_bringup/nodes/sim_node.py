@@ -68,6 +68,9 @@ class SimNode(LeanNode):
             [(joints, self.create_publisher(JointState, joints.topic, qos.DRIVER)) for joints in each]
             for each in (robot.state_topics, robot.leader_topics)
         )
+        self._operator = (
+            self.create_publisher(JointState, "teleop/command", qos.LATEST) if robot.is_led_by_none else None
+        )
         for joints in robot.command_topics:
             kind = COMMAND_TYPES[joints.arms[0].command_interface]
             self.create_subscription(kind, joints.topic, partial(self._on_command, joints), qos.LATEST)
@@ -101,6 +104,8 @@ class SimNode(LeanNode):
                 self._clock_topic.publish(ClockMessage(clock=time_msg(stamp)))
             if self._tick % self._state_every == 0:
                 self._publish_joints(stamp)
+        if self._operator is not None and (wanted := self._live.wanted(stamp)) is not None:
+            self._operator.publish(joint_state_msg(stamp, self._robot.joint_names, wanted.position, wanted.velocity))
         if self._tick % self._objects_every == 0:
             objects = self._live.world.objects()
             self._objects.publish(joint_state_msg(stamp, STATE_NAMES, objects, objects[:0]))

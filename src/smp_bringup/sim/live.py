@@ -4,11 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from smp_bringup.action.teleop import Leaders
 from smp_bringup.robot import Robot
+from smp_bringup.sim.demonstration import led_by_joints
 from smp_bringup.sim.world import World
 from smp_bringup.tasks import TASKS
 from smp_bringup.tasks.experts import ScriptedOperator
-from smp_bringup.types import FloatArray, seconds
+from smp_bringup.types import FloatArray, JointSample, seconds
 
 COMMAND_TIMEOUT_S = 0.2
 """Drivers hold the arms by themselves when commands stop for so long."""
@@ -24,6 +26,8 @@ class LiveRobot:
         self._held = robot.joint_array("home")
         self._operator: ScriptedOperator | None = None
         self._operator_start_s: float | None = None
+        self._led = led_by_joints(robot)
+        self._merge = Leaders(self._led)
         self.episode = 0
         """Resets so far."""
         self.world: World
@@ -73,6 +77,16 @@ class LiveRobot:
             return None
         start = self._operator_start_s
         return self._operator.target(0.0 if start is None else self.world.time_s - start)
+
+    def wanted(self, stamp_ns: int) -> JointSample | None:
+        """Return what an operator without leader arms says of all joints (J,), or None without a scripted operator."""
+        target, merged = self.leaders(), None
+        if target is None:
+            return None
+        for arm in self._led.arms:
+            said = arm.leader_joints.positions(target[self.robot.arm_slices[arm.name]])
+            merged = self._merge.push(arm.name, stamp_ns, arm.leader_joints.names, said)
+        return merged
 
     def state(self) -> Mapping[str, object]:
         """Return what /sim/state says."""
