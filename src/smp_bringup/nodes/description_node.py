@@ -136,13 +136,13 @@ class DescriptionNode(LeanNode):
     def _on_state(self, joints: JointTopic, message: JointState) -> None:
         if not self._others and self._publisher is not None and self._is_due(joints.topic):
             told = dict(zip(message.name, message.position, strict=False))
-            self._show(self._measured, told, wire.stamp_ns(message.header.stamp))
+            self._show(self._measured, joints, told, wire.stamp_ns(message.header.stamp))
 
     def _on_command(self, joints: JointTopic, message: ArmCommand) -> None:
         if not self._is_due(joints.topic):
             return
         stamp = 0 if isinstance(message, Float64MultiArray) else wire.stamp_ns(message.header.stamp)
-        self._show(self._commanded, _commanded(joints, message), stamp or now_ns(self))
+        self._show(self._commanded, joints, _commanded(joints, message), stamp or now_ns(self))
 
     def _is_due(self, topic: str) -> bool:
         now = steady_ns()
@@ -151,8 +151,8 @@ class DescriptionNode(LeanNode):
         self._due_ns[topic] = now + self._period_ns
         return True
 
-    def _show(self, frames: Frames, told: dict[str, float], stamp_ns: int) -> None:
-        transforms = frames.move(told)
+    def _show(self, frames: Frames, joints: JointTopic, told: dict[str, float], stamp_ns: int) -> None:
+        transforms = frames.move(told, {arm.prefix for arm in joints.arms})
         if self._tf is not None and transforms:
             self._mine += [(transform.child, stamp_ns) for transform in transforms]
             self._tf.publish(_message(stamp_ns, transforms))
