@@ -15,6 +15,7 @@ import numpy as np
 import rclpy
 from builtin_interfaces.msg import Duration
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration as RosDuration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -225,13 +226,13 @@ class Manager:
         now = time.monotonic()
         periods = min(_CATCH_UP, round((now - self._last) * self.rate_hz))
         self._last = now if periods == _CATCH_UP else self._last + periods / self.rate_hz
-        for _ in range(periods):
+        for k in range(periods):
             for arm in self.arms:
                 arm.advance(self._now_s())
-        self._broadcast()
-        self._cycle += 1
-        if self._cycle % (self.rate_hz // 10) == 0:
-            self.report.publish(String(data=json.dumps(self.said())))
+            self._broadcast((periods - 1 - k) / self.rate_hz)
+            self._cycle += 1
+            if self._cycle % (self.rate_hz // 10) == 0:
+                self.report.publish(String(data=json.dumps(self.said())))
 
     def said(self):
         """Return what the test looks at."""
@@ -246,14 +247,14 @@ class Manager:
             "hands": {hand.name: hand.position for hand in self.hands},
         }
 
-    def _broadcast(self):
+    def _broadcast(self, ago_s):
         """Publish all joints, in an order of its own; of hardware that measures positions alone, the rest is NaN."""
         rows = {name: q for arm in self.arms for name, q in zip(arm.joints, arm.position, strict=True)}
         for hand in self.hands:
             rows |= {name: sign * hand.position for name, sign in hand.knuckles.items()}
         names, nothing = sorted(rows), [math.nan] * len(rows)
         message = JointState(name=names, position=[rows[n] for n in names], velocity=nothing, effort=nothing)
-        message.header.stamp = self.nodes[0].get_clock().now().to_msg()
+        message.header.stamp = (self.nodes[0].get_clock().now() - RosDuration(seconds=ago_s)).to_msg()
         self.states.publish(message)
 
 

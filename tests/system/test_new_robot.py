@@ -139,14 +139,21 @@ class Keys:
     def quit(self):
         self.press("q")
         assert self.process.wait(30) == 0, self._log.read_text()
-        print(self._log.read_text())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(30)
         for end in (self._keyboard, self._terminal):
             os.close(end)
+        print(self._log.read_text())
 
 
-def record(user, check):
+def record(user, keys, check):
     """Record episodes until so many are kept; what a stall spoiled is discarded."""
-    keys, kept, client = Keys(user.folder), 0, user.client
+    kept, client = 0, user.client
     client.wait(lambda: "recording" in user.recorder and keys.heard(), START_S, "the recorder", check)
     for _ in range(TRIES):
         if kept == EPISODES:
@@ -218,15 +225,17 @@ def within_limits(user, robot):
 
 def test_from_a_urdf_to_a_closed_loop(stock_party, tmp_path):
     reliability = "reliable" if small_sockets() else "best_effort"  # see test_stock_cameras
+    slow = "--rate", "15", "--trigger"  # it leaves two cores room for the rest
     with ExitStack() as stack:
         stack.enter_context(stock_party(HERE / "two_xarm7.py"))
-        stack.enter_context(stock_party(HERE / "stock_driver.py", TOPICS[0], "--reliability", reliability))
-        stack.enter_context(stock_party(HERE / "stock_driver.py", TOPICS[1], "--form", "jpeg"))
+        stack.enter_context(stock_party(HERE / "stock_driver.py", TOPICS[0], *slow, "--reliability", reliability))
+        stack.enter_context(stock_party(HERE / "stock_driver.py", TOPICS[1], *slow, "--form", "jpeg"))
         user = User(tmp_path, stack.enter_context(graph_client()))
         user.client.wait(lambda: len(user.reports) == 2, START_S, "the drivers")
         robot = make(user)
         with user.up("--teleop", "--record", "data", "--task", f"sway*{EPISODES}") as check:
-            record(user, check)
+            with Keys(tmp_path) as keys:
+                record(user, keys, check)
             user.client.set_bool("/operator/sway", False)
             user.until_done("disarm", check)
         (tmp_path / "tiny.yaml").write_text(POLICY)

@@ -14,7 +14,7 @@ from std_srvs.srv import SetBool
 SIDES = "left", "right"
 JOINTS = [f"joint{k}" for k in range(1, 8)]
 START = (0.0, -0.3, 0.0, 1.2, 0.0, 1.0, 0.0)
-RATE_HZ, LEADER_HZ = 150, 100
+RATE_HZ, LEADER_HZ = 100, 50
 SWAY = np.array([0.4, 0.0, 0.0, 0.3, 0.0, 0.0, 0.4])
 """How far the operator goes [rad], and back, in `SWAY_S`."""
 SWAY_S = 2.0

@@ -70,8 +70,8 @@ def _safety(robot: Robot) -> list[Finding]:
     except SmpError as refusal:
         return [*found, error("safety", str(refusal), f"correct {safety_of(robot)}, or name other settings")]
     if out:
-        said = f"{', '.join(out)} do not run"
-        todo = "list them under checks: as soon as the robot has what they need; until then it is you who looks"
+        said = f"left out of its checks: {', '.join(out)}"
+        todo = "list each under checks: as soon as the robot has what it needs; until then it is you who looks"
         found.append(warning("safety", said, todo))
     return found
 

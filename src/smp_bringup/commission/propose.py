@@ -134,7 +134,7 @@ def propose_arms(
             topic = ask(f"Topic of the commands of {name}", _usual(name, limb, where))
             interface = ask(f"How is {name} told ({', '.join(_INTERFACES)})", "joint_trajectory")
             notes.append("command_topic: not seen, look whether it is this one, and takes command_interface")
-        elif others := _others(joints, topic, offers):
+        elif others := _others(joints, topic, where, offers):
             notes.append(f"command_topic: {', '.join(others)} moves these joints too: look which controller is active")
         leader, names, said = _leader(told.leaders.get(name, ""), joints, prefix, seen)
         hand = limb.kind == "hand"
@@ -205,10 +205,11 @@ def _state_topic(joints: Sequence[UrdfJoint], where: str, seen: GraphSeen | None
     return min(found)[-1] if found and not min(found)[0] else ""
 
 
-def _others(joints: Sequence[UrdfJoint], topic: str, offers: Sequence[Offer]) -> list[str]:
-    """Return where else setpoints of these joints could go, as their controllers say."""
+def _others(joints: Sequence[UrdfJoint], topic: str, where: str, offers: Sequence[Offer]) -> list[str]:
+    """Return where else setpoints of these joints could go, as their controllers say; a copy's are its own."""
     wanted = {joint.name for joint in joints}
-    return sorted(offer.topic for offer in offers if offer.topic != topic and wanted <= offer.joints)
+    own = [offer for offer in offers if offer.topic.strip("/").startswith(where)]
+    return sorted(offer.topic for offer in own if offer.topic != topic and wanted <= offer.joints)
 
 
 def _command(name: str, told: str, offer: Offer | None) -> tuple[str, str]:
