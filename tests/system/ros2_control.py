@@ -182,6 +182,7 @@ class Manager:
         self.states = self.nodes[1].create_publisher(JointState, "joint_states", SYSTEM_DEFAULT)
         self.report = self.nodes[0].create_publisher(String, "ros2_control/report", SYSTEM_DEFAULT)
         self._last, self._cycle = time.monotonic(), 0
+        self._epoch = self.nodes[0].get_clock().now() - RosDuration(seconds=self._last)
         self.nodes[0].create_timer(1 / rate_hz, self._update, clock=steady)
 
     def _node(self, name, joints):
@@ -229,7 +230,7 @@ class Manager:
         for k in range(periods):
             for arm in self.arms:
                 arm.advance(self._now_s())
-            self._broadcast((periods - 1 - k) / self.rate_hz)
+            self._broadcast(self._last - (periods - k - 0.5) / self.rate_hz)
             self._cycle += 1
             if self._cycle % (self.rate_hz // 10) == 0:
                 self.report.publish(String(data=json.dumps(self.said())))
@@ -247,14 +248,14 @@ class Manager:
             "hands": {hand.name: hand.position for hand in self.hands},
         }
 
-    def _broadcast(self, ago_s):
+    def _broadcast(self, at_s):
         """Publish all joints, in an order of its own; of hardware that measures positions alone, the rest is NaN."""
         rows = {name: q for arm in self.arms for name, q in zip(arm.joints, arm.position, strict=True)}
         for hand in self.hands:
             rows |= {name: sign * hand.position for name, sign in hand.knuckles.items()}
         names, nothing = sorted(rows), [math.nan] * len(rows)
         message = JointState(name=names, position=[rows[n] for n in names], velocity=nothing, effort=nothing)
-        message.header.stamp = (self.nodes[0].get_clock().now() - RosDuration(seconds=ago_s)).to_msg()
+        message.header.stamp = (self._epoch + RosDuration(seconds=at_s)).to_msg()
         self.states.publish(message)
 
 

@@ -1,7 +1,10 @@
 """Two xArm7, each under ros2_control in a namespace of its own as its maker's driver starts it, and two leader arms.
 
-Nothing of ours. The operator keeps each leader arm where its follower is; told to by a service, he sways both.
+Nothing of ours. The operator keeps each leader arm where its follower is; told to by a service, he sways both:
+`two_xarm7.py sway` and `two_xarm7.py rest` call it.
 """
+
+import sys
 
 import numpy as np
 import rclpy
@@ -58,9 +61,21 @@ class Operator(Node):
         return self._steady.now().nanoseconds * 1e-9
 
 
+def ask(sway):
+    """Tell the operator of a robot that runs whether to sway the leader arms."""
+    node = rclpy.create_node("ask_operator")
+    asking = node.create_client(SetBool, "operator/sway")
+    if not asking.wait_for_service(10.0):
+        sys.exit("no operator is there: start two_xarm7.py first")
+    rclpy.spin_until_future_complete(node, asking.call_async(SetBool.Request(data=sway)), timeout_sec=10.0)
+
+
 def main():
     """Run until a signal ends it."""
     rclpy.init()
+    if sys.argv[1:]:
+        ask(sys.argv[1] == "sway")
+        return
     arms = {side: Arm(side, JOINTS, START, "xarm7_traj_controller", RATE_HZ) for side in SIDES}
     managers = [Manager([arm], namespace=side, rate_hz=RATE_HZ) for side, arm in arms.items()]
     spin([*(node for manager in managers for node in manager.nodes), Operator(arms)])

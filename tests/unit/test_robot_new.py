@@ -9,9 +9,11 @@ from typer.testing import CliRunner
 from smp_bringup.body import Body
 from smp_bringup.cli.main import app
 from smp_bringup.cli.robot_new import write_robot
+from smp_bringup.commission.draft import DraftCamera
 from smp_bringup.commission.files import check_file
 from smp_bringup.commission.finding import Level, fine
 from smp_bringup.commission.propose import Offer, Told, offers_of, propose_arms
+from smp_bringup.commission.propose_cameras import action_period_s
 from smp_bringup.commission.seen import GraphSeen, HeardImage, HeardJoints
 from smp_bringup.description.limbs import find_limbs
 from smp_bringup.description.model import Description
@@ -92,7 +94,7 @@ PLACED = ["--copies", "left,right", "--at", "left=0,0.3,0", "--at", "right=0,-0.
 
 def test_two_robots_that_flags_place_are_kept_apart(tmp_path):
     code, said = smp("--urdf", XARM7, "--out", tmp_path, "--yes", *PLACED)
-    assert (code, "left out" in said) == (0, False), said
+    assert (code, "arm_distance is left out" in said) == (0, False), said
     robot = load_robot(str(tmp_path / "robot.yaml"))
     assert [arm.base for arm in robot.arms] == [(0, 0.3, 0, 0, 0, 0), (0, -0.3, 0.1, 0, 0, 3.1)]
     assert [arm.driver.names[0] for arm in robot.arms] == ["joint1", "joint1"]
@@ -129,7 +131,7 @@ def test_the_meshes_of_a_copy_are_found_from_its_folder(tmp_path):
     rows["corners"] = faces
     (tmp_path / "urdf/shapes/palm.stl").write_bytes(bytes(80) + np.uint32(4).tobytes() + rows.tobytes())
     code, said = smp("--urdf", tmp_path / "urdf/r.urdf", "--out", tmp_path / "out", "--yes", *PLACED)
-    assert (code, "left out" in said) == (0, False), said
+    assert (code, "arm_distance is left out" in said) == (0, False), said
 
 
 def test_leader_arms_of_the_same_kind_are_heard_by_the_names_they_have(tmp_path):
@@ -292,6 +294,12 @@ def test_what_the_graph_says_is_in_the_file(say, graph, tmp_path):
     assert "/top/depth/image_raw, 16UC1: recorded:" in text
     assert text.count("command_topic: not seen") == 1
     assert set(load_safety(robot.safety).drivers) == {*(name.lstrip("/") for name in first), "right_hand_controller"}
+
+
+@pytest.mark.parametrize(("rate_hz", "period_s"), [(30.0, 0.04), (15.0, 0.07), (5.0, 0.2)])
+def test_actions_are_no_shorter_than_frames(rate_hz, period_s):
+    cameras = DraftCamera("a", "a", rate_hz=60.0), DraftCamera("b", "b", rate_hz=rate_hz)
+    assert action_period_s(cameras) == period_s
 
 
 def test_a_controller_of_both_arms_is_shared():

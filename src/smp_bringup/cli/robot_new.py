@@ -10,7 +10,7 @@ import typer
 from smp_bringup.cli.show import console
 from smp_bringup.commission.draft import Draft, robot_yaml, safety_yaml
 from smp_bringup.commission.propose import Ask, Offer, Told, chosen_limbs, offers_of, propose_arms, rate_and_drivers
-from smp_bringup.commission.propose_cameras import propose_cameras, split_pair
+from smp_bringup.commission.propose_cameras import action_period_s, propose_cameras, split_pair
 from smp_bringup.commission.seen import GraphSeen
 from smp_bringup.config import build, dump
 from smp_bringup.description.copies import Place, composed, place_of
@@ -85,7 +85,8 @@ def write_robot(
         places = _places(told, ask)
         described, written = (COPIES, {COPIES: composed(one, path, name, places)}) if places else ("", {})
     notes = (*_left_out(limbs, {joint.name for arm in arms for joint in arm.joints}), *left_out)
-    draft = Draft(name, tuple(arms), shown, drivers, "safety.yaml", described, rate, source, notes)
+    period_s = action_period_s(shown)
+    draft = Draft(name, tuple(arms), shown, drivers, "safety.yaml", described, rate, period_s, source, notes)
     draft = _in_namespace(draft, namespace)
     _write(out, draft, written)
     if draft.description:

@@ -77,6 +77,7 @@ class Draft:
     """File name of the safety settings."""
     description: str = ""
     state_rate_hz: float = 100.0
+    action_period_s: float = 0.04
     source: str = ""
     """What it was made from."""
     notes: tuple[str, ...] = ()
@@ -154,7 +155,8 @@ def robot_yaml(draft: Draft) -> str:
     lines = [f"# {one_line(text)}" for text in head]
     about: dict[str, object] = {"name": draft.name, "safety": draft.safety}
     about |= {"description": draft.description} if draft.description else {}
-    about |= {"control_period_s": 0.01, "action_period_s": 0.04, "state_rate_hz": draft.state_rate_hz}
+    about |= {"control_period_s": 0.01, "action_period_s": draft.action_period_s}
+    about["state_rate_hz"] = draft.state_rate_hz
     lines += [_flat(about).rstrip("\n"), "# model: my_model  # without one no policy runs", "", "cameras:"]
     for camera in draft.cameras:
         lines.append(_item(_camera(camera), camera.notes, "  "))
