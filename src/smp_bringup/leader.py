@@ -57,7 +57,7 @@ class Leader:
 
     topic: str
     kind: str = field(default="joints", metadata=spec(choices=KINDS))
-    joints: dict[str, LeaderJoint] = field(default_factory=dict)
+    joints: dict[str, LeaderJoint] = field(default_factory=dict, hash=False)
     """Of kind joints: each of our joints that the leader calls or measures otherwise."""
     tip: str = ""
     """Of kinds twist and pose: link of the robot's description that is moved; none where a twist drives a base."""

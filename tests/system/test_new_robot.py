@@ -31,7 +31,7 @@ MAKERS = Path(sysconfig.get_path("purelib"), "cmeel.prefix/share/example-robot-d
 URDF = Path(os.environ.get("XARM7_URDF") or next((MAKERS.glob("xarm7.urdf")), HERE.parent / "unit/xarm7.urdf"))
 """With meshes where example-robot-data is installed."""
 TOPICS = "/overview/color/image_raw", "/wrist_left/color/image_raw/compressed"
-EPISODES, EPISODE_S, TRIES = 3, 2.5, 20
+EPISODES, EPISODE_S, TRIES = 3, 2.0, 20
 POLICY = """
 policy:
   kind: diffusion
@@ -180,7 +180,8 @@ def make(user):
     """Write the files of the robot beside its drivers, and look what is wrong with them."""
     places = ["--copies", "left,right", "--at", "left=0,0.3,0", "--at", "right=0,-0.3,0"]
     leaders = [word for side in ("left", "right") for word in ("--leader", f"{side}=/{side}_leader/joint_states")]
-    said = user.well("robot", "new", "--urdf", URDF, "--from-graph", "--out", "xarm", "--yes", *places, *leaders)
+    seen = "--urdf", URDF, "--from-graph", "--seconds", 1
+    said = user.well("robot", "new", *seen, "--out", "xarm", "--yes", *places, *leaders)
     assert "arm_distance is left out" not in said
     robot = yaml.safe_load((user.folder / FILE).read_text())
     for arm, side in zip(robot["arms"], ("left", "right"), strict=True):
@@ -188,7 +189,7 @@ def make(user):
         assert arm["command_topic"] == f"{side}/xarm7_traj_controller/joint_trajectory"
         assert arm["base"][:3] == [0.0, 0.3 if side == "left" else -0.3, 0.0]
     assert [camera["topic"] for camera in robot["cameras"]] == [topic.lstrip("/") for topic in TOPICS]
-    assert " 0 to mend" in user.well("robot", "check", FILE, "--live")
+    assert " 0 to mend" in user.well("robot", "check", FILE, "--live", "--seconds", 1)
     return robot
 
 
