@@ -99,9 +99,10 @@ class User:
         """What the command node is doing."""
         return self.client.command_state["mode"]
 
-    @property
-    def positions(self):
-        """Of the arms' joints (14,) [rad]."""
+    def look(self):
+        """Return where the arms' joints (14,) are now [rad]."""
+        self.reports.clear()
+        self.client.wait(lambda: len(self.reports) == 2, START_S, "the drivers")
         return np.array([self.reports[side]["positions"][side] for side in ("left", "right")]).ravel()
 
     def lead(self, check):
@@ -196,16 +197,15 @@ def make(user):
 def run(user):
     """Let the policy move the arms; a machine that stalls holds and then faults, and it is tried again."""
     with user.up() as check:
-        user.client.wait(lambda: len(user.reports) == 2, START_S, "the arms", check)
         for _ in range(TRIES):
-            before = user.positions
+            before = user.look()
             if user.client.latched:
                 user.until_done("reset", check)
             if user.smp("run", "--seconds", "3").returncode == 0:
                 break
         else:
             raise AssertionError(user.client.command_state)
-        moved = np.abs(user.positions - before).max()
+        moved = np.abs(user.look() - before).max()
         assert user.mode == "disarmed"
         assert moved > 0.02, "the policy moves the arms"
         print(f"moved by up to {moved:.2f} rad")
@@ -232,7 +232,7 @@ def test_from_a_urdf_to_a_closed_loop(stock_party, tmp_path):
         stack.enter_context(stock_party(HERE / "stock_driver.py", TOPICS[0], *slow, "--reliability", reliability))
         stack.enter_context(stock_party(HERE / "stock_driver.py", TOPICS[1], *slow, "--form", "jpeg"))
         user = User(tmp_path, stack.enter_context(graph_client()))
-        user.client.wait(lambda: len(user.reports) == 2, START_S, "the drivers")
+        user.look()
         robot = make(user)
         with user.up("--teleop", "--record", "data", "--task", f"sway*{EPISODES}") as check:
             with Keys(tmp_path) as keys:
