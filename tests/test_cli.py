@@ -28,6 +28,10 @@ def smp(*words, env=None, timeout=240):
         (("eval", "--policy", "nothing"), "unknown model 'nothing'"),
         (("replay", "nowhere"), "'nowhere' does not exist"),
         (("replay", BAG, "--model", "nothing"), "unknown model 'nothing'"),
+        (
+            ("record", "--robot", "dual_ur5e", "--task", "fold"),
+            "run smp up --robot dual_ur5e --teleop --record data/demos",
+        ),
         (("record", "--task", "juggle", "--episodes", "1", "--lockstep"), "unknown task 'juggle'"),
         (("train", "--bags", "nowhere"), "'nowhere' does not exist"),
         (("train", "--bags", BAG, "--policy", "spm"), "unknown policy 'spm' (did you mean 'smp'?)"),

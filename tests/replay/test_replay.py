@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from smp_bringup.bag.aligned import aligned_sets, leader_trajectory
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.tree import bag_folders
-from smp_bringup.errors import BagError, ModelError
+from smp_bringup.errors import BagError, ConfigError, ModelError
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.replay.metrics import samples, summarise
 from smp_bringup.replay.run import ReplaySettings, replay
@@ -105,6 +106,18 @@ def test_the_error_of_each_arm_is_the_one_that_was_made(robot):
     assert figures["gripper_rmse/right"] == pytest.approx(0.01, abs=1e-9)
     assert figures["joint_rmse/right_waist"] == pytest.approx(0.01, abs=1e-9)
     assert figures["joint_rmse/step_00"] == pytest.approx(0.01 / np.sqrt(2), abs=1e-9)
+
+
+def test_the_safety_settings_are_those_of_the_bag_unless_others_are_named(robot):
+    bag, oracle = open_bag(BAG), _Oracle(robot, 0.0)
+    slow = replace(bag, attachments={**bag.attachments, "safety.yaml": "checks: [finite]\nvelocity_scale: 0.01\n"})
+    settings = {"recorded": ReplaySettings(), "named": ReplaySettings(safety="default")}
+    found = {name: replay(slow, oracle, robot, asked).digest for name, asked in settings.items()}
+    assert found["named"] == replay(bag, oracle, robot, ReplaySettings(safety="default")).digest
+    assert found["recorded"] != found["named"]
+    broken = replace(bag, attachments={**bag.attachments, "safety.yaml": "checks: []\n"})
+    with pytest.raises(ConfigError, match="name settings with --safety"):
+        replay(broken, oracle, robot)
 
 
 class _Told(_Oracle):

@@ -28,10 +28,10 @@ def launch():
 
 
 @contextmanager
-def stock(script):
-    """Run a script beside the graph, with Fast DDS as it is by default."""
+def stock(script, *words):
+    """Run a script with these words beside the graph, with Fast DDS as it is by default."""
     env = {key: value for key, value in os.environ.items() if "DEFAULT_PROFILES" not in key}
-    process = subprocess.Popen([sys.executable, str(script)], env=env)
+    process = subprocess.Popen([sys.executable, str(script), *words], env=env)
     try:
         yield process
     finally:

@@ -1,8 +1,9 @@
-"""A camera as a stock driver publishes it, 30 Hz: nothing of ours, no Fast DDS profile; see its --help."""
+"""A camera as a stock driver publishes it: nothing of ours, no Fast DDS profile; see its --help."""
 
 import argparse
 import array
 import io
+import math
 import time
 
 import numpy as np
@@ -12,7 +13,6 @@ from rclpy.duration import Duration
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-RATE_HZ = 30
 BYTES = {"rgb8": 3, "bgra8": 4, "mono8": 1, "yuv422_yuy2": 2, "bayer_rggb8": 1, "16UC1": 2}
 
 
@@ -40,6 +40,8 @@ def main():
     parser.add_argument("topic")
     parser.add_argument("--reliability", choices=("reliable", "best_effort"), default="best_effort")
     parser.add_argument("--size", type=int, nargs=2, default=(640, 480), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--rate", type=float, default=30.0, help="[Hz]")
+    parser.add_argument("--trigger", action="store_true", help="frames at whole periods, as of one trigger for all")
     parser.add_argument("--form", default="rgb8", help="an encoding, jpeg or png")
     parser.add_argument("--frames", type=int, default=0, help="0: until it is told to stop")
     parser.add_argument("--info", default="", help="topic of its calibration")
@@ -57,6 +59,9 @@ def main():
     if said.frames:  # the other side has found us as well
         time.sleep(1.0)
     start, k = time.monotonic(), 0
+    if said.trigger:
+        start = math.ceil(start * said.rate) / said.rate
+        time.sleep(start - time.monotonic())
     while rclpy.ok() and (k < said.frames or not said.frames):
         message = messages[k % len(messages)]
         message.header.stamp = node.get_clock().now().to_msg()
@@ -64,8 +69,9 @@ def main():
         if info is not None:
             info.publish(CameraInfo(header=message.header, width=said.size[0], height=said.size[1]))
         k += 1
-        time.sleep(max(0.0, start + k / RATE_HZ - time.monotonic()))
-    publisher.wait_for_all_acked(Duration(seconds=2))  # what was lost may be asked for
+        time.sleep(max(0.0, start + k / said.rate - time.monotonic()))
+    if rclpy.ok():  # else a signal ended it
+        publisher.wait_for_all_acked(Duration(seconds=2))  # what was lost may be asked for
 
 
 if __name__ == "__main__":

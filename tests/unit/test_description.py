@@ -75,6 +75,16 @@ def test_a_joint_that_mimics_another_follows_it_and_meshes_are_not_needed(tmp_pa
     assert description.text == GRIPPER
 
 
+def test_links_move_by_what_drivers_say_of_two_robots_of_a_kind(tmp_path):
+    path = tmp_path / "gripper.urdf"
+    path.write_text(GRIPPER.replace('"close"', '"left_close"'))
+    frames = Frames(Description(str(path)))
+    assert frames.move({"close": 0.03}, {"right_"}) == []
+    moved = {transform.child: transform.pose.position.tolist() for transform in frames.move({"close": 0.03}, {"left_"})}
+    assert moved["finger"] == [0, 0.03, 0.1]
+    assert set(moved) == {"finger", "thumb"}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -47,6 +47,13 @@ def test_a_leader_arm_with_its_own_names_signs_scales_and_zeros_is_followed(robo
         leaders.push("left", 30, [j.name for j in robot.arms[0].joints], np.zeros(7))
 
 
+def test_a_robot_whose_leader_has_names_of_its_own_is_a_key_like_any_other(robot):
+    """Replay keeps a policy by its robot."""
+    mapped, again = led(robot, "left", LEADER), led(robot, "left", LEADER)
+    assert {mapped: 1}[again] == 1
+    assert mapped != robot
+
+
 def test_what_a_leader_says_of_our_joints_can_be_said_back(robot, rng):
     joints = led(robot, "left", LEADER).arms[0].leader_joints
     ours = rng.normal(size=(5, 7))

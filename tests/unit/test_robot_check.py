@@ -9,6 +9,7 @@ import yaml
 
 from smp_bringup.absent import absent
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE
+from smp_bringup.commission.camera_images import check_skew
 from smp_bringup.commission.commands import COMMAND_KINDS
 from smp_bringup.commission.files import check_file
 from smp_bringup.commission.finding import Level, fine
@@ -264,6 +265,20 @@ def test_a_spoiled_robot_is_named_with_what_to_do(spoil, graph):
     assert level == (Level.WARN if spoil in WARNINGS else Level.ERROR)
 
 
+@pytest.mark.parametrize(("shift_ms", "latency_ms", "said"), [(33, 0, True), (33, 20, False), (15, 0, False)])
+def test_cameras_whose_frames_make_no_set_are_named(shift_ms, latency_ms, said, robot):
+    first, other = (replace(camera, rate_hz=15.0) for camera in robot.cameras[:2])
+    other = replace(other, latency_s=latency_ms / 1000)
+    stamps = {first.topic: T0, other.topic: T0 + shift_ms * 10**6}
+    heard = {
+        topic: [HeardImage(k, at, at, 128, 128, "rgb8", k) for k in range(45) for at in (begun + k * S // 15,)]
+        for topic, begun in stamps.items()
+    }
+    lines = [finding.line for finding in check_skew([first, other], heard)]
+    what = "camera wrist_left: /camera_wrist_left/image_raw: its frames are 33 ms from those of overview, the first"
+    assert [line[: len(what)] for line in lines] == [what] * said
+
+
 def test_where_nobody_is_it_is_said_once(graph):
     graph.topics = {name: replace(topic, publishers=(), subscribers=()) for name, topic in graph.topics.items()}
     [(level, line)] = graph.found()
@@ -345,12 +360,13 @@ def two_arms(tmp_path):
         ({}, {"model": "smp_aloha"}, "model: ", 2),
         ({}, {"description": "gone.urdf"}, "does not exist: name the URDF of the whole robot", 2),
         ({}, {"state_rate_hz": 25}, "state_rate_hz is 25, a driver must say the joints at 50 Hz or more", None),
+        ({}, {"action_period_s": 0.02}, "30 Hz, while an action lasts 0.02 s: most have no frame: write action_per", 2),
     ],
-    ids=range(17),
+    ids=range(18),
 )
 def test_a_spoiled_file_is_named_with_what_to_do(joint, changes, expected, level, two_arms):
     found, _ = check_file(two_arms(joint, **changes), str(URDF) if "description" not in changes else "")
-    lines = [(finding.level, finding.line) for finding in found if "do not run" not in finding.line]
+    lines = [(finding.level, finding.line) for finding in found if "left out of its checks" not in finding.line]
     assert any(expected in line and level in (None, mark) for mark, line in lines) or not (expected or lines)
     assert len(lines) <= 2
 

@@ -2,14 +2,21 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from smp_bringup.body import Body
 from smp_bringup.cli.main import app
 from smp_bringup.cli.robot_new import write_robot
+from smp_bringup.commission.draft import DraftCamera
+from smp_bringup.commission.files import check_file
+from smp_bringup.commission.finding import Level, fine
 from smp_bringup.commission.propose import Offer, Told, offers_of, propose_arms
+from smp_bringup.commission.propose_cameras import action_period_s
 from smp_bringup.commission.seen import GraphSeen, HeardImage, HeardJoints
 from smp_bringup.description.limbs import find_limbs
+from smp_bringup.description.model import Description
 from smp_bringup.description.urdf import parse_urdf
 from smp_bringup.errors import ConfigError, SmpError
 from smp_bringup.robot import load_robot
@@ -81,6 +88,81 @@ def test_two_robots_of_one_urdf_have_joints_and_topics_of_their_own(tmp_path):
     assert (b.command_interface, b.command_topic) == ("forward_position", "/b/commands")
 
 
+XARM7 = Path(__file__).with_name("xarm7.urdf")
+PLACED = ["--copies", "left,right", "--at", "left=0,0.3,0", "--at", "right=0,-0.3,0.1,0,0,3.1"]
+
+
+def test_two_robots_that_flags_place_are_kept_apart(tmp_path):
+    code, said = smp("--urdf", XARM7, "--out", tmp_path, "--yes", *PLACED)
+    assert (code, "arm_distance is left out" in said) == (0, False), said
+    robot = load_robot(str(tmp_path / "robot.yaml"))
+    assert [arm.base for arm in robot.arms] == [(0, 0.3, 0, 0, 0, 0), (0, -0.3, 0.1, 0, 0, 3.1)]
+    assert [arm.driver.names[0] for arm in robot.arms] == ["joint1", "joint1"]
+    assert "arm_distance" in load_safety(robot.safety).checks
+    description = Description(robot.description)
+    assert set(robot.joint_names) == set(description.joints)
+    body, home = Body(robot, 3), robot.joint_array("home")
+    description.move(dict(zip(robot.joint_names, home, strict=True)))
+    wrists = [description.pose(description.link(f"{side}_link7")).position for side in ("left", "right")]
+    apart = float(np.linalg.norm(wrists[0] - wrists[1]))
+    tips = [capsule for capsule, pair in enumerate(body.across) if pair and "link7" in body.pair(capsule)]
+    assert 0 < body.distances(home[None])[0][tips].min() <= apart
+
+
+def test_the_urdf_of_one_is_the_ceiling_of_each(tmp_path):
+    smp("--urdf", XARM7, "--out", tmp_path, "--yes", *PLACED)
+    file = tmp_path / "robot.yaml"
+    assert fine(check_file(str(file))[0])
+    file.write_text(file.read_text().replace("left_joint2, min: -2.059", "left_joint2, min: -2.2"))
+    [wrong] = [finding for finding in check_file(str(file))[0] if finding.level == Level.ERROR]
+    assert "joint left_joint2" in wrong.line
+    assert "goes beyond the URDF's" in wrong.line
+
+
+def test_the_meshes_of_a_copy_are_found_from_its_folder(tmp_path):
+    mesh = '<mesh filename="shapes/palm.stl"/>'
+    text = XARM7.read_text().replace('<cylinder radius="0.04" length="0.04"/>', mesh)
+    (tmp_path / "urdf/shapes").mkdir(parents=True)
+    (tmp_path / "urdf/r.urdf").write_text(text)
+    corners = np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0], [0, 0, 0.1]])
+    faces = np.array([corners[[0, 2, 1]], corners[[0, 1, 3]], corners[[0, 3, 2]], corners[[1, 2, 3]]])
+    row = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("more", "<u2")])
+    rows = np.zeros(4, row)
+    rows["corners"] = faces
+    (tmp_path / "urdf/shapes/palm.stl").write_bytes(bytes(80) + np.uint32(4).tobytes() + rows.tobytes())
+    code, said = smp("--urdf", tmp_path / "urdf/r.urdf", "--out", tmp_path / "out", "--yes", *PLACED)
+    assert (code, "arm_distance is left out" in said) == (0, False), said
+
+
+def test_leader_arms_of_the_same_kind_are_heard_by_the_names_they_have(tmp_path):
+    words = ["--leader", "left=left_leader/joint_states", "--leader", "right=/right_leader/joint_states"]
+    assert smp("--urdf", XARM7, "--out", tmp_path, "--yes", *PLACED, *words)[0] == 0
+    arms = load_robot(str(tmp_path / "robot.yaml")).arms
+    assert [arm.led_by.topic for arm in arms] == ["/left_leader/joint_states", "/right_leader/joint_states"]
+    assert arms[0].leader_joints.names == tuple(f"joint{k}" for k in range(1, 8))
+    assert (tmp_path / "robot.yaml").read_text().count("leader: not seen") == 2
+    assert smp("--urdf", URDF, "--out", tmp_path, "--yes", "--force", "--leader", "left=gello/joints")[0] == 0
+    assert load_robot(str(tmp_path / "robot.yaml")).arms[0].leader_joints.names[0] == "left_shoulder"
+
+
+@pytest.mark.parametrize(
+    ("names", "ours", "said"),
+    [
+        ([f"left_joint{k}" for k in range(1, 8)], "left_joint1", ""),
+        ([f"joint{k}" for k in range(1, 8)], "joint1", ""),
+        ([f"a{k}" for k in range(1, 8)], "joint1", "it says a1, a2, a3, a4, a5, a6, a7"),
+    ],
+    ids=["ours", "theirs", "others"],
+)
+def test_what_a_leader_arm_was_heard_to_say_is_in_the_file(names, ours, said):
+    limbs = [limb for limb in find_limbs(parse_urdf(XARM7.read_bytes(), "xarm7.urdf")).limbs if limb.kind == "arm"]
+    seen = GraphSeen({}, {}, heard={"/leader": (HeardJoints(1, 1, 1, tuple(names), (0.0,) * 7),)})
+    told = Told(copies=("left",), leaders={"left": "leader"})
+    [arm] = propose_arms(limbs, told, seen, [], lambda question, default: default)
+    assert dict(arm.leader_names).get("left_joint1", "left_joint1") == ours
+    assert said in " ".join(note for note in arm.notes if "leader" in note)
+
+
 def test_questions_are_asked_of_who_can_answer(tmp_path):
     words = ["robot", "new", "--urdf", str(URDF), "--out", str(tmp_path)]
     answers = ["bob", "lift", *("", "", "") * 5, "front=front/image_raw, wrist_left=wrist/image_raw"]
@@ -104,6 +186,14 @@ def test_questions_are_asked_of_who_can_answer(tmp_path):
         (["--command", "left=trajectory:/x"], "did you mean 'joint_trajectory'"),
         (["--command", "lefd=joint_state:/x"], "did you mean 'left'"),
         (["--camera", "top=/tf"], "is not free"),
+        (["--at", "left=0,0,0"], "places the copies of --copies"),
+        (["--copies", "a,b", "--at", "a=0,0,0"], "says nothing of b: add --at b=X,Y,Z"),
+        (["--copies", "a,b", "--at", "c=0,0,0"], "no such copy; --copies names a, b"),
+        (["--copies", "a", "--at", "a=0,300,0"], "looks like millimetres"),
+        (["--copies", "a", "--at", "a=0,0,0,0,0,90"], "looks like degrees"),
+        (["--copies", "a", "--at", "a=0,0"], "expected X,Y,Z or X,Y,Z,ROLL,PITCH,YAW"),
+        (["--copies", "a", "--at", "a=0,0,nan"], "expected X,Y,Z or X,Y,Z,ROLL,PITCH,YAW"),
+        (["--leader", "lefd=/x"], "did you mean 'left'"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(words, expected, tmp_path):
@@ -204,6 +294,12 @@ def test_what_the_graph_says_is_in_the_file(say, graph, tmp_path):
     assert "/top/depth/image_raw, 16UC1: recorded:" in text
     assert text.count("command_topic: not seen") == 1
     assert set(load_safety(robot.safety).drivers) == {*(name.lstrip("/") for name in first), "right_hand_controller"}
+
+
+@pytest.mark.parametrize(("rate_hz", "period_s"), [(30.0, 0.04), (15.0, 0.07), (5.0, 0.2)])
+def test_actions_are_no_shorter_than_frames(rate_hz, period_s):
+    cameras = DraftCamera("a", "a", rate_hz=60.0), DraftCamera("b", "b", rate_hz=rate_hz)
+    assert action_period_s(cameras) == period_s
 
 
 def test_a_controller_of_both_arms_is_shared():

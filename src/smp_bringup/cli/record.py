@@ -29,7 +29,7 @@ def record(
     workers: Annotated[int, typer.Option(min=1, help="Processes (lockstep only).")] = 2,
     robot: Annotated[str, typer.Option(help="Robot in config/robots, or a path.")] = "aloha",
     namespace: NamespaceOption = "/",
-    keys: Annotated[bool, typer.Option(help="Drive the recorder of a running record.launch.py from here.")] = False,
+    keys: Annotated[bool, typer.Option(help="Drive the recorder of a running graph from here.")] = False,
 ) -> None:
     """Record demonstrations of the scripted operator to rosbag2 folders; existing episodes are kept.
 
@@ -38,12 +38,19 @@ def record(
     if keys:
         _keys(namespace)
         return
+    from smp_bringup.robot import load_robot
+
+    body = load_robot(robot)
+    if not body.simulation:
+        raise ConfigError(
+            f"robot '{body.name}' has no simulation for the scripted operator: on the robot run "
+            f"smp up --robot {robot} --teleop --record {out} --task TASK, then smp record --keys"
+        )
     tasks = list(dict.fromkeys(task_names(task)))
     if lockstep:
-        from smp_bringup.robot import load_robot
         from smp_bringup.sim.collect import DemonstrationJob
 
-        like = DemonstrationJob(load_robot(robot), noise, track=track.value, variation=variation)
+        like = DemonstrationJob(body, noise, track=track.value, variation=variation)
         _lockstep(tasks, episodes, seed, out, like, workers)
     elif track is Track.STATE or variation != "ordinary":
         raise ConfigError(f"--track {track.value} --variation {variation} is recorded in lockstep only: add --lockstep")

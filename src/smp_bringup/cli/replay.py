@@ -48,7 +48,7 @@ def replay(
     compare: Annotated[str | None, typer.Option(help="Second model: show what changes from the first.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the policy's noise.")] = 0,
     robot: Annotated[str | None, typer.Option(help="Robot, where the bags carry none.")] = None,
-    safety: Annotated[str, typer.Option(help="Settings in config/safety, or a path.")] = "default",
+    safety: Annotated[str, typer.Option(help="Settings in config/safety, or a path [as recorded].")] = "",
     seam: Annotated[str, typer.Option(help="How chunks are joined: latest, blend, inpaint or prefix.")] = DEFAULT_SEAM,
     fail_if: Annotated[list[str] | None, typer.Option(help="Criterion, e.g. 'joint_rmse>0.05': exit code 1.")] = None,
     criteria: Annotated[str | None, typer.Option(help="Criteria in config/criteria, or a path: exit code 1.")] = None,

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from rich.text import Text
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Connect a robot: write its files, and see what is wrong with them.")
 
 _WORDS = {Level.WARN: ("warn", "yellow"), Level.ERROR: ("error", "red")}
-_ROBOT, _SAFETY, _URDF = "robot.yaml", "safety.yaml", "robot.urdf"
+_ROBOT, _SAFETY = "robot.yaml", "safety.yaml"
 
+Words: TypeAlias = list[str] | None
 SecondsOption = Annotated[float, typer.Option(min=1, max=60, help="For how long the graph is listened to [s].")]
 SimTimeOption = Annotated[bool, typer.Option("--use-sim-time", help="Stamps are of /clock.")]
 
@@ -77,36 +78,42 @@ def new(
         bool, typer.Option("--from-graph", help="Look at the running graph for joint states, cameras and controllers.")
     ] = False,
     name: Annotated[str, typer.Option(help="Of the robot.")] = "",
-    arm: Annotated[
-        list[str] | None, typer.Option(help="NAME=JOINT,JOINT: an arm, instead of those found; repeat it.")
-    ] = None,
+    arm: Annotated[Words, typer.Option(help="NAME=JOINT,JOINT: an arm, instead of those found; repeat it.")] = None,
     also: Annotated[str, typer.Option(help="torso,head: limbs that are driven too although they are no arms.")] = "",
     copies: Annotated[str, typer.Option(help="left,right: so many robots of this URDF stand there.")] = "",
-    camera: Annotated[
-        list[str] | None, typer.Option(help="NAME=TOPIC: a camera, instead of those seen; repeat it.")
-    ] = None,
-    state: Annotated[list[str] | None, typer.Option(help="NAME=TOPIC: joint states of an arm; repeat it.")] = None,
-    command: Annotated[
-        list[str] | None, typer.Option(help="NAME=INTERFACE:TOPIC: commands of an arm; repeat it.")
-    ] = None,
+    at: Annotated[Words, typer.Option(help="COPY=X,Y,Z,ROLL,PITCH,YAW: where it stands [m], [rad]; repeat it.")] = None,
+    camera: Annotated[Words, typer.Option(help="NAME=TOPIC: a camera, instead of those seen; repeat it.")] = None,
+    state: Annotated[Words, typer.Option(help="NAME=TOPIC: joint states of an arm; repeat it.")] = None,
+    command: Annotated[Words, typer.Option(help="NAME=INTERFACE:TOPIC: commands of an arm; repeat it.")] = None,
+    leader: Annotated[Words, typer.Option(help="NAME=TOPIC: joint states of a leader arm; repeat it.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take the defaults.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
     seconds: SecondsOption = 3.0,
     namespace: NamespaceOption = "/",
 ) -> None:
     """Write a robot file and a safety file from a URDF, and from the running graph if it is asked for."""
-    from smp_bringup.cli.robot_new import pairs, write_robot
+    from smp_bringup.cli.robot_new import COPIES, URDF, pairs, write_robot
     from smp_bringup.commission.files import check_file
     from smp_bringup.commission.propose import Told
+    from smp_bringup.description.copies import place_of
 
     if not urdf and not from_graph:
         raise ConfigError("nothing to begin with: give --urdf FILE, or --from-graph while the robot's drivers run")
-    there = [out / each for each in (_ROBOT, _SAFETY, *([_URDF] if not urdf else [])) if (out / each).exists()]
-    if there and not force:
-        names = ", ".join(str(path) for path in there)
-        raise OutputError(f"{one_line(names)} exists: name another folder by --out, or overwrite it by --force")
+    if at and not copies:
+        raise ConfigError("--at places the copies of --copies; the URDF of a whole robot says where its arms stand")
+    made = [_ROBOT, _SAFETY, *([COPIES] if copies else [] if urdf else [URDF])]
+    _require_new([] if force else [out / each for each in made])
     arms = {each: tuple(joints.split(",")) for each, joints in pairs("arm", arm or ()).items()}
-    told = Told(name, arms, _words(also), _words(copies), pairs("state", state or ()), pairs("command", command or ()))
+    told = Told(
+        name,
+        arms,
+        _words(also),
+        _words(copies),
+        {copy: place_of(copy, text) for copy, text in pairs("at", at or ()).items()},
+        pairs("state", state or ()),
+        pairs("command", command or ()),
+        pairs("leader", leader or ()),
+    )
     try:
         path = write_robot(out, urdf, told, pairs("camera", camera or ()), from_graph, yes, force, seconds, namespace)
     except typer.Abort:
@@ -115,6 +122,13 @@ def new(
     _show(found, os.fspath(path))
     if not fine(found):
         raise typer.Exit(EXIT_CODE)
+
+
+def _require_new(paths: Sequence[Path]) -> None:
+    """Raise OutputError where one of these files exists."""
+    if there := [path for path in paths if path.exists()]:
+        names = ", ".join(map(str, there))
+        raise OutputError(f"{one_line(names)} exists: name another folder by --out, or overwrite it by --force")
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -9,10 +9,11 @@ import typer
 
 from smp_bringup.cli.show import console
 from smp_bringup.commission.draft import Draft, robot_yaml, safety_yaml
-from smp_bringup.commission.propose import Offer, Told, chosen_limbs, offers_of, propose_arms, rate_and_drivers
-from smp_bringup.commission.propose_cameras import propose_cameras, split_pair
+from smp_bringup.commission.propose import Ask, Offer, Told, chosen_limbs, offers_of, propose_arms, rate_and_drivers
+from smp_bringup.commission.propose_cameras import action_period_s, propose_cameras, split_pair
 from smp_bringup.commission.seen import GraphSeen
 from smp_bringup.config import build, dump
+from smp_bringup.description.copies import Place, composed, place_of
 from smp_bringup.description.limbs import Limbs, find_limbs
 from smp_bringup.description.urdf import parse_urdf
 from smp_bringup.documents import MOST_XML_BYTES, parse_yaml, read_bytes
@@ -22,7 +23,9 @@ from smp_bringup.paths import PACKAGE_URI, located
 from smp_bringup.robot import build_robot, load_robot
 from smp_bringup.safety.config import SafetyConfig
 
-_URDF, _SHAPES = "robot.urdf", "{}_shapes.yaml"
+URDF, COPIES = "robot.urdf", "copies.urdf"
+"""Descriptions that are written: what the graph said, and what was made of the URDF of one of several robots."""
+_SHAPES = "{}_shapes.yaml"
 
 
 def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
@@ -63,9 +66,10 @@ def write_robot(
     """
     try_folder(out)
     text, seen, offers = _graph(not urdf, seconds, namespace) if from_graph else ("", None, [])
-    path = located(urdf) if urdf else out / _URDF
+    path = located(urdf) if urdf else out / URDF
     source = one_line(path.name) if urdf else "/robot_description"
-    model = parse_urdf(read_bytes(path, MOST_XML_BYTES) if urdf else text, source)
+    one = read_bytes(path, MOST_XML_BYTES) if urdf else text
+    model = parse_urdf(one, source)
 
     def ask(question: str, default: str) -> str:
         return default if yes else str(typer.prompt(one_line(question), default=default))
@@ -75,11 +79,16 @@ def write_robot(
     arms = propose_arms(chosen_limbs(model, limbs, told, ask), told, seen, offers, ask)
     shown, left_out = propose_cameras(cameras, [arm.name for arm in arms], seen, ask)
     rate, drivers = rate_and_drivers(arms, seen, offers)
-    described = "" if told.copies else urdf if urdf.startswith(PACKAGE_URI) else os.path.relpath(path, out)
+    described = urdf if urdf.startswith(PACKAGE_URI) else os.path.relpath(path, out)
+    written = {} if urdf else {URDF: text}
+    if told.copies:
+        places = _places(told, ask)
+        described, written = (COPIES, {COPIES: composed(one, path, name, places)}) if places else ("", {})
     notes = (*_left_out(limbs, {joint.name for arm in arms for joint in arm.joints}), *left_out)
-    draft = Draft(name, tuple(arms), shown, drivers, "safety.yaml", described, rate, source, notes)
+    period_s = action_period_s(shown)
+    draft = Draft(name, tuple(arms), shown, drivers, "safety.yaml", described, rate, period_s, source, notes)
     draft = _in_namespace(draft, namespace)
-    _write(out, draft, text)
+    _write(out, draft, written)
     if draft.description:
         _add_shapes(out, draft, force)
     return out / "robot.yaml"
@@ -112,7 +121,28 @@ def _add_shapes(out: Path, draft: Draft, force: bool) -> None:
         notes.append(f"{said}: {', '.join(found.frozen)}")
     for note in notes:
         console.print(one_line(note), soft_wrap=True)
-    _write(out, replace(draft, arms=tuple(arms), notes=(*draft.notes, *notes)), "")
+    _write(out, replace(draft, arms=tuple(arms), notes=(*draft.notes, *notes)), {})
+
+
+def _places(told: Told, ask: Ask) -> dict[str, Place]:
+    """Return where each copy stands; nothing where nobody knows.
+
+    Raises:
+        ConfigError: it is told of some copies only, or of what is none.
+    """
+    if wrong := sorted(set(told.places) - set(told.copies)):
+        raise ConfigError(f"--at {one_line(wrong[0])}: no such copy; --copies names {', '.join(told.copies)}")
+    if told.places:
+        if missing := [copy for copy in told.copies if copy not in told.places]:
+            raise ConfigError(f"--at says nothing of {', '.join(missing)}: add --at {missing[0]}=X,Y,Z,ROLL,PITCH,YAW")
+        return {copy: told.places[copy] for copy in told.copies}
+    places = {}
+    for copy in told.copies:
+        said = ask(f"Where does {copy} stand, as X,Y,Z,ROLL,PITCH,YAW in m and rad, or none", "none")
+        if said == "none":
+            return {}  # without all of them no distance is known
+        places[copy] = place_of(copy, said)
+    return places
 
 
 def _graph(description: bool, seconds: float, namespace: str) -> tuple[str, GraphSeen, list[Offer]]:
@@ -148,19 +178,25 @@ def _in_namespace(draft: Draft, namespace: str) -> Draft:
         return name.removeprefix(front)
 
     arms = tuple(
-        replace(arm, state_topic=inside(arm.state_topic), command_topic=inside(arm.command_topic)) for arm in draft.arms
+        replace(
+            arm,
+            state_topic=inside(arm.state_topic),
+            command_topic=inside(arm.command_topic),
+            leader_topic=inside(arm.leader_topic),
+        )
+        for arm in draft.arms
     )
     cameras = tuple(replace(camera, topic=inside(camera.topic)) for camera in draft.cameras)
     return replace(draft, arms=arms, cameras=cameras, drivers=tuple(inside(name) for name in draft.drivers))
 
 
-def _write(out: Path, draft: Draft, description: str) -> None:
+def _write(out: Path, draft: Draft, descriptions: Mapping[str, str]) -> None:
     """Write the files, but only what loads; a description that cannot be shown is left out."""
     robot, safety = robot_yaml(draft), safety_yaml(draft)
     build_robot(parse_yaml(robot, "robot.yaml"), "robot.yaml")
     build(SafetyConfig, parse_yaml(safety, "safety.yaml"), "safety.yaml")
-    if description:
-        write_text(out / _URDF, description)
+    for file, text in descriptions.items():
+        write_text(out / file, text)
     if draft.description and (why := _cannot_be_shown(out, draft.description)):
         note = f"description: {draft.description} is left out: {why}"
         console.print(one_line(note), soft_wrap=True)

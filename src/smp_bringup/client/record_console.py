@@ -52,7 +52,8 @@ def run_console(show: Callable[[Mapping[str, str], str], None], namespace: str) 
         client.create_subscription(
             DiagnosticArray, "recorder/state", lambda message: state.update(_fresh(state, message)), qos.STATE
         )
-        client.wait(lambda: bool(state), _START_S, "the recorder: start record.launch.py first")
+        what = "the recorder: start it with smp up --teleop --record FOLDER, or record.launch.py"
+        client.wait(lambda: bool(state), _START_S, what)
         said = ""
         with keys() as pressed:
             while (key := pressed()) != "q":

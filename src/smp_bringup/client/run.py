@@ -74,5 +74,6 @@ def run_policy(
 def _ended(client: GraphClient, ended: Ended) -> Ended:
     """Bring the arms to rest, unless they are latched and must be reset by who looked at them."""
     if not client.latched:
-        client.wait(lambda: client.trigger("command/disarm") == "disarmed", _REST_S, "the arms to rest")
+        client.trigger("command/disarm")
+        client.wait(lambda: client.command_state["mode"] == Mode.DISARMED.value, _REST_S, "the arms to rest")
     return ended

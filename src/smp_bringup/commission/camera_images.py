@@ -1,14 +1,20 @@
 """What images say, against a camera of a robot file."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from smp_bringup.camera import Camera
 from smp_bringup.commission.finding import Finding, error, warning
 from smp_bringup.commission.seen import HeardImage, Message
+from smp_bringup.record.motion import nearest_distance_s
+from smp_bringup.sync.base import SLOP_S
 from smp_bringup.sync.depth import DEPTH_ENCODINGS
 from smp_bringup.sync.pixels import ENCODINGS
 from smp_bringup.sync.watch import FROZEN_FRAMES
+from smp_bringup.types import nanoseconds
+
+_LEAST = 3
+"""Frames from which can be told when they come."""
 
 
 def check_images(camera: Camera, heard: Sequence[Message], moved: bool) -> list[Finding]:
@@ -42,6 +48,29 @@ def check_images(camera: Camera, heard: Sequence[Message], moved: bool) -> list[
         todo = f"write width: {width}, height: {height}, or let its driver send {camera.width}x{camera.height}"
         found.append(error(about, f"{said}{_share(count, len(frames))}", todo))
     return found + _frozen(about, topic, frames, moved)
+
+
+def check_skew(cameras: Sequence[Camera], heard: Mapping[str, Sequence[Message]]) -> list[Finding]:
+    """Return which cameras have no frames near those of the first one, with which they are to make sets.
+
+    Args:
+        cameras: of the robot file.
+        heard: messages by topic, in the order they came.
+    """
+    stamps = [
+        [m.stamp_ns - nanoseconds(camera.latency_s) for m in heard.get(camera.topic, ()) if isinstance(m, HeardImage)]
+        for camera in cameras
+    ]
+    first, found = cameras[0], []
+    for camera, own in zip(cameras[1:], stamps[1:], strict=True):
+        if len(own) < _LEAST or len(stamps[0]) < _LEAST:
+            continue
+        apart_s = nearest_distance_s(stamps[0], own, 50)
+        if SLOP_S < apart_s < 1 / min(camera.rate_hz, first.rate_hz):  # farther ones are of another clock
+            said = f"{camera.topic}: its frames are {apart_s * 1e3:.0f} ms from those of {first.name}, the first camera"
+            todo = f"a set takes {SLOP_S * 1e3:.0f} ms: let both send at 30 Hz or more, or start them by one trigger"
+            found.append(error(f"camera {camera.name}", said, todo))
+    return found
 
 
 def _share(count: int, whole: int) -> str:

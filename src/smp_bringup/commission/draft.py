@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from smp_bringup.description.urdf import UrdfJoint
 from smp_bringup.documents import dump_yaml
@@ -43,6 +43,9 @@ class DraftArm:
     """Whether joints that slide are fingers."""
     notes: tuple[str, ...] = ()
     """What was not seen."""
+    leader_topic: str = ""
+    leader_names: Mapping[str, str] = field(default_factory=dict)
+    """What the leader arm calls our joints, where it is not what we do."""
     geometry: str = ""
     """File of its shapes."""
     base: tuple[float, ...] = ()
@@ -74,6 +77,7 @@ class Draft:
     """File name of the safety settings."""
     description: str = ""
     state_rate_hz: float = 100.0
+    action_period_s: float = 0.04
     source: str = ""
     """What it was made from."""
     notes: tuple[str, ...] = ()
@@ -151,7 +155,8 @@ def robot_yaml(draft: Draft) -> str:
     lines = [f"# {one_line(text)}" for text in head]
     about: dict[str, object] = {"name": draft.name, "safety": draft.safety}
     about |= {"description": draft.description} if draft.description else {}
-    about |= {"control_period_s": 0.01, "action_period_s": 0.04, "state_rate_hz": draft.state_rate_hz}
+    about |= {"control_period_s": 0.01, "action_period_s": draft.action_period_s}
+    about["state_rate_hz"] = draft.state_rate_hz
     lines += [_flat(about).rstrip("\n"), "# model: my_model  # without one no policy runs", "", "cameras:"]
     for camera in draft.cameras:
         lines.append(_item(_camera(camera), camera.notes, "  "))
@@ -170,13 +175,21 @@ def _camera(camera: DraftCamera) -> dict[str, object]:
 def _arm(arm: DraftArm) -> list[str]:
     about = {key: getattr(arm, key) for key in ("name", "state_topic", "command_topic", "command_interface")}
     about |= {key: getattr(arm, key) for key in ("prefix", "geometry", "carried_by") if getattr(arm, key)}
-    first, *rest = _flat(about).splitlines()
+    first, *rest = (_flat(about) + _leader(arm)).splitlines()
     lines = [f"  - {first}", *(f"    {line}" for line in rest)]
     lines[1:1] = [f"    # {one_line(note)}" for note in arm.notes]
     if arm.geometry:
         lines.append(f"    base: [{', '.join(f'{value:g}' for value in arm.base)}]")
     lines.append("    joints:")
     return lines + [_item(*joint_entry(joint, arm.prefix, arm.hand), "      ") for joint in arm.joints]
+
+
+def _leader(arm: DraftArm) -> str:
+    """Return who leads an arm, in lines."""
+    if not arm.leader_names:
+        return _flat({"leader_topic": arm.leader_topic}) if arm.leader_topic else ""
+    joints = {ours: {"name": theirs} for ours, theirs in arm.leader_names.items()}
+    return dump_yaml({"leader": {"topic": arm.leader_topic, "joints": joints}}, _WIDE)
 
 
 def _flat(data: Mapping[str, object]) -> str:

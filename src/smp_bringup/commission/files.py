@@ -26,6 +26,8 @@ _LEAST_RANGE = 0.01
 """A joint that can move less is hardly one [rad]; for those in m it is a tenth [m]."""
 _NEAR = 0.01
 """Share of the range within which a joint at home stands at its limit."""
+_FRAMES = 1.5
+"""Frames that are more actions apart make no observation of two instants, and no pair to learn from: sync.history."""
 _SHOWN = 4
 """Joints that a line names."""
 _RISE_S = (0.005, 5.0)
@@ -70,8 +72,8 @@ def _safety(robot: Robot) -> list[Finding]:
     except SmpError as refusal:
         return [*found, error("safety", str(refusal), f"correct {safety_of(robot)}, or name other settings")]
     if out:
-        said = f"{', '.join(out)} do not run"
-        todo = "list them under checks: as soon as the robot has what they need; until then it is you who looks"
+        said = f"left out of its checks: {', '.join(out)}"
+        todo = "list each under checks: as soon as the robot has what it needs; until then it is you who looks"
         found.append(warning("safety", said, todo))
     return found
 
@@ -112,9 +114,10 @@ def _periods(robot: Robot) -> list[Finding]:
         said = f"control_period_s is {robot.control_period_s:g}, so the arms are told {1 / robot.control_period_s:g} Hz"
         found.append(warning("periods", said, "0.01 is usual"))
     for camera in robot.cameras:
-        if camera.rate_hz * robot.action_period_s < 0.2:
-            said = f"{camera.rate_hz:g} Hz, while an action lasts {robot.action_period_s:g} s"
-            found.append(warning(f"camera {camera.name}", said, "let it send more often: a policy acts on old images"))
+        if 1 / camera.rate_hz > _FRAMES * robot.action_period_s:
+            said = f"{camera.rate_hz:g} Hz, while an action lasts {robot.action_period_s:g} s: most have no frame"
+            todo = f"write action_period_s: {np.ceil(100 / camera.rate_hz) / 100:g}, or let it send more often"
+            found.append(error(f"camera {camera.name}", said, todo))
     return found
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, measured_type
-from smp_bringup.commission.camera_images import check_images
+from smp_bringup.commission.camera_images import check_images, check_skew
 from smp_bringup.commission.commands import check_commands
 from smp_bringup.commission.finding import Finding, error
 from smp_bringup.commission.joint_states import check_joints
@@ -88,6 +88,7 @@ def check_live(robot: Robot, safety: SafetyConfig, seen: GraphSeen, namespace: s
     moved = _moved(robot, seen)
     for camera in robot.cameras:
         found += check_images(camera, seen.heard.get(camera.topic, ()), moved)
+    found += check_skew(robot.cameras, seen.heard)
     found += check_commands(robot, safety, seen, namespace)
     return list(dict.fromkeys(found))  # arms that share a topic share what is wrong with it
 

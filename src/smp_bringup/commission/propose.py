@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 from smp_bringup.commission.draft import DraftArm
 from smp_bringup.commission.seen import GraphSeen, HeardJoints
 from smp_bringup.commission.streams import rate_hz
+from smp_bringup.description.copies import Place
 from smp_bringup.description.limbs import Limb, Limbs
 from smp_bringup.description.urdf import ONE_NUMBER, Urdf, UrdfJoint
 from smp_bringup.errors import ConfigError, nearest, one_line
@@ -38,10 +39,14 @@ class Told:
     """Limbs that are driven although they are no arms."""
     copies: tuple[str, ...] = ()
     """Names of so many robots of this URDF that stand there."""
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """Where each copy stands."""
     states: Mapping[str, str] = field(default_factory=dict)
     """Topic of joint states by entry."""
     commands: Mapping[str, str] = field(default_factory=dict)
     """INTERFACE:TOPIC by entry."""
+    leaders: Mapping[str, str] = field(default_factory=dict)
+    """Topic of the leader arm's joint states by entry."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def propose_arms(
     """Return the entries of the robot file: each with the topics that are told, seen, asked for, or usual."""
     entries = _copies(limbs, told.copies)
     known = {name for name, *_ in entries}
-    for name in (*told.states, *told.commands):
+    for name in (*told.states, *told.commands, *told.leaders):
         if name not in known:
             raise ConfigError(f"no arm '{one_line(name)}'{nearest(name, known)}; there is {', '.join(sorted(known))}")
     matched = _match(entries, offers)
@@ -129,11 +134,34 @@ def propose_arms(
             topic = ask(f"Topic of the commands of {name}", _usual(name, limb, where))
             interface = ask(f"How is {name} told ({', '.join(_INTERFACES)})", "joint_trajectory")
             notes.append("command_topic: not seen, look whether it is this one, and takes command_interface")
-        elif others := _others(joints, topic, offers):
+        elif others := _others(joints, topic, where, offers):
             notes.append(f"command_topic: {', '.join(others)} moves these joints too: look which controller is active")
+        leader, names, said = _leader(told.leaders.get(name, ""), joints, prefix, seen)
         hand = limb.kind == "hand"
-        arms.append(DraftArm(name, joints, state, topic, interface, prefix, hand, tuple(notes)))
+        arms.append(DraftArm(name, joints, state, topic, interface, prefix, hand, (*notes, *said), leader, names))
     return arms
+
+
+def _leader(
+    topic: str, joints: Sequence[UrdfJoint], prefix: str, seen: GraphSeen | None
+) -> tuple[str, dict[str, str], list[str]]:
+    """Return the topic of an entry's leader arm, what that calls our joints if not as we do, and what was not seen.
+
+    A leader arm is mostly of the follower's kind, and its driver knows nothing of the names in front of ours.
+    """
+    if not topic:
+        return "", {}, []
+    names, heard = {prefix + joint.name: joint.name for joint in joints}, set[str]()
+    for message in () if seen is None else seen.heard.get(topic) or seen.heard.get(f"/{topic}", ()):
+        heard |= set(message.names) if isinstance(message, HeardJoints) else set()
+    if not heard:
+        notes = ["leader: not seen, look whether it says these joints"]
+    elif set(names) <= heard or set(names.values()) <= heard:
+        notes = []
+    else:
+        said = ", ".join(sorted(heard)[:_MANY])
+        notes = [f"leader: it says {said}: write which is which under joints: (docs/teleoperation.md)"]
+    return topic, {} if not prefix or set(names) <= heard else names, notes
 
 
 def _copies(limbs: Sequence[Limb], copies: Sequence[str]) -> list[tuple[str, Limb, str, str]]:
@@ -177,10 +205,11 @@ def _state_topic(joints: Sequence[UrdfJoint], where: str, seen: GraphSeen | None
     return min(found)[-1] if found and not min(found)[0] else ""
 
 
-def _others(joints: Sequence[UrdfJoint], topic: str, offers: Sequence[Offer]) -> list[str]:
-    """Return where else setpoints of these joints could go, as their controllers say."""
+def _others(joints: Sequence[UrdfJoint], topic: str, where: str, offers: Sequence[Offer]) -> list[str]:
+    """Return where else setpoints of these joints could go, as their controllers say; a copy's are its own."""
     wanted = {joint.name for joint in joints}
-    return sorted(offer.topic for offer in offers if offer.topic != topic and wanted <= offer.joints)
+    own = [offer for offer in offers if offer.topic.strip("/").startswith(where)]
+    return sorted(offer.topic for offer in own if offer.topic != topic and wanted <= offer.joints)
 
 
 def _command(name: str, told: str, offer: Offer | None) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Cameras of a robot file, proposed from the images on a running graph and from what a user says."""
 
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 
@@ -17,6 +18,8 @@ _PLAIN = {"image", "raw", "color", "colour", "rgb", "camera", "cam", "compressed
 """Parts of topics that do not tell one camera from another."""
 _CARRIED = {"wrist", "hand", "gripper", "tool", "ee", "arm"}
 """Parts of the name of a camera that an arm carries."""
+_ACTION_S, _FAST_HZ = 0.04, 20.0
+"""The usual period of actions, and from which rate on frames are near enough to each other for it."""
 
 
 def propose_cameras(
@@ -50,6 +53,12 @@ def propose_cameras(
         rate = usual_rate(rate_hz(frames) or 30.0)
         cameras.append(DraftCamera(name, topic, frames[-1].width, frames[-1].height, rate, carrier))
     return tuple(cameras), left_out
+
+
+def action_period_s(cameras: Sequence[DraftCamera]) -> float:
+    """Return the period of a policy's actions [s]: no shorter than that of the frames, of which each action has one."""
+    slowest = min(camera.rate_hz for camera in cameras)
+    return _ACTION_S if slowest >= _FAST_HZ else min(math.ceil(100 / slowest) / 100, 1.0)
 
 
 def split_pair(option: str, word: str) -> tuple[str, str]:

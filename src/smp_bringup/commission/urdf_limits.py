@@ -20,7 +20,7 @@ def check_limits_against(robot: Robot, urdf: Urdf) -> list[Finding]:
         if arm.is_base:
             continue  # its rates are parts of a twist, no joints
         for joint, name, scale in zip(arm.joints, arm.driver.names, arm.driver.scale, strict=True):
-            said = urdf.named.get(name)
+            said = urdf.named.get(name) or urdf.named.get(joint.name)  # of two robots of a kind, drivers say the same
             if said is None:
                 known = [each.name for each in urdf.joints if each.moves]
                 todo = f"write its name there: driver: {{name: ...}}, or prefix: of arm {arm.name}"

@@ -1,6 +1,6 @@
 """The transforms of a robot's links, as robot_state_publisher gives them: each link in the frame of its parent."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from smp_bringup.description.model import Description
@@ -26,6 +26,7 @@ class Frames:
         parents = {name: model.body(model.body(name).parentid[0]).name for name in description.links[1:]}
         self._parents = {child: parent for child, parent in parents.items() if parent in description.links}
         self._movers = {child: description.mover(child) for child in self._parents}
+        self._joints = frozenset(description.joints)
         self.children = frozenset(prefix + child for child in self._parents)
         """Names of all frames but the root."""
 
@@ -35,10 +36,20 @@ class Frames:
         stand = [Transform(root, self._prefix + root, self._seen(root, root))] if self._prefix else []
         return stand + [self._transform(child) for child, joint in self._movers.items() if not joint]
 
-    def move(self, told: Mapping[str, float]) -> list[Transform]:
-        """Bring joints to their positions [rad], [m]; return the transforms that they, and who mimics them, change."""
-        self._description.move(told)
-        return [self._transform(child) for child, joint in self._movers.items() if joint in told]
+    def move(self, told: Mapping[str, float], fronts: Collection[str] = ()) -> list[Transform]:
+        """Bring joints to their positions [rad], [m]; return the transforms that they, and who mimics them, change.
+
+        Args:
+            told: positions by name.
+            fronts: what the description may have in front of these names: two drivers say the same of two robots.
+        """
+        known = {self._called(name, fronts): position for name, position in told.items()}
+        self._description.move(known)
+        return [self._transform(child) for child, joint in self._movers.items() if joint in known]
+
+    def _called(self, name: str, fronts: Collection[str]) -> str:
+        """Return what the description calls a joint."""
+        return next((front + name for front in ("", *fronts) if front + name in self._joints), name)
 
     def _transform(self, child: str) -> Transform:
         parent = self._parents[child]

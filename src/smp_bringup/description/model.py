@@ -176,17 +176,21 @@ def readable_urdf(path: Path, tree: ET.Element, without: Sequence[str]) -> str:
     return ET.tostring(tree, encoding="unicode")
 
 
-def _mesh(description: Path, name: str) -> Path:
-    """Return the file of a mesh; raises ConfigError where there is none that MuJoCo reads.
+def mesh_path(description: Path, name: str) -> Path:
+    """Return where the file of a mesh is, or would be; raises ConfigError where its package is not found.
 
     A package that is not installed is looked for in the folders above the description, where its own repository has it.
     """
     if name.startswith(PACKAGE_URI):
         inside = Path(name.removeprefix(PACKAGE_URI))
         beside = [above / inside for above in description.resolve().parents if (above / inside).is_file()]
-        found = beside[0] if beside else located(name)
-    else:
-        found = description.parent / name.removeprefix("file://")
+        return beside[0] if beside else located(name)
+    return description.parent / name.removeprefix("file://")
+
+
+def _mesh(description: Path, name: str) -> Path:
+    """Return the file of a mesh; raises ConfigError where there is none that MuJoCo reads."""
+    found = mesh_path(description, name)
     if not found.is_file():
         raise ConfigError(f"description '{description}': its mesh '{one_line(name)}' does not exist")
     if found.suffix.lower() not in _MESHES:

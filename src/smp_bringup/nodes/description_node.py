@@ -18,7 +18,7 @@ from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns
 from smp_bringup.nodes.messages import COMMAND_TYPES, ArmCommand, time_msg
 from smp_bringup.nodes.params import DescriptionParams, declare
-from smp_bringup.robot import JointTopic, load_robot
+from smp_bringup.robot import JointTopic, Robot, load_robot
 from smp_bringup.types import NS_PER_S
 
 try:
@@ -60,6 +60,12 @@ class DescriptionNode(LeanNode):
         else:
             self._tf = self.create_publisher(TFMessage, "/tf", 100)
             self._tf_static = self.create_publisher(TFMessage, "/tf_static", qos.STATE)
+            self._hear(robot)
+        self.create_timer(1.0, self._look_around, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._diagnostics = Diagnostics(self, lambda: {"sent": self._sent, "others": self._others})
+
+    def _hear(self, robot: Robot) -> None:
+        """Hear where the arms are, and where they are told to be."""
         for joints in robot.state_topics:
             if joints.arms[0].by_twist:
                 continue  # how a base drives places no link
@@ -69,8 +75,6 @@ class DescriptionNode(LeanNode):
                 continue
             kind = COMMAND_TYPES[joints.arms[0].command_interface]
             self.create_subscription(kind, joints.topic, partial(self._on_command, joints), qos.SENSOR)
-        self.create_timer(1.0, self._look_around, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._diagnostics = Diagnostics(self, lambda: {"sent": self._sent, "others": self._others})
 
     def _published_text(self, description: Description) -> str:
         """Return what goes to /robot_description."""
@@ -136,13 +140,13 @@ class DescriptionNode(LeanNode):
     def _on_state(self, joints: JointTopic, message: JointState) -> None:
         if not self._others and self._publisher is not None and self._is_due(joints.topic):
             told = dict(zip(message.name, message.position, strict=False))
-            self._show(self._measured, told, wire.stamp_ns(message.header.stamp))
+            self._show(self._measured, joints, told, wire.stamp_ns(message.header.stamp))
 
     def _on_command(self, joints: JointTopic, message: ArmCommand) -> None:
         if not self._is_due(joints.topic):
             return
         stamp = 0 if isinstance(message, Float64MultiArray) else wire.stamp_ns(message.header.stamp)
-        self._show(self._commanded, _commanded(joints, message), stamp or now_ns(self))
+        self._show(self._commanded, joints, _commanded(joints, message), stamp or now_ns(self))
 
     def _is_due(self, topic: str) -> bool:
         now = steady_ns()
@@ -151,8 +155,8 @@ class DescriptionNode(LeanNode):
         self._due_ns[topic] = now + self._period_ns
         return True
 
-    def _show(self, frames: Frames, told: dict[str, float], stamp_ns: int) -> None:
-        transforms = frames.move(told)
+    def _show(self, frames: Frames, joints: JointTopic, told: dict[str, float], stamp_ns: int) -> None:
+        transforms = frames.move(told, {arm.prefix for arm in joints.arms})
         if self._tf is not None and transforms:
             self._mine += [(transform.child, stamp_ns) for transform in transforms]
             self._tf.publish(_message(stamp_ns, transforms))

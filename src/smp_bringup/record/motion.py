@@ -55,13 +55,13 @@ def longest_run(flags: BoolArray) -> int:
     return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
-def nearest_distance_s(reference_ns: Sequence[int], other_ns: Sequence[int]) -> float:
-    """Return the 95th percentile of the distance from reference stamps to the nearest other stamp [s]."""
+def nearest_distance_s(reference_ns: Sequence[int], other_ns: Sequence[int], percentile: float = 95) -> float:
+    """Return a percentile of the distances from reference stamps to the nearest other stamp [s]."""
     reference, other = np.array(reference_ns, dtype=np.int64), np.sort(np.array(other_ns, dtype=np.int64))
     after = np.clip(np.searchsorted(other, reference), 0, len(other) - 1)
     before = np.maximum(after - 1, 0)
     distance = np.minimum(np.abs(other[after] - reference), np.abs(other[before] - reference))
-    return float(np.percentile(distance, 95)) / 1e9
+    return float(np.percentile(distance, percentile)) / 1e9
 
 
 def leader_offset(leader: Track, follower: Track) -> FloatArray | None:

@@ -1,5 +1,6 @@
 """Many bags in several processes; the order of the results is that of the bags."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,6 +13,7 @@ from smp_bringup.processes import ordered
 from smp_bringup.replay.metrics import Samples, samples
 from smp_bringup.replay.run import ReplayResult, ReplaySettings, replay
 from smp_bringup.robot import Robot
+from smp_bringup.safety.config import safety_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def run_one(job: ReplayJob) -> Replayed:
     bag = open_bag(job.bag)
     robot = robot_of(bag, job)
     policy = _policy(job.model, robot)
-    result = replay(bag, policy, robot, job.settings)
+    safety = job.settings.safety or (safety_of(job.robot) if job.robot else "")
+    result = replay(bag, policy, robot, dataclasses.replace(job.settings, safety=safety))
     span_s = (result.chunks[-1].stamp_ns - result.chunks[0].stamp_ns) / 1e9
     return Replayed(job, result, samples(result, robot, policy.config.replan_s), span_s)
 

@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from smp_bringup import wire
+from smp_bringup import config, wire
 from smp_bringup.action.planner import LATENCY_S, Plan
 from smp_bringup.action.seam import DEFAULT_SEAM
 from smp_bringup.bag.aligned import Feed, Trajectory, aligned_sets
 from smp_bringup.bag.contents import Order
+from smp_bringup.bag.episode import IMPORTED, SAFETY_ATTACHMENT
 from smp_bringup.bag.reader import Bag
-from smp_bringup.errors import BagError, ModelError
+from smp_bringup.errors import BagError, ConfigError, ModelError
 from smp_bringup.observation.observer import Observer
 from smp_bringup.pipeline import build_planner
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.replay.clock import CommandClock, Setpoints
 from smp_bringup.robot import Robot
+from smp_bringup.safety.config import SafetyConfig, load_safety, safety_of
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import (
     ActionChunk,
@@ -38,8 +40,8 @@ class ReplaySettings:
 
     seed: int = 0
     """Of the policy's noise."""
-    safety: str = "default"
-    """Settings of the command core."""
+    safety: str = ""
+    """Settings of the command core; empty: those under which the bag was recorded."""
     latency_s: float = LATENCY_S
     """From an observation to the arrival of its chunk."""
     seam: str = DEFAULT_SEAM
@@ -114,6 +116,17 @@ def chunks_at(
     return found
 
 
+def _safety(bag: Bag, robot: Robot, asked: str) -> SafetyConfig:
+    """Return the settings that are asked for, else those of the bag, else those that the robot names."""
+    if asked or SAFETY_ATTACHMENT not in bag.attachments or IMPORTED in bag.episode:
+        return load_safety(safety_of(robot, asked))
+    where = f"{bag.path.name}/{SAFETY_ATTACHMENT}"
+    try:
+        return config.build(SafetyConfig, config.parse_yaml(bag.attachments[SAFETY_ATTACHMENT], where), where)
+    except ConfigError as error:
+        raise ConfigError(f"{error}: name settings with --safety") from None
+
+
 class _Run:
     """A bag on its way through the policy and the command core, and what is kept of it."""
 
@@ -129,7 +142,7 @@ class _Run:
         self._orders = {arm.name: JointOrder(*arm.driver) for arm in robot.arms}
         self._observer = Observer(robot, policy.config.observation_steps, policy.config.replan_s)
         self._planner = build_planner(policy, robot, settings.seam, settings.seed)
-        self._clock = CommandClock(robot, settings.safety, settings.latency_s, self._planner)
+        self._clock = CommandClock(robot, _safety(bag, robot, settings.safety), settings.latency_s, self._planner)
         self._plans: list[Plan] = []
         self._film: list[tuple[int, ImageArray]] = []
         self._skew_ns: dict[str, list[int]] = {camera.name: [] for camera in robot.cameras}

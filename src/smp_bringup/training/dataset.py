@@ -24,7 +24,7 @@ from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.processes import ordered
 from smp_bringup.robot import Robot
 from smp_bringup.sync.history import windows
-from smp_bringup.types import FloatArray, ImageArray, nanoseconds
+from smp_bringup.types import NS_PER_S, FloatArray, ImageArray, nanoseconds
 from smp_bringup.vector import Vector, joined, split
 
 _MIN_FRAMES = 8
@@ -130,7 +130,11 @@ def read_episode(folder: Path, robot: Robot, policy: PolicyConfig) -> Episode:
         raise BagError(f"bag '{folder}': a clock was set back while it was recorded")
     steps, period_s = policy.observation_steps, robot.action_period_s
     if not (windows(seen.stamps, seen.stamps, steps + 1, period_s) >= 0).all(axis=1).any():
-        raise BagError(f"bag '{folder}' has no {steps + 1} frames one action period ({period_s:g} s) apart")
+        apart_s = float(np.median(np.diff(seen.stamps))) / NS_PER_S
+        raise BagError(
+            f"bag '{folder}' has no {steps + 1} frames one action period ({period_s:g} s) apart, they are "
+            f"{apart_s:.3g} s apart: record with a longer action_period_s in the robot file, or with faster cameras"
+        )
     stamps, leader = leader_trajectory(bag, own)
     ahead_s = [*(np.arange(policy.horizon) * robot.action_period_s), *policy.foresight_s]
     at = seen.stamps[:, None] + np.array([nanoseconds(s) for s in ahead_s])
