@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from smp_bringup.action.planner import Planner
     from smp_bringup.policy.base import AbstractPolicy, DeployedPolicy
     from smp_bringup.safety.command import CommandCore
+    from smp_bringup.safety.config import SafetyConfig
     from smp_bringup.sync.aligner import Aligner
     from smp_bringup.sync.watch import StreamWatch
 
@@ -68,12 +69,12 @@ def build_planner(
     return Planner(policy, joiner, seed, deadline_s)
 
 
-def build_command(robot: Robot, safety: str = "default", replayed: bool = False) -> "CommandCore":
+def build_command(robot: Robot, safety: "str | SafetyConfig" = "default", replayed: bool = False) -> "CommandCore":
     """Return the command core with the safety settings `safety`.
 
     Args:
         robot: to command.
-        safety: name or YAML path.
+        safety: name, YAML path, or the settings themselves.
         replayed: the arms are those of a bag. They do not go where they are told, so nothing is trimmed, they may stand
             still, and are armed while they move; and the robot file in the bag may be from before there was any
             geometry: checks that need it are left out then.
@@ -86,7 +87,7 @@ def build_command(robot: Robot, safety: str = "default", replayed: bool = False)
     from smp_bringup.safety.command import CommandCore
     from smp_bringup.safety.config import load_safety
 
-    config = load_safety(safety)
+    config = load_safety(safety) if isinstance(safety, str) else safety
     if replayed:
         known = has_geometry(robot)
         checks = tuple(name for name in config.checks if known or not CHECKS[name].needs_geometry)

@@ -55,8 +55,11 @@ def test_a_robot_that_names_no_model_gets_none_and_the_user_is_told(mine):
     path = mine()
     assert "policy" not in by_name(build_graph(robot=path))
     model, safety = remarks(robot=path)
-    assert model == "no policy runs: robot 'mine' names no model in its file, and model:= is not given"
+    assert model.startswith(
+        "no policy runs: robot 'mine' names no model in its file: train one (smp train --bags data)"
+    )
     assert "names no safety settings" in safety
+    assert "smp robot new writes some; name them there as safety:" in safety
     assert remarks(robot=path, model="none", safety="default") == []
     assert remarks(robot="aloha") == []
     assert by_name(build_graph(robot=path, model="smp_aloha"))["policy"].parameters["model"] == "smp_aloha"
@@ -73,6 +76,19 @@ def test_model_and_safety_of_a_robot_file_are_meant_from_where_it_is(mine, tmp_p
     asked = by_name(build_graph(robot=mine(model="policy"), model="smp_aloha", safety="default"))
     assert asked["policy"].parameters["model"] == "smp_aloha"
     assert asked["command"].parameters["safety"] == "default"
+
+
+def test_what_a_robot_file_names_and_is_not_there_is_said_with_what_to_do(mine, tmp_path):
+    nodes = build_graph(robot=mine(model="runs/smp/model"))
+    with pytest.raises(
+        ModelError, match=r"robot 'mine' names model 'runs/smp/model' in its file.*train one.*model:=none"
+    ):
+        require_startable(nodes)
+    with pytest.raises(UnknownNameError, match="unknown model 'nope'"):
+        require_startable(build_graph(robot=mine(model="runs/smp/model"), model="nope"))
+    assert "policy" not in by_name(build_graph(robot=mine(model="runs/smp/model"), model="none"))
+    with pytest.raises(ConfigError, match=r"safety: of robot 'mine': .* file 'careful\.yaml' does not exist"):
+        build_graph(robot=mine(safety="careful.yaml"))
 
 
 def test_two_machines_share_the_nodes_out():

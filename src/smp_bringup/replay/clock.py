@@ -9,6 +9,7 @@ from smp_bringup.action.chunk_buffer import ChunkBuffer
 from smp_bringup.action.planner import Plan, Planner
 from smp_bringup.pipeline import build_command
 from smp_bringup.robot import Robot
+from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.safety.modes import Mode
 from smp_bringup.types import ActionChunk, FloatArray, JointSample, Severity, nanoseconds
 
@@ -44,7 +45,7 @@ class Setpoints:
 class CommandClock:
     """Steps the command core through the time of a bag; log times serve as both of its clocks."""
 
-    def __init__(self, robot: Robot, safety: str, latency_s: float, planner: Planner) -> None:
+    def __init__(self, robot: Robot, safety: SafetyConfig, latency_s: float, planner: Planner) -> None:
         """Follow what `planner` plans, and tell it what is followed; a chunk arrives `latency_s` after its stamp."""
         self._planner = planner
         self._robot, self._safety = robot, safety

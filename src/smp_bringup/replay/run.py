@@ -4,15 +4,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from smp_bringup import wire
+from smp_bringup import config, wire
 from smp_bringup.action.planner import LATENCY_S, Plan
 from smp_bringup.action.seam import DEFAULT_SEAM
 from smp_bringup.bag.aligned import Feed, Trajectory, aligned_sets
 from smp_bringup.bag.contents import Order
+from smp_bringup.bag.episode import SAFETY_ATTACHMENT
 from smp_bringup.bag.reader import Bag
 from smp_bringup.errors import BagError, ModelError
 from smp_bringup.observation.observer import Observer
@@ -20,6 +22,7 @@ from smp_bringup.pipeline import build_planner
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.replay.clock import CommandClock, Setpoints
 from smp_bringup.robot import Robot
+from smp_bringup.safety.config import SafetyConfig, load_safety, safety_of
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import (
     ActionChunk,
@@ -38,8 +41,8 @@ class ReplaySettings:
 
     seed: int = 0
     """Of the policy's noise."""
-    safety: str = "default"
-    """Settings of the command core."""
+    safety: str = ""
+    """Settings of the command core; empty: the robot's."""
     latency_s: float = LATENCY_S
     """From an observation to the arrival of its chunk."""
     seam: str = DEFAULT_SEAM
@@ -129,7 +132,7 @@ class _Run:
         self._orders = {arm.name: JointOrder(*arm.driver) for arm in robot.arms}
         self._observer = Observer(robot, policy.config.observation_steps, policy.config.replan_s)
         self._planner = build_planner(policy, robot, settings.seam, settings.seed)
-        self._clock = CommandClock(robot, settings.safety, settings.latency_s, self._planner)
+        self._clock = CommandClock(robot, _safety(bag, robot, settings.safety), settings.latency_s, self._planner)
         self._plans: list[Plan] = []
         self._film: list[tuple[int, ImageArray]] = []
         self._skew_ns: dict[str, list[int]] = {camera.name: [] for camera in robot.cameras}
@@ -205,3 +208,13 @@ def _wanted(chunk: ActionChunk, stamps: np.ndarray, leader: FloatArray) -> Float
     base = stamps[0]
     at = chunk.stamp_ns + np.arange(len(chunk.position)) * nanoseconds(chunk.period_s) - base
     return np.stack([np.interp(at, stamps - base, column, right=np.nan) for column in leader.T], axis=1)
+
+
+def _safety(bag: Bag, robot: Robot, asked: str) -> SafetyConfig:
+    """Return the safety settings asked for, else the robot's; where their file is on another machine, the bag's own."""
+    named = safety_of(robot, asked)
+    lost = Path(named).suffix in {".yaml", ".yml"} and not Path(named).is_file()
+    if asked or not lost or SAFETY_ATTACHMENT not in bag.attachments:
+        return load_safety(named)
+    where = f"{bag.path.name}/{SAFETY_ATTACHMENT}"
+    return config.build(SafetyConfig, config.parse_yaml(bag.attachments[SAFETY_ATTACHMENT], where), where)
