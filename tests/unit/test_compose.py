@@ -13,15 +13,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def interpolated(text, variables):
-    """Return text with ${NAME:-default} and ${NAME:+instead} put in, and $$ as $: as compose does it."""
+    """Return text with ${NAME:-default} put in, and $$ as $: as every compose does it."""
 
     def value(match):
-        if match[0] == "$$":
-            return "$"
-        said = variables.get(match["name"], "")
-        return (said or match["word"]) if match["sign"] == "-" else match["word"] if said else ""
+        return "$" if match[0] == "$$" else variables.get(match[1]) or match[2]
 
-    return re.sub(r"\$\$|\$\{(?P<name>\w+):(?P<sign>[-+])(?P<word>[^}]*)\}", value, text)
+    return re.sub(r"\$\$|\$\{(\w+):-([^}]*)\}", value, text)
 
 
 def service(name, **variables):
