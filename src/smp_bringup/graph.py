@@ -11,7 +11,7 @@ from smp_bringup.errors import ConfigError, ModelError, SmpError, UnknownNameErr
 from smp_bringup.names import full_name, full_namespace
 from smp_bringup.pipeline import build_policy
 from smp_bringup.robot import Robot, load_robot
-from smp_bringup.safety.config import DEFAULT_SAFETY, load_safety, safety_of
+from smp_bringup.safety.config import BARE_SAFETY, load_safety, safety_of
 
 NODE_NAMES = ("sim", "sync", "policy", "command", "teleop", "recorder", "replay", "description")
 MANAGED = ("sync", "policy", "command", "recorder")
@@ -202,9 +202,12 @@ def remarks(**arguments: Argument) -> list[str]:
             "and write it there as model:, or name it at start"
         )
     if asked.side != "gpu" and not (asked.safety or robot.safety):
+        named = safety_of(robot)
+        lacks = "no shapes of its links are known, and no distances are watched"
         said.append(
-            f"robot '{robot.name}' names no safety settings in its file: those of config/safety/{DEFAULT_SAFETY}.yaml "
-            "are taken, whose workspace is hardly yours: smp robot new writes some; name them there as safety:"
+            f"robot '{robot.name}' names no safety settings in its file: config/safety/{named}.yaml is taken: "
+            f"{lacks if named == BARE_SAFETY else 'their workspace is hardly yours'}; "
+            "smp robot new writes some, name them there as safety:"
         )
     return said
 

@@ -126,7 +126,7 @@ def _judge(
     failed = dict(failing(criteria, figures))
     for criterion in criteria:
         if why := unjudged(criterion, figures):
-            console.print(f"fails if {criterion}: not judged, {why}", style="dim")
+            console.print(f"fails if {criterion}: not judged, {why}", style="dim", soft_wrap=True)
             continue
         word = f"FAIL: {failed[criterion]:.5g}" if criterion in failed else "pass"
         console.print(f"fails if {criterion}: {word}", style="red" if criterion in failed else "green")
