@@ -7,11 +7,11 @@ from typing import TypeAlias
 from smp_bringup import config
 from smp_bringup.action.seam import DEFAULT_SEAM, SEAMS
 from smp_bringup.config import spec
-from smp_bringup.errors import ConfigError
+from smp_bringup.errors import ConfigError, ModelError, SmpError, UnknownNameError
 from smp_bringup.names import full_name, full_namespace
 from smp_bringup.pipeline import build_policy
-from smp_bringup.robot import load_robot
-from smp_bringup.safety.config import DEFAULT_SAFETY, load_safety, safety_of
+from smp_bringup.robot import Robot, load_robot
+from smp_bringup.safety.config import BARE_SAFETY, load_safety, safety_of
 
 NODE_NAMES = ("sim", "sync", "policy", "command", "teleop", "recorder", "replay", "description")
 MANAGED = ("sync", "policy", "command", "recorder")
@@ -118,7 +118,7 @@ def build_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
     namespace = full_namespace(asked.namespace)
     robot = load_robot(asked.robot, namespace)
     model, safety = asked.model or robot.model or NO_MODEL, safety_of(robot, asked.safety)
-    load_safety(safety)
+    _require_safety(robot, safety, asked.safety)
     about: dict[str, Argument] = {"robot": asked.robot}
     if asked.use_sim_time:
         about["use_sim_time"] = True
@@ -148,6 +148,16 @@ def build_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
     return chosen
 
 
+def _require_safety(robot: Robot, safety: str, asked: str) -> None:
+    """Raise SmpError where there are no such settings; of those that the robot's file names, the error says so."""
+    try:
+        load_safety(safety)
+    except SmpError as error:
+        if asked or not robot.safety:
+            raise
+        raise ConfigError(f"safety: of robot '{robot.name}': {error}") from None
+
+
 def _inference(model: str, asked: "GraphArguments | ReplayArguments") -> dict[str, Argument]:
     return {"model": model, "device": asked.device, "seam": asked.seam, "deadline_s": asked.deadline_s}
 
@@ -169,7 +179,17 @@ def require_startable(nodes: Sequence[NodeSpec]) -> None:
     for node in nodes:
         if node.name == "policy":
             model, robot, device = (str(node.parameters[name]) for name in ("model", "robot", "device"))
-            build_policy(find_model(model), load_robot(robot), device)
+            body = load_robot(robot)
+            try:
+                folder = find_model(model)
+            except UnknownNameError:
+                if model != body.model:
+                    raise
+                raise ModelError(
+                    f"robot '{body.name}' names model '{model}' in its file, which is no folder and no shipped model: "
+                    "train one (smp train --bags data), or start without: model:=none"
+                ) from None
+            build_policy(folder, body, device)
 
 
 def remarks(**arguments: Argument) -> list[str]:
@@ -177,11 +197,17 @@ def remarks(**arguments: Argument) -> list[str]:
     asked = config.build(GraphArguments, arguments, "graph")
     robot, said = load_robot(asked.robot), []
     if asked.side != "robot" and not (asked.model or robot.model):
-        said.append(f"no policy runs: robot '{robot.name}' names no model in its file, and model:= is not given")
-    if asked.side != "gpu" and not (asked.safety or robot.safety):
         said.append(
-            f"robot '{robot.name}' names no safety settings in its file: those of config/safety/{DEFAULT_SAFETY}.yaml "
-            "are taken; look whether their workspace is yours"
+            f"no policy runs: robot '{robot.name}' names no model in its file: train one (smp train --bags data), "
+            "and write it there as model:, or name it at start"
+        )
+    if asked.side != "gpu" and not (asked.safety or robot.safety):
+        named = safety_of(robot)
+        lacks = "no shapes of its links are known, and no distances are watched"
+        said.append(
+            f"robot '{robot.name}' names no safety settings in its file: config/safety/{named}.yaml is taken: "
+            f"{lacks if named == BARE_SAFETY else 'their workspace is hardly yours'}; "
+            "smp robot new writes some, name them there as safety:"
         )
     return said
 

@@ -69,12 +69,12 @@ def build_planner(
     return Planner(policy, joiner, seed, deadline_s)
 
 
-def build_command(robot: Robot, safety: "str | SafetyConfig" = "default", replayed: bool = False) -> "CommandCore":
+def build_command(robot: Robot, safety: "str | SafetyConfig" = "", replayed: bool = False) -> "CommandCore":
     """Return the command core with the safety settings `safety`.
 
     Args:
         robot: to command.
-        safety: name or YAML path, or the settings themselves.
+        safety: name, YAML path, or the settings themselves; empty: the robot's.
         replayed: the arms are those of a bag. They do not go where they are told, so nothing is trimmed, they may stand
             still, and are armed while they move; and the robot file in the bag may be from before there was any
             geometry: checks that need it are left out then.
@@ -85,9 +85,9 @@ def build_command(robot: Robot, safety: "str | SafetyConfig" = "default", replay
     from smp_bringup.geometry import has_geometry
     from smp_bringup.safety import CHECKS
     from smp_bringup.safety.command import CommandCore
-    from smp_bringup.safety.config import load_safety
+    from smp_bringup.safety.config import load_safety, safety_of
 
-    config = load_safety(safety) if isinstance(safety, str) else safety
+    config = load_safety(safety_of(robot, safety)) if isinstance(safety, str) else safety
     if replayed:
         known = has_geometry(robot)
         checks = tuple(name for name in config.checks if known or not CHECKS[name].needs_geometry)
@@ -99,7 +99,7 @@ def build_command(robot: Robot, safety: "str | SafetyConfig" = "default", replay
     return CommandCore(robot, config)
 
 
-def warm_up_command(robot: Robot, safety: str = "default") -> None:
+def warm_up_command(robot: Robot, safety: str = "") -> None:
     """Run a command core for a second of simulated time, so that the first real cycle meets warm code."""
     import numpy as np
 

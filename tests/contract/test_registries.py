@@ -44,7 +44,7 @@ def test_a_shipped_robot_loads_and_its_home_is_inside_its_limits(name):
 
 @pytest.mark.parametrize("name", shipped("policies"))
 def test_a_shipped_run_names_a_registered_policy_and_cameras_of_a_robot(name, robot):
-    policy = load_run(name).policy
+    policy = load_run(name, robot).policy
     assert policy.kind in POLICIES
     assert set(policy.cameras) <= {c.name for c in robot.cameras}
 

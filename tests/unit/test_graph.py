@@ -8,7 +8,10 @@ from smp_bringup.errors import ConfigError, ModelError, UnknownNameError
 from smp_bringup.graph import build_graph, remarks, replay_graph, require_startable
 from smp_bringup.names import check_topic, full_name, full_namespace
 from smp_bringup.paths import named_config
+from smp_bringup.pipeline import build_command
 from smp_bringup.robot import load_robot
+from smp_bringup.safety import CHECKS
+from smp_bringup.safety.config import load_safety
 
 
 def by_name(nodes):
@@ -55,8 +58,11 @@ def test_a_robot_that_names_no_model_gets_none_and_the_user_is_told(mine):
     path = mine()
     assert "policy" not in by_name(build_graph(robot=path))
     model, safety = remarks(robot=path)
-    assert model == "no policy runs: robot 'mine' names no model in its file, and model:= is not given"
+    assert model.startswith(
+        "no policy runs: robot 'mine' names no model in its file: train one (smp train --bags data)"
+    )
     assert "names no safety settings" in safety
+    assert "their workspace is hardly yours; smp robot new writes some, name them there as safety:" in safety
     assert remarks(robot=path, model="none", safety="default") == []
     assert remarks(robot="aloha") == []
     assert by_name(build_graph(robot=path, model="smp_aloha"))["policy"].parameters["model"] == "smp_aloha"
@@ -73,6 +79,34 @@ def test_model_and_safety_of_a_robot_file_are_meant_from_where_it_is(mine, tmp_p
     asked = by_name(build_graph(robot=mine(model="policy"), model="smp_aloha", safety="default"))
     assert asked["policy"].parameters["model"] == "smp_aloha"
     assert asked["command"].parameters["safety"] == "default"
+
+
+def test_a_robot_without_settings_and_shapes_runs_under_those_that_need_none_and_that_is_said(mine):
+    arms = yaml.safe_load(named_config("robots", "aloha").read_text())["arms"]
+    path = mine(arms=[{key: value for key, value in arm.items() if key != "geometry"} for arm in arms])
+    assert by_name(build_graph(robot=path))["command"].parameters["safety"] == "bare"
+    assert "arm_distance" in ", ".join(build_command(load_robot(path)).left_out)
+    (said,) = remarks(robot=path, model="none")
+    assert "config/safety/bare.yaml is taken: no shapes of its links are known, and no distances are watched" in said
+    needless = [name for name in load_safety("default").checks if not CHECKS[name].needs_geometry]
+    assert list(load_safety("bare").checks) == needless
+    with pytest.raises(ConfigError, match="has no geometry"):
+        build_command(load_robot(path), "default")
+    broken = mine(arms=[{**arm, "geometry": "nowhere"} for arm in arms])
+    assert by_name(build_graph(robot=broken))["command"].parameters["safety"] == "default", "lost shapes are an error"
+
+
+def test_what_a_robot_file_names_and_is_not_there_is_said_with_what_to_do(mine, tmp_path):
+    nodes = build_graph(robot=mine(model="runs/smp/model"))
+    with pytest.raises(
+        ModelError, match=r"robot 'mine' names model 'runs/smp/model' in its file.*train one.*model:=none"
+    ):
+        require_startable(nodes)
+    with pytest.raises(UnknownNameError, match="unknown model 'nope'"):
+        require_startable(build_graph(robot=mine(model="runs/smp/model"), model="nope"))
+    assert "policy" not in by_name(build_graph(robot=mine(model="runs/smp/model"), model="none"))
+    with pytest.raises(ConfigError, match=r"safety: of robot 'mine': .* file 'careful\.yaml' does not exist"):
+        build_graph(robot=mine(safety="careful.yaml"))
 
 
 def test_two_machines_share_the_nodes_out():

@@ -64,9 +64,9 @@ def test_an_unknown_kind_names_the_nearest():
         read(STATE + "kind: difusion\n")
 
 
-def test_a_change_that_the_kind_does_not_read_is_refused_before_training():
+def test_a_change_that_the_kind_does_not_read_is_refused_before_training(robot):
     with pytest.raises(ConfigError, match="section 'smp' is not read by a policy of kind diffusion"):
-        load_run("diffusion_state", ["policy.smp.gate.kappa=5"])
+        load_run("diffusion_state", robot, ["policy.smp.gate.kappa=5"])
 
 
 def test_impossible_settings_are_refused():

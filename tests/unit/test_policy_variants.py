@@ -258,9 +258,9 @@ def test_ddpm_has_mean_and_variance_of_the_scheduler_of_diffusers(prediction, rn
     np.testing.assert_allclose(sample(noisy, start, config, rng), after.pred_original_sample.numpy(), atol=1e-4)
 
 
-def test_the_configuration_of_the_paper_has_its_sizes():
+def test_the_configuration_of_the_paper_has_its_sizes(robot):
     with torch.device("meta"):
-        network = build_network(load_run("paper").policy, 14)
+        network = build_network(load_run("paper", robot).policy, robot.dof)
 
     def millions(*modules):
         return sum(p.numel() for m in modules for p in m.parameters()) / 1e6

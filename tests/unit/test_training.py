@@ -165,8 +165,10 @@ def test_resuming_needs_a_state_of_the_same_policy(data, robot, small_policies, 
 
 
 @pytest.mark.parametrize("name", ["smp", "diffusion"])
-def test_the_shipped_runs_are_valid(name):
-    assert load_run(name).policy.kind == name
+def test_the_shipped_runs_are_valid(name, robot):
+    run = load_run(name, robot)
+    assert run.policy.kind == name
+    assert run.policy.cameras == ("overview", "wrist_left", "wrist_right"), "as when the shipped models were trained"
 
 
 def damaged(folder, name, content):

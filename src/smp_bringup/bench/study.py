@@ -105,7 +105,7 @@ def cells(study: Study, bags: Path, out: Path) -> list[Cell]:
 
 def _key(job: TrainingJob) -> str:
     """Return a folder name that tells trainings apart: all that shapes the weights, and the bags as they are now."""
-    run = load_run(job.policy, job.changes)
+    run = load_run(job.policy, load_robot(ROBOT), job.changes)
     start = job.start and job.start.parent.name
     parts = [trained_settings(run.policy), asdict(run.training), job.tasks, job.limit, job.seed, start, job.only_router]
     text = json.dumps([parts, [bag_signature(bag) for bag in demonstrations(job)]], sort_keys=True)
@@ -144,7 +144,7 @@ class Evaluation:
         self._jobs: dict[Cell, list[EpisodeJob]] = {}
         for cell in wanted:
             row = study.rows[cell.row]
-            changes = (*deployed_settings(load_run(row.policy, row.set).policy), *row.deploy)
+            changes = (*deployed_settings(load_run(row.policy, robot, row.set).policy), *row.deploy)
             first = EpisodeJob(
                 "",
                 robot,

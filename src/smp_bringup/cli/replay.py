@@ -20,6 +20,9 @@ _PRINTED = (
     "joint_rmse",
     "joint_p99",
     "gripper_rmse",
+    "gripper_share_rmse",
+    "slide_rmse",
+    "rate_rmse",
     "gripper_timing_s_p90",
     "gripper_missed",
     "gripper_spurious",
@@ -28,6 +31,7 @@ _PRINTED = (
     "acceleration_ratio_p99",
     "jerk_ratio_p99",
     "limited_rad_p99",
+    "limited_m_p99",
     "interventions",
     "held_cycles",
     "refused_chunks",
@@ -48,7 +52,7 @@ def replay(
     compare: Annotated[str | None, typer.Option(help="Second model: show what changes from the first.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the policy's noise.")] = 0,
     robot: Annotated[str | None, typer.Option(help="Robot, where the bags carry none.")] = None,
-    safety: Annotated[str, typer.Option(help="Settings in config/safety, or a path [as recorded].")] = "",
+    safety: Annotated[str, typer.Option(help="Settings in config/safety, or a path [the robot's].")] = "",
     seam: Annotated[str, typer.Option(help="How chunks are joined: latest, blend, inpaint or prefix.")] = DEFAULT_SEAM,
     fail_if: Annotated[list[str] | None, typer.Option(help="Criterion, e.g. 'joint_rmse>0.05': exit code 1.")] = None,
     criteria: Annotated[str | None, typer.Option(help="Criteria in config/criteria, or a path: exit code 1.")] = None,
@@ -110,7 +114,7 @@ def _judge(
     """Print, write and criterion the figures over all bags; return whether a criterion fails."""
     from rich.table import Table
 
-    from smp_bringup.replay.criteria import failing
+    from smp_bringup.replay.criteria import failing, unjudged
     from smp_bringup.replay.metrics import pooled, summarise
 
     figures = summarise(pooled(r.samples for r in replays))
@@ -121,6 +125,9 @@ def _judge(
     console.print(table)
     failed = dict(failing(criteria, figures))
     for criterion in criteria:
+        if why := unjudged(criterion, figures):
+            console.print(f"fails if {criterion}: not judged, {why}", style="dim", soft_wrap=True)
+            continue
         word = f"FAIL: {failed[criterion]:.5g}" if criterion in failed else "pass"
         console.print(f"fails if {criterion}: {word}", style="red" if criterion in failed else "green")
     each = {str(r.job.bag): {"actions": r.result.digest, **summarise(r.samples)} for r in replays}

@@ -51,8 +51,9 @@ def train(
         )
     if not trainer.first:
         return
-    training.save(trained, folder / "model")
-    console.print(f"exported {folder / 'model'}; try it: smp eval --policy {folder / 'model'}")
+    model = folder / "model"
+    training.save(trained, model)
+    console.print(f"exported {model}; {training.next_step(model)}", soft_wrap=True)
 
 
 def _read(job: "TrainingJob") -> "Training":
@@ -69,4 +70,5 @@ def _read(job: "TrainingJob") -> "Training":
     for reason in skipped:
         console.print(f"skipped: {reason}", style="yellow")
     console.print(f"{len(data.starts) - 1} episodes, {len(data.state)} frames; {len(skipped)} bags skipped")
+    console.print(f"{training.run.policy.kind} {training.sight}", soft_wrap=True)
     return training

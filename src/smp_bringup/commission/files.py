@@ -64,7 +64,7 @@ def _safety(robot: Robot) -> list[Finding]:
     """Return what is wrong with the safety settings: they are what the command node is started with."""
     found = []
     if not robot.safety:
-        said = f"the robot file names none, so those of config/safety/{DEFAULT_SAFETY}.yaml are taken"
+        said = f"the robot file names none, so those of config/safety/{safety_of(robot)}.yaml are taken"
         found.append(warning("safety", said, "name your own: safety: my_safety.yaml"))
     try:
         build_command(robot, safety_of(robot))

@@ -13,6 +13,7 @@ from smp_bringup.policy.kind import PolicyKind
 from smp_bringup.policy.smp import SmpPolicyConfig, deploy_smp
 from smp_bringup.policy.sparse import SparsePolicy, SparsePolicyConfig
 from smp_bringup.registry import Registry
+from smp_bringup.robot import Robot
 
 POLICIES: Registry[PolicyKind] = Registry("policy")
 POLICIES.register("smp")(PolicyKind(SmpPolicyConfig, deploy_smp, "smp_bringup.policy.smp_build:build_smp"))
@@ -25,8 +26,13 @@ POLICIES.register("sparse")(PolicyKind(SparsePolicyConfig, SparsePolicy, "smp_br
 __all__ = ["POLICIES", "AbstractEngine", "AbstractPolicy", "PolicyConfig", "PolicyKind", "policy_config"]
 
 
-def policy_config(data: Mapping[str, Any], where: str) -> PolicyConfig:
-    """Return the settings in `data`, of the class that its kind registers; `where` names their origin in errors.
+def policy_config(data: Mapping[str, Any], where: str, robot: Robot | None = None) -> PolicyConfig:
+    """Return the settings in `data`, of the class that its kind registers.
+
+    Args:
+        data: of a run, or of a checkpoint, which says everything.
+        where: names their origin in errors.
+        robot: that a run is for, from which is taken what it leaves out; see `PolicyConfig.filled`.
 
     Raises:
         ConfigError: the kind is missing, or a key is not one of this kind's.
@@ -38,4 +44,4 @@ def policy_config(data: Mapping[str, Any], where: str) -> PolicyConfig:
     foreign = [name for name in data if name in POLICIES and name != data["kind"]]
     if foreign:
         raise ConfigError(f"{where}: section '{foreign[0]}' is not read by a policy of kind {data['kind']}: remove it")
-    return build_settings(kind.config, data, where)
+    return build_settings(kind.config, data if robot is None else kind.config.filled(data, robot), where)

@@ -3,11 +3,13 @@
 They travel in the checkpoint.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
+from smp_bringup.robot import Robot
 
 _FORESIGHT_S = 60.0
 """The feature tells nothing of what lies farther ahead."""
@@ -107,6 +109,20 @@ class PolicyConfig:
     def columns(self, dof: int) -> int:
         """Return N of the samples (T, N) that are denoised: by default whole actions of `dof` joints."""
         return dof
+
+    @classmethod
+    def filled(cls, settings: Mapping[str, Any], robot: Robot) -> dict[str, Any]:
+        """Return the settings of a run with what they leave out taken from the robot that it is trained for.
+
+        Here the cameras: all in colour, in the robot file's order. Depth and vectors are seen where they are named.
+        """
+        if "cameras" in settings or settings.get("track", "camera") != "camera":
+            return dict(settings)
+        told = settings.get("depth") or ()  # of what is no depth camera the error says so
+        return {**settings, "cameras": [c.name for c in robot.cameras if not c.depth and c.name not in told]}
+
+    def require_joints(self, dof: int) -> None:
+        """Raise ConfigError where a robot of `dof` joints has too few of them."""
 
     def fewer_experts(self) -> "PolicyConfig":
         """Return the settings that run as few experts as can be."""

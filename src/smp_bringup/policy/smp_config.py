@@ -1,13 +1,17 @@
 """Settings of SMP (the section `smp:` of config/policies/*.yaml)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.policy.config import DenoiserConfig, PolicyConfig
+from smp_bringup.robot import Robot
 
 FORMS = ("paper", "shared", "motion")
+_EXPERTS = 8
+"""K of a run that does not say it, where the robot has so many joints."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,8 @@ class SmpConfig:
     form: str = field(metadata=spec(choices=FORMS))
     """"paper": to nothing, the literal method; "shared": to what an expert that always runs makes of the same noisy
     action; "motion": to the present joint state, and a mean head fills in what inactive experts and the basis leave."""
-    experts: int = field(default=8, metadata=spec(ge=1, le=64))
-    """K."""
+    experts: int = field(default=_EXPERTS, metadata=spec(ge=1, le=64))
+    """K; in a run that leaves it out, no more than the robot has joints."""
     basis: str = field(default="adaptive", metadata=spec(choices=("adaptive", "fixed", "pca")))
     """Of the state (the paper), one learned for all states, or principal components of the actions."""
     basis_width: int = field(default=0, metadata=spec(ge=0, le=8192))
@@ -130,6 +134,22 @@ class SmpPolicyConfig(PolicyConfig):
     def columns(self, dof: int) -> int:
         """Return N: all experts denoise the action of `dof` joints beside a shared one, else their K coefficients."""
         return dof if self.smp.form == "shared" else self.experts
+
+    @classmethod
+    def filled(cls, settings: Mapping[str, Any], robot: Robot) -> dict[str, Any]:
+        """As of PolicyConfig; K is no more than the joints, which are all the directions that a basis has."""
+        out, smp = super().filled(settings, robot), settings.get("smp")
+        if isinstance(smp, Mapping) and "experts" not in smp:
+            out["smp"] = {**smp, "experts": min(_EXPERTS, robot.dof)}
+        return out
+
+    def require_joints(self, dof: int) -> None:
+        """As of PolicyConfig."""
+        if self.experts > dof:
+            raise ConfigError(
+                f"smp.experts is {self.experts}, the robot has {dof} joints: a basis has no more directions; "
+                "name fewer, or leave it out"
+            )
 
     def fewer_experts(self) -> PolicyConfig:
         """Return the settings that run the heaviest expert alone."""

@@ -5,7 +5,6 @@ from abc import ABC
 import torch
 from torch import Tensor, distributed, nn
 
-from smp_bringup.errors import ConfigError
 from smp_bringup.policy.basis import Basis, principal_components
 from smp_bringup.policy.batch import Batch
 from smp_bringup.policy.experts import build_bank
@@ -38,8 +37,7 @@ class AbstractSmpNet(AbstractNetwork, ABC):
         """
         config, smp = self.config, self.config.smp
         feature, k = config.encoder.feature, smp.experts
-        if k > self.dof:
-            raise ConfigError(f"smp.experts is {k}, the robot has {self.dof} joints: a basis has no more directions")
+        config.require_joints(self.dof)
         hidden = (smp.basis_width or feature,) * smp.basis_depth
         self.basis = Basis(smp.basis, feature, hidden, self.dof, k)
         width = smp.gate.width or feature

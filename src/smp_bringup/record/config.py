@@ -50,13 +50,14 @@ class QualityConfig:
     duplicate_share: Bounds = (0.02, 0.1)
     """Share of frames that equal the one before while the camera's surroundings move."""
     jump_rad: Bounds = (0.12, 0.2)
-    """Step of a measured or leader joint between two samples at 100 Hz, in proportion where they are rarer [rad]."""
+    """Step of a measured or leader joint between two samples at 100 Hz, in proportion where they are rarer [rad];
+    never below what the joint's speed limit allows, one and a half and two and a half times."""
     jump_m: Bounds = (0.012, 0.02)
-    """The same for grippers [m]."""
+    """The same for joints that travel in m: grippers, and joints that slide [m]."""
     leader_offset_rad: Bounds = (0.1, 0.2)
     """Median distance between a follower's joint and its leader's, lag removed [rad]."""
     leader_offset_m: Bounds = (0.01, 0.02)
-    """The same for grippers [m]."""
+    """The same for joints that travel in m: grippers, and joints that slide [m]."""
     idle_head_s: Bounds = (1.0, 2.5)
     """Time before anything moves [s]."""
     idle_tail_s: Bounds = (1.5, 4.0)

@@ -10,9 +10,9 @@ from smp_bringup.record.tracks import Track, Tracks
 from smp_bringup.types import FloatArray
 
 _MOVING_RAD_S = 0.02
-"""A joint faster than this moves [rad/s]; a gripper, at a tenth [m/s]."""
+"""A joint faster than this moves [rad/s]; one that travels in m, at a tenth [m/s]."""
 _MOVED_RAD = 0.01
-"""A joint this far from where it stood has moved [rad]; a gripper, at a tenth [m]."""
+"""A joint this far from where it stood has moved [rad]; one that travels in m, at a tenth [m]."""
 _CLIP_RAD = 0.12
 """A command this far from its leader, lag removed, was cut off by a limit."""
 _BEYOND_RAD = 1e-3

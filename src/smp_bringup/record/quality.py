@@ -19,6 +19,8 @@ _AHEAD_S = 0.005
 _AT_THE_ENDS = 3
 """So many frames at the ends of an episode may have nothing beside them."""
 _JUMP_PERIOD_S = 0.01
+_FASTER = (1.5, 2.5)
+"""A joint jumps that goes so many times faster than its limit, and not before: fast ones may step far in a period."""
 _SCATTERS = 2.0
 """A clock that drifts moves its arrivals by more than so many times their scatter; by four times, where it is alone."""
 _CAUSES = 5
@@ -199,7 +201,8 @@ def _jump(track: Track, tracks: Tracks, bounds: QualityConfig) -> Iterator[Findi
         if joint.rate:
             continue  # an operator's stick goes over at once
         unit, (warn, reject) = ("rad", bounds.jump_rad) if joint.turns else ("m", bounds.jump_m)
-        limit = (warn * times, reject * times)
+        fast = joint.velocity * _JUMP_PERIOD_S
+        limit = (max(warn, _FASTER[0] * fast) * times, max(reject, _FASTER[1] * fast) * times)
         yield from _above("jump", f"{track.topic}: {joint.name} jumps by {size:.3f} {unit}", float(size), limit)
 
 

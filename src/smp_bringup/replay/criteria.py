@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from smp_bringup import config
 from smp_bringup.errors import ConfigError, nearest
 from smp_bringup.paths import named_config
+from smp_bringup.replay.families import FAMILIES, family_of
 
 _CONDITION = re.compile(r"^\s*(?P<name>[\w/ ]+?)\s*(?P<op><=|>=|<|>)\s*(?P<limit>[-+.\deE]+)\s*$")
 _OPERATORS = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
@@ -50,14 +51,23 @@ def load_criteria(name: str) -> list[Criterion]:
     return [parse_criterion(text) for text in config.load(CriteriaFile, named_config("criteria", name)).fail_if]
 
 
+def unjudged(criterion: Criterion, figures: Mapping[str, float]) -> str:
+    """Return why a criterion says nothing here: what joint the robot has none of; nothing where it must hold."""
+    asked = family_of(criterion.name)
+    known = [name for name in FAMILIES if f"{name}_rmse" in figures]  # none: there is no demonstration to compare with
+    return f"no joint of the robot is {FAMILIES[asked]}" if asked and known and asked not in known else ""
+
+
 def failing(criteria: Sequence[Criterion], figures: Mapping[str, float]) -> list[tuple[Criterion, float]]:
-    """Return the criteria that fail, each with its figure.
+    """Return the criteria that fail, each with its figure; what the robot has no joint for is not judged.
 
     Raises:
         ConfigError: a criterion names a figure that the replay does not have.
     """
     out = []
     for criterion in criteria:
+        if unjudged(criterion, figures):
+            continue
         if criterion.name not in figures:
             raise ConfigError(
                 f"criterion '{criterion}': no figure '{criterion.name}'{nearest(criterion.name, figures)}; "

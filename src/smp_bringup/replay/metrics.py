@@ -1,9 +1,10 @@
-"""Figures of a replay: samples by name, and their distributions. Errors in [rad], grippers in [m]."""
+"""Figures of a replay: samples by name, and their distributions. Errors in the units of `replay.families`."""
 
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from smp_bringup.replay.families import FAMILIES, family, members
 from smp_bringup.replay.gripper_events import gripper_events, match_events, phases
 from smp_bringup.replay.run import ReplayResult
 from smp_bringup.robot import Robot
@@ -12,7 +13,7 @@ from smp_bringup.types import FloatArray, nanoseconds
 Samples = dict[str, FloatArray]
 """Every figure as the values it was taken from."""
 
-_ERRORS = ("joint", "gripper")
+_ERRORS = (*FAMILIES, "gripper_share")
 
 
 def samples(result: ReplayResult, robot: Robot, replan_s: float) -> Samples:
@@ -79,24 +80,39 @@ COUNTS = (
 
 
 def _errors(result: ReplayResult, robot: Robot) -> Samples:
+    """Errors by family: whole, and of each arm, step and joint. Families that the robot has none of are left out."""
+    error = result.error / _units(robot)
     out: Samples = {}
-    for base, mask in zip(_ERRORS, (robot.turning, ~robot.turning & ~robot.rates), strict=True):
-        out[base] = result.error[..., mask].ravel()
+    for base in FAMILIES:
+        mask = members(robot, base)
+        if not mask.any():
+            continue
+        out[base] = error[..., mask].ravel()
         for arm in robot.arms:
             mine = np.zeros(robot.dof, dtype=bool)
             mine[robot.arm_slices[arm.name]] = True
-            out[f"{base}/{arm.name}"] = result.error[..., mine & mask].ravel()
-        for step in range(result.error.shape[1]):
-            out[f"{base}/step_{step:02d}"] = result.error[:, step, mask].ravel()
+            out[f"{base}/{arm.name}"] = error[..., mine & mask].ravel()
+        for step in range(error.shape[1]):
+            out[f"{base}/step_{step:02d}"] = error[:, step, mask].ravel()
     for i, joint in enumerate(robot.joints):
-        out[f"{'joint' if joint.turns else 'rate' if joint.rate else 'gripper'}/{joint.name}"] = result.error[
-            ..., i
-        ].ravel()
+        out[f"{family(joint)}/{joint.name}"] = error[..., i].ravel()
+    grippers = members(robot, "gripper")
+    if grippers.any():
+        span = robot.joint_array("max") - robot.joint_array("min")
+        out["gripper_share"] = (error / span)[..., grippers].ravel()
     return out
+
+
+def _units(robot: Robot) -> FloatArray:
+    """Return what errors (J,) are divided by: the top speed of a rate, so that m/s and rad/s may be told together."""
+    top = np.maximum(-robot.joint_array("min"), robot.joint_array("max"))
+    return np.where(robot.rates, top, 1.0)
 
 
 def _gripper_timing(result: ReplayResult, robot: Robot, replan_s: float) -> Samples:
     """When the policy opens and closes grippers, against when the operator did."""
+    if not members(robot, "gripper").any():
+        return {}
     times, missed, spurious = [], 0, 0
     stamps, predicted = executed(result, replan_s)
     for i, joint in enumerate(robot.joints):
@@ -125,15 +141,17 @@ def executed(result: ReplayResult, replan_s: float) -> tuple[np.ndarray, FloatAr
 def _motion(result: ReplayResult, robot: Robot) -> Samples:
     """Seams, and velocity, acceleration and jerk of what the chunks ask for as a share of the limits."""
     out = result.setpoints
-    grippers = ~robot.turning & ~robot.rates
+    travel, slides = ~robot.turning & ~robot.rates, members(robot, "slide")
     jumps = np.abs(np.array([jump for _, jump in out.jumps])).reshape(-1, robot.dof)
     target, command = (np.array(rows).reshape(-1, robot.dof) for rows in (out.target, out.command))
     cut = np.abs(target - command)
-    samples: Samples = {
-        "seam_rad": jumps[:, robot.turning].max(axis=1, initial=0.0),
-        "seam_m": jumps[:, grippers].max(axis=1, initial=0.0),
-        "limited_rad": cut[:, robot.turning].max(axis=1, initial=0.0),
+    parts = {
+        "seam_rad": (jumps, robot.turning),
+        "seam_m": (jumps, travel),
+        "limited_rad": (cut, robot.turning),
+        "limited_m": (cut, slides),  # grippers are told to close at once
     }
+    samples: Samples = {name: rows[:, mask].max(axis=1) for name, (rows, mask) in parts.items() if mask.any()}
     rows, period = target, robot.control_period_s
     steady = np.diff(np.array(out.stamp_ns, dtype=np.int64)) == nanoseconds(period)
     for name, limit in zip(("velocity", "acceleration", "jerk"), robot.slopes, strict=True):

@@ -9,10 +9,12 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
+from smp_bringup.arm import Arm
 from smp_bringup.output import write_text
 from smp_bringup.page import figure_png, gate_axis, page, picture, strip, table
 from smp_bringup.replay.batch import Replayed
-from smp_bringup.replay.criteria import Criterion
+from smp_bringup.replay.criteria import Criterion, unjudged
+from smp_bringup.replay.families import FAMILIES, members
 from smp_bringup.replay.metrics import COUNTS, executed, summarise
 from smp_bringup.replay.run import ReplayResult
 from smp_bringup.robot import Robot
@@ -27,9 +29,12 @@ _WORST = 8
 _APART_S = 0.4
 """Two moments of one bag closer than this are one."""
 _SPREADS = ("mean", "p50", "p90", "p99", "max")
+_AXES = {"joint": "[rad]", "gripper": "gripper [m]", "slide": "slide [m]", "rate": "[m/s, rad/s]"}
 _SHOWN = (
     "joint",
     "gripper",
+    "slide",
+    "rate",
     "gripper_timing_s",
     "seam_rad",
     "seam_m",
@@ -37,6 +42,7 @@ _SHOWN = (
     "acceleration_ratio",
     "jerk_ratio",
     "limited_rad",
+    "limited_m",
     "skew_ms",
     "active_experts",
     "kept_mass",
@@ -82,7 +88,7 @@ def write_report(
         replan_s: period of the policy [s].
     """
     results = [replayed.result for replayed in replays]
-    parts = [_criteria(verdicts), "<h2>Worst moments</h2>", _worst(results, robots)]
+    parts = [_criteria(verdicts, figures), "<h2>Worst moments</h2>", _worst(results, robots)]
     parts += ["<h2>Figures over all bags</h2>", spread_table(figures), _counts(figures)]
     parts += ["<h2>Gate by phase of the task</h2>", _phases(figures), "<h2>Bags</h2>"]
     order = sorted(range(len(replays)), key=lambda i: -summarise(replays[i].samples).get("joint_rmse", 0.0))
@@ -132,12 +138,13 @@ def _seconds(result: ReplayResult, chunk: int) -> float:
     return (result.chunks[chunk].stamp_ns - result.chunks[0].stamp_ns) / 1e9
 
 
-def _criteria(verdicts: Sequence[tuple[Criterion, float | None]]) -> str:
+def _criteria(verdicts: Sequence[tuple[Criterion, float | None]], figures: Mapping[str, float]) -> str:
     if not verdicts:
         return ""
     cells = []
     for criterion, value in verdicts:
-        word = "pass" if value is None else f"FAIL ({value:.4g})"
+        why = unjudged(criterion, figures)
+        word = f"not judged, {why}" if why else "pass" if value is None else f"FAIL ({value:.4g})"
         style = "yes" if value is None else "no"
         cells.append(f'<li>fails if {html.escape(str(criterion))}: <span class="{style}">{word}</span></li>')
     return f"<h2>Gates</h2><ul>{''.join(cells)}</ul>"
@@ -146,7 +153,7 @@ def _criteria(verdicts: Sequence[tuple[Criterion, float | None]]) -> str:
 def _worst(results: Sequence[ReplayResult], robots: Sequence[Robot]) -> str:
     moments = worst_moments(results, robots)
     if not moments:
-        return "<p>No demonstration to compare with.</p>"
+        return "<p>No demonstration, or no joint that turns, to compare.</p>"
     rows = [
         (f"{results[m.bag].task} / {results[m.bag].name}", f"{m.time_s:.2f}", f"{m.error:.3f}", m.joint, f"{m.off:.3f}")
         for m in moments
@@ -190,20 +197,17 @@ def _bag(result: ReplayResult, robot: Robot, figures: Mapping[str, float], repla
 
 
 def _timeline(result: ReplayResult, robot: Robot, replan_s: float) -> bytes:
-    """Return one picture: each arm's joints, each gripper, the error, the gate; safety events as red lines."""
-    start, arms = result.chunks[0].stamp_ns, len(robot.arms)
-    figure, axes = pyplot.subplots(2 * arms + 2, 1, figsize=(11, 2.0 * (2 * arms + 2)), sharex=True)
+    """Return one picture: each arm's joints by family, the error, the gate; safety events as red lines."""
+    rows = [(arm, name, mine) for arm in robot.arms for name in FAMILIES if (mine := _of_arm(robot, arm, name))]
+    count = len(rows) + 2
+    start = result.chunks[0].stamp_ns
+    figure, axes = pyplot.subplots(count, 1, figsize=(11, 2.0 * count), sharex=True)
     stamps, predicted = executed(result, replan_s)
     time_s, told_s = (stamps - start) / 1e9, (result.leader_ns - start) / 1e9
-    for i, arm in enumerate(robot.arms):
-        joints = range(*robot.arm_slices[arm.name].indices(robot.dof))
-        for row, grip in ((2 * i, False), (2 * i + 1, True)):
-            mine = [j for j in joints if robot.joints[j].turns is not grip]
-            _pair(axes[row], told_s, result.leader[:, mine], time_s, predicted[:, mine])
-            axes[row].set_ylabel(f"{arm.name} {'[m/s, rad/s]' if arm.is_base else 'gripper [m]' if grip else '[rad]'}")
-            axes[row].legend(
-                [robot.joints[j].name for j in mine], loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=7
-            )
+    for axis, (arm, name, mine) in zip(axes, rows, strict=False):
+        _pair(axis, told_s, result.leader[:, mine], time_s, predicted[:, mine])
+        axis.set_ylabel(f"{arm.name} {_AXES[name]}")
+        axis.legend([robot.joints[j].name for j in mine], loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=7)
     chunks_s = [_seconds(result, k) for k in range(len(result.chunks))]
     axes[-2].plot(chunks_s, _chunk_errors(result, robot), color="black")
     axes[-2].set(ylabel="error [rad]")
@@ -214,6 +218,12 @@ def _timeline(result: ReplayResult, robot: Robot, replan_s: float) -> bytes:
     axes[0].set_title("solid: demonstrated, dashed: predicted, red: safety", fontsize=9, loc="left")
     axes[-1].set(xlabel="time [s]", xlim=(0, max(chunks_s[-1], 1e-6)))
     return figure_png(figure, dpi=75)
+
+
+def _of_arm(robot: Robot, arm: Arm, name: str) -> list[int]:
+    """Return the joints of an arm that are of a family."""
+    part, mask = robot.arm_slices[arm.name], members(robot, name)
+    return [j for j in range(*part.indices(robot.dof)) if mask[j]]
 
 
 def _pair(axis: object, told_s: FloatArray, told: FloatArray, time_s: FloatArray, predicted: FloatArray) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from smp_bringup.action.planner import LATENCY_S, Plan
 from smp_bringup.action.seam import DEFAULT_SEAM
 from smp_bringup.bag.aligned import Feed, Trajectory, aligned_sets
 from smp_bringup.bag.contents import Order
-from smp_bringup.bag.episode import IMPORTED, SAFETY_ATTACHMENT
+from smp_bringup.bag.episode import SAFETY_ATTACHMENT
 from smp_bringup.bag.reader import Bag
 from smp_bringup.errors import BagError, ConfigError, ModelError
 from smp_bringup.observation.observer import Observer
@@ -41,7 +42,7 @@ class ReplaySettings:
     seed: int = 0
     """Of the policy's noise."""
     safety: str = ""
-    """Settings of the command core; empty: those under which the bag was recorded."""
+    """Settings of the command core; empty: the robot's."""
     latency_s: float = LATENCY_S
     """From an observation to the arrival of its chunk."""
     seam: str = DEFAULT_SEAM
@@ -114,17 +115,6 @@ def chunks_at(
         if observation is not None and observation.stamp_ns in wanted:
             found[observation.stamp_ns] = policy.infer(observation, seed)[0]
     return found
-
-
-def _safety(bag: Bag, robot: Robot, asked: str) -> SafetyConfig:
-    """Return the settings that are asked for, else those of the bag, else those that the robot names."""
-    if asked or SAFETY_ATTACHMENT not in bag.attachments or IMPORTED in bag.episode:
-        return load_safety(safety_of(robot, asked))
-    where = f"{bag.path.name}/{SAFETY_ATTACHMENT}"
-    try:
-        return config.build(SafetyConfig, config.parse_yaml(bag.attachments[SAFETY_ATTACHMENT], where), where)
-    except ConfigError as error:
-        raise ConfigError(f"{error}: name settings with --safety") from None
 
 
 class _Run:
@@ -218,3 +208,13 @@ def _wanted(chunk: ActionChunk, stamps: np.ndarray, leader: FloatArray) -> Float
     base = stamps[0]
     at = chunk.stamp_ns + np.arange(len(chunk.position)) * nanoseconds(chunk.period_s) - base
     return np.stack([np.interp(at, stamps - base, column, right=np.nan) for column in leader.T], axis=1)
+
+
+def _safety(bag: Bag, robot: Robot, asked: str) -> SafetyConfig:
+    """Return the safety settings asked for, else the robot's; where their file is on another machine, the bag's own."""
+    named = safety_of(robot, asked)
+    lost = Path(named).suffix in {".yaml", ".yml"} and not Path(named).is_file()
+    if asked or not lost or SAFETY_ATTACHMENT not in bag.attachments:
+        return load_safety(named)
+    where = f"{bag.path.name}/{SAFETY_ATTACHMENT}"
+    return config.build(SafetyConfig, config.parse_yaml(bag.attachments[SAFETY_ATTACHMENT], where), where)

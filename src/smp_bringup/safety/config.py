@@ -11,7 +11,8 @@ from smp_bringup.paths import named_config
 from smp_bringup.robot import Robot
 
 Point = tuple[float, float, float]
-DEFAULT_SAFETY = "default"
+DEFAULT_SAFETY, BARE_SAFETY = "default", "bare"
+"""Settings of a robot that names none: one whose file names the shapes of its links, and one whose file does not."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,9 @@ class SafetyConfig:
 
 
 def safety_of(robot: Robot, asked: str = "") -> str:
-    """Return which safety settings a robot runs under: those asked for, else those its file names."""
-    return asked or robot.safety or DEFAULT_SAFETY
+    """Return which safety settings a robot runs under: those asked for, else those its file names, else ours."""
+    shaped = all(arm.geometry for arm in robot.arms if not arm.is_base)
+    return asked or robot.safety or (DEFAULT_SAFETY if shaped else BARE_SAFETY)
 
 
 def load_safety(name: str) -> SafetyConfig:

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 
 from smp_bringup import config
 from smp_bringup.config import spec
+from smp_bringup.errors import ConfigError
 from smp_bringup.paths import named_config
 from smp_bringup.policy import PolicyConfig, policy_config
+from smp_bringup.policy.checkpoint import lacks
+from smp_bringup.robot import Robot
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,23 @@ class RunConfig:
     training: TrainingConfig = TrainingConfig()
 
 
-def load_run(name: str, changes: Sequence[str] = ()) -> RunConfig:
-    """Return the run `name` (in config/policies, or a path to a YAML file) with `changes` made to it."""
+def load_run(name: str, robot: Robot, changes: Sequence[str] = ()) -> RunConfig:
+    """Return the run `name` (in config/policies, or a path to a YAML file) with `changes` made to it, for a robot.
+
+    What it leaves out of what the policy sees is the robot's, see `PolicyConfig.filled`.
+
+    Raises:
+        ConfigError: a setting cannot be, or the robot has not what the policy sees, or too few joints.
+    """
     path = named_config("policies", name)
     data = config.changed(config.read_yaml(path), changes)
     if isinstance(data.get("policy"), dict):
-        data["policy"] = policy_config(data["policy"], f"{path.name}: policy")
-    return config.build(RunConfig, data, path.name)
+        data["policy"] = policy_config(data["policy"], f"{path.name}: policy", robot)
+    run = config.build(RunConfig, data, path.name)
+    if lack := lacks(run.policy, robot):
+        raise ConfigError(
+            f"{path.name}: the policy sees {lack}: name what there is, e.g. --set 'policy.cameras=[...]', "
+            "or leave cameras out: all that are in colour"
+        )
+    run.policy.require_joints(robot.dof)
+    return run

@@ -1,5 +1,6 @@
 """One training run from bags to a checkpoint, as `smp train` and the studies ask for it."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,13 +9,16 @@ from pathlib import Path
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.tree import bag_folders
 from smp_bringup.errors import BagError, ConfigError, SmpError, one_line
-from smp_bringup.policy.checkpoint import lacks
+from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import load_run
 from smp_bringup.training.dataset import OTHER_ROBOT, Dataset, first_of_each, load_dataset
 from smp_bringup.training.save import model_card, save_checkpoint
 from smp_bringup.training.trainer import Start, Trained, Trainer
 from smp_bringup.training.transfer import start_from
+
+_EVALUATED = "aloha"
+"""The robot that `smp eval` takes unless it is told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,15 @@ class Training:
     """A job with its demonstrations read."""
 
     def __init__(self, job: TrainingJob, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-        """Read the run and the bags; `progress` gets how many were read, and of how many."""
-        self._job, self.run = job, load_run(job.policy, job.changes)
+        """Read the run and the bags; `progress` gets how many were read, and of how many.
+
+        What does not fit the robot of the bags is refused before they are read.
+        """
+        self._job = job
         found, self.left_out = _selected(job)
         """Why bags were not even read: the recorder rejected them."""
         self._robot = _first_robot(found)
-        if lack := lacks(self.run.policy, self._robot):
-            raise ConfigError(f"the policy sees {lack}")
+        self.run = load_run(job.policy, self._robot, job.changes)
         self._start: Start | None = None
         if job.start is not None:
             self.run, self._start = start_from(job.start, self.run, self._robot, job.only_router)
@@ -76,6 +82,38 @@ class Training:
         """Export the policy as the checkpoint `folder`, checked against PyTorch."""
         card = model_card(self.run, self.data, trained, self._job.command())
         save_checkpoint(trained, self._robot, folder, card)
+
+    @property
+    def sight(self) -> str:
+        """What the policy sees of the robot beside its joints, and what it does not."""
+        return sight(self.run.policy, self._robot)
+
+    def next_step(self, model: Path) -> str:
+        """Return what to do with the exported `model`: try it in the simulator, or where there is none, by replay."""
+        named, robot = shlex.quote(str(model)), self._robot
+        if robot.simulation:
+            return f"next: smp eval --policy {named}" + f" --robot {robot.name}" * (robot.name != _EVALUATED)
+        replay = f"smp replay {shlex.quote(str(self._job.bags))} --model {named} --criteria default"
+        return (
+            f"next, before any arm follows it: {replay} --report out/replay; "
+            f"then model: {model.resolve()} in the robot file"
+        )
+
+
+def sight(policy: PolicyConfig, robot: Robot) -> str:
+    """Return in words what a policy sees of a robot beside its joints, and what there is that it does not see."""
+    if policy.track == "state":
+        return "sees the poses of the objects"
+    colour, depth = ([c.name for c in robot.cameras if bool(c.depth) is told] for told in (False, True))
+    kinds = (
+        ("cameras", policy.cameras, colour),
+        ("depth", policy.depth, depth),
+        ("vectors", policy.vectors, [vector.name for vector in robot.vectors]),
+    )
+    seen = [f"{key} {', '.join(names)}" for key, names, _ in kinds if names]
+    left = [(key, [name for name in known if name not in names]) for key, names, known in kinds]
+    unseen = [f"policy.{key}: {', '.join(names)}" for key, names in left if names]
+    return f"sees {'; '.join(seen)}" + (f" (not seen: {'; '.join(unseen)})" if unseen else "")
 
 
 def _first_robot(folders: Sequence[Path]) -> Robot:
