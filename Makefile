@@ -62,8 +62,10 @@ demo: setup
 
 test: setup robots unit lint types
 
+# Live processes are judged by tests/system, which has the machine for itself; the other tests run two at a time.
 unit:
-	$(BIN)/python -m pytest tests --durations=10
+	$(BIN)/python -m pytest tests --ignore=tests/system --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10
+	$(BIN)/python -m pytest tests/system --durations=10
 
 lint:
 	$(BIN)/ruff check .

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from smp_bringup.cli import main as cli
+
 BAG = Path(__file__).parent / "replay" / "bags" / "two_seconds"
 
 
@@ -47,11 +49,16 @@ def smp(*words, env=None, timeout=240):
         ),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(words, message):
-    done = smp(*words)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert done.stderr.count("\n") == 1
-    assert message in done.stderr
+def test_a_mistake_is_one_line_and_exit_code_2(words, message, tmp_path, monkeypatch, capfd):
+    """In this process: each would need a second to start."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["smp", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capfd.readouterr().err
+    assert ended.value.code == 2, said
+    assert said.count("\n") == 1
+    assert message in said
 
 
 def test_rendering_without_gl_is_one_line(tmp_path):

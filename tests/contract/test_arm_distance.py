@@ -169,7 +169,7 @@ def test_a_demonstration_of_a_task_is_never_held(task, robot):
     from smp_bringup.tasks.experts import ScriptedOperator
 
     world = World(TASKS[task](), robot)
-    for episode in range(3):
+    for episode in range(2):
         seed = demonstration_seed(0, episode)
         world.reset(seed)
         operator, leaders = ScriptedOperator(world.task, world.model, world.data, robot, seed), Leaders(robot)

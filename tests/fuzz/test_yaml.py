@@ -1,6 +1,6 @@
 """Robot files broken in every way: refused in one line with exit code 2, or sound; never a traceback, never slow.
 
-300 files in the tests; `SMP_FUZZ_FILES=10000 pytest tests/fuzz/test_yaml.py` tries more.
+200 files in the tests; `SMP_FUZZ_FILES=10000 pytest tests/fuzz/test_yaml.py` tries more.
 """
 
 import copy
@@ -23,7 +23,7 @@ from smp_bringup.robot import load_robot
 
 SOUND = named_config("robots", "aloha").read_bytes()
 DATA = parse_yaml(SOUND, "aloha.yaml")
-COUNT = int(os.environ.get("SMP_FUZZ_FILES", "300"))
+COUNT = int(os.environ.get("SMP_FUZZ_FILES", "200"))
 LONGEST_S, LONGEST_LINE = 3.0, 2000
 
 ODD = (

@@ -36,7 +36,7 @@ def stock(script, *words):
         yield process
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ def test_the_command_node_is_of_the_robot_that_is_played(crane, tmp_path):
                 JointState, arm.command_topic, lambda m, name=arm.name: told.update({name: list(m.name)}), qos.LATEST
             )
         rig.follow("policy")
-        rig.until(lambda: len(told) == 2, 5, "commands of both arms")
+        rig.until(lambda: len(told) == 2, 60, "commands of both arms")
         assert told == {arm.name: [joint.name for joint in arm.joints] for arm in robot.arms}
         assert rig.ear.newest().shape == (robot.dof,)
         assert rig.client.count_publishers("/follower_left/joint_commands") == 0
@@ -72,10 +72,13 @@ def test_the_command_node_is_of_the_robot_that_is_played(crane, tmp_path):
 def test_another_robot_is_broken_and_judged_like_the_shipped_one(crane, tmp_path):
     path, safety = crane
     rows, missing = {}, QUICK
-    for attempt in range(3):  # what a loaded machine disturbed is tried again
-        rows |= {row.id: row for row in run_chaos(Plan(path, missing, tmp_path, str(safety), seed=attempt, scale=0.01))}
+    for attempt in range(6):  # what a loaded machine disturbed is tried again
+        plan = Plan(path, missing, tmp_path, str(safety), seed=attempt, scale=0.01)
+        found = {row.id: row for row in run_chaos(plan)}
+        rows = found | {name: row for name, row in rows.items() if name not in missing}
         assert "Traceback" not in "".join(log.read_text() for log in tmp_path.glob("command*.log"))
-        assert all(rows[law].passed for law in ("law", "still", "stamp")), rows
+        laws = [found[law] for law in ("law", "still", "stamp")]
+        assert all(row.passed or (attempt and not row.n) for row in laws), laws
         missing = [name for name in missing if rows[name].note or rows[name].max_ms > GENEROUS_MS + rows[name].bound_ms]
         if not missing:
             break

@@ -59,7 +59,7 @@ def test_ctrl_c_ends_a_verb_without_a_traceback():
         try:
             client.wait(lambda: "smp_top" in client.get_node_names(), START_S, "smp top")
             process.send_signal(signal.SIGINT)
-            client.wait(lambda: process.poll() is not None, 10, "its end")
+            client.wait(lambda: process.poll() is not None, 60, "its end")
         finally:
             process.kill()
             _, said = process.communicate()

@@ -50,20 +50,20 @@ def test_the_graph_has_the_node_only_where_the_robot_has_a_description(described
 def test_the_description_is_said_to_late_joiners_and_taken_back_where_another_says_it(described, tmp_path):
     with Graph([NodeSpec("description", {"robot": described})], tmp_path / "log") as graph, graph_client() as client:
         heard = []
-        client.wait(lambda: client.count_publishers("/robot_description") == 1, 30, "the node", graph.check)
+        client.wait(lambda: client.count_publishers("/robot_description") == 1, 60, "the node", graph.check)
         client.create_subscription(String, "/robot_description", heard.append, qos.STATE)
-        client.wait(lambda: len(heard) == 1, 10, "the description", graph.check)
+        client.wait(lambda: len(heard) == 1, 60, "the description", graph.check)
         assert heard[0].data == Description(URDF).text
 
         other = client.create_publisher(String, "/robot_description", qos.STATE)
         other.publish(String(data="<robot name='theirs'/>"))
         late = []
-        client.wait(lambda: "described by" in (tmp_path / "log").read_text(), 10, "the node to stand back", graph.check)
+        client.wait(lambda: "described by" in (tmp_path / "log").read_text(), 60, "the node to stand back", graph.check)
         client.create_subscription(String, "/robot_description", late.append, qos.STATE)
-        client.wait(lambda: len(late) == 1, 10, "theirs", graph.check)
+        client.wait(lambda: len(late) == 1, 60, "theirs", graph.check)
         assert late[0].data == "<robot name='theirs'/>"
         client.destroy_publisher(other)
-        client.wait(lambda: len(late) == 2, 10, "ours again", graph.check)
+        client.wait(lambda: len(late) == 2, 60, "ours again", graph.check)
         assert late[1].data == Description(URDF).text
 
 
@@ -96,7 +96,7 @@ def test_measured_and_commanded_arms_stand_where_the_robot_is_and_is_told_to_be(
         client.create_subscription(TFMessage, "/tf_static", hear, qos.STATE)
         speaking(client, robot, measured, "state_topic")
         speaking(client, robot, commanded, "command_topic")
-        client.wait(lambda: frames <= set(tree), 30, "all frames", graph.check)
+        client.wait(lambda: frames <= set(tree), 60, "all frames", graph.check)
         for prefix, position in (("", measured), ("commanded/", commanded)):
             whole.move(dict(zip(robot.joint_names, position, strict=True)))
             for link in whole.links:
@@ -110,7 +110,7 @@ def test_measured_and_commanded_arms_stand_where_the_robot_is_and_is_told_to_be(
         mine.transforms = [_moved(client, "left_base_link", "left_shoulder_link")]
         client.create_timer(0.1, lambda: other.publish(mine))
         client.wait(
-            lambda: "who moves its frames" in (tmp_path / "log").read_text(), 10, "it to stand back", graph.check
+            lambda: "who moves its frames" in (tmp_path / "log").read_text(), 60, "it to stand back", graph.check
         )
 
 

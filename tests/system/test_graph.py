@@ -14,8 +14,10 @@ from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup.bench.report import Film
-from smp_bringup.client.graph_client import START_S, GraphError
+from smp_bringup.client.graph_client import START_S, GraphError, graph_client
 from smp_bringup.client.monitor import Monitor
+from smp_bringup.graph import build_graph
+from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import image_msg
 from smp_bringup.wire import stamp_ns
@@ -52,31 +54,39 @@ class Ear:
     def wait_still(self, client):
         """Wait until the arms rest from now on."""
         now_ns = time.time_ns()
-        client.wait(lambda: self.still(now_ns), 5, "rest")
+        client.wait(lambda: self.still(now_ns), 60, "rest")
 
     def setpoint(self):
         """Return the newest setpoint of all arms (J,)."""
         return np.concatenate([np.array(self.commands[arm.name][-1].position) for arm in self.robot.arms])
 
 
-@pytest.fixture
-def live(launch, checkpoints, robot, tmp_path):
-    """The simulated graph with a small policy, armed and following it."""
-    log = tmp_path / "graph.log"
-    with launch(log, model=str(checkpoints["smp"][0]), sim=True, task="lift_tray") as (graph, client):
-        ear = Ear(client, robot)
-        client.start_episode("lift_tray", 2, "policy", graph.check)
-        client.wait(lambda: len(ear.chunks) > 3 and all(ear.commands.values()), 20, "chunks", graph.check)
-        yield graph, client, ear
+@pytest.fixture(scope="module")
+def graph(checkpoints, tmp_path_factory):
+    """The simulated graph with a small policy; what is done to it, it ends well."""
+    log = tmp_path_factory.mktemp("graph") / "graph.log"
+    nodes = build_graph(model=str(checkpoints["smp"][0]), sim=True, task="lift_tray")
+    with Graph(nodes, log) as graph:
+        yield graph
     assert "Traceback" not in log.read_text(), log.read_text()
     codes = {name: p.returncode for name, p in graph.processes.items()}
     assert codes == dict.fromkeys(graph.processes, 0), log.read_text()
 
 
+@pytest.fixture
+def live(graph, robot):
+    """The graph, armed and following the policy in an episode of its own, and a client that hears it."""
+    with graph_client() as client:
+        ear = Ear(client, robot)
+        client.start_episode("lift_tray", 2, "policy", graph.check)
+        client.wait(lambda: len(ear.chunks) > 3 and all(ear.commands.values()), 60, "chunks", graph.check)
+        yield graph, client, ear
+
+
 def test_one_stamp_goes_from_the_cameras_to_the_command(live, robot):
     graph, client, ear = live
     before = len(ear.commands["left"])
-    client.wait(lambda: len(ear.commands["left"]) > before + 100 and len(ear.gates) > 5, 20, "commands", graph.check)
+    client.wait(lambda: len(ear.commands["left"]) > before + 100 and len(ear.gates) > 5, 60, "commands", graph.check)
     whole = ear.whole()
     assert len(whole) > 10
     stamped = [chunk for chunk in ear.chunks if stamp_ns(chunk.header.stamp) in ear.observed]
@@ -90,7 +100,7 @@ def test_one_stamp_goes_from_the_cameras_to_the_command(live, robot):
     active = [i for i in range(len(weights)) if gate[f"active/{i}"]]
     assert [i for i in range(len(weights)) if gate[f"calls/{i}"] > 0] == active
     assert gate["active_count"] == len(active)
-    client.wait(lambda: int(client.command_state["chunk_stamp_ns"]) in ear.observed, 5, "a command of an observation")
+    client.follow("policy", graph.check, once=lambda: int(client.command_state["chunk_stamp_ns"]) in ear.observed)
     stamps = {n: [stamp_ns(m.header.stamp) for m in c] for n, c in ear.commands.items()}
     assert len(set(stamps["left"]) & set(stamps["right"])) > 90  # both arms of one cycle carry one stamp
 
@@ -101,14 +111,14 @@ def test_a_killed_policy_leaves_the_arms_held_and_comes_back(live):
     os.kill(policy.pid, signal.SIGKILL)
     policy.wait()
     # "state_fresh": it died inside a lock of shared memory, and the simulator waits a second for it (docs/safety.md).
-    client.wait(lambda: client.command_state["check"] in ("source_fresh", "state_fresh"), 5, "the hold")
-    client.wait(lambda: client.latched, 5, "the fault")
+    client.wait(lambda: client.command_state["check"] in ("source_fresh", "state_fresh"), 60, "the hold")
+    client.wait(lambda: client.latched, 60, "the fault")
     ear.wait_still(client)
     held, count = ear.setpoint(), len(ear.commands["left"])
-    client.wait(lambda: len(ear.commands["left"]) > count + 50, 5, "more commands")
+    client.wait(lambda: len(ear.commands["left"]) > count + 50, 60, "more commands")
     np.testing.assert_array_equal(ear.setpoint(), held)
     assert graph.processes["command"].poll() is None
-    client.wait(lambda: graph.processes["policy"].pid != policy.pid, 10, "the respawn", graph.check)
+    client.wait(lambda: graph.processes["policy"].pid != policy.pid, 60, "the respawn", graph.check)
     chunks = len(ear.chunks)
     client.wait(lambda: len(ear.chunks) > chunks, START_S, "chunks of the new process", graph.check)
     np.testing.assert_array_equal(ear.setpoint(), held)  # a fault is not cleared by the policy's return
@@ -117,17 +127,17 @@ def test_a_killed_policy_leaves_the_arms_held_and_comes_back(live):
 def test_the_emergency_stop_stops_stays_and_moves_nothing_when_released(live):
     _, client, ear = live
     client.set_bool("/command/estop", True)
-    client.wait(lambda: client.command_state["mode"] == "estop", 2, "the stop")
+    client.wait(lambda: client.command_state["mode"] == "estop", 60, "the stop")
     for refused in ("arm", "use_policy", "disarm", "reset"):
         with pytest.raises(GraphError):
             client.trigger(f"/command/{refused}")
     ear.wait_still(client)
     held, count = ear.setpoint(), len(ear.commands["left"])
     client.set_bool("/command/estop", False)
-    client.wait(lambda: len(ear.commands["left"]) > count + 30, 5, "more commands")
+    client.wait(lambda: len(ear.commands["left"]) > count + 30, 60, "more commands")
     np.testing.assert_array_equal(ear.setpoint(), held)
-    client.wait(lambda: client.accepts("reset"), 5, "the reset")
-    client.wait(lambda: client.command_state["mode"] == "disarmed", 2, "disarmed")
+    client.wait(lambda: client.accepts("reset"), 60, "the reset")
+    client.wait(lambda: client.command_state["mode"] == "disarmed", 60, "disarmed")
 
 
 def test_poison_on_every_input_of_sync_does_not_stop_the_observations(live, robot):
@@ -136,7 +146,7 @@ def test_poison_on_every_input_of_sync_does_not_stop_the_observations(live, robo
     camera, arm = robot.cameras[0], robot.arms[0]
     images = client.create_publisher(Image, camera.topic, qos.DRIVER)
     joints = client.create_publisher(JointState, arm.state_topic, qos.DRIVER)
-    client.wait(lambda: images.get_subscription_count() > 0 and joints.get_subscription_count() > 1, 10, "matching")
+    client.wait(lambda: images.get_subscription_count() > 0 and joints.get_subscription_count() > 1, 60, "matching")
     black = np.zeros((camera.height, camera.width, 3), np.uint8)
     ahead = time.time_ns() + 3_600_000_000_000
     cut = image_msg(time.time_ns(), "x", black)
@@ -151,8 +161,8 @@ def test_poison_on_every_input_of_sync_does_not_stop_the_observations(live, robo
         joints.publish(JointState(name=names[:3], position=[0.0] * 3))
         joints.publish(JointState(name=["evil\x1b[31m"], position=[]))
     before = len(ear.whole())
-    client.wait(lambda: len(ear.whole()) > before + 25, 10, "observations", graph.check)
-    client.wait(lambda: client.command_state["mode"] == "fault", 5, "the fault")
+    client.wait(lambda: len(ear.whole()) > before + 25, 60, "observations", graph.check)
+    client.wait(lambda: client.command_state["mode"] == "fault", 60, "the fault")
     assert f"{arm.state_topic} has 2 publishers: /sim, /smp_client" in client.command_state["reason"]
 
 

@@ -117,8 +117,8 @@ def counted(outside):
 
 def test_hands_go_where_the_operator_wants_them_in_the_unit_of_their_drivers(stock_party, files, path, tmp_path):
     with running(files, tmp_path / "command.log") as (graph, client, outside):
-        client.wait(lambda: client.service_ready("/command/arm"), 20, "the command node", graph.check)
-        client.wait(lambda: outside.warned("right_hand_gone"), 20, "the warning", graph.check)
+        client.wait(lambda: client.service_ready("/command/arm"), 60, "the command node", graph.check)
+        client.wait(lambda: outside.warned("right_hand_gone"), 60, "the warning", graph.check)
         for side, action in ACTION.items():
             assert outside.warned(f"arm_{side}_hand_gone: no server of the action {action[0]} ({action[1]})")
         assert not client.accepts("arm"), "hands without servers"
@@ -128,7 +128,7 @@ def test_hands_go_where_the_operator_wants_them_in_the_unit_of_their_drivers(sto
             for wanted, there in ((NARROW, CLOSED), (WIDE, OPEN)):
                 before = goals(outside)
                 outside.wanted[:] = wanted
-                client.wait(lambda there=there: outside.at(*there), 10, f"hands at {there}", graph.check)
+                client.wait(lambda there=there: outside.at(*there), 60, f"hands at {there}", graph.check)
                 assert goals(outside) - before >= 8, "30 mm at 25 mm/s in steps, not in one leap"
             assert outside.report["left"]["efforts"] == [40.0]
             assert (outside.report["right"]["names"], outside.report["right"]["efforts"]) == (["right_percent"], [])
@@ -136,7 +136,7 @@ def test_hands_go_where_the_operator_wants_them_in_the_unit_of_their_drivers(sto
                 steps = np.abs(np.diff(outside.report[side]["goals"])) / span
                 assert steps.max() < 0.15, "no goal is far from the one before, whatever the machine does"
             at_rest = goals(outside)
-            client.wait(lambda: counted(outside) == at_rest, 10, "the command node to count them", graph.check)
+            client.wait(lambda: counted(outside) == at_rest, 60, "the command node to count them", graph.check)
             client.spin_for(1.0, graph.check)
             assert goals(outside) == at_rest, "a setpoint that rests is told once"
             ended = [hand["ended"].get(str(GoalStatus.STATUS_CANCELED), 0) for hand in outside.report.values()]
@@ -153,26 +153,26 @@ def test_goals_that_fail_are_warned_of_and_a_server_that_vanishes_is_a_fault(sto
         client.set_bool("/right_hand_controller/block", True)
         outside.wanted[:] = NARROW
         words = f"{ACTION['right'][0]}: the goal 64.", "for right_percent", "aborted: stalled at 100"
-        client.wait(lambda: outside.warned(*words), 20, "the warning of a stalled hand", graph.check)
+        client.wait(lambda: outside.warned(*words), 60, "the warning of a stalled hand", graph.check)
         client.set_bool("/right_hand_controller/block", False)
         client.set_bool("/left_hand_controller/reject", True)
         outside.wanted[:] = WIDE
         rejected = f"{ACTION['left'][0]}: the goal", "for left_knuckle was rejected"
         client.wait(
             lambda: outside.warned(*rejected) and not outside.warned("stalled"),
-            20,
+            60,
             "the warning of a rejected goal, and none of what a newer goal has made good",
             graph.check,
         )
         client.set_bool("/left_hand_controller/reject", False)
-        client.wait(lambda: outside.at(*OPEN), 20, "the goal is told again", graph.check)
+        client.wait(lambda: outside.at(*OPEN), 60, "the goal is told again", graph.check)
         client.set_bool("/left_hand_controller/cancel", True)
         outside.wanted[:] = NARROW
         canceled = "left_knuckle was canceled: does somebody else"
-        client.wait(lambda: outside.warned(canceled), 20, "the warning of a canceled goal", graph.check)
+        client.wait(lambda: outside.warned(canceled), 60, "the warning of a canceled goal", graph.check)
         assert client.command_state["mode"] == "teleop", "a warning stops nobody"
         client.set_bool("/right_hand_controller/serve", False)
-        client.wait(lambda: client.latched, 20, "the fault", graph.check)
+        client.wait(lambda: client.latched, 60, "the fault", graph.check)
         assert client.command_state["check"] == "graph_guard"
         assert f"arm_right_hand_gone: no server of the action {ACTION['right'][0]}" in client.command_state["reason"]
         assert not client.accepts("reset")

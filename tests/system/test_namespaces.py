@@ -45,12 +45,12 @@ def test_a_stop_of_one_robot_is_none_of_the_other(two):
     with graph_client(namespace=FIRST) as client:
         client.wait(lambda: client.accepts("arm"), 60, "the first robot to be armed", first.check)
         client.set_bool("command/estop", True)
-        client.wait(lambda: client.command_state.get("mode") == "estop", 10, "the stop", first.check)
+        client.wait(lambda: client.command_state.get("mode") == "estop", 60, "the stop", first.check)
     with graph_client(namespace=SECOND) as client:
-        client.wait(lambda: bool(client.command_state), 10, "the other command node", second.check)
+        client.wait(lambda: bool(client.command_state), 60, "the other command node", second.check)
         assert client.command_state["mode"] == "hold"
         wanted = {(name, namespace) for name in ("sim", "command") for namespace in ("/robot1", "/robot2")}
-        client.wait(lambda: wanted <= set(client.get_node_names_and_namespaces()), 10, "all nodes", second.check)
+        client.wait(lambda: wanted <= set(client.get_node_names_and_namespaces()), 60, "all nodes", second.check)
     with graph_client(namespace=FIRST) as client:
         client.set_bool("command/estop", False)
 

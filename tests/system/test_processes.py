@@ -1,4 +1,4 @@
-"""Single nodes as processes: mistakes are one line and exit code 2, and the command process stays light."""
+"""Single nodes as processes: parameters, queues, shared memory, and a command process that stays light."""
 
 import os
 import re
@@ -9,46 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-
-
-def node(name, *parameters, env=None, timeout=60):
-    """Run a node to its end."""
-    command = [sys.executable, "-m", f"smp_bringup.nodes.{name}_node", "--ros-args"]
-    for parameter in parameters:
-        command += ["-p", parameter]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=env, check=False)
-
-
-@pytest.fixture
-def bad_robot(tmp_path):
-    from smp_bringup.paths import named_config
-
-    path = tmp_path / "robot.yaml"
-    path.write_text(named_config("robots", "aloha").read_text().replace("control_period_s", "control_perod_s"))
-    return path
-
-
-@pytest.mark.parametrize(
-    ("name", "parameter", "message"),
-    [
-        ("policy", "model:=nothing", "unknown model 'nothing'"),
-        ("policy", "device:=tpu", "device must be one of cpu, cuda, got 'tpu'"),
-        ("policy", "seed:=-1", "seed must be a whole number in [0"),
-        ("command", "safty:=default", "unknown parameter 'safty' (did you mean 'safety'?)"),
-        ("command", "safety:=3", "safety must be text, got '3'"),
-        ("sim", "task:=juggle", "unknown task 'juggle'"),
-        ("sync", "robot:=panda", "unknown robot 'panda'"),
-        ("teleop", "noise:=9.0", "noise must be a number in [0, 0.1], got 9.0"),
-    ],
-)
-def test_a_mistake_in_a_parameter_is_one_line_and_exit_code_2(name, parameter, message):
-    done = node(name, parameter)
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert done.returncode == 2, done.stderr
-    assert len(errors) == 1
-    assert message in errors[0]
-    assert "Traceback" not in done.stderr
-
 
 SHARED = """
 /**:
@@ -74,28 +34,12 @@ def test_a_file_of_parameters_for_several_nodes_may_hold_what_is_not_ours(tmp_pa
                 client.wait(lambda: bool(client.command_state), 60, "the command node")
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
         log.seek(0)
         said = log.read()
     assert "parameter 'safty' of several nodes is none of ours (did you mean 'safety'?)" in said
     assert "camera_info_url" not in said
     assert "realtime off" in said
-
-
-def test_in_a_section_of_its_own_a_parameter_that_a_node_lacks_is_refused(tmp_path):
-    (tmp_path / "own.yaml").write_text(SHARED.replace("realtime", "realtim"))
-    command = [sys.executable, "-m", "smp_bringup.nodes.command_node", "--ros-args", "--params-file"]
-    done = subprocess.run(
-        [*command, str(tmp_path / "own.yaml")], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 2
-    assert "command: unknown parameter 'realtim' (did you mean 'realtime'?)" in done.stderr
-
-
-def test_a_misspelt_key_in_the_robot_file_is_named_with_its_nearest(bad_robot):
-    done = node("sync", f"robot:={bad_robot}")
-    assert done.returncode == 2
-    assert "unknown key 'control_perod_s' (did you mean 'control_period_s'?)" in done.stderr
 
 
 def test_the_command_process_runs_without_torch_images_or_inference(launch, tmp_path, monkeypatch, robot):
@@ -114,12 +58,6 @@ def test_the_command_process_runs_without_torch_images_or_inference(launch, tmp_
         client.wait(lambda: client.command_state.get("mode") == "disarmed", 60, "the command node", graph.check)
 
 
-def test_the_package_imports_in_no_time():
-    code = "import sys, smp_bringup; print([m for m in sys.modules if m in ('torch', 'numpy', 'rclpy', 'mujoco')])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 def test_what_waits_in_a_queue_is_taken_in_order_at_once():
     """An executor hands out one message at a time: the others are there, and are not handed out again."""
     from sensor_msgs.msg import JointState
@@ -132,10 +70,10 @@ def test_what_waits_in_a_queue_is_taken_in_order_at_once():
     with graph_client("busy") as node:
         subscription = node.create_subscription(JointState, "/fast", heard.append, qos.JOINTS)
         publisher = node.create_publisher(JointState, "/fast", qos.DRIVER)
-        node.wait(lambda: publisher.get_subscription_count() > 0, 10, "matching")
+        node.wait(lambda: publisher.get_subscription_count() > 0, 60, "matching")
         for k in range(10):
             publisher.publish(JointState(position=[float(k)]))
-        node.wait(lambda: heard, 10, "a message")
+        node.wait(lambda: heard, 60, "a message")
         deadline, all_of_them = time.monotonic() + 10, list(heard)
         while len(all_of_them) < 10 and time.monotonic() < deadline:
             all_of_them += [message for message, _ in waiting(subscription)]
@@ -183,28 +121,29 @@ PARAMETERS = {  # what is read once, and a value that it could have had
 }
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_what_a_node_reads_once_cannot_be_set_and_says_what_is_allowed(name, tmp_path):
+def test_what_a_node_reads_once_cannot_be_set_and_says_what_is_allowed(tmp_path):
     from rcl_interfaces.srv import DescribeParameters
 
     from smp_bringup.client.graph_client import GraphError, graph_client
     from smp_bringup.graph import NodeSpec
     from smp_bringup.launcher import Graph
 
-    with Graph([NodeSpec(name, {})], tmp_path / "log") as graph, graph_client() as client:
-        client.wait(lambda: client.service_ready(f"/{name}/set_parameters"), 60, "the node", graph.check)
-        for key, value in PARAMETERS[name].items():
-            with pytest.raises(GraphError, match="read-only"):
-                client.set_parameters(name, **{key: value})
-        if name == "sim":
-            client.set_parameters("sim", task="lift_tray", seed=5)
-            with pytest.raises(GraphError, match="range"):
-                client.set_parameters("sim", seed=-1)
-            asked = DescribeParameters.Request(names=["seed", "operator"])
-            described = client._request(DescribeParameters, "/sim/describe_parameters", asked, 10)
-            seed, operator = described.descriptors
-            assert seed.integer_range[0].from_value == 0
-            assert operator.additional_constraints == "one of none, scripted"
+    nodes = [NodeSpec(name, {}) for name in PARAMETERS]
+    with Graph(nodes, tmp_path / "log") as graph, graph_client() as client:
+        for name, parameters in PARAMETERS.items():
+            service = f"/{name}/set_parameters"
+            client.wait(lambda service=service: client.service_ready(service), 60, name, graph.check)
+            for key, value in parameters.items():
+                with pytest.raises(GraphError, match=f"{name} refused its parameters: .*read-only"):
+                    client.set_parameters(name, **{key: value})
+        client.set_parameters("sim", task="lift_tray", seed=5)
+        with pytest.raises(GraphError, match="range"):
+            client.set_parameters("sim", seed=-1)
+        asked = DescribeParameters.Request(names=["seed", "operator"])
+        described = client._request(DescribeParameters, "/sim/describe_parameters", asked, 10)
+        seed, operator = described.descriptors
+        assert seed.integer_range[0].from_value == 0
+        assert operator.additional_constraints == "one of none, scripted"
 
 
 def test_the_clock_of_the_headers_does_not_change_while_the_command_node_is_armed(launch, tmp_path):
@@ -212,44 +151,15 @@ def test_the_clock_of_the_headers_does_not_change_while_the_command_node_is_arme
 
     with launch(tmp_path / "log", model="none", sim=True, task="lift_tray") as (graph, client):
         client.wait(lambda: bool(client.sim_state and client.command_state), 60, "the graph", graph.check)
-        client.wait(lambda: client.accepts("arm"), 20, "arming", graph.check)
+        client.wait(lambda: client.accepts("arm"), 60, "arming", graph.check)
         with pytest.raises(GraphError, match="use_sim_time cannot change in hold: disarm first"):
             client.set_parameters("command", use_sim_time=True)
         client.set_bool("/command/estop", True)
         with pytest.raises(GraphError, match="use_sim_time cannot change in estop"):
             client.set_parameters("command", use_sim_time=True)
         client.set_bool("/command/estop", False)
-        client.wait(lambda: client.accepts("reset"), 10, "the reset", graph.check)
+        client.wait(lambda: client.accepts("reset"), 60, "the reset", graph.check)
         client.set_parameters("command", use_sim_time=True)
-
-
-SMALL = "mount -t tmpfs -o size={size} tmpfs /dev/shm && exec "
-"""In a namespace of its own, so that nobody else's shared memory is touched."""
-
-
-@pytest.mark.skipif(
-    subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0, reason="no right to mount"
-)
-@pytest.mark.parametrize(
-    ("words", "code", "size"),
-    [*((f"smp_bringup.nodes.{name}_node", 2, "40m") for name in PARAMETERS), ("smp_bringup.cli.main top", 2, "40m")]
-    + [("smp_bringup.cli.main record", 2, "40m"), ("smp_bringup.cli.main doctor", 0, "40m")]
-    # So full that the import of rclpy would end with SIGBUS: its tracing maps a page.
-    + [("smp_bringup.nodes.command_node", 2, "4k"), ("smp_bringup.cli.main estop", 2, "4k")]
-    + [("smp_bringup.cli.main chaos", 2, "4k"), ("smp_bringup.cli.main doctor", 0, "4k")],
-)
-def test_too_little_shared_memory_is_one_line(words, code, size, tmp_path):
-    command = ["unshare", "-m", "sh", "-c", f"{SMALL.format(size=size)} {sys.executable} -m {words}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
-    said = [
-        line
-        for line in (done.stdout + done.stderr).splitlines()
-        if re.search("/dev/shm has ([34][0-9] MiB|[04] KiB) free", line)
-    ]
-    assert len(said) == 1, done
-    assert "--shm-size" in said[0]
-    assert "Traceback" not in done.stderr
-    assert done.returncode == code
 
 
 def test_what_is_only_not_there_yet_is_waited_for_and_an_error_later(tmp_path):

@@ -70,11 +70,11 @@ def test_a_kill_at_any_time_costs_at_most_a_second_of_any_topic():
 def test_a_signal_even_twice_closes_the_bag_cleanly(number, recording, client, tmp_path):
     graph, source = recording(tmp_path)
     before = source.tick
-    client.wait(lambda: source.tick > before + 60, 20, "some messages", graph.check)
+    client.wait(lambda: source.tick > before + 60, 60, "some messages", graph.check)
     process = graph.processes["recorder"]
     process.send_signal(number)
     process.send_signal(number)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     bag = open_bag(tmp_path / "test/episode_00000")
     assert bag.verify().messages > 100
     judged = judge_bag(bag, bag.robot(), load_recording("default").quality).notes()
@@ -86,11 +86,11 @@ def test_the_verdict_is_there_within_two_seconds_and_a_pedal_gives_it(recording,
     graph, source = recording(tmp_path)
     pedal = client.create_publisher(Joy, "/recorder/pedal", qos.OBSERVATION)
     before = source.tick
-    client.wait(lambda: source.tick > before + 200 and pedal.get_subscription_count() > 0, 30, "messages", graph.check)
+    client.wait(lambda: source.tick > before + 200 and pedal.get_subscription_count() > 0, 60, "messages", graph.check)
     pedal.publish(Joy(buttons=[1, 0, 0]))
     pressed = time.monotonic()
     folder = tmp_path / "test/episode_00000"
-    client.wait(folder.exists, 10, "the bag", graph.check)
+    client.wait(folder.exists, 60, "the bag", graph.check)
     took = time.monotonic() - pressed
     assert took < 5, took  # two seconds on an idle machine
     bag = open_bag(folder)
@@ -117,7 +117,7 @@ def test_a_full_disk_is_told_and_everything_before_it_is_readable(recording, cli
         assert bag.verify().messages > 100
         process = graph.processes["recorder"]
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == LOST
+        assert process.wait(60) == LOST
     finally:
         graph.stop()
         subprocess.run(["umount", mount], check=True)
@@ -159,7 +159,7 @@ def test_an_episode_lies_in_the_folder_that_was_named_whatever_its_name(recordin
     """Parameters are YAML: a `#` would end the path, and `: ` would make a mapping of it."""
     folder = tmp_path / """a #1: [x], 'y" ü? \\z"""
     _, source = recording(folder)
-    client.wait(lambda: source.tick > 20, 20, "some messages")
+    client.wait(lambda: source.tick > 20, 60, "some messages")
     client.trigger("/recorder/stop")
     assert [path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*.mcap")] == [folder.name]
     assert open_bag(folder / "test/episode_00000").verify().messages > 0

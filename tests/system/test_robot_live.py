@@ -25,7 +25,7 @@ def driver(*words):
         yield
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def smp(*words):

@@ -28,7 +28,7 @@ def test_when_the_time_is_up_the_arms_rest_and_all_is_well(graph):
     done = subprocess.run([*RUN, "--seconds", "1"], capture_output=True, text=True, timeout=END_S, check=False)
     assert done.returncode == 0, done.stderr
     assert "the time is up" in done.stdout
-    client.wait(lambda: client.command_state["mode"] == "disarmed", 10, "the state", running.check)
+    client.wait(lambda: client.command_state["mode"] == "disarmed", 60, "the state", running.check)
     asked = GetParameters.Request(names=["task"])
     (task,) = client._request(GetParameters, "recorder/get_parameters", asked, 10).values
     assert task.string_value == "hand it over"
@@ -56,8 +56,8 @@ def verb(*words):
 
 def test_every_verb_prints_the_answer_of_the_command_node_on_one_line(graph):
     running, client = graph
-    client.wait(lambda: not client.latched or client.accepts("reset"), 10, "a reset", running.check)
-    client.wait(lambda: client.trigger("command/disarm") == "disarmed", 10, "the arms to rest", running.check)
+    client.wait(lambda: not client.latched or client.accepts("reset"), 60, "a reset", running.check)
+    client.wait(lambda: client.trigger("command/disarm") == "disarmed", 60, "the arms to rest", running.check)
     for name, code, answer in (
         ("status", 0, "disarmed"),
         ("policy", 1, "cannot follow policy in disarmed: arm first"),
@@ -72,7 +72,7 @@ def test_every_verb_prints_the_answer_of_the_command_node_on_one_line(graph):
         ended, said = verb(name, "--namespace", "robot1")
         assert (ended, len(said)) == (code, 1), (name, said)
         assert said[0].startswith(answer), (name, said)
-    client.wait(lambda: verb("reset", "--namespace", "robot1") == (0, ["reset; disarmed"]), 30, "the reset")
+    client.wait(lambda: verb("reset", "--namespace", "robot1") == (0, ["reset; disarmed"]), 60, "the reset")
 
 
 def test_where_no_graph_runs_a_verb_says_where_it_looked_and_ends_with_code_2():

@@ -21,8 +21,7 @@ def test_a_policy_is_followed_and_all_arms_are_measured_from_one_topic(launch, c
         for source in ("policy", "teleop"):
             client.start_episode("lift_tray", 2, source, graph.check)
             seen = len(observed)
-            client.wait(lambda seen=seen: len(observed) > seen + 25, 20, "observations", graph.check)
-            assert client.command_state["mode"] == source, client.command_state
+            client.follow(source, graph.check, once=lambda seen=seen: len(observed) > seen + 25)
         assert client.count_publishers(STATES) == 1
         assert tuple(observed[-1].name) == robot.joint_names
     assert "names joints that its arms lack" not in log.read_text()

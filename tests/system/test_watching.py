@@ -36,7 +36,7 @@ def echoes(client, *observers):
         yield
         for process in started:
             process.terminate()
-        client.wait(lambda: all(process.poll() == 0 for process in started), 20, "the end of the observers")
+        client.wait(lambda: all(process.poll() == 0 for process in started), 60, "the end of the observers")
     finally:
         for process in started:
             process.kill()
@@ -98,16 +98,16 @@ def test_observers_of_every_kind_neither_stand_for_a_driver_nor_keep_from_arming
             watched(client, topic, 5, graph.check)
             missing = f"no driver listens to {robot.arms[0].command_topic}: needed is a node that subscribes to it"
             refused = lambda: not client.accepts("arm") and missing in client.refusal  # noqa: E731
-            client.wait(refused, 20, "the refusal", graph.check)
+            client.wait(refused, 60, "the refusal", graph.check)
             assert "used twice" not in client.refusal
             assert client.command_state["mode"] == "disarmed"
             arms.listen()
-            client.wait(lambda: client.accepts("arm"), 20, "arming", graph.check)
-            client.wait(lambda: "typist" in client.command_state["reasons"], 20, "the warning", graph.check)
+            client.wait(lambda: client.accepts("arm"), 60, "arming", graph.check)
+            client.wait(lambda: "typist" in client.command_state["reasons"], 60, "the warning", graph.check)
             assert client.command_state["mode"] == "hold"
             assert client.command_state["severity"] == "WARN"
             reports.clear()
-            client.wait(lambda: len(reports) > 1, 20, "a report", graph.check)
+            client.wait(lambda: len(reports) > 1, 60, "a report", graph.check)
             warning = status_values(reports[-1])["warning"]
             assert reports[-1].status[0].level == DiagnosticStatus.WARN
             for arm in robot.arms:
@@ -126,10 +126,10 @@ def test_a_controller_that_another_node_measures_for_is_a_driver_where_the_setti
     with command(tmp_path / "log", safety=str(safety)) as (graph, client, _):
         Arms(client, robot)
         refused = lambda: not client.accepts("arm") and "no driver listens" in client.refusal  # noqa: E731
-        client.wait(refused, 20, "the refusal", graph.check)
+        client.wait(refused, 60, "the refusal", graph.check)
         with echoes(client, ("controller", [[arm.command_topic, JOINTS, VOLATILE] for arm in robot.arms])):
             client.wait(lambda: client.accepts("arm"), 60, "arming", graph.check)
-        client.wait(lambda: client.command_state["mode"] == "fault", 20, "the fault", graph.check)
+        client.wait(lambda: client.command_state["mode"] == "fault", 60, "the fault", graph.check)
         assert "_gone: no driver listens" in client.command_state["reason"]
 
 

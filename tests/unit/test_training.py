@@ -1,6 +1,7 @@
 """Training from bags: a small run learns, resumes bit for bit, and says what it left out."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -171,6 +172,14 @@ def test_the_shipped_runs_are_valid(name, robot):
     assert run.policy.cameras == ("overview", "wrist_left", "wrist_right"), "as when the shipped models were trained"
 
 
+@pytest.fixture(scope="module")
+def cache(demos, robot, small_policies, tmp_path_factory):
+    """The cache of one demonstration."""
+    folder = tmp_path_factory.mktemp("one")
+    load_dataset(demos[1:2], robot, small_policies["smp"], folder)
+    return folder
+
+
 def damaged(folder, name, content):
     (path,) = folder.rglob(name)
     path.write_bytes(content)
@@ -178,10 +187,10 @@ def damaged(folder, name, content):
 
 @pytest.mark.parametrize("name", ["index.json", "state.npy", "overview.npy"])
 @pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\x80\x02cos\nsystem\n.", b"PK\x05\x06" + bytes(18)])
-def test_a_damaged_cache_is_made_anew(name, content, data, demos, robot, small_policies, tmp_path):
-    load_dataset(demos[1:2], robot, small_policies["smp"], tmp_path)
-    damaged(tmp_path, name, content)
-    again = load_dataset(demos[1:2], robot, small_policies["smp"], tmp_path)
+def test_a_damaged_cache_is_made_anew(name, content, cache, data, demos, robot, small_policies, tmp_path):
+    folder = shutil.copytree(cache, tmp_path / "cache")
+    damaged(folder, name, content)
+    again = load_dataset(demos[1:2], robot, small_policies["smp"], folder)
     np.testing.assert_array_equal(again.action, data.action[: data.starts[1]])
 
 
