@@ -1,4 +1,4 @@
-"""Draws docs/images/robots.png: each robot that ships lifts the tray, led by the scripted operator (`make robots` first)."""
+"""Draws docs/images/robots.png: each robot that ships lifts the tray (`make robots` first)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The robots that ship beside ALOHA: each is simulated, solves a task with both hands, and is kept from touching itself.
+"""The robots that ship beside ALOHA: each is simulated, solves a task with both hands, and is kept apart.
 
 Their models are packages (`make robots`). What they do is judged by MuJoCo's shapes, not by capsules of the check.
 """

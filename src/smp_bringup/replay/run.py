@@ -16,7 +16,7 @@ from smp_bringup.bag.aligned import Feed, Trajectory, aligned_sets
 from smp_bringup.bag.contents import Order
 from smp_bringup.bag.episode import SAFETY_ATTACHMENT
 from smp_bringup.bag.reader import Bag
-from smp_bringup.errors import BagError, ConfigError, ModelError
+from smp_bringup.errors import BagError, ModelError
 from smp_bringup.observation.observer import Observer
 from smp_bringup.pipeline import build_planner
 from smp_bringup.policy.base import AbstractPolicy
