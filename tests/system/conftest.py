@@ -36,7 +36,11 @@ def stock(script, *words):
         yield process
     finally:
         process.terminate()
-        process.wait(60)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:  # Fast DDS may hang in closing
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="session")

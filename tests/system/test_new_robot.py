@@ -36,9 +36,10 @@ POLICY = """
 policy:
   kind: diffusion
   cameras: [overview, wrist_left]
-  denoiser: {width: 32, depth: 1}
-  encoder: {channels: [4, 8], keypoints: 4, feature: 32}
-training: {pairs: 8, warmup_steps: 10}
+  noise: 0.0
+  denoiser: {width: 64, depth: 2}
+  encoder: {channels: [4, 8], keypoints: 4, feature: 64}
+training: {pairs: 8, warmup_steps: 10, learning_rate: 0.003}
 """
 FILE = "xarm/robot.yaml"
 
