@@ -14,6 +14,7 @@ import sysconfig
 import termios
 import time
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -109,12 +110,15 @@ class User:
     def lead(self, check):
         """Take the arms over by their leaders, and sway them."""
         self.client.set_bool("/operator/sway", False)
-        if self.client.latched:
-            self.until_done("reset", check)
-        if self.mode == "disarmed":
-            self.until_done("arm", check)
-        self.until_done("teleop", check)
+        end = time.monotonic() + 2 * START_S
+        for verb in cycle(("arm", "teleop", "reset")):  # what is not due is refused, and says so
+            done = self.smp(verb)
+            check()
+            if verb == "teleop" and done.returncode == 0:
+                break
+            assert time.monotonic() < end, done.stdout + done.stderr
         self.client.set_bool("/operator/sway", True)
+        self.client.wait(lambda: self.mode == "teleop" or self.client.latched, START_S, "the mode", check)
 
 
 class Keys:
