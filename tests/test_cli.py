@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from smp_bringup.cli import main as cli
+from smp_bringup.paths import named_config
 
 BAG = Path(__file__).parent / "replay" / "bags" / "two_seconds"
 
@@ -18,6 +19,16 @@ def smp(*words, env=None, timeout=240):
     return subprocess.run(
         command, capture_output=True, text=True, timeout=timeout, check=False, env={**os.environ, **(env or {})}
     )
+
+
+def test_a_robot_without_a_simulation_is_recorded_beside_its_graph(tmp_path, monkeypatch, capfd):
+    (tmp_path / "mine.yaml").write_text(named_config("robots", "aloha").read_text().replace("simulation: aloha", ""))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["smp", "record", "--robot", "mine.yaml", "--task", "fold"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "run smp up --robot mine.yaml --teleop --record data/demos" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -30,10 +41,6 @@ def smp(*words, env=None, timeout=240):
         (("eval", "--policy", "nothing"), "unknown model 'nothing'"),
         (("replay", "nowhere"), "'nowhere' does not exist"),
         (("replay", BAG, "--model", "nothing"), "unknown model 'nothing'"),
-        (
-            ("record", "--robot", "dual_ur5e", "--task", "fold"),
-            "run smp up --robot dual_ur5e --teleop --record data/demos",
-        ),
         (("record", "--task", "juggle", "--episodes", "1", "--lockstep"), "unknown task 'juggle'"),
         (("train", "--bags", "nowhere"), "'nowhere' does not exist"),
         (("train", "--bags", BAG, "--policy", "spm"), "unknown policy 'spm' (did you mean 'smp'?)"),

@@ -108,13 +108,14 @@ def test_the_error_of_each_arm_is_the_one_that_was_made(robot):
     assert figures["joint_rmse/step_00"] == pytest.approx(0.01 / np.sqrt(2), abs=1e-9)
 
 
-def test_the_safety_settings_are_those_of_the_bag_unless_others_are_named(robot):
+def test_the_safety_settings_are_the_robots_and_where_their_file_is_not_here_those_of_the_bag(robot):
     bag, oracle = open_bag(BAG), _Oracle(robot, 0.0)
     slow = replace(bag, attachments={**bag.attachments, "safety.yaml": "checks: [finite]\nvelocity_scale: 0.01\n"})
-    settings = {"recorded": ReplaySettings(), "named": ReplaySettings(safety="default")}
-    found = {name: replay(slow, oracle, robot, asked).digest for name, asked in settings.items()}
-    assert found["named"] == replay(bag, oracle, robot, ReplaySettings(safety="default")).digest
-    assert found["recorded"] != found["named"]
+    usual = replay(bag, oracle, robot, ReplaySettings(safety="default")).digest
+    assert replay(slow, oracle, robot, ReplaySettings()).digest == usual
+    elsewhere = replace(robot, safety="/on/another/machine/safety.yaml")
+    assert replay(slow, oracle, elsewhere, ReplaySettings()).digest != usual
+    assert replay(slow, oracle, elsewhere, ReplaySettings(safety="default")).digest == usual
     broken = replace(bag, attachments={**bag.attachments, "safety.yaml": "checks: []\n"})
     with pytest.raises(ConfigError, match="name settings with --safety"):
         replay(broken, oracle, robot)
