@@ -118,7 +118,7 @@ def test_the_safety_settings_are_the_robots_and_where_their_file_is_not_here_tho
     assert replay(slow, oracle, elsewhere, ReplaySettings(safety="default")).digest == usual
     broken = replace(bag, attachments={**bag.attachments, "safety.yaml": "checks: []\n"})
     with pytest.raises(ConfigError, match="name settings with --safety"):
-        replay(broken, oracle, robot)
+        replay(broken, oracle, elsewhere)
 
 
 class _Told(_Oracle):

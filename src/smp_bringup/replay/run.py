@@ -16,7 +16,7 @@ from smp_bringup.bag.aligned import Feed, Trajectory, aligned_sets
 from smp_bringup.bag.contents import Order
 from smp_bringup.bag.episode import SAFETY_ATTACHMENT
 from smp_bringup.bag.reader import Bag
-from smp_bringup.errors import BagError, ModelError
+from smp_bringup.errors import BagError, ConfigError, ModelError
 from smp_bringup.observation.observer import Observer
 from smp_bringup.pipeline import build_planner
 from smp_bringup.policy.base import AbstractPolicy
@@ -217,4 +217,7 @@ def _safety(bag: Bag, robot: Robot, asked: str) -> SafetyConfig:
     if asked or not lost or SAFETY_ATTACHMENT not in bag.attachments:
         return load_safety(named)
     where = f"{bag.path.name}/{SAFETY_ATTACHMENT}"
-    return config.build(SafetyConfig, config.parse_yaml(bag.attachments[SAFETY_ATTACHMENT], where), where)
+    try:
+        return config.build(SafetyConfig, config.parse_yaml(bag.attachments[SAFETY_ATTACHMENT], where), where)
+    except ConfigError as error:
+        raise ConfigError(f"{error}: name settings with --safety") from None
