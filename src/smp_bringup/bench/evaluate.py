@@ -18,12 +18,13 @@ from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import CONFIG, NORMALIZER
 from smp_bringup.processes import unordered
 from smp_bringup.robot import Robot
-from smp_bringup.safety.config import load_safety
+from smp_bringup.safety.config import load_safety, safety_of
 from smp_bringup.sim.noise import NoisySensors
 from smp_bringup.sim.rollout import rollout
 from smp_bringup.sim.seeds import evaluation_seed
 from smp_bringup.sim.state_track import state_rollout
 from smp_bringup.sim.world import World
+from smp_bringup.simulation import load_simulation
 from smp_bringup.stats import percentiles, wilson
 from smp_bringup.tasks import TASKS
 from smp_bringup.tasks.variation import DEFAULT, load_variation
@@ -54,8 +55,8 @@ class EpisodeJob:
 def arguments(job: EpisodeJob) -> dict[str, Any]:
     """Return what decides how the episodes of an evaluation go; the same arguments give the same episodes.
 
-    All configuration that moves a robot counts, by its values: robot, geometry, safety settings, tasks, variation and
-    policy. The code does not: most changes of it move nothing, and after one that does an evaluation begins anew.
+    All configuration that moves a robot counts, by its values: robot, geometry, simulation, safety settings, tasks,
+    variation and policy. The code does not: most changes of it move nothing, and after one that does an evaluation begins anew.
     """
     return {
         "seed": job.seed,
@@ -75,7 +76,8 @@ def _moving(job: EpisodeJob) -> Iterator[str]:
             yield f"{name} {sha256(content).hexdigest()}"
     yield dump(job.robot)
     yield from (dump(load_geometry(arm)) for arm in job.robot.arms if arm.geometry)
-    yield dump(load_safety("default"))
+    yield dump(load_safety(safety_of(job.robot)))
+    yield dump(load_simulation(job.robot))
     yield dump(load_variation(job.variation))
     yield from (dump(TASKS[name]().config) for name in sorted(TASKS))
 

@@ -51,17 +51,29 @@ def robot_spec(robot: Robot, simulation: Simulation) -> mujoco.MjSpec:
     _add_servos(spec, robot, simulation)
     add_scene(spec)
     for name, camera in simulation.cameras.items():
-        if camera.on:
-            _need(spec.body(camera.on), f"body of camera '{name}'", camera.on, [body.name for body in spec.bodies])
+        if camera.carried_by:
+            _need(
+                spec.body(camera.carried_by),
+                f"body of camera '{name}'",
+                camera.carried_by,
+                [body.name for body in spec.bodies],
+            )
     add_cameras(spec, {camera.name: simulation.cameras[camera.name] for camera in robot.cameras})
     return spec
 
 
 def compiled(spec: mujoco.MjSpec) -> mujoco.MjModel:
-    """Return the model; MuJoCo warns of a part without a prefix, which matters only where a spec is saved."""
+    """Return the model; MuJoCo warns of a part without a prefix, which matters only where a spec is saved.
+
+    Raises:
+        ConfigError: MuJoCo refuses it.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Attaching a spec with an empty prefix")
-        return spec.compile()
+        try:
+            return spec.compile()
+        except ValueError as error:
+            raise ConfigError(f"MuJoCo refuses the models of the simulation: {one_line(error)}") from None
 
 
 def tcp_site(side: str) -> str:
@@ -90,7 +102,10 @@ def _attach(spec: mujoco.MjSpec, part: Part) -> None:
         mesh.maxhullvert = 32
     carrier, place, turn = _stand(spec, part)
     frame = carrier.add_frame(pos=place, quat=turn)
-    spec.attach(child, prefix=part.prefix, frame=frame)
+    try:
+        spec.attach(child, prefix=part.prefix, frame=frame)
+    except ValueError as error:
+        raise ConfigError(f"model '{part.model}' cannot be added: {one_line(error)}: give it a prefix?") from None
 
 
 def _read(part: Part) -> mujoco.MjSpec:
@@ -108,11 +123,15 @@ def _read(part: Part) -> mujoco.MjSpec:
 def _stand(spec: mujoco.MjSpec, part: Part) -> tuple[mujoco.MjsBody, FloatArray, FloatArray]:
     """Return the body that carries a part, and the position (3,) and quaternion (4,) of its base in that body."""
     place, turn = np.array(part.at[:3]), _quaternion(part.at[3:])
-    if not part.on:
+    if not part.carried_by:
         return spec.worldbody, place, turn
-    site = spec.site(part.on)
+    site = spec.site(part.carried_by)
     if site is None:
-        return _need(spec.body(part.on), "body or site", part.on, [b.name for b in spec.bodies]), place, turn
+        return (
+            _need(spec.body(part.carried_by), "body or site", part.carried_by, [b.name for b in spec.bodies]),
+            place,
+            turn,
+        )
     carried, turned = np.zeros(3), np.zeros(4)
     mujoco.mju_rotVecQuat(carried, place, site.quat)
     mujoco.mju_mulQuat(turned, site.quat, turn)

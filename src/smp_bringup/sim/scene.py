@@ -72,9 +72,9 @@ def add_scene(spec: mujoco.MjSpec) -> None:
 
 
 def add_cameras(spec: mujoco.MjSpec, cameras: Mapping[str, SimCamera]) -> None:
-    """Add the cameras; those of `on` move with a link."""
+    """Add the cameras; those of `carried_by` move with a link."""
     for name, said in cameras.items():
-        body = spec.body(said.on) if said.on else spec.worldbody
+        body = spec.body(said.carried_by) if said.carried_by else spec.worldbody
         camera = body.add_camera(name=name, pos=said.at, fovy=said.fovy)
         camera.quat = _looking_at(np.array(said.at), np.array(said.look))
 
