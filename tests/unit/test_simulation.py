@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_refused_in_one_line(world, path, value, said):
 
 def test_two_parts_of_one_name_are_refused(world, robot):
     part = {"model": load_simulation(robot).parts[0].model}
-    with pytest.raises(SmpError, match="prefix|repeated"):
+    with pytest.raises(SmpError, match=r"prefix|repeated"):
         world((("parts",), [part, dict(part)]))
 
 

@@ -56,7 +56,8 @@ def arguments(job: EpisodeJob) -> dict[str, Any]:
     """Return what decides how the episodes of an evaluation go; the same arguments give the same episodes.
 
     All configuration that moves a robot counts, by its values: robot, geometry, simulation, safety settings, tasks,
-    variation and policy. The code does not: most changes of it move nothing, and after one that does an evaluation begins anew.
+    variation and policy. The code does not: most changes of it move nothing, and after one that does an evaluation
+    begins anew.
     """
     return {
         "seed": job.seed,
