@@ -43,6 +43,8 @@ policy:
 training: {pairs: 8, warmup_steps: 10, learning_rate: 0.003}
 """
 FILE = "xarm/robot.yaml"
+START = (0.0, -0.3, 0.0, 1.2, 0.0, 1.0, 0.0)
+"""Where the arms are before anybody moves them [rad]."""
 
 
 class User:
@@ -106,6 +108,11 @@ class User:
         self.reports.clear()
         self.client.wait(lambda: len(self.reports) == 2, START_S, "the drivers")
         return np.array([self.reports[side]["positions"][side] for side in ("left", "right")]).ravel()
+
+    def rests(self):
+        """Return whether the arms are where the operator began: the policy has seen them there."""
+        at = np.array([report["positions"][side] for side, report in self.reports.items()])
+        return len(at) == 2 and np.abs(at - START).max() < 0.05
 
     def lead(self, check):
         """Take the arms over by their leaders, and sway them."""
@@ -243,6 +250,7 @@ def test_from_a_urdf_to_a_closed_loop(stock_party, tmp_path):
             with Keys(tmp_path) as keys:
                 record(user, keys, check)
             user.client.set_bool("/operator/sway", False)
+            user.client.wait(lambda: user.mode != "teleop" or user.rests(), START_S, "rest", check)
             user.until_done("disarm", check)
         (tmp_path / "tiny.yaml").write_text(POLICY)
         user.well("train", "--bags", "data", "--policy", "tiny.yaml", "--steps", 200, "--out", "runs/tiny")

@@ -4,6 +4,7 @@ Nothing of ours. The operator keeps each leader arm where its follower is; told 
 `two_xarm7.py sway` and `two_xarm7.py rest` call it.
 """
 
+import math
 import sys
 
 import numpy as np
@@ -19,7 +20,7 @@ JOINTS = [f"joint{k}" for k in range(1, 8)]
 START = (0.0, -0.3, 0.0, 1.2, 0.0, 1.0, 0.0)
 RATE_HZ, LEADER_HZ = 100, 50
 SWAY = np.array([0.4, 0.0, 0.0, 0.3, 0.0, 0.0, 0.4])
-"""How far the operator goes [rad], and back, in `SWAY_S`."""
+"""How far from START the operator goes [rad], and back, in `SWAY_S`."""
 SWAY_S = 2.0
 BRING = 0.5
 """Speed at which he brings a leader arm to its follower [rad/s]."""
@@ -30,7 +31,7 @@ class Operator(Node):
 
     def __init__(self, arms):
         super().__init__("leader_arms")
-        self._arms, self._since = arms, None
+        self._arms, self._since, self._ends = arms, None, math.inf
         self._at = {side: arm.position.copy() for side, arm in arms.items()}
         self._said = {
             side: self.create_publisher(JointState, f"{side}_leader/joint_states", SYSTEM_DEFAULT) for side in arms
@@ -40,19 +41,23 @@ class Operator(Node):
         self.create_timer(1 / LEADER_HZ, self._move, clock=self._steady)
 
     def _on_sway(self, request, response):
-        self._since = self._now_s() if request.data else None
-        self._from = {side: at.copy() for side, at in self._at.items()}
+        now = self._now_s()
+        if request.data:
+            self._since, self._ends = now, math.inf
+        elif self._since is not None:  # he ends where he began
+            self._ends = self._since + math.ceil((now - self._since) / SWAY_S) * SWAY_S
         response.success = True
         return response
 
     def _move(self):
+        now = self._now_s()
+        self._since = None if now >= self._ends else self._since
         for side, arm in self._arms.items():
-            if self._since is None:
-                most = BRING / LEADER_HZ
-                self._at[side] = self._at[side] + np.clip(arm.position - self._at[side], -most, most)
-            else:
-                phase = 2 * np.pi * (self._now_s() - self._since) / SWAY_S
-                self._at[side] = self._from[side] + SWAY / 2 * (1 - np.cos(phase))
+            wanted, most = arm.position, BRING / LEADER_HZ
+            if self._since is not None:
+                phase, most = 2 * np.pi * (now - self._since) / SWAY_S, 2 * BRING / LEADER_HZ
+                wanted = np.array(START) + SWAY / 2 * (1 - np.cos(phase))
+            self._at[side] = self._at[side] + np.clip(wanted - self._at[side], -most, most)
             message = JointState(name=JOINTS, position=self._at[side].tolist())
             message.header.stamp = self.get_clock().now().to_msg()
             self._said[side].publish(message)
