@@ -33,7 +33,7 @@ if find_spec("robosuite") is None:
     pytest.skip("models of the robots are missing: make robots", allow_module_level=True)
 
 OTHERS = [path.stem for path in sorted(share("config", "robots").glob("*.yaml")) if path.stem != "aloha"]
-STARTS = int(os.environ.get("SMP_STARTS", "6"))
+STARTS = int(os.environ.get("SMP_STARTS", "3"))
 """Drives into each other; 100 before a release."""
 FAR = 0.2
 """Distances are not looked at beyond this [m]."""
@@ -52,7 +52,7 @@ def drive(world, seed, frozen=""):
     leaders, loop = Leaders(led), Lockstep(world, robot, wants_frame=lambda *_: False)
     collisions, home = Collisions(world.model, robot), robot.joint_array("home")
     loop.start(Mode.TELEOP)
-    while not world.succeeded() and world.time_s < world.budget_s:
+    while not world.succeeded() and world.time_s < min(world.budget_s, operator.duration_s + 1):
         wanted = operator.target(world.time_s)
         for arm in led.arms:
             part = robot.arm_slices[arm.name]
@@ -72,9 +72,8 @@ def drive(world, seed, frozen=""):
 @pytest.mark.parametrize("name", OTHERS)
 def test_both_hands_lift_the_tray_and_one_alone_does_not(name):
     world = world_of(name)
-    for seed in (1, 20001):
-        drive(world, seed)
-        assert world.succeeded()
+    drive(world, 1)
+    assert world.succeeded()
     for frozen in ("left", "right"):
         drive(world, 1, frozen)
         assert not world.succeeded()
@@ -130,7 +129,7 @@ def test_every_corner_of_the_links_is_inside_a_capsule(name, rng):
     robot, model, data = world.robot, world.model, world.data
     body = Body(robot, load_safety(robot.safety).self_gap)
     radii = np.concatenate([[c.radius for c in arm.capsules] for arm in body.arms])
-    for _ in range(4):
+    for _ in range(2):
         pose = rng.uniform(robot.joint_array("min"), robot.joint_array("max"))
         world.pose_arms(pose)
         ends = body.segments(pose[None])[0]
