@@ -34,7 +34,7 @@ _CATCH_UP = 5
 SYSTEM_DEFAULT = QoSProfile(depth=10)
 _EPSILON = float(np.finfo(np.float32).eps)
 _ARM = ("shoulder_pan", "shoulder_lift", "elbow", "wrist_1", "wrist_2", "wrist_3")
-_START = (0.0, -1.5708, 1.5708, -1.5708, -1.5708, 0.0)
+_START = (0.0, -1.5708, 1.5708, -1.5708, -1.5708, 1.5708)
 
 
 class TrajectoryController:
