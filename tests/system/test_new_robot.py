@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import termios
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import String
 
-from smp_bringup.client.graph_client import START_S, graph_client
+from smp_bringup.client.graph_client import START_S, GraphError, graph_client
 from smp_bringup.environment import small_sockets
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import status_values
@@ -145,6 +145,16 @@ class Keys:
     def press(self, key):
         os.write(self._keyboard, key.encode())
 
+    def end(self, user, judged, check):
+        """End the episode by a key, as a user does who sees that it goes on: once more after a while."""
+        for _ in range(3):
+            self.press(" ")
+            with suppress(GraphError):
+                user.client.wait(lambda: len(self.verdicts()) > judged, 20, "the verdict", check)
+                return
+            assert user.recorder["recording"] == "True", self._log.read_text()
+        raise AssertionError(self._log.read_text())
+
     def verdicts(self):
         """Return the verdicts that were shown so far."""
         return re.findall(r"^(keep|warn|reject) .*", self._log.read_text(), re.MULTILINE)
@@ -178,8 +188,7 @@ def record(user, keys, check):
         client.wait(lambda: user.recorder["recording"] == "True", START_S, "the start", check)
         over = lambda: user.mode != "teleop" or float(user.recorder["seconds"]) > EPISODE_S  # noqa: E731
         client.wait(over, START_S, "the end of the episode", check)
-        keys.press(" ")
-        client.wait(lambda: len(keys.verdicts()) > judged, START_S, "the verdict", check)  # noqa: B023
+        keys.end(user, judged, check)
         if keys.verdicts()[-1] == "keep":
             kept += 1
         else:

@@ -1,5 +1,6 @@
 """Recording from the terminal: keys in, the recorder's state and verdict out."""
 
+import os
 import select
 import sys
 import termios
@@ -32,7 +33,9 @@ def keys() -> Iterator[Callable[[], str]]:
     before = termios.tcgetattr(sys.stdin)
     tty.setcbreak(sys.stdin)
     try:
-        yield lambda: sys.stdin.read(1) if select.select([sys.stdin], [], [], 0)[0] else ""
+        # Read past Python's buffer: of two keys that came together the second would wait there for a third.
+        fd = sys.stdin.fileno()
+        yield lambda: os.read(fd, 1).decode(errors="replace") if select.select([fd], [], [], 0)[0] else ""
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
