@@ -67,7 +67,7 @@ def _safety(robot: Robot) -> list[Finding]:
         said = f"the robot file names none, so those of config/safety/{safety_of(robot)}.yaml are taken"
         found.append(warning("safety", said, "name your own: safety: my_safety.yaml"))
     try:
-        build_command(robot, safety_of(robot))
+        build_command(robot)
         out = [name for name in load_safety(DEFAULT_SAFETY).checks if name not in load_safety(safety_of(robot)).checks]
     except SmpError as refusal:
         return [*found, error("safety", str(refusal), f"correct {safety_of(robot)}, or name other settings")]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from smp_bringup.pipeline import build_command
 from smp_bringup.robot import Robot
-from smp_bringup.safety.config import safety_of
 from smp_bringup.safety.modes import Mode
 from smp_bringup.safety.output import CommandOutput
 from smp_bringup.sim.world import World
@@ -37,7 +36,7 @@ class Lockstep:
     """What the command core said in the last period."""
 
     def __post_init__(self) -> None:
-        self.command = build_command(self.robot, safety_of(self.robot))
+        self.command = build_command(self.robot)
 
     def start(self, source: Mode) -> None:
         """Measure once, arm, and follow `source` as soon as it speaks."""
