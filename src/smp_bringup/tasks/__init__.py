@@ -1,5 +1,7 @@
 """The two-arm tasks; each has a scripted expert and a success predicate."""
 
+from collections.abc import Iterable
+
 from smp_bringup import physics as physics  # first: it says in one line when MuJoCo cannot be imported
 from smp_bringup.registry import Registry
 from smp_bringup.tasks.base import AbstractTask
@@ -11,9 +13,9 @@ from smp_bringup.tasks.press_two_buttons import PressTwoButtons
 from smp_bringup.tasks.squeeze_lift_box import SqueezeLiftBox
 from smp_bringup.tasks.stack_blocks import StackBlocks
 from smp_bringup.tasks.transfer_cube import TransferCube
+from smp_bringup.tasks.variants import VARIANTS
 
-TASKS: Registry[type[AbstractTask]] = Registry("task")
-for _task in (
+EIGHT = (
     TransferCube,
     PressTwoButtons,
     LiftTray,
@@ -22,5 +24,19 @@ for _task in (
     SqueezeLiftBox,
     OpenDrawerPlace,
     StackBlocks,
-):
+)
+
+TASKS: Registry[type[AbstractTask]] = Registry("task")
+for _task in (*EIGHT, *VARIANTS):
     TASKS.register(_task.name)(_task)
+
+GROUPS = {
+    "all": tuple(task.name for task in EIGHT),
+    "v2": tuple(TASKS),
+}
+"""Names that stand for several tasks: benchmark v1, which the shipped models do, and benchmark v2."""
+
+
+def expanded(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names of tasks, groups replaced by what is in them; what is neither stays."""
+    return tuple(dict.fromkeys(task for name in names for task in GROUPS.get(name, (name,))))

@@ -1,14 +1,14 @@
 """What a task is: objects, a random layout, a success predicate, and a script that solves it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import mujoco
 import numpy as np
 
-from smp_bringup import config
-from smp_bringup.paths import named_config
+from smp_bringup.simulation import SIDES
 from smp_bringup.tasks.script import Script
-from smp_bringup.tasks.variation import DEFAULT, Range, TaskConfig, load_variation
+from smp_bringup.tasks.variation import DEFAULT, Range, load_task, load_variation
 from smp_bringup.types import FloatArray
 
 
@@ -18,13 +18,15 @@ class AbstractTask(ABC):
     name: str
     objects: tuple[str, ...]
     """Bodies whose poses are the state of the task, at most three."""
+    leads: str = ""
+    """Side of the hand that must lead, the first of `Script.ordered`; empty where either may."""
 
     def __init__(self, variation: str = DEFAULT) -> None:
         """Read the task's file; `variation` names one of config/variations."""
-        self.config = config.load(TaskConfig, named_config("tasks", self.name))
+        self.config = load_task(self.name)
         self.variation = load_variation(variation)
         self.variation_name = variation
-        self.ranges = self.config.scaled(variation, self.variation)
+        self.ranges = self.config.scaled(self.variation.ranges or variation, self.variation)
 
     @abstractmethod
     def add_objects(self, mjcf: mujoco.MjSpec) -> None:
@@ -48,6 +50,10 @@ class AbstractTask(ABC):
     def draw(self, rng: np.random.Generator, *names: str) -> FloatArray:
         """Return one uniform sample of each named range."""
         return np.array([rng.uniform(*self.ranges[name]) for name in names])
+
+    def led_by(self, hands: Sequence[bool]) -> bool:
+        """Return whether the hand that must lead is among `hands` (left, right); true where either may."""
+        return not self.leads or hands[SIDES.index(self.leads)]
 
     def limit(self, name: str) -> float:
         """Return an upper bound of the predicate at this variation."""

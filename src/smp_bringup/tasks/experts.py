@@ -4,7 +4,7 @@ import numpy as np
 
 from smp_bringup.kinematics import ArmKinematics
 from smp_bringup.robot import Robot
-from smp_bringup.simulation import load_simulation
+from smp_bringup.simulation import SIDES, load_simulation
 from smp_bringup.tasks.base import AbstractTask
 from smp_bringup.tasks.script import OUTWARD, Hand, Script
 from smp_bringup.types import FloatArray
@@ -21,7 +21,8 @@ class ScriptedOperator:
             kinematics = ArmKinematics(model, robot, simulation, side)  # type: ignore[arg-type]
             home = robot.joint(held.gripper).home if held.gripper else 0.0
             hands[side] = Hand(kinematics, held.opening(home), OUTWARD[side], simulation.meeting)
-        way = int(np.random.default_rng([seed, 1]).uniform() < task.variation.second_way)
+        drawn = int(np.random.default_rng([seed, 1]).uniform() < task.variation.second_way)
+        way = SIDES.index(task.leads) if task.leads else drawn
         script = Script(hands, way, task.variation.stagger_s)
         task.solve(model, data, script)  # type: ignore[arg-type]
         self._times, moved = script.trajectory()

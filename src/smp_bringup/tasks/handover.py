@@ -61,7 +61,7 @@ def hand_over(give: Hand, take: Hand, roll: float, gap: float) -> None:
     meeting = give.now_s
     grasp = point - [take.outward * gap, 0, 0]
     ready = grasp - _BACK * np.array([take.outward * np.cos(pitch), 0, -np.sin(pitch)])
-    take.move(meeting - 0.5, ready, take.pointing(pitch, roll=roll), OPEN)
+    take.move(meeting - 0.5 - take.now_s, ready, take.pointing(pitch, roll=roll), OPEN)
     take.move(0.9, grasp)
     take.move(0.4, grip=CLOSED)
     give.until(take.now_s)

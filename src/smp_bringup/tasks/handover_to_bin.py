@@ -47,7 +47,7 @@ class HandoverToBin(AbstractTask):
     def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
         """Return whether the block was passed on, and is low and between the walls."""
         touches = [touching(model, data, arm, "block") for arm in ("left", "right")]
-        if handed_over(data, data.body("block").xpos[2] > 0.1, touches):
+        if handed_over(data, data.body("block").xpos[2] > 0.1, touches) and self.led_by(touches):
             data.userdata[1] = 1
         offset = data.body("block").xpos - data.body("bin").xpos
         inside = np.all(np.abs(offset[:2]) < self.limit("off_centre")) and offset[2] < 0.07

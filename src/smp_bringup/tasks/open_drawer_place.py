@@ -3,9 +3,11 @@
 import mujoco
 import numpy as np
 
+from smp_bringup.simulation import SIDES
 from smp_bringup.tasks.base import AbstractTask, add_free_box, resize, set_free_pose, touching, vivid, yaw_of
 from smp_bringup.tasks.handover import OPEN, pick_from_above
-from smp_bringup.tasks.script import Script
+from smp_bringup.tasks.script import Hand, Script
+from smp_bringup.types import FloatArray
 
 _HALF = 0.018
 _WIDE, _DEEP, _WALL = 0.075, 0.05, 0.003
@@ -13,6 +15,8 @@ _WIDE, _DEEP, _WALL = 0.075, 0.05, 0.003
 _RIM = 0.03
 _BAR_Y, _BAR_Z = -0.11, 0.05
 """The bar to pull at, in front of the middle of the drawer."""
+_HANDLE = ("drawer5", "drawer6", "drawer7")
+"""Bar and stems: see `_boards`."""
 _TRAVEL = 0.11
 _PULL = 0.1
 _GRIP = 0.01
@@ -80,20 +84,17 @@ class OpenDrawerPlace(AbstractTask):
             abs(offset[0]) < self.limit("off_centre")
             and abs(offset[1]) < _DEEP
             and offset[2] < 0.04
-            and not any(touching(model, data, arm, "block") for arm in ("left", "right"))
+            and not any(touching(model, data, arm, "block") for arm in SIDES)
+            and self.led_by([touching(model, data, arm, *_HANDLE) for arm in SIDES])
         )
 
     def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
         """One hand pulls and holds; the other picks the block, drops it into the drawer and leaves."""
         drawer, block = data.body("drawer").xpos.copy(), data.body("block").xpos.copy()
         opener, placer = script.ordered()
-        bar = drawer + [-opener.outward * 0.02, _BAR_Y, _BAR_Z + 0.004]
         if -placer.outward * block[0] < _OWN_SIDE:  # the placer reaches across: it goes first
             opener.move(_CROSSING_S)
-        opener.move(1.3, bar + [0, 0, 0.08], opener.pointing(np.deg2rad(70)), OPEN)
-        opener.move(0.6, bar)
-        opener.move(0.4, grip=_GRIP)
-        opener.move(1.0, bar + [0, -_PULL, 0])
+        _pull(opener, drawer)
         pick_from_above(placer, block + [0, 0, 0.008], yaw_of(data, "block"))
         inside = drawer + [-placer.outward * 0.015, -_PULL, 0.075]
         placer.move(0.7, [-placer.outward * 0.15, 0.44, 0.17], placer.pointing(np.deg2rad(75)))
@@ -103,6 +104,44 @@ class OpenDrawerPlace(AbstractTask):
         placer.move(0.35, grip=OPEN)
         placer.move(0.6, inside + [-placer.outward * 0.02, 0, 0.08])
         opener.until(placer.now_s)
+
+
+class TakeFromDrawer(OpenDrawerPlace):
+    """Success: one hand holds the drawer open, the other has taken the block out of it."""
+
+    name = "take_from_drawer"
+
+    def place(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
+        """Draw the same, the block inside the drawer: nearer to its middle than it would lie on the table."""
+        super().place(model, data, rng)
+        block, drawer = data.joint("block").qpos, data.mocap_pos[model.body("cabinet").mocapid[0]]
+        block[:3] = [drawer[0] + 0.3 * block[0], drawer[1], 0.011 + model.geom("block").size[2]]
+
+    def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
+        """Return whether one hand has the block alone, well above the drawer, and the other the bar."""
+        if data.body("block").xpos[2] < 0.12:
+            return False
+        pulls = [touching(model, data, arm, *_HANDLE) for arm in SIDES]
+        return self.led_by(pulls) and [touching(model, data, arm, "block") for arm in SIDES] == [not p for p in pulls]
+
+    def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
+        """One hand pulls and holds; the other reaches into the drawer and lifts the block out."""
+        drawer, block = data.body("drawer").xpos.copy(), data.body("block").xpos.copy()
+        opener, taker = script.ordered()
+        _pull(opener, drawer)
+        taker.move(1.0, [-taker.outward * 0.15, 0.5, 0.17], taker.pointing(np.deg2rad(75)), OPEN)
+        taker.until(opener.now_s - 0.5)
+        pick_from_above(taker, block + [0, -_PULL, 0.01], yaw_of(data, "block"), height=0.15)
+        opener.until(taker.now_s + 0.5)
+
+
+def _pull(hand: Hand, drawer: FloatArray) -> None:
+    """Take the bar of the drawer, which is shut at `drawer` (3,) [m], and pull it open."""
+    bar = drawer + [-hand.outward * 0.02, _BAR_Y, _BAR_Z + 0.004]
+    hand.move(1.3, bar + [0, 0, 0.08], hand.pointing(np.deg2rad(70)), OPEN)
+    hand.move(0.6, bar)
+    hand.move(0.4, grip=_GRIP)
+    hand.move(1.0, bar + [0, -_PULL, 0])
 
 
 def _boards() -> list[tuple[tuple[float, float, float], tuple[float, float, float]]]:

@@ -3,7 +3,7 @@
 import mujoco
 import numpy as np
 
-from smp_bringup.tasks.base import AbstractTask, add_free_box, resize, set_free_pose, vivid, yaw_of
+from smp_bringup.tasks.base import AbstractTask, add_free_box, resize, set_free_pose, touching, vivid, yaw_of
 from smp_bringup.tasks.handover import OPEN
 from smp_bringup.tasks.script import Hand, Script
 from smp_bringup.types import FloatArray
@@ -20,6 +20,10 @@ _GRASP_Z = 0.024
 _BACK = 0.028
 """Both are grasped so far behind their middle, seen from the other."""
 _DEPTH = 0.06
+_PLUGGED = 0.05
+"""So deep [m] is the peg that is to be drawn out."""
+_APPROACH = 0.15
+"""Of what moves, only what it does with the other so near [m] counts."""
 _MEETING_Z = 0.2
 _PITCH = np.pi / 2 * 0.9
 
@@ -94,6 +98,71 @@ class PegInsertion(AbstractTask):
         moving.move(0.4)
         moving.move(1.4, moving.last.position + [moving.outward * 0.1, 0, 0])
         moving.move(0.5)
+
+
+class PegHeldStill(PegInsertion):
+    """Success: the same, and the thing that the leading hand holds (left: socket, right: peg) was the one that stayed."""
+
+    def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
+        """Return whether the peg is in, and the leading hand's thing moved less than half as far on the way in."""
+        moved = data.userdata[:2]
+        if abs(data.body("peg").xpos[0] - data.body("socket").xpos[0]) < _APPROACH:
+            moved += [np.linalg.norm(data.joint(name).qvel[:3]) for name in ("socket", "peg")]
+        still, moving = moved if self.leads == "left" else moved[::-1]
+        return super().succeeds(model, data) and bool(still < moving / 2)
+
+
+class UnplugPeg(PegInsertion):
+    """Success: the peg, which was in the socket, is out of it, and both are in the air, in one hand each."""
+
+    name = "unplug_peg"
+
+    def place(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
+        """Draw the same, then put the socket in the middle and the peg into it."""
+        super().place(model, data, rng)
+        size = model.geom("peg").size[0] / _PEG[0]
+        x, y, yaw = self.draw(rng, "x", "y", "yaw")
+        middle, yaw = np.array([x - sum(self.ranges["x"]) / 2, 0.5 + (y - 0.5) / 2]), yaw / 2
+        along = np.array([np.cos(yaw), np.sin(yaw)])
+        apart = size * (_SOCKET_LENGTH + _PEG[0]) - _PLUGGED
+        for name, at, height in (
+            ("socket", -apart / 2, _OUTER),
+            ("peg", apart / 2, _OUTER - _HOLE + _PEG[2]),
+        ):
+            set_free_pose(model, data, name, np.array([*(middle + at * along), size * height + 0.001]), yaw)
+
+    def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
+        """Return whether the peg's tip is clear of the hole, and both are in the air and touched by their hand."""
+        peg, socket = data.body("peg"), data.body("socket")
+        size = model.geom("peg").size[0] / _PEG[0]
+        reach = socket.xmat.reshape(3, 3)[:, 0] @ (peg.xpos - socket.xpos) - size * (_PEG[0] + _SOCKET_LENGTH)
+        walls = [f"socket{i}" for i in range(4)]
+        return bool(
+            min(peg.xpos[2], socket.xpos[2]) > 0.08
+            and reach > 0.02
+            and touching(model, data, "left", *walls)
+            and touching(model, data, "right", "peg")
+        )
+
+    def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
+        """Take both, lift them together, and draw the hands apart."""
+        size = model.geom("peg").size[0] / _PEG[0]
+        script.stagger()
+        for side, name, half in (("left", "socket", _OUTER), ("right", "peg", _PEG[1])):
+            hand = script.hands[side]
+            back = (_BACK + 0.012) if name == "peg" else _BACK - 0.005
+            grasp = data.body(name).xpos - hand.outward * back * data.body(name).xmat.reshape(3, 3)[:, 0]
+            grasp[2] = max(_GRASP_Z, grasp[2])
+            hand.move(1.4, grasp + [0, 0, 0.09], hand.pointing(_PITCH, yaw_of(data, name)), OPEN)
+            hand.move(0.7, grasp)
+            hand.move(0.4, grip=2 * (size * half - 0.009))
+        script.meet()
+        for hand in script.hands.values():
+            hand.move(1.0, hand.last.position + [0, 0, 0.14])
+        along = data.body("socket").xmat.reshape(3, 3)[:, 0]
+        for hand in script.hands.values():
+            hand.move(1.2, hand.last.position - hand.outward * 0.06 * along)
+            hand.move(0.5)
 
 
 def _pick(hand: Hand, position: FloatArray, yaw: float, grip: float) -> float:

@@ -10,6 +10,8 @@ from smp_bringup.tasks.script import Script
 _HALF = 0.022
 _GRASP_Z = 0.008
 """Blocks are grasped so far above their middle."""
+_HALF_GAP = 0.012
+"""Half of what is left between blocks that stand beside each other [m]: the fingers are wider than they are."""
 _PLACE = np.array([0.0, 0.5])
 _BLOCKS = {"left": "block_left", "right": "block_right"}
 
@@ -42,6 +44,7 @@ class StackBlocks(AbstractTask):
             and abs(high[2] - low[2] - apart) < 0.006
             and np.linalg.norm(low[:2] - _PLACE) < self.limit("off_centre")
             and not any(touching(model, data, arm, *_BLOCKS.values()) for arm in _BLOCKS)
+            and self.led_by([np.array_equal(low, data.body(name).xpos) for name in _BLOCKS.values()])
         )
 
     def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
@@ -61,4 +64,40 @@ class StackBlocks(AbstractTask):
             hand.move(0.8, target + [0, 0, level])
             hand.move(0.3, grip=OPEN)
             hand.move(0.5, target + [-hand.outward * 0.02, 0, level + 0.1])
+            hand.move(0.8, target + [-hand.outward * 0.18, 0, 0.16])
+
+
+class BlocksSideBySide(StackBlocks):
+    """Success: both blocks stand on the table beside each other in the middle, and no hand touches either."""
+
+    name = "blocks_side_by_side"
+
+    def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
+        """Return whether the gap between the blocks is small, both are down near the middle, and all fingers are off."""
+        left, right = (data.body(name).xpos for name in _BLOCKS.values())
+        halves = [model.geom(name).size[2] for name in _BLOCKS.values()]
+        return bool(
+            np.linalg.norm(left[:2] - right[:2]) < sum(halves) + self.limit("gap")
+            and max(left[2] - halves[0], right[2] - halves[1]) < 0.006
+            and np.linalg.norm((left + right)[:2] / 2 - _PLACE) < self.limit("off_centre")
+            and not any(touching(model, data, arm, *_BLOCKS.values()) for arm in _BLOCKS)
+        )
+
+    def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
+        """Both hands pick; one puts its block down beside the middle and leaves, then the other."""
+        script.stagger()
+        for side, hand in script.hands.items():
+            name = _BLOCKS[side]
+            pick_from_above(hand, data.body(name).xpos + [0, 0, _GRASP_Z], yaw_of(data, name))
+        halves = {hand: model.geom(_BLOCKS[side]).size[2] for side, hand in script.hands.items()}
+        first, second = script.ordered()
+        for hand in (first, second):
+            target = np.array([-hand.outward * (halves[hand] + _HALF_GAP), _PLACE[1], halves[hand] + _GRASP_Z + 0.002])
+            if hand is second:
+                hand.move(0.8, target + [-hand.outward * 0.12, 0, 0.12], hand.pointing(np.deg2rad(75)))
+                hand.until(first.now_s - 0.9)
+            hand.move(1.0, target + [0, 0, 0.09], hand.pointing(np.deg2rad(75)))
+            hand.move(0.8, target)
+            hand.move(0.3, grip=OPEN)
+            hand.move(0.5, target + [-hand.outward * 0.02, 0, 0.1])
             hand.move(0.8, target + [-hand.outward * 0.18, 0, 0.16])

@@ -2,14 +2,16 @@
 
 Three slots of nine numbers, position [m] and the first two columns of the rotation matrix
 (continuous, unlike angles: Zhou et al., "On the Continuity of Rotation Representations in
-Neural Networks", 2019), zeros where a task has fewer objects; then a one-hot of the task.
+Neural Networks", 2019), zeros where a task has fewer objects; then a one-hot of the task:
+the eight of benchmark v1 in the order of the alphabet, then the others as they were added,
+so that what a policy of the eight is told is the beginning of what any other is told.
 """
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smp_bringup.tasks import TASKS
+from smp_bringup.tasks import GROUPS, TASKS
 from smp_bringup.tasks.base import AbstractTask
 from smp_bringup.types import FloatArray
 
@@ -22,12 +24,15 @@ _POSE = ("x", "y", "z", "xx", "xy", "xz", "yx", "yy", "yz")
 
 STATE_NAMES = (
     *(f"object{slot}_{entry}" for slot in range(SLOTS) for entry in _POSE),
-    *(f"task_{name}" for name in sorted(TASKS)),
+    *(f"task_{name}" for name in sorted(GROUPS["all"])),
+    *(f"task_{name}" for name in TASKS if name not in GROUPS["all"]),
 )
 STATE_SIZE = len(STATE_NAMES)
 """D."""
 POSE_SIZE = SLOTS * len(_POSE)
 """The first so many entries are poses."""
+FIRST_SIZE = POSE_SIZE + len(GROUPS["all"])
+"""So many entries tell the eight tasks apart."""
 
 
 def object_state(task: AbstractTask, data: "mujoco.MjData") -> FloatArray:
@@ -40,3 +45,8 @@ def object_state(task: AbstractTask, data: "mujoco.MjData") -> FloatArray:
         state[start + 3 : start + len(_POSE)] = body.xmat.reshape(3, 3)[:, :2].T.ravel()
     state[STATE_NAMES.index(f"task_{task.name}")] = 1.0
     return state
+
+
+def needed(states: FloatArray) -> FloatArray:
+    """Return the entries (N, D') that frames (N, D) need: where all show the eight tasks, no entry of any other."""
+    return states if states[:, FIRST_SIZE:].any() else states[:, :FIRST_SIZE]

@@ -1,6 +1,6 @@
 """How much varies between episodes, and how strict success is (config/variations/*.yaml)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from smp_bringup import config
 from smp_bringup.config import spec
@@ -31,6 +31,8 @@ class Variation:
     """Standard deviation of the overview camera's shift [m] and turn [rad], per axis."""
     distractors: int = field(metadata=spec(ge=0, le=8))
     """At most so many coloured things that no task needs."""
+    ranges: str = ""
+    """Level whose ranges of the tasks it takes; empty: its own."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,11 @@ class TaskConfig:
     """An episode that has not succeeded by then has failed."""
     hold_s: float = field(metadata=spec(ge=0, le=5, unit="s"))
     """The success predicate must hold for so long."""
-    limits: dict[str, float]
+    like: str = ""
+    """Task whose limits and ranges it has, but for those that it names itself."""
+    limits: dict[str, float] = field(default_factory=dict)
     """Upper bounds of the predicate by name [m, s, deg]."""
-    ranges: dict[str, dict[str, Range]]
+    ranges: dict[str, dict[str, Range]] = field(default_factory=dict)
     """Per variation: uniform ranges of the layout by name [m, rad, turns of hue, or a factor]."""
 
     def scaled(self, name: str, variation: Variation) -> dict[str, Range]:
@@ -60,6 +64,17 @@ class TaskConfig:
             key: pair if "hue" in key else _about_middle(pair, variation.spread)
             for key, pair in self.ranges[name].items()
         }
+
+
+def load_task(name: str) -> TaskConfig:
+    """Return a task of config/tasks, with what it takes from the task that it is like."""
+    task = config.load(TaskConfig, named_config("tasks", name))
+    if not task.like:
+        return task
+    model = load_task(task.like)
+    levels = {**model.ranges, **task.ranges}
+    ranges = {level: {**model.ranges.get(level, {}), **own} for level, own in levels.items()}
+    return replace(task, limits={**model.limits, **task.limits}, ranges=ranges)
 
 
 def load_variation(name: str) -> Variation:
