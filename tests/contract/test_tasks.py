@@ -11,7 +11,7 @@ from smp_bringup.robot import load_robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sim.lockstep import Lockstep
 from smp_bringup.sim.world import World
-from smp_bringup.tasks import TASKS
+from smp_bringup.tasks import GROUPS, TASKS
 from smp_bringup.tasks.experts import ScriptedOperator
 from smp_bringup.types import JointSample
 
@@ -61,17 +61,17 @@ def operator(task, seed):
     return ScriptedOperator(world.task, world.model, world.data, world.robot, seed)
 
 
-@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("task", GROUPS["all"])
 def test_the_expert_solves_it(task):
     assert run(task, SEED, operator(task, SEED).target)
 
 
-@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("task", GROUPS["all"])
 def test_the_expert_solves_nineteen_of_twenty(task):
     assert sum(plain(world_of(task), operator(task, seed).target) for seed in range(1, 41, 2)) >= 19
 
 
-@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("task", GROUPS["all"])
 @pytest.mark.parametrize("frozen", ["left", "right"])
 def test_one_arm_alone_does_not(task, frozen):
     expert, robot = operator(task, SEED), load_robot("aloha")
@@ -85,7 +85,7 @@ def test_one_arm_alone_does_not(task, frozen):
     assert not plain(world_of(task), source)
 
 
-@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("task", GROUPS["all"])
 def test_doing_nothing_or_anything_does_not(task, rng):
     robot = load_robot("aloha")
     home = robot.joint_array("home")
@@ -101,7 +101,7 @@ def test_doing_nothing_or_anything_does_not(task, rng):
     assert not plain(world_of(task), random)
 
 
-@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("task", GROUPS["all"])
 def test_a_seed_is_an_episode_and_another_seed_is_another(task):
     world = world_of(task)
     views = []
@@ -113,7 +113,7 @@ def test_a_seed_is_an_episode_and_another_seed_is_another(task):
     assert (views[0][1] != views[2][1]).any()
 
 
-@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("task", GROUPS["all"])
 def test_every_camera_sees_the_scene(task):
     world = world_of(task)
     world.reset(3)
@@ -125,7 +125,7 @@ def test_every_camera_sees_the_scene(task):
 
 
 @pytest.mark.parametrize("variation", VARIATIONS)
-@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("task", GROUPS["all"])
 def test_every_variation_draws_pose_colour_and_size(task, variation):
     ranges = TASKS[task](variation).ranges
     assert set(ranges) == set(TASKS[task]().ranges) >= {"x", "y"}
@@ -133,7 +133,7 @@ def test_every_variation_draws_pose_colour_and_size(task, variation):
     assert any("hue" in name for name in ranges)
 
 
-@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("task", GROUPS["all"])
 def test_held_out_layouts_and_colours_are_outside_of_the_training_ranges(task):
     wide, held_out = TASKS[task]("wide").ranges, TASKS[task]("held_out").ranges
     apart = {name for name in wide if held_out[name][1] <= wide[name][0] or held_out[name][0] >= wide[name][1]}
@@ -142,7 +142,7 @@ def test_held_out_layouts_and_colours_are_outside_of_the_training_ranges(task):
 
 
 @pytest.mark.parametrize("variation", ["wide", "held_out"])
-@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("task", GROUPS["all"])
 def test_the_expert_solves_other_variations_too(task, variation):
     world = World(TASKS[task](variation), load_robot("aloha"))
     solved = 0
@@ -153,7 +153,7 @@ def test_the_expert_solves_other_variations_too(task, variation):
     assert solved >= 3
 
 
-@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("task", GROUPS["all"])
 def test_one_layout_is_solved_in_two_ways(task):
     """The seed of the operator, not the layout, says which hand leads."""
     world = World(TASKS[task]("wide"), load_robot("aloha"))
@@ -167,7 +167,7 @@ def test_one_layout_is_solved_in_two_ways(task):
 
 
 @pytest.mark.parametrize("frozen", ["left", "right"])
-@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("task", GROUPS["all"])
 def test_one_arm_alone_does_not_solve_wide_variation(task, frozen):
     world = World(TASKS[task]("wide"), load_robot("aloha"))
     world.reset(SEED)

@@ -27,7 +27,7 @@ from smp_bringup.sim.world import World
 from smp_bringup.simulation import load_simulation
 from smp_bringup.stats import percentiles, wilson
 from smp_bringup.tasks import TASKS
-from smp_bringup.tasks.variation import DEFAULT, load_variation
+from smp_bringup.tasks.variation import DEFAULT, load_task, load_variation
 
 _OTHER = 50_000
 """The control's images come from the episode so much later."""
@@ -80,7 +80,7 @@ def _moving(job: EpisodeJob) -> Iterator[str]:
     yield dump(load_safety(safety_of(job.robot)))
     yield dump(load_simulation(job.robot))
     yield dump(load_variation(job.variation))
-    yield from (dump(TASKS[name]().config) for name in sorted(TASKS))
+    yield from (dump(load_task(name)) for name in sorted(TASKS))
 
 
 def run(jobs: Sequence[EpisodeJob], workers: int) -> Iterator[tuple[EpisodeJob, Episode]]:

@@ -21,7 +21,7 @@ from smp_bringup.replay.metrics import pooled, summarise
 from smp_bringup.replay.run import ReplaySettings
 from smp_bringup.robot import load_robot
 from smp_bringup.stats import wilson
-from smp_bringup.tasks import TASKS
+from smp_bringup.tasks import GROUPS
 from smp_bringup.types import FloatArray
 
 FIGURES = (
@@ -70,7 +70,7 @@ def measure(model: Path, bags: Sequence[Path], episodes: int, workers: int) -> d
     replays = [ReplayJob(bag, model, settings=ReplaySettings(seam="latest")) for bag in bags]
     figures = summarise(pooled(r.samples for r in run(replays, workers)))
     robot = load_robot("aloha")
-    jobs = [evaluate.EpisodeJob(task, robot, model, 0, i) for task in TASKS for i in range(episodes)]
+    jobs = [evaluate.EpisodeJob(task, robot, model, 0, i) for task in GROUPS["all"] for i in range(episodes)]
     successes = sum(episode.success for _, episode in evaluate.run(jobs, workers))
     return {
         "success": successes / len(jobs),

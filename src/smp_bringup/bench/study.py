@@ -22,7 +22,7 @@ from smp_bringup.paths import named_config
 from smp_bringup.policy.checkpoint import deployed_settings, read_metrics, trained_settings
 from smp_bringup.processes import unordered
 from smp_bringup.robot import load_robot
-from smp_bringup.tasks import TASKS
+from smp_bringup.tasks import GROUPS, expanded
 from smp_bringup.training.config import load_run
 from smp_bringup.training.dataset import bag_signature
 from smp_bringup.training.job import Training, TrainingJob, demonstrations
@@ -43,11 +43,11 @@ class Row:
     """Row whose models training goes on from."""
     only_router: bool = False
     train_tasks: tuple[str, ...] = ()
-    """What it is trained on; all tasks if there are none."""
+    """What it is trained on, tasks or groups of them; all that there are demonstrations of if there are none."""
     limit: int | None = None
     """Demonstrations of each task."""
     tasks: tuple[str, ...] = ()
-    """What it is judged on; all tasks if there are none."""
+    """What it is judged on, tasks or groups of them; the eight of benchmark v1 if there are none."""
     deploy: tuple[str, ...] = ()
     """Changes to the trained policy's settings, as of `smp eval --set`."""
     variation: str = "wide"
@@ -96,7 +96,7 @@ def cells(study: Study, bags: Path, out: Path) -> list[Cell]:
     def cell(name: str, seed: int) -> Cell:
         row = study.rows[name]
         start = cell(row.start, seed).model if row.start else None
-        job = TrainingJob(bags, row.policy, row.set, row.train_tasks, row.limit, seed, start, row.only_router)
+        job = TrainingJob(bags, row.policy, row.set, expanded(row.train_tasks), row.limit, seed, start, row.only_router)
         return Cell(name, seed, job, out / "models" / _key(job) / "model")
 
     order = sorted(study.rows, key=lambda name: bool(study.rows[name].start))
@@ -157,7 +157,7 @@ class Evaluation:
                 changes=changes,
             )
             file = EpisodeFile(out / "episodes", cell.model.parent.name, arguments(first), resume=True)
-            names = row.tasks or tuple(TASKS)
+            names = expanded(row.tasks) or GROUPS["all"]
             self._jobs[cell] = [replace(first, task=t, episode=i) for t in names for i in range(study.episodes)]
             self._files |= dict.fromkeys(self._jobs[cell], file)
         self.missing = [job for job, file in self._files.items() if (job.task, job.episode) not in file.done]

@@ -11,7 +11,7 @@ from smp_bringup.output import try_file
 
 def phases(
     policy: Annotated[str, typer.Option(help="Shipped model of the state track, or a checkpoint folder.")],
-    tasks: Annotated[str, typer.Option(help="Comma-separated tasks, or all that it was trained to do.")] = "all",
+    tasks: Annotated[str, typer.Option(help="Comma-separated tasks, v2, or all that it was trained to do.")] = "all",
     episodes: Annotated[int, typer.Option(min=1, help="Demonstrations per task, on layouts never trained on.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the layouts.")] = 0,
     variation: Annotated[str, typer.Option(help="ordinary, wide (benchmark v1) or held_out.")] = "wide",

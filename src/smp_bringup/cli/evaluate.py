@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     policy: Annotated[str, typer.Option(help="Shipped model, or a path to a checkpoint folder.")] = "smp_aloha",
-    tasks: Annotated[str, typer.Option(help="Comma-separated tasks, or all that it was trained to do.")] = "all",
+    tasks: Annotated[str, typer.Option(help="Comma-separated tasks, v2, or all that it was trained to do.")] = "all",
     episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the layouts; never met in training.")] = 0,
     variation: Annotated[str, typer.Option(help="ordinary, wide (benchmark v1) or held_out.")] = "ordinary",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def record(
-    task: Annotated[str, typer.Option(help="Task, a comma-separated list, or all.")] = "all",
+    task: Annotated[str, typer.Option(help="Tasks, comma-separated; all: the eight; v2: more.")] = "all",
     episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the layouts; never met by smp eval.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the bags.")] = Path("data/demos"),
@@ -24,7 +24,7 @@ def record(
     track: Annotated[Track, typer.Option(help="camera: everything; state: object poses, no images (lockstep).")] = (
         Track.CAMERA
     ),
-    variation: Annotated[str, typer.Option(help="ordinary, wide or held_out (lockstep).")] = "ordinary",
+    variation: Annotated[str, typer.Option(help="ordinary, wide, v2 or held_out (lockstep).")] = "ordinary",
     lockstep: Annotated[bool, typer.Option(help="As fast as the simulator runs, without ROS.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes (lockstep only).")] = 2,
     robot: Annotated[str, typer.Option(help="Robot in config/robots, or a path.")] = "aloha",

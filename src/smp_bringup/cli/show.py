@@ -49,19 +49,21 @@ def progress(show: bool = True) -> Progress:
 
 
 def task_names(wanted: str, model: Path | None = None) -> list[str]:
-    """Return the tasks of a comma-separated list; "all" are those that `model` was trained to do, or all there are.
+    """Return the tasks of a comma-separated list of tasks and groups.
+
+    "all" are those that `model` was trained to do, or the eight of benchmark v1.
 
     Raises:
         UnknownNameError: a task is not known.
     """
-    from smp_bringup.tasks import TASKS
+    from smp_bringup.tasks import GROUPS, TASKS, expanded
 
-    everything = list(TASKS)
+    everything = list(GROUPS["all"])
     if model is not None:
         from smp_bringup.policy.checkpoint import trained_tasks
 
         everything = trained_tasks(model) or everything
-    names = everything if wanted == "all" else [name.strip() for name in wanted.split(",")]
+    names = everything if wanted == "all" else list(expanded(name.strip() for name in wanted.split(",")))
     for name in names:
         TASKS[name]  # raises for an unknown name
     return names

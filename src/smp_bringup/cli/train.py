@@ -16,7 +16,7 @@ def train(
     bags: Annotated[Path, typer.Option(help="Folder of demonstrations.")],
     policy: Annotated[str, typer.Option(help="Run in config/policies, or a path to a YAML file.")] = "smp",
     out: Annotated[Path | None, typer.Option(help="Folder of the run [runs/POLICY].")] = None,
-    tasks: Annotated[str, typer.Option(help="Comma-separated folders of --bags, or all.")] = "all",
+    tasks: Annotated[str, typer.Option(help="Comma-separated folders of --bags, v2, or all.")] = "all",
     limit: Annotated[int | None, typer.Option(min=1, help="Demonstrations of each task [all].")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps [as in the run's file].")] = None,
     change: Annotated[
@@ -37,7 +37,7 @@ def train(
     try_folder(folder)
     use_threads(threads)
     changes = (*(change or ()), *([f"training.steps={steps}"] if steps else ()))
-    wanted = () if tasks == "all" else tuple(name.strip() for name in tasks.split(","))
+    wanted = () if tasks == "all" else _tasks(tasks)
     training = _read(TrainingJob(bags, policy, changes, wanted, limit, seed, start, only_router, rejected))
     trainer = training.trainer(folder)
     try_folder(folder, trainer.state_bytes)
@@ -54,6 +54,13 @@ def train(
     model = folder / "model"
     training.save(trained, model)
     console.print(f"exported {model}; {training.next_step(model)}", soft_wrap=True)
+
+
+def _tasks(wanted: str) -> tuple[str, ...]:
+    """Return the folders that a comma-separated list of tasks and groups means."""
+    from smp_bringup.tasks import expanded  # brings MuJoCo
+
+    return expanded(name.strip() for name in wanted.split(","))
 
 
 def _read(job: "TrainingJob") -> "Training":

@@ -108,7 +108,7 @@ class SimNode(LeanNode):
             self._operator.publish(joint_state_msg(stamp, self._robot.joint_names, wanted.position, wanted.velocity))
         if self._tick % self._objects_every == 0:
             objects = self._live.world.objects()
-            self._objects.publish(joint_state_msg(stamp, STATE_NAMES, objects, objects[:0]))
+            self._objects.publish(joint_state_msg(stamp, STATE_NAMES[: len(objects)], objects, objects[:0]))
         for camera in self._robot.cameras:
             if camera.exposes(self._tick, self._robot.control_period_s):
                 self._delays[camera.name].push(Frame(stamp, self._live.world.render(camera.name)))

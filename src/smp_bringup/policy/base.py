@@ -22,6 +22,10 @@ class AbstractEngine(ABC):
     def encode(self, inputs: Mapping[str, np.ndarray]) -> dict[str, FloatArray]:
         """Return what the policy derives from an observation once, by name; see `policy_inputs`."""
 
+    def input_length(self, name: str) -> int:
+        """Return the last dimension of the encoder's input `name`; 0 where it has none, or the input is not there."""
+        return 0
+
     @abstractmethod
     def denoise(
         self, expert: int, feature: FloatArray, x: FloatArray, mask: FloatArray, embedding: FloatArray
@@ -69,7 +73,10 @@ class DeployedPolicy(AbstractPolicy):
         coefficients (paper), or the mean head's action "reference" (T, J) and its own coefficients "offset" (T, K)
         (motion).
         """
-        return self._engine.encode(policy_inputs(observation, self.config, self._normalizer, prefix))
+        inputs = policy_inputs(observation, self.config, self._normalizer, prefix)
+        if size := self._engine.input_length("objects"):
+            inputs["objects"] = known_objects(inputs["objects"], size)
+        return self._engine.encode(inputs)
 
     def denoiser(self, expert: int, feature: FloatArray, mask: FloatArray) -> Denoiser:
         """Return one denoiser of the engine for a feature (F,) and the weight of each expert (K,)."""
@@ -157,6 +164,21 @@ def policy_inputs(
             told[: len(rows), :-1], told[: len(rows), -1] = rows, 1.0
         inputs["prefix"] = told
     return inputs
+
+
+def known_objects(objects: FloatArray, size: int) -> FloatArray:
+    """Return the entries (N, size) that a policy was trained with, of states of objects (N, D); zeros where D is less.
+
+    Raises:
+        ModelError: an entry beyond them tells of a task that the policy does not know.
+    """
+    if objects[:, size:].any():
+        raise ModelError(
+            f"this policy knows the first {size} numbers that tell of objects and task, and number "
+            f"{size + int(objects[:, size:].any(axis=0).argmax()) + 1} is told: it was not trained for this task; "
+            "run it on those of its model card, or train one on this task"
+        )
+    return np.pad(objects[:, :size], ((0, 0), (0, max(0, size - objects.shape[1]))))
 
 
 class Stopwatch:

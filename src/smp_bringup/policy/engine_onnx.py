@@ -33,7 +33,7 @@ class OnnxEngine(AbstractEngine):
         return {name: value[0] for name, value in zip(self._outputs, values, strict=True)}
 
     def input_length(self, name: str) -> int:
-        """Return the last dimension of the encoder's input `name`; 0 where it has none, or the input is not there."""
+        """See `AbstractEngine`."""
         shapes = {i.name: i.shape for i in self._encoder.get_inputs()}
         last = shapes[name][-1] if shapes.get(name) else 0
         return last if isinstance(last, int) else 0

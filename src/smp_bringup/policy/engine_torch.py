@@ -24,6 +24,10 @@ class TorchEngine(AbstractEngine):
         coded = self._network.code({name: torch.from_numpy(v)[None].to(self._device) for name, v in inputs.items()})
         return {name: value[0].cpu().numpy() for name, value in coded.items()}
 
+    def input_length(self, name: str) -> int:
+        """See `AbstractEngine`; told of the object poses alone."""
+        return self._network.encoder.objects if name == "objects" and self._network.config.track == "state" else 0
+
     @torch.inference_mode()
     def denoise(
         self, expert: int, feature: FloatArray, x: FloatArray, mask: FloatArray, embedding: FloatArray

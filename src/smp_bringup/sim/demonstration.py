@@ -105,7 +105,8 @@ def _write_frame(writer: BagWriter, robot: Robot, camera: str, frame: Frame) -> 
 
 def write_objects(writer: BagWriter, at_ns: int, world: World) -> None:
     """Write the object poses of this instant."""
-    writer.write(OBJECTS_TOPIC, JOINT_STATE, at_ns, joint_state_cdr(at_ns, STATE_NAMES, world.objects()))
+    objects = world.objects()
+    writer.write(OBJECTS_TOPIC, JOINT_STATE, at_ns, joint_state_cdr(at_ns, STATE_NAMES[: len(objects)], objects))
 
 
 def write_leaders(writer: BagWriter, robot: Robot, at_ns: int, leader: FloatArray) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.robot import Robot
-from smp_bringup.tasks.state import POSE_SIZE, STATE_SIZE
+from smp_bringup.tasks.state import POSE_SIZE
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 
@@ -21,7 +21,7 @@ class NoisySensors(AbstractPolicy):
         self.config, self._policy = policy.config, policy
         self._rng = np.random.default_rng(seed)
         self._joints = std * robot.turning
-        self._objects = std * (np.arange(STATE_SIZE) < POSE_SIZE)
+        self._std = std
 
     def infer(
         self, observation: Observation, seed: int, prefix: FloatArray | None = None
@@ -30,5 +30,6 @@ class NoisySensors(AbstractPolicy):
         position = observation.position + self._rng.normal(size=observation.position.shape) * self._joints
         objects = observation.objects
         if objects is not None:
-            objects = objects + self._rng.normal(size=objects.shape) * self._objects * (objects != 0)
+            poses = (np.arange(objects.shape[1]) < POSE_SIZE) & (objects != 0)
+            objects = objects + self._rng.normal(size=objects.shape) * self._std * poses
         return self._policy.infer(replace(observation, position=position, objects=objects), seed, prefix)

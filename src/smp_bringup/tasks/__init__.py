@@ -33,8 +33,9 @@ for _task in (*EIGHT, *VARIANTS):
 GROUPS = {
     "all": tuple(task.name for task in EIGHT),
     "v2": tuple(TASKS),
+    **{f"v2_{count}": tuple(task.name for task in VARIANTS[:count]) for count in (4, 8, 16, 24)},
 }
-"""Names that stand for several tasks: benchmark v1, which the shipped models do, and benchmark v2."""
+"""Names that stand for several tasks: benchmark v1, which the shipped models do, benchmark v2, and parts of it."""
 
 
 def expanded(names: Iterable[str]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from smp_bringup.bag.reader import Bag, open_bag
 from smp_bringup.camera import Camera
 from smp_bringup.errors import BagError, ConfigError, SmpError
 from smp_bringup.observation.builder import to_observation_size
+from smp_bringup.policy.base import known_objects
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.processes import ordered
 from smp_bringup.robot import Robot
@@ -271,6 +272,8 @@ def _fill(
         raw = target / f"{camera.name}.raw"
         np.save(target / f"{camera.name}.npy", np.memmap(raw, one.dtype, "r", shape=(starts[-1], *one.shape)))
         raw.unlink()
+    longest = max(part.shape[1] for part in arrays["objects"])  # of the first tasks it is shorter
+    arrays["objects"] = [known_objects(part, longest) for part in arrays["objects"]]
     for name, parts in arrays.items():
         np.save(target / f"{name}.npy", np.concatenate(parts))
     (target / "index.json").write_text(json.dumps({"starts": starts, "skipped": skipped, "tasks": sorted(tasks)}))

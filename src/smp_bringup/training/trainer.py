@@ -6,7 +6,7 @@ Lightning Fabric places the network, and averages gradients over the processes t
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 from smp_bringup.errors import InstallError, TrainingError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.observation.senses import Senses
+from smp_bringup.policy.base import known_objects
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.networks import AbstractNetwork
@@ -82,6 +83,8 @@ class Trainer:
         self._fabric.launch()
         start = start or _from_scratch(run.policy, data, robot)
         self.network, self.normalizer = start.network, start.normalizer
+        if run.policy.track == "state":
+            data = replace(data, objects=known_objects(data.objects, self.network.encoder.objects))
         self._trained = [p for p in self.network.parameters() if p.requires_grad]
         settings = run.training
         optimizer = torch.optim.AdamW(
