@@ -1,4 +1,4 @@
-"""Writes the table of the scripted operator into docs/tasks.md: how many of 20 layouts of level v2 it solves, by task."""
+"""Writes the table of the scripted operator into docs/tasks.md: how many of 20 layouts of level v2 it solves."""
 
 import platform
 import re

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from smp_bringup.bag.reader import open_bag
-from smp_bringup.errors import OutputError
-from smp_bringup.policy.base import AbstractPolicy
+from smp_bringup.errors import ModelError, OutputError
+from smp_bringup.pipeline import build_policy
+from smp_bringup.policy.base import AbstractPolicy, known_objects
+from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.sim.collect import DemonstrationJob, collect, jobs, recorded
 from smp_bringup.sim.demonstration import record_demonstration
@@ -15,9 +17,9 @@ from smp_bringup.sim.lockstep import START_NS
 from smp_bringup.sim.state_demonstration import record_state_demonstration
 from smp_bringup.sim.state_track import Follower, state_rollout
 from smp_bringup.sim.world import World
-from smp_bringup.tasks import TASKS
+from smp_bringup.tasks import GROUPS, TASKS
 from smp_bringup.tasks.experts import ScriptedOperator
-from smp_bringup.tasks.state import SLOTS, STATE_NAMES, STATE_SIZE
+from smp_bringup.tasks.state import FIRST_SIZE, SLOTS, STATE_NAMES, STATE_SIZE
 from smp_bringup.types import ActionChunk, GateReport, seconds
 from smp_bringup.wire import OBJECTS_TOPIC
 
@@ -44,8 +46,10 @@ class Oracle(AbstractPolicy):
 def test_every_task_fits_the_vector(task, robot):
     world = World(TASKS[task](), robot)
     world.reset(1)
-    state = dict(zip(STATE_NAMES, world.objects(), strict=True))
+    seen = world.objects()
+    assert len(seen) == (FIRST_SIZE if task in GROUPS["all"] else STATE_SIZE)
     assert len(STATE_NAMES) == STATE_SIZE == 9 * SLOTS + len(TASKS)
+    state = dict(zip(STATE_NAMES, np.pad(seen, (0, STATE_SIZE - len(seen))), strict=True))
     assert [n for n in STATE_NAMES if n.startswith("task_") and state[n]] == [f"task_{task}"]
     for slot, name in enumerate(world.task.objects):
         body = world.data.body(name)
@@ -64,9 +68,30 @@ def test_a_chunk_of_the_operator_solves_the_task_from_observations_an_action_per
     assert first.stamp_ns - START_NS == 40_000_000
     assert second.stamp_ns - first.stamp_ns == 160_000_000
     assert first.images == {}
-    assert first.objects.shape == (2, STATE_SIZE)
+    assert first.objects.shape == (2, FIRST_SIZE)
     world.reset(3)
     np.testing.assert_array_equal(first.objects[0], world.objects())
+
+
+def test_the_vector_of_benchmark_v1_is_what_it_was():
+    first = [f"task_{name}" for name in sorted(GROUPS["all"])]
+    assert list(STATE_NAMES[9 * SLOTS : FIRST_SIZE]) == first
+    assert [name for name in STATE_NAMES if name.startswith("task_")][:8] == first
+
+
+def test_a_shipped_policy_does_what_it_was_trained_for_and_refuses_a_task_that_came_later(robot):
+    policy = build_policy(find_model("smp_state"), robot)
+    world = World(TASKS["lift_tray"](), robot)
+    assert state_rollout(world, policy, robot, 1).gates
+    with pytest.raises(ModelError, match=r"knows the first 35 numbers .* and number .* not trained for this task"):
+        state_rollout(World(TASKS["tray_to_back"](), robot), policy, robot, 1)
+
+
+def test_a_policy_of_more_tasks_is_told_zeros_after_the_vector_of_the_first(rng):
+    told = rng.normal(size=(2, FIRST_SIZE))
+    np.testing.assert_array_equal(known_objects(told, STATE_SIZE)[:, :FIRST_SIZE], told)
+    assert not known_objects(told, STATE_SIZE)[:, FIRST_SIZE:].any()
+    np.testing.assert_array_equal(known_objects(known_objects(told, STATE_SIZE), FIRST_SIZE), told)
 
 
 def test_the_follower_keeps_positions_and_velocities_inside_the_limits(robot, rng):
@@ -90,7 +115,7 @@ def test_both_tracks_record_the_objects_at_the_action_rate(tmp_path, robot):
         assert record(world, robot, 3, tmp_path / record.__name__, 0.0)
         messages = [m for topic, _, m in open_bag(tmp_path / record.__name__).messages({OBJECTS_TOPIC})]
         recorded[record] = [np.array(m.position) for m in messages]
-        assert tuple(messages[0].name) == STATE_NAMES
+        assert tuple(messages[0].name) == STATE_NAMES[:FIRST_SIZE]
         stamps = [m.header.stamp.sec * 1_000_000_000 + m.header.stamp.nanosec for m in messages]
         assert set(np.diff(stamps)) == {40_000_000}
     world.close()

@@ -15,7 +15,7 @@ from smp_bringup.tasks.stack_blocks import StackBlocks
 from smp_bringup.tasks.transfer_cube import TransferCube
 from smp_bringup.tasks.variants import VARIANTS
 
-EIGHT = (
+EIGHT: tuple[type[AbstractTask], ...] = (
     TransferCube,
     PressTwoButtons,
     LiftTray,

@@ -101,7 +101,7 @@ class PegInsertion(AbstractTask):
 
 
 class PegHeldStill(PegInsertion):
-    """Success: the same, and the thing that the leading hand holds (left: socket, right: peg) was the one that stayed."""
+    """Success: the same, and what the leading hand holds (left: the socket, right: the peg) was held still."""
 
     def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
         """Return whether the peg is in, and the leading hand's thing moved less than half as far on the way in."""

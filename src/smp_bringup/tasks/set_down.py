@@ -1,4 +1,4 @@
-"""Lift something with both hands, and set it down at a place, shifted or turned: the tray, and the box without handles."""
+"""Lift the tray, or the box without handles, with both hands, and set it down shifted or turned."""
 
 import mujoco
 import numpy as np

@@ -73,7 +73,7 @@ class BlocksSideBySide(StackBlocks):
     name = "blocks_side_by_side"
 
     def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
-        """Return whether the gap between the blocks is small, both are down near the middle, and all fingers are off."""
+        """Return whether both blocks are down near the middle with a small gap, and all fingers are off."""
         left, right = (data.body(name).xpos for name in _BLOCKS.values())
         halves = [model.geom(name).size[2] for name in _BLOCKS.values()]
         return bool(

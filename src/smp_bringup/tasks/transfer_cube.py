@@ -33,8 +33,8 @@ class TransferCube(AbstractTask):
     def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
         """Return whether the second hand alone has the cube, 8 cm up and slow."""
         touches = [touching(model, data, arm, "cube") for arm in SIDES]
-        passed = handed_over(data, data.body("cube").xpos[2] > 0.08, touches)
-        return passed and self.led_by(touches) and bool(np.linalg.norm(data.joint("cube").qvel[:3]) < self.limit("speed"))
+        passed = handed_over(data, data.body("cube").xpos[2] > 0.08, touches) and self.led_by(touches)
+        return passed and bool(np.linalg.norm(data.joint("cube").qvel[:3]) < self.limit("speed"))
 
     def solve(self, model: mujoco.MjModel, data: mujoco.MjData, script: Script) -> None:
         """Pick with one hand, meet in the middle, let the other hand take it."""

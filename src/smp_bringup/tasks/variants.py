@@ -48,7 +48,4 @@ VARIANTS: tuple[type[AbstractTask], ...] = (
     _variant(SetBoxDown, "box_to_front", goal=(0.0, 0.41, 0.0)),
     _variant(OpenDrawerPlace, "right_opens_left_places", leads="right"),
 )
-"""The state track appends them in this order, and the first 4, 8, 16 and 24 are parts of the benchmark: new ones go last.
-
-Each scene is among the first eight; each part has tasks that differ by the demanded hand or goal alone from 16 on.
-"""
+"""In the order of the state track, so that new ones go last; the first 4, 8, 16 and 24 are groups of their own."""
