@@ -53,8 +53,8 @@ def main() -> None:
             axis.imshow(image)
             axis.set_title(f"{time_s:.1f} s", fontsize=7, pad=2)
             axis.set(xticks=[], yticks=[])
-        row[0].set_ylabel(name, fontsize=7 if level == "v2" else 8)
-    figure.savefig(Path("docs/images") / file, dpi=85 if level == "wide" else 60)
+        row[0].set_ylabel(name, fontsize=6 if level == "v2" else 8)
+    figure.savefig(Path("docs/images") / file, dpi=85 if level == "wide" else 70)
 
 
 if __name__ == "__main__":

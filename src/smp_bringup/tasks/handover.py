@@ -21,9 +21,11 @@ def nearest_quarter(yaw: float) -> float:
     return float((yaw + np.pi / 4) % (np.pi / 2) - np.pi / 4)
 
 
-def pick_from_above(hand: Hand, grasp: FloatArray, yaw: float, height: float = 0.1) -> None:
-    """Open above `grasp` (3,) [m], go down, close and lift."""
-    down = hand.pointing(np.pi / 2 * 0.9, nearest_quarter(yaw))
+def pick_from_above(
+    hand: Hand, grasp: FloatArray, yaw: float, height: float = 0.1, pitch: float = np.pi / 2 * 0.9
+) -> None:
+    """Open above `grasp` (3,) [m], looking `pitch` [rad] down, go down, close and lift by `height` [m]."""
+    down = hand.pointing(pitch, nearest_quarter(yaw))
     above = grasp + [0, 0, height]
     hand.move(1.1, above, down, OPEN)
     hand.move(0.7, grasp)

@@ -6,7 +6,7 @@ import numpy as np
 from smp_bringup.simulation import SIDES
 from smp_bringup.tasks.base import AbstractTask, add_free_box, resize, set_free_pose, touching, vivid, yaw_of
 from smp_bringup.tasks.handover import OPEN, pick_from_above
-from smp_bringup.tasks.script import Hand, Script
+from smp_bringup.tasks.script import OUTWARD, Hand, Script
 from smp_bringup.types import FloatArray
 
 _HALF = 0.018
@@ -21,6 +21,12 @@ _TRAVEL = 0.11
 _PULL = 0.1
 _GRIP = 0.01
 _ROOF = 0.075
+_INSIDE = 0.2
+"""In the drawer the block lies and turns by so much of what it would on the table."""
+_TAKEN_FROM = 0.03
+"""So far [m] from the middle, on the side of the hand that takes it."""
+_LEANING = np.deg2rad(65)
+"""The hand that reaches into the drawer leans away from the one at the bar."""
 _OWN_SIDE, _CROSSING_S = 0.11, 2.2
 
 
@@ -112,10 +118,13 @@ class TakeFromDrawer(OpenDrawerPlace):
     name = "take_from_drawer"
 
     def place(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
-        """Draw the same, the block inside the drawer: nearer to its middle than it would lie on the table."""
+        """Draw the same, the block inside the drawer, on the side of the hand that takes it."""
         super().place(model, data, rng)
-        block, drawer = data.joint("block").qpos, data.mocap_pos[model.body("cabinet").mocapid[0]]
-        block[:3] = [drawer[0] + 0.3 * block[0], drawer[1], 0.011 + model.geom("block").size[2]]
+        x, _, _, w, _, _, z = data.joint("block").qpos
+        middle = data.mocap_pos[model.body("cabinet").mocapid[0]]
+        x = OUTWARD[self.leads] * _TAKEN_FROM + _INSIDE * (x - sum(self.ranges["x"]) / 2)
+        spot = middle + [x, 0.0, 0.011 + model.geom("block").size[2]]
+        set_free_pose(model, data, "block", spot, _INSIDE * 2 * np.arctan2(z, w))
 
     def succeeds(self, model: mujoco.MjModel, data: mujoco.MjData) -> bool:
         """Return whether one hand has the block alone, well above the drawer, and the other the bar."""
@@ -128,16 +137,16 @@ class TakeFromDrawer(OpenDrawerPlace):
         """One hand pulls and holds; the other reaches into the drawer and lifts the block out."""
         drawer, block = data.body("drawer").xpos.copy(), data.body("block").xpos.copy()
         opener, taker = script.ordered()
-        _pull(opener, drawer)
+        _pull(opener, drawer, off_middle=0.03)
         taker.move(1.0, [-taker.outward * 0.15, 0.5, 0.17], taker.pointing(np.deg2rad(75)), OPEN)
         taker.until(opener.now_s - 0.5)
-        pick_from_above(taker, block + [0, -_PULL, 0.01], yaw_of(data, "block"), height=0.15)
+        pick_from_above(taker, block + [0, -_PULL, 0.01], yaw_of(data, "block"), height=0.15, pitch=_LEANING)
         opener.until(taker.now_s + 0.5)
 
 
-def _pull(hand: Hand, drawer: FloatArray) -> None:
-    """Take the bar of the drawer, which is shut at `drawer` (3,) [m], and pull it open."""
-    bar = drawer + [-hand.outward * 0.02, _BAR_Y, _BAR_Z + 0.004]
+def _pull(hand: Hand, drawer: FloatArray, off_middle: float = 0.02) -> None:
+    """Take the bar of the drawer, which is shut at `drawer` (3,) [m], on the hand's side, and pull it open."""
+    bar = drawer + [-hand.outward * off_middle, _BAR_Y, _BAR_Z + 0.004]
     hand.move(1.3, bar + [0, 0, 0.08], hand.pointing(np.deg2rad(70)), OPEN)
     hand.move(0.6, bar)
     hand.move(0.4, grip=_GRIP)
