@@ -11,7 +11,7 @@ from smp_bringup.safety.command import CommandCore
 from smp_bringup.safety.config import load_safety
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sim.world import World
-from smp_bringup.tasks import TASKS
+from smp_bringup.tasks import GROUPS, TASKS
 from smp_bringup.types import JointSample, Severity, nanoseconds
 
 STARTS = 100
@@ -161,7 +161,7 @@ def test_arms_commanded_into_each_other_at_full_speed_stop_short_of_contact(coll
     assert np.median([top for _, top, _ in collisions]) > 1.5
 
 
-@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("task", [*GROUPS["all"], "left_opens_right_takes", "right_opens_left_takes"])
 def test_a_demonstration_of_a_task_is_never_held(task, robot):
     from smp_bringup.action.teleop import Leaders
     from smp_bringup.sim.lockstep import Lockstep
