@@ -60,7 +60,7 @@ class DeployedPolicy(AbstractPolicy):
 
     def __init__(self, config: PolicyConfig, engine: AbstractEngine, normalizer: Normalizer, period_s: float) -> None:
         """Join the parts; actions of a chunk are `period_s` apart."""
-        self.config, self._engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
+        self.config, self.engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
 
     def encode(self, observation: Observation, prefix: FloatArray | None = None) -> dict[str, FloatArray]:
         """Return what is derived from an observation once, by name.
@@ -69,13 +69,13 @@ class DeployedPolicy(AbstractPolicy):
         coefficients (paper), or the mean head's action "reference" (T, J) and its own coefficients "offset" (T, K)
         (motion).
         """
-        return self._engine.encode(policy_inputs(observation, self.config, self._normalizer, prefix))
+        return self.engine.encode(policy_inputs(observation, self.config, self._normalizer, prefix))
 
     def denoiser(self, expert: int, feature: FloatArray, mask: FloatArray) -> Denoiser:
         """Return one denoiser of the engine for a feature (F,) and the weight of each expert (K,)."""
 
         def predict(x: FloatArray, embedding: FloatArray) -> FloatArray:
-            return self._engine.denoise(expert, feature, x, mask, embedding)
+            return self.engine.denoise(expert, feature, x, mask, embedding)
 
         return predict
 
