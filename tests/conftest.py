@@ -16,6 +16,7 @@ from smp_bringup.arm import Arm
 from smp_bringup.joints import DriverJoint, Joint
 from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
 from smp_bringup.policy.dibm import DibmConfig, DibmPolicyConfig
+from smp_bringup.policy.regression import RegressionPolicyConfig
 from smp_bringup.policy.smp import SmpConfig, SmpPolicyConfig
 from smp_bringup.policy.sparse import SparseConfig, SparsePolicyConfig
 from smp_bringup.robot import Robot, load_robot
@@ -33,6 +34,7 @@ SMALL = {
     ),
     "dibm": DibmPolicyConfig("dibm", CAMERAS, **PARTS, dibm=DibmConfig(experts=4)),
     "diffusion": PolicyConfig("diffusion", CAMERAS, **PARTS),
+    "regression": RegressionPolicyConfig("regression", CAMERAS, **PARTS),
     "sparse": SparsePolicyConfig("sparse", CAMERAS, **PARTS, sparse=SparseConfig(experts=4)),
 }
 """Policies that train a step and run in milliseconds."""

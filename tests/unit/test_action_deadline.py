@@ -65,7 +65,7 @@ def test_a_duration_that_is_no_number_is_a_miss(bad):
     assert deadline.counters["misses"] == 1
 
 
-@pytest.mark.parametrize("kind", ["smp", "dibm", "diffusion", "sparse"])
+@pytest.mark.parametrize("kind", ["smp", "dibm", "diffusion", "regression", "sparse"])
 def test_reduced_policies_call_fewer_denoisers_and_leave_the_full_one_alone(kind, checkpoints, robot, rng):
     policy = load_policy(checkpoints[kind][0], robot)
     if kind == "smp":

@@ -194,6 +194,19 @@ def test_the_weights_of_gate_and_alignment_scale_their_losses(random_batch, robo
     assert float((more["align"] / once["align"]).detach()) == pytest.approx(5.0, rel=1e-5)
 
 
+def test_the_global_usage_counts_once_a_data_set_so_that_the_gates_move_it(random_batch, robot):
+    """Added whole to every batch, it would outweigh what the first gates of episodes say of it."""
+    network = build_network(smp("paper", gate=GateConfig(epsilon=0.1)), robot.dof, OBJECTS)
+    batch = replace(random_batch(network.config, OBJECTS), begins=torch.ones(8, dtype=torch.bool))
+    feature = network.encoder(batch.inputs)
+    whole = network.gate_losses(feature, batch)[2]["gate"]
+    network.frames = 1000
+    shared_out = network.gate_losses(feature, batch)[2]["gate"]
+    usage = network.prior.losses(torch.rand(8, 4) + 0.5, torch.full((8, 4), 0.25), batch.begins)[1]
+    expected = network.config.smp.loss.gate * usage * (1 - 1 / 1000)
+    assert float((whole - shared_out).detach()) == pytest.approx(float(expected.detach()), rel=1e-4)
+
+
 def test_the_gate_before_pulls_and_is_not_pulled():
     prior = StickyPrior(GateConfig(), 4)
     posterior = torch.rand(8, 4).add(0.5).requires_grad_()
@@ -211,11 +224,11 @@ def test_the_gate_before_pulls_and_is_not_pulled():
 
 
 def test_the_gate_of_dibm_by_hand():
-    """Mean over experts of the sum over samples of p(o|e) [l - beta log p(e|o) + beta log p(o|e)]."""
+    """Mean over experts and samples of p(o|e) [l - beta log p(e|o) + beta log p(o|e)], as in the authors' code."""
     density = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])
     error, beta = torch.tensor([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]), 0.25
     responsible = density / density.sum(0)
-    by_hand = (density * (error - beta * responsible.log() + beta * density.log())).sum(1).mean()
+    by_hand = (density * (error - beta * responsible.log() + beta * density.log())).mean()
     assert float(gate_loss(density.log(), error, beta)) == pytest.approx(float(by_hand), rel=1e-6)
 
 
@@ -239,8 +252,8 @@ def test_descent_of_the_gate_goes_to_small_errors_spreads_and_shares():
     assert shared[0, 0] > alone[0, 0] / 2  # the responsibility holds an expert where the other is not
 
 
-def test_an_expert_of_dibm_trains_on_what_it_draws_and_the_gate_moves_no_encoder(random_batch, robot):
-    config = DibmPolicyConfig("dibm", **COMMON, dibm=DibmConfig(experts=2, draw=0.25))
+def test_an_expert_of_dibm_trains_on_what_it_draws_and_the_gate_moves_the_encoder(random_batch, robot):
+    config = DibmPolicyConfig("dibm", **COMMON, dibm=DibmConfig(experts=2, draw=0.125))
     network = build_network(config, robot.dof, OBJECTS)
     batch = random_batch(config, OBJECTS)
     feature = network.encoder(batch.inputs)
@@ -258,10 +271,10 @@ def test_an_expert_of_dibm_trains_on_what_it_draws_and_the_gate_moves_no_encoder
     bank = network.experts.forward
     network.experts.forward = lambda c, x: drawn.append(c.shape) or bank(c, x)
     network.losses(feature, batch, Noiser(config))
-    assert drawn[1][:2] == (2, 2)  # a quarter of eight samples an expert
+    assert drawn[1][:2] == (2, 1)  # an eighth of eight samples an expert
     del network.logits
     losses = Objective(network)(batch)
-    assert "encoder" not in gradients(network, losses["energy"])
+    assert gradients(network, losses["energy"]) == {"encoder", "energy"}
     assert "energy" not in gradients(network, losses["denoise"])
     assert gradients(network, losses["denoise"]) >= {"encoder", "experts"}
 

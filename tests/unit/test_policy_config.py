@@ -49,7 +49,10 @@ def read(text):
         ("kind: diffusion\nforesight_s: [-5.0]\n", "foresight_s must lie in (0, 60] s"),
         ("kind: sparse\nsparse: {active: 9}\n", "active 9 of 8 experts"),
         ("kind: sparse\ndenoiser: {kind: unet}\n", "has layers of an mlp, not of a unet"),
-        ("cameras: [a]\n", "'kind' must be one of smp, dibm, diffusion, sparse"),
+        ("kind: regression\nnoise: 0.0\n", "a regression denoises nothing: leave out 'noise'"),
+        ("kind: regression\ndenoiser: {kind: unet}\n", "the head of a regression is an mlp, not a unet"),
+        ("kind: dibm\ndibm: {gate: []}\n", "gate must be one positive number or more"),
+        ("cameras: [a]\n", "'kind' must be one of smp, dibm, diffusion, regression, sparse"),
     ],
 )
 def test_what_is_not_read_or_cannot_be_is_refused_in_one_line(text, message):

@@ -166,7 +166,7 @@ def test_dibm_runs_its_most_responsible_expert_alone(observation):
 def test_the_sparse_mixture_is_one_denoiser_that_is_told_the_weights(observation):
     config = SparsePolicyConfig("sparse", track="state", horizon=STEPS, denoise_steps=3, sparse=SparseConfig(4, 2))
     policy = deployed(SparsePolicy, config)
-    policy._engine.gate = np.array([0.0, 0.25, 0.75, 0.0])
+    policy.engine.gate = np.array([0.0, 0.25, 0.75, 0.0])
     chunk, report = policy.infer(observation, 0)
     np.testing.assert_allclose(chunk.position, 0.5)
     assert report.active == (2, 1)

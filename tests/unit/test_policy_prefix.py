@@ -46,7 +46,7 @@ def test_smp_comes_as_near_as_its_active_experts_reach(checkpoints, robot, obser
     before = np.linalg.norm(free.position[:5] - prefix)
     after = np.linalg.norm(held.position[:5] - prefix)
     assert after < before
-    coded = policy._engine.encode(
+    coded = policy.engine.encode(
         {"state": policy._normalizer.normalise(observation.position).astype(np.float32)}
         | {f"image_{name}": observation.images[name] for name in policy.config.cameras}
     )

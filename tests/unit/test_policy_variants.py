@@ -14,10 +14,13 @@ from smp_bringup.policy.denoise import X0_LIMIT, _fresh, alphas_cumprod, sample,
 from smp_bringup.policy.dibm import DibmConfig, DibmPolicyConfig
 from smp_bringup.policy.engine_onnx import OnnxEngine
 from smp_bringup.policy.engine_torch import TorchEngine
+from smp_bringup.policy.expert_unet import ExpertUnet
 from smp_bringup.policy.experts import build_bank
 from smp_bringup.policy.export import export
 from smp_bringup.policy.mixture import SparseHead, SparseRouter
+from smp_bringup.policy.regression import RegressionPolicyConfig
 from smp_bringup.policy.router import StickyPrior, mean_gate
+from smp_bringup.policy.shared_banks import build_shared_bank
 from smp_bringup.policy.smp import SmpConfig, SmpPolicyConfig
 from smp_bringup.policy.smp_config import GateConfig, SharedConfig
 from smp_bringup.policy.smp_net import random_active
@@ -71,6 +74,7 @@ VARIANTS = {
     "dibm of U-Nets": dibm(denoiser=DenoiserConfig("unet", 8, 2)),
     "diffusion": diffusion(),
     "diffusion with a U-Net": diffusion(denoiser=DenoiserConfig("unet", 8, 2)),
+    "regression": RegressionPolicyConfig("regression", **COMMON),
     "sparse": sparse(),
     "sparse of absolute errors": sparse(distance="absolute"),
     "dibm of absolute errors": dibm(distance="absolute"),
@@ -103,14 +107,18 @@ def test_every_variant_trains_exports_and_runs_the_same_in_both_engines(name, ro
     assert set(a) == set(b)
 
 
+@pytest.mark.parametrize("build", [build_bank, build_shared_bank])
 @pytest.mark.parametrize("config", [DenoiserConfig(width=16, depth=2), DenoiserConfig("unet", 8, 2)])
-def test_a_bank_gives_each_expert_what_it_gives_alone(config):
-    bank = build_bank(3, 5, 8, (4, 2), config)
+def test_a_bank_gives_each_expert_what_it_gives_alone(config, build):
+    bank = build(3, 5, 8, (4, 2), config)
     condition, x = torch.randn(3, 6, 5), torch.randn(3, 6, 8, 4)
     together = bank(condition, x)
     assert together.shape == (3, 6, 8, 2)
+    each = bank.each([*condition], [*x])
     for i in range(3):
         torch.testing.assert_close(bank.one(i, condition[i], x[i]), together[i], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(each[i], together[i], atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(bank.one(0, condition[1], x[1]), together[1], atol=1e-3)
 
 
 def test_permuting_experts_permutes_what_they_predict():
@@ -271,6 +279,23 @@ def test_the_configuration_of_the_paper_has_its_sizes(robot):
     assert millions(network) == pytest.approx(258.9, rel=0.02)
     eye = network.encoder.eyes["all"].state_dict()
     assert {"conv1.weight", "bn1.running_mean", "layer1.0.conv1.weight", "layer4.0.downsample.0.weight"} <= set(eye)
+
+
+def test_the_published_unet_of_dibm_has_its_blocks(robot):
+    """As many parameters as the authors' own network of these sizes, whose outputs are the same (docs/method.md)."""
+    network = ExpertUnet(5, 20, (14, 14), DenoiserConfig("unet", 32, 3))
+    assert sum(p.numel() for p in network.parameters()) == 1_864_622
+    own = sum(p.numel() for part in network.own_parts() for p in part.parameters())
+    assert own == 5 * sum(5 * w * w + 3 * w for w in (32, 64, 128, 128, 64, 32))  # a convolution and its normalisation
+    condition, x = torch.randn(2, 20), torch.randn(2, 8, 14)
+    before = network(3, condition, x)
+    with torch.no_grad():
+        for part in network.own_parts():
+            part[4][0].weight.add_(1.0)
+    torch.testing.assert_close(network(3, condition, x), before)  # expert 4's layers are expert 4's alone
+    with torch.device("meta"):
+        paper = build_network(load_run("paper_dibm", robot).policy, robot.dof)
+    assert paper.parameter_counts() == (161_284_051, 13_773_312)
 
 
 def test_an_eye_that_all_cameras_share_is_saved_once(tmp_path):

@@ -99,7 +99,7 @@ def train(data, robot, policy, steps, out, resume=False):
     return trainer.train(lambda step, parts: None)
 
 
-@pytest.mark.parametrize("kind", ["smp", "dibm", "diffusion", "sparse"])
+@pytest.mark.parametrize("kind", ["smp", "dibm", "diffusion", "regression", "sparse"])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(kind, data, robot, small_policies, tmp_path):
     policy = small_policies[kind]
     whole = train(data, robot, policy, 12, tmp_path / "whole")
@@ -134,7 +134,7 @@ def test_cameras_are_seen_in_the_precision_that_is_asked_for(data, robot, small_
     assert torch.equal(weights["auto"], weights[own])
 
 
-@pytest.mark.parametrize("kind", ["smp", "dibm", "diffusion", "sparse"])
+@pytest.mark.parametrize("kind", ["smp", "dibm", "diffusion", "regression", "sparse"])
 def test_training_lowers_every_loss_that_fits_the_actions(kind, data, robot, small_policies, tmp_path):
     train(data, robot, small_policies[kind], 150, tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "losses.jsonl").read_text().splitlines()]

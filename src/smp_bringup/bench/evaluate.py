@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from smp_bringup.bench.episodes import STAGES, Episode, condense
+from smp_bringup.bench.knockout import knocked_out
 from smp_bringup.config import dump
 from smp_bringup.geometry import load_geometry
 from smp_bringup.manifest import read_checked
@@ -50,6 +51,8 @@ class EpisodeJob:
     """Standard deviation of the noise on what the policy is told of joints [rad] and objects [m]."""
     changes: tuple[str, ...] = ()
     """"key=value", made to the settings of the trained policy."""
+    knockout: str = ""
+    """How its gate is spoiled, one of `KNOCKOUTS`, if at all."""
 
 
 def arguments(job: EpisodeJob) -> dict[str, Any]:
@@ -66,6 +69,7 @@ def arguments(job: EpisodeJob) -> dict[str, Any]:
         "action_offset": job.action_offset,
         "sensor_noise": job.sensor_noise,
         "changes": job.changes,
+        "knockout": job.knockout,
         "sha256": sha256("\0".join(_moving(job)).encode()).hexdigest(),
     }
 
@@ -156,6 +160,8 @@ def _run(job: EpisodeJob) -> tuple[EpisodeJob, Episode]:
     world = _world(job.task, job.robot, job.variation, "own")
     world.set_offset(job.action_offset)
     seed, policy = evaluation_seed(job.seed, job.episode), _policy(job.model, job.robot, job.changes)
+    if job.knockout:
+        policy = knocked_out(policy, job.knockout)
     if job.sensor_noise:
         policy = NoisySensors(policy, world.robot, job.sensor_noise, seed)
     if policy.config.track == "state":

@@ -15,11 +15,12 @@ from typing import Any
 from smp_bringup import config
 from smp_bringup.bench.episodes import Episode, EpisodeFile
 from smp_bringup.bench.evaluate import EpisodeJob, arguments, run, summary
+from smp_bringup.bench.knockout import KNOCKOUTS
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.manifest import read_checked
 from smp_bringup.paths import named_config
-from smp_bringup.policy.checkpoint import deployed_settings, read_metrics, trained_settings
+from smp_bringup.policy.checkpoint import deployed_settings, find_model, read_metrics, trained_settings
 from smp_bringup.processes import unordered
 from smp_bringup.robot import load_robot
 from smp_bringup.tasks import GROUPS, expanded
@@ -35,8 +36,10 @@ ROBOT = "aloha"
 class Row:
     """One line of a table: a policy, and what is different about it."""
 
-    policy: str
-    """Run in config/policies."""
+    policy: str = ""
+    """Run in config/policies that is trained."""
+    model: str = ""
+    """Or a shipped model, or a checkpoint folder, as it is."""
     set: tuple[str, ...] = ()
     """Changes to the run, as of `smp train --set`."""
     start: str = ""
@@ -53,6 +56,15 @@ class Row:
     variation: str = "wide"
     action_offset: float = field(default=0.0, metadata=spec(ge=0, le=0.5, unit="rad"))
     sensor_noise: float = field(default=0.0, metadata=spec(ge=0, le=0.5))
+    knockout: str = field(default="", metadata=spec(choices=("", *KNOCKOUTS)))
+    """How the gate is spoiled, if at all."""
+
+    def __post_init__(self) -> None:
+        if bool(self.policy) is bool(self.model):
+            raise ConfigError("a row names a policy to train, or a model as it is: one of the two")
+        trained = ("set", "start", "only_router", "train_tasks", "limit")
+        if self.model and (found := [name for name in trained if getattr(self, name)]):
+            raise ConfigError(f"'{found[0]}' is of a training, model '{self.model}' is taken as it is: remove it")
 
 
 @dataclass(frozen=True)
@@ -81,7 +93,8 @@ class Cell:
 
     row: str
     seed: int
-    job: TrainingJob
+    job: TrainingJob | None
+    """None of a model that is taken as it is."""
     model: Path
 
 
@@ -95,12 +108,19 @@ def cells(study: Study, bags: Path, out: Path) -> list[Cell]:
 
     def cell(name: str, seed: int) -> Cell:
         row = study.rows[name]
+        if row.model:
+            return Cell(name, seed, None, find_model(row.model))
         start = cell(row.start, seed).model if row.start else None
         job = TrainingJob(bags, row.policy, row.set, expanded(row.train_tasks), row.limit, seed, start, row.only_router)
         return Cell(name, seed, job, out / "models" / _key(job) / "model")
 
     order = sorted(study.rows, key=lambda name: bool(study.rows[name].start))
-    return [cell(name, seed) for seed in study.seeds for name in order]  # a study cut short has whole seeds
+    return [  # a study cut short has whole seeds
+        cell(name, seed)
+        for seed in study.seeds
+        for name in order
+        if not study.rows[name].model or seed == study.seeds[0]
+    ]
 
 
 def _key(job: TrainingJob) -> str:
@@ -114,7 +134,7 @@ def _key(job: TrainingJob) -> str:
 
 def train(wanted: Sequence[Cell], workers: int) -> Iterator[Path]:
     """Train what is missing, in several processes of one thread; yield the models as they are exported."""
-    missing = {cell.model: cell.job for cell in wanted if not cell.model.exists()}
+    missing = {cell.model: cell.job for cell in wanted if cell.job is not None and not cell.model.exists()}
     for later in (False, True):
         jobs = [(job, model) for model, job in missing.items() if (job.start is not None) is later]
         for job, _ in jobs:
@@ -144,7 +164,7 @@ class Evaluation:
         self._jobs: dict[Cell, list[EpisodeJob]] = {}
         for cell in wanted:
             row = study.rows[cell.row]
-            changes = (*deployed_settings(load_run(row.policy, robot, row.set).policy), *row.deploy)
+            trained = deployed_settings(load_run(row.policy, robot, row.set).policy) if row.policy else ()
             first = EpisodeJob(
                 "",
                 robot,
@@ -154,9 +174,11 @@ class Evaluation:
                 variation=row.variation,
                 action_offset=row.action_offset,
                 sensor_noise=row.sensor_noise,
-                changes=changes,
+                changes=(*trained, *row.deploy),
+                knockout=row.knockout,
             )
-            file = EpisodeFile(out / "episodes", cell.model.parent.name, arguments(first), resume=True)
+            name = (row.model and cell.model.name) or cell.model.parent.name
+            file = EpisodeFile(out / "episodes", name, arguments(first), resume=True)
             names = expanded(row.tasks) or GROUPS["all"]
             self._jobs[cell] = [replace(first, task=t, episode=i) for t in names for i in range(study.episodes)]
             self._files |= dict.fromkeys(self._jobs[cell], file)
@@ -185,7 +207,7 @@ class Evaluation:
             **{key: list(v) if isinstance(v, tuple) else v for key, v in vars(row).items()},
             "evaluation": {"seed": self._study.evaluation_seed, "episodes": self._study.episodes},
             "training_seeds": {cell.seed: summary(episodes)["all"]["rate"] for cell, episodes in mine.items()},
-            "training_minutes": [round(m["seconds"] / 60, 1) for m in metrics],
+            "training_minutes": [round(m["seconds"] / 60, 1) for m in metrics if "seconds" in m],
             "parameters": {"total": total, "active": read},
             **every,
         }

@@ -10,6 +10,7 @@ from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.dibm import DibmPolicy, DibmPolicyConfig
 from smp_bringup.policy.diffusion import DiffusionPolicy
 from smp_bringup.policy.kind import PolicyKind
+from smp_bringup.policy.regression import RegressionPolicy, RegressionPolicyConfig
 from smp_bringup.policy.smp import SmpPolicyConfig, deploy_smp
 from smp_bringup.policy.sparse import SparsePolicy, SparsePolicyConfig
 from smp_bringup.registry import Registry
@@ -20,6 +21,9 @@ POLICIES.register("smp")(PolicyKind(SmpPolicyConfig, deploy_smp, "smp_bringup.po
 POLICIES.register("dibm")(PolicyKind(DibmPolicyConfig, DibmPolicy, "smp_bringup.policy.dibm_net:DibmNet"))
 POLICIES.register("diffusion")(
     PolicyKind(PolicyConfig, DiffusionPolicy, "smp_bringup.policy.diffusion_net:DiffusionNet")
+)
+POLICIES.register("regression")(
+    PolicyKind(RegressionPolicyConfig, RegressionPolicy, "smp_bringup.policy.regression_net:RegressionNet")
 )
 POLICIES.register("sparse")(PolicyKind(SparsePolicyConfig, SparsePolicy, "smp_bringup.policy.sparse_net:SparseNet"))
 

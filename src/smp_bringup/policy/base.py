@@ -64,7 +64,7 @@ class DeployedPolicy(AbstractPolicy):
 
     def __init__(self, config: PolicyConfig, engine: AbstractEngine, normalizer: Normalizer, period_s: float) -> None:
         """Join the parts; actions of a chunk are `period_s` apart."""
-        self.config, self._engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
+        self.config, self.engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
 
     def encode(self, observation: Observation, prefix: FloatArray | None = None) -> dict[str, FloatArray]:
         """Return what is derived from an observation once, by name.
@@ -74,15 +74,15 @@ class DeployedPolicy(AbstractPolicy):
         (motion).
         """
         inputs = policy_inputs(observation, self.config, self._normalizer, prefix)
-        if size := self._engine.input_length("objects"):
+        if size := self.engine.input_length("objects"):
             inputs["objects"] = known_objects(inputs["objects"], size)
-        return self._engine.encode(inputs)
+        return self.engine.encode(inputs)
 
     def denoiser(self, expert: int, feature: FloatArray, mask: FloatArray) -> Denoiser:
         """Return one denoiser of the engine for a feature (F,) and the weight of each expert (K,)."""
 
         def predict(x: FloatArray, embedding: FloatArray) -> FloatArray:
-            return self._engine.denoise(expert, feature, x, mask, embedding)
+            return self.engine.denoise(expert, feature, x, mask, embedding)
 
         return predict
 

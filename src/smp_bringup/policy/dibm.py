@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from smp_bringup.config import spec
+from smp_bringup.errors import ConfigError
 from smp_bringup.policy.base import DeployedPolicy, Stopwatch
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.select import Selection
@@ -22,7 +23,13 @@ class DibmConfig:
     energy: float = field(default=100.0, metadata=spec(ge=0))
     """gamma: weight of the gate's loss."""
     draw: float = field(default=0.125, metadata=spec(gt=0, le=1))
-    """Share of a batch that each expert draws to train on (the paper: 4 of 32)."""
+    """Share of a batch that each expert draws to train on, no sample twice (the paper: 4 of 32)."""
+    gate: tuple[int, ...] = (256,)
+    """Units of the gate's hidden layers (the paper's code: 1024, 512, 256)."""
+
+    def __post_init__(self) -> None:
+        if not self.gate or min(self.gate) < 1:
+            raise ConfigError(f"gate must be one positive number or more, got {list(self.gate)}")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""Di-BM's trainable network: one energy and one denoiser per expert, and their losses (arXiv 2601.12397)."""
+"""Di-BM's trainable network: one energy per expert, one denoiser for all, and their losses (arXiv 2601.12397)."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +10,11 @@ from smp_bringup.policy.batch import Batch, Noiser
 from smp_bringup.policy.denoise import EMBEDDING
 from smp_bringup.policy.dibm import DibmPolicyConfig
 from smp_bringup.policy.distance import distance
-from smp_bringup.policy.experts import build_bank
 from smp_bringup.policy.networks import AbstractNetwork, Orthonormaliser
+from smp_bringup.policy.shared_banks import build_shared_bank
+
+_LEAST_DENSITY = 1e-12
+"""Added where samples are drawn: as many can be drawn as are asked for, however sharp the density is."""
 
 
 class DibmNet(AbstractNetwork):
@@ -21,14 +25,15 @@ class DibmNet(AbstractNetwork):
     def __init__(self, config: DibmPolicyConfig, dof: int, objects: int) -> None:
         super().__init__(config, dof, objects)
         feature, k = config.encoder.feature, config.experts
-        self.energy = nn.Sequential(nn.Linear(feature, feature), nn.GELU(), nn.Linear(feature, k))
-        self.experts = build_bank(k, feature + EMBEDDING, config.horizon, (dof, dof), config.denoiser)
+        hidden = [m for a, b in pairwise((feature, *config.dibm.gate)) for m in (nn.Linear(a, b), nn.ReLU())]
+        self.energy = nn.Sequential(*hidden, nn.Linear(config.dibm.gate[-1], k))
+        self.experts = build_shared_bank(k, feature + EMBEDDING, config.horizon, (dof, dof), config.denoiser)
         self.log_z: Tensor
         self.register_buffer("log_z", torch.zeros(k))
 
     def logits(self, feature: Tensor) -> Tensor:
-        """Return log p(o|e) + log Z_e (B, K); the gate does not move the encoder."""
-        out: Tensor = self.energy(feature.detach())
+        """Return log p(o|e) + log Z_e (B, K)."""
+        out: Tensor = self.energy(feature)
         return out
 
     def heads(self, feature: Tensor, state: Tensor, orthonormaliser: Orthonormaliser) -> dict[str, Tensor]:
@@ -54,7 +59,7 @@ class DibmNet(AbstractNetwork):
             every = self.experts(condition.expand(dibm.experts, -1, -1), noisy.expand(dibm.experts, -1, -1, -1))
             error = distance(every, target.expand_as(every), kind).mean((2, 3))  # (K, 2B)
             count = max(1, round(len(feature) * dibm.draw))
-            drawn = torch.multinomial(log_density.exp(), count, replacement=True)  # (K, n)
+            drawn = torch.multinomial(log_density.exp() + _LEAST_DENSITY, count)  # (K, n), none twice
         own = self.experts(condition[drawn], noisy[drawn])
         return {
             "denoise": distance(own, target[drawn], kind).mean(),
@@ -68,11 +73,14 @@ class DibmNet(AbstractNetwork):
 
     def gated_parts(self) -> list[nn.Module]:
         """See `AbstractNetwork`."""
-        return [self.experts]
+        return [self.experts.own]
 
 
 def gate_loss(log_density: Tensor, error: Tensor, beta: float) -> Tensor:
-    """Return sum over samples and mean over experts of E_{p(o|e)}[l_e - beta log p(e|o) + beta log p(o|e)].
+    """Return the mean over samples and experts of p(o|e) (l_e - beta log p(e|o) + beta log p(o|e)).
+
+    The expectation over p(o|e) is the sum over samples; the authors' code takes the mean, so that gamma means what it
+    does there.
 
     Args:
         log_density: (K, B) log p(o|e) over the batch.
@@ -81,4 +89,4 @@ def gate_loss(log_density: Tensor, error: Tensor, beta: float) -> Tensor:
     """
     responsibility = torch.log_softmax(log_density.detach(), dim=0)
     inside = error - beta * responsibility + beta * log_density
-    return (log_density.exp() * inside).sum(1).mean()
+    return (log_density.exp() * inside).mean()

@@ -20,6 +20,8 @@ class AbstractNetwork(nn.Module, ABC):
     dof: int
     encoder: Encoder
     foresight: nn.Module
+    frames: int = 1
+    """How many frames it is trained on: what counts once a data set is shared out over them."""
 
     def __init__(self, config: PolicyConfig, dof: int, objects: int) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ class StickyPrior(nn.Module):
         """Posterior of the global usage theta, before the softplus."""
 
     def losses(self, posterior: Tensor, mean: Tensor, begins: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sticky KL of a batch of pairs (mean over them) and the KL of the global usage.
+        """Return the sticky KL of a batch of pairs (mean over them) and the KL of the global usage, once a data set.
 
         The first gate of an episode has the prior Dir(alpha0 theta); every later one also leans on
         the gate before it.

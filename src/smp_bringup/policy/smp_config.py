@@ -26,8 +26,9 @@ class GateConfig:
     """Hidden units of router and posterior; 0 takes the feature's length."""
     floor: float = field(default=0.05, metadata=spec(gt=0))
     """Smallest concentration of a Dirichlet."""
-    epsilon: float = field(default=1.0, metadata=spec(gt=0))
-    """Added to the gate where coefficients are divided by it; the larger, the sparser the gate."""
+    epsilon: float = field(default=0.1, metadata=spec(gt=0))
+    """Added to the gate where coefficients are divided by it; the larger, the sparser the gate. At 1 a single heavy
+    expert reconstructs best, and leaves 42 % of the energy; 0.1 leaves 5 %."""
     mass: str = field(default="quadratic", metadata=spec(choices=("quadratic", "linear")))
     coverage: float = field(default=0.95, metadata=spec(ge=0, le=1))
     """tau_m: the fewest experts that carry this share of the mass are denoised. 0: none; a shared expert or a mean head

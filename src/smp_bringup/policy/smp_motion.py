@@ -20,7 +20,7 @@ class MotionSmpPolicy(DeployedPolicy):
         coded = self.encode(observation, prefix)
         gate, basis, mean, offset = coded["gate"], coded["basis"], coded["reference"], coded["offset"]
         chosen = choose(gate, self.config.smp.gate)
-        experts = ActiveExperts(self._engine, self.config, coded["feature"], chosen)
+        experts = ActiveExperts(self.engine, self.config, coded["feature"], chosen)
         watch.lap("encode")
         held = self.inpainted(prefix)
         known = None if held is None else (held - mean[: len(held)]) @ basis + offset[: len(held)]

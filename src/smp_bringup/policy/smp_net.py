@@ -59,7 +59,10 @@ class AbstractSmpNet(AbstractNetwork, ABC):
         posterior = self.posterior(torch.cat([feature, batch.action.flatten(1)], dim=1))
         mean, router = mean_gate(posterior), self.router(feature)
         sticky, usage = self.prior.losses(posterior, mean, batch.begins)
-        losses = {"gate": weight.gate * (sticky + usage), "align": weight.align * align_loss(posterior, router)}
+        losses = {
+            "gate": weight.gate * (sticky + usage / self.frames),
+            "align": weight.align * align_loss(posterior, router),
+        }
         return mean, mean_gate(router), losses
 
     def recon_loss(self, residual: Tensor, basis: Tensor, mean: Tensor) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ class PaperSmpPolicy(DeployedPolicy):
         coded = self.encode(observation, prefix)
         gate, basis = coded["gate"], coded["basis"]
         chosen = choose(gate, self.config.smp.gate)
-        experts = ActiveExperts(self._engine, self.config, coded["feature"], chosen)
+        experts = ActiveExperts(self.engine, self.config, coded["feature"], chosen)
         watch.lap("encode")
         z = coded["scale"] * experts.sample(seed, self._committed(prefix, gate * coded["scale"], basis))
         watch.lap("denoise")

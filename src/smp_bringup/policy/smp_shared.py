@@ -20,7 +20,7 @@ class SharedSmpPolicy(DeployedPolicy):
         coded = self.encode(observation, prefix)
         gate, basis = coded["gate"], coded["basis"]
         chosen = choose(gate, self.config.smp.gate)
-        experts = ActiveExperts(self._engine, self.config, coded["feature"], chosen)
+        experts = ActiveExperts(self.engine, self.config, coded["feature"], chosen)
         shared = self.denoiser(self.config.experts, coded["feature"], experts.mask)
         watch.lap("encode")
         action = self.denoise_action(lambda x, e: shared(x, e) + experts.predict(x, e) @ basis.T, prefix, seed)

@@ -57,6 +57,11 @@ class Batches:
         self._vectors = self._senses.vector_input(data.vectors) if config.vectors else None
         self._foresight = normalizer.normalise(data.foresight).astype(np.float32)
 
+    @property
+    def frames(self) -> int:
+        """How many frames end a pair."""
+        return len(self._frames)
+
     def draw(self, pairs: int, rng: np.random.Generator) -> Batch:
         """Return `pairs` pairs of samples one action period apart."""
         later = rng.choice(self._frames, pairs)

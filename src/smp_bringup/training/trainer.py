@@ -97,6 +97,7 @@ class Trainer:
         noise = np.asarray(settings.state_noise * robot.turning, dtype=np.float64)
         self._train = Batches(data, self.normalizer, run.policy, train, noise)
         self._held = Batches(data, self.normalizer, run.policy, held)
+        self.network.frames = self._train.frames
         self._step, self._seconds = 0, 0.0
 
     @property

@@ -1,0 +1,62 @@
+"""A mixture with its gate spoiled: does it need its experts, each where the gate puts it?"""
+
+import copy
+from collections.abc import Mapping
+
+import numpy as np
+
+from smp_bringup.errors import ModelError, UnknownNameError
+from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, DeployedPolicy
+from smp_bringup.types import FloatArray
+
+KNOCKOUTS = ("heaviest", "permuted")
+"""The heaviest expert's mass goes to the others; every expert stands in for another."""
+
+
+class _SpoiledGate(AbstractEngine):
+    """Another engine whose gate is changed before the policy sees it."""
+
+    def __init__(self, engine: AbstractEngine, how: str) -> None:
+        self._engine, self._how = engine, how
+
+    def encode(self, inputs: Mapping[str, np.ndarray]) -> dict[str, FloatArray]:
+        """See `AbstractEngine`."""
+        coded = self._engine.encode(inputs)
+        return {**coded, "gate": spoiled(coded["gate"], self._how)}
+
+    def input_length(self, name: str) -> int:
+        """See `AbstractEngine`."""
+        return self._engine.input_length(name)
+
+    def denoise(
+        self, expert: int, feature: FloatArray, x: FloatArray, mask: FloatArray, embedding: FloatArray
+    ) -> FloatArray:
+        """See `AbstractEngine`."""
+        return self._engine.denoise(expert, feature, x, mask, embedding)
+
+
+def spoiled(gate: FloatArray, how: str) -> FloatArray:
+    """Return a gate (K,) without its heaviest expert, or with every expert's weight given to the next one.
+
+    Raises:
+        UnknownNameError: `how` is not one of KNOCKOUTS.
+    """
+    if how == "permuted":
+        return np.roll(gate, 1)
+    if how != "heaviest":
+        raise UnknownNameError("knockout", how, KNOCKOUTS)
+    left = np.where(np.arange(len(gate)) == np.argmax(gate), 0.0, gate)
+    return left / left.sum() if left.sum() > 0 else np.full(len(gate), 1 / len(gate))
+
+
+def knocked_out(policy: AbstractPolicy, how: str) -> AbstractPolicy:
+    """Return a copy of the policy, on the same engine, with its gate spoiled.
+
+    Raises:
+        ModelError: the policy has no gate.
+    """
+    if not isinstance(policy, DeployedPolicy) or policy.config.experts < 2:
+        raise ModelError(f"a {policy.config.kind} policy has no gate that could be spoiled")
+    spoilt = copy.copy(policy)
+    spoilt.engine = _SpoiledGate(policy.engine, how)
+    return spoilt
