@@ -70,7 +70,7 @@ def commands(found: dict[str, Any], judged: Judged) -> str:
     """Return what trained a policy, where it is not shipped, and what judged it."""
     if "/" not in found["policy"]:
         return f"`{eval_command(found, found['policy'])}`"
-    changes = f" --set {judged.change}" if judged.change else ""
+    changes = " --set policy.distance=squared" + (f" --set {judged.change}" if judged.change else "")
     train = f"smp train --bags data/demos --policy {judged.run}{changes} --out runs/{judged.run}"
     return f"`{train} && {eval_command(found, f'runs/{judged.run}/model')}`"
 

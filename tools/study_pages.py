@@ -60,6 +60,11 @@ def load(name: str) -> Any:
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
+def stored(name: str) -> str:
+    """Return the name of a study's result; those of benchmark v1 have its name before theirs."""
+    return name if (RESULTS / f"{name}.json").is_file() else f"v1_{name}"
+
+
 def question(text: str) -> str:
     """Return the comment at the head of a study's YAML."""
     head = re.match(r"(?:#[^\n]*\n)+", text)
@@ -80,6 +85,8 @@ def described(row: dict[str, Any]) -> str:
         what.append(f"the first {row['limit']} demonstrations of each task")
     if "train_tasks" in row:
         what.append("learns " + ", ".join(row["train_tasks"]))
+    if "knockout" in row:
+        what.append({"heaviest": "without its heaviest expert", "permuted": "its gate permuted"}[row["knockout"]])
     if "deploy" in row:
         what.append("run with " + ", ".join(f"`{change}`" for change in row["deploy"]))
     if "sensor_noise" in row:
@@ -91,39 +98,46 @@ def described(row: dict[str, Any]) -> str:
     return "; ".join(what)
 
 
+def subject(row: dict[str, Any]) -> str:
+    """Return what a row of a study's YAML trains, or takes as it is."""
+    if "model" in row:
+        return f"[{row['model']}](../../models/{row['model']}/README.md)"
+    return f"[{row['policy']}](../../config/policies/{row['policy']}.yaml)"
+
+
 def command(name: str, study: dict[str, Any], seeds: int) -> str:
     """Return the command of a study that ran with so many training seeds."""
     fewer = f" --seeds {seeds}" if seeds < len(study.get("seeds", (0, 1, 2))) else ""
-    return f"smp bench study {name}{fewer} --bags data/demos --json docs/results/v1_{name}.json"
+    return f"smp bench study {name}{fewer} --bags data/demos --json docs/results/{stored(name)}.json"
 
 
 def study_page(name: str) -> str:
     """Return the page of a study of the state track."""
     text = (ROOT / f"config/studies/{name}.yaml").read_text(encoding="utf-8")
-    study, result = yaml.safe_load(text), load(f"v1_{name}")
+    study, result = yaml.safe_load(text), load(stored(name))
     asked, rows = study["rows"], result["rows"]
-    assert list(asked) == list(rows), f"v1_{name}.json has other rows than config/studies/{name}.yaml"
+    assert list(asked) == list(rows), f"{stored(name)}.json has other rows than config/studies/{name}.yaml"
     first = next(iter(rows.values()))
     seeds, judged = list(first["training_seeds"]), first["evaluation"]
-    older = {(rows[r]["policy"], asked[r]["policy"]) for r in rows if rows[r]["policy"] != asked[r]["policy"]}
+    pairs = [(rows[r]["policy"], v.get("policy", "")) for r, v in asked.items()]
+    older = {(old, new) for old, new in pairs if old != new}
     names = [f"The JSON calls `{new}` by its name of that day, `{old}`." for old, new in sorted(older)]
-    runs = [
-        [row, f"[{v['policy']}](../../config/policies/{v['policy']}.yaml)", described(v)] for row, v in asked.items()
-    ]
+    runs = [[row, subject(v), described(v)] for row, v in asked.items()]
+    levels = " and ".join(f"`{level}`" for level in sorted({row["variation"] for row in rows.values()}))
     parts = [
         EDIT,
         f"# Study `{name}`",
         question(text),
         f"```\n{command(name, study, len(seeds))}\n```",
         f"{result['date']}, {result['cores']} cores. Training seeds: {', '.join(seeds)}. Layouts: {judged['episodes']} "
-        f"a task, of evaluation seed {judged['seed']}, level `wide`. [How to read the tables](README.md). Raw: "
-        f"[JSON](../results/v1_{name}.json), [configuration](../../config/studies/{name}.yaml).",
+        f"a task, of evaluation seed {judged['seed']}, level {levels}. [How to read the tables](README.md). Raw: "
+        f"[JSON](../results/{stored(name)}.json), [configuration](../../config/studies/{name}.yaml).",
         " ".join(names),
         table(["row", "policy", "what is different"], runs),
         f"## Success\n\n{success_table(rows)}",
         differences(name, rows) if len(seeds) > 1 else "",
-        f"![Success of each row](../images/v1_{name}.png)\n\n"
-        f"*Whiskers: 95 % over episodes. `python tools/study_pictures.py docs/results/v1_{name}.json`*",
+        f"![Success of each row](../images/{stored(name)}.png)\n\n"
+        f"*Whiskers: 95 % over episodes. `python tools/study_pictures.py docs/results/{stored(name)}.json`*",
         f"## By task\n\n{task_table(rows)}",
         f"## Cost\n\n{cost_table(rows)}",
         f"## Behaviour\n\n{behaviour_table(rows)}",

@@ -10,7 +10,9 @@ Row = dict[str, Any]
 
 T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306)
 """Student's t that 5 % of the draws exceed in size, for 1, 2, ... degrees of freedom."""
-TRAINED_BY = ("policy", "set", "start", "only_router", "train_tasks", "limit")
+_WIDE = 10
+"""So many tasks are columns at most; more are rows."""
+TRAINED_BY = ("policy", "model", "set", "start", "only_router", "train_tasks", "limit")
 """What rows that run the same trained models have in common."""
 
 
@@ -38,7 +40,7 @@ def difference(row: Row, other: Row) -> tuple[float, float]:
     """
     rates, others = seed_rates(row), seed_rates(other)
     n = len(rates)
-    if all(row[key] == other[key] for key in TRAINED_BY):
+    if all(row.get(key) == other.get(key) for key in TRAINED_BY):
         each = [a - b for a, b in zip(rates, others, strict=True)]
         return mean(each), T95[n - 2] * stdev(each) / sqrt(n)
     spread = sqrt((stdev(rates) ** 2 + stdev(others) ** 2) / n)
@@ -76,6 +78,9 @@ def task_table(rows: dict[str, Row]) -> str:
         [name, *(f"{row['tasks'][task]['successes']}/{row['tasks'][task]['episodes']}" for task in tasks)]
         for name, row in rows.items()
     ]
+    if len(tasks) > _WIDE:
+        turned = zip(["task", *tasks], *lines, strict=True)
+        return table(list(next(turned)), [list(line) for line in turned])
     return table(["row", *tasks], lines)
 
 

@@ -27,6 +27,7 @@ COMMON = {
     "denoiser": DenoiserConfig(width=16, depth=1),
     "encoder": EncoderConfig(feature=24),
     "foresight_s": (),
+    "distance": "squared",
 }
 
 

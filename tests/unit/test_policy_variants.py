@@ -65,7 +65,7 @@ VARIANTS = {
     "smp with a shared expert of mixtures that predicts noise": smp(
         "shared", {"prediction": "eps"}, shared=SharedConfig(SMALL, 4), gate=GateConfig(train_by="posterior")
     ),
-    "smp of absolute errors": smp(common={"distance": "absolute"}),
+    "smp of squared errors": smp(common={"distance": "squared"}),
     "smp with a fixed basis": smp(basis="fixed"),
     "smp with a PCA basis": smp(basis="pca"),
     "smp of U-Nets": smp(common={"denoiser": DenoiserConfig("unet", 8, 3)}),
@@ -76,9 +76,9 @@ VARIANTS = {
     "diffusion with a U-Net": diffusion(denoiser=DenoiserConfig("unet", 8, 2)),
     "regression": RegressionPolicyConfig("regression", **COMMON),
     "sparse": sparse(),
-    "sparse of absolute errors": sparse(distance="absolute"),
-    "dibm of absolute errors": dibm(distance="absolute"),
-    "diffusion of absolute errors": diffusion(distance="absolute"),
+    "sparse of squared errors": sparse(distance="squared"),
+    "dibm of squared errors": dibm(distance="squared"),
+    "diffusion of squared errors": diffusion(distance="squared"),
 }
 
 
@@ -114,6 +114,7 @@ def test_a_bank_gives_each_expert_what_it_gives_alone(config, build):
     condition, x = torch.randn(3, 6, 5), torch.randn(3, 6, 8, 4)
     together = bank(condition, x)
     assert together.shape == (3, 6, 8, 2)
+    assert len(bank.state_dict()) == len([*bank.parameters()])  # nothing is saved twice
     each = bank.each([*condition], [*x])
     for i in range(3):
         torch.testing.assert_close(bank.one(i, condition[i], x[i]), together[i], atol=1e-5, rtol=1e-5)

@@ -79,8 +79,9 @@ class PolicyConfig:
     """Scale of the initial noise at deployment (0: the most likely chunk)."""
     denoiser: DenoiserConfig = DenoiserConfig()
     """Of each expert, or of the one denoiser of a diffusion policy."""
-    distance: str = field(default="squared", metadata=spec(choices=("squared", "absolute")))
-    """Of a denoiser's prediction from its target in training: squared (the papers), or absolute beyond small errors."""
+    distance: str = field(default="absolute", metadata=spec(choices=("squared", "absolute")))
+    """Of a prediction from its target in training: squared (the papers), or absolute beyond small errors (better for
+    every kind: docs/studies/distance.md)."""
     encoder: EncoderConfig = EncoderConfig()
     foresight_s: tuple[float, ...] = (0.8, 1.6, 2.4, 3.2)
     """In training the feature also predicts the demonstrator's pose so long ahead [s], which is where the eyes

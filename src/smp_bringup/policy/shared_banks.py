@@ -1,5 +1,6 @@
 """Experts that are one denoiser but for some of its layers, which exist once per expert (Di-BM, arXiv 2601.12397)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -11,11 +12,13 @@ from smp_bringup.policy.expert_unet import ExpertUnet
 from smp_bringup.policy.experts import AbstractBank, grouped_weight
 
 
-class AbstractSharedBank(AbstractBank):
+class AbstractSharedBank(AbstractBank, ABC):
     """A bank that says which of its parameters are the experts' own."""
 
-    own: nn.Module
-    """Of all experts together."""
+    @property
+    @abstractmethod
+    def own(self) -> nn.Module:
+        """The parts that are experts' own, of all experts together."""
 
 
 class SharedMlpBank(AbstractSharedBank):
@@ -29,13 +32,17 @@ class SharedMlpBank(AbstractSharedBank):
         self.first, self.last = nn.Linear(size, width), nn.Linear(width, horizon * columns[1])
         self.common = nn.ModuleList(nn.Linear(width, width) for _ in range(config.depth // 2))
         each = config.depth - config.depth // 2
-        weights = nn.ParameterList(grouped_weight(experts, width, width) for _ in range(each))
-        biases = nn.ParameterList(torch.zeros(experts, 1, width) for _ in range(each))
-        self.own = nn.ModuleList([weights, biases])
+        self.weights = nn.ParameterList(grouped_weight(experts, width, width) for _ in range(each))
+        self.biases = nn.ParameterList(torch.zeros(experts, 1, width) for _ in range(each))
+
+    @property
+    def own(self) -> nn.Module:
+        """See `AbstractSharedBank`."""
+        return nn.ModuleList([self.weights, self.biases])
 
     def forward(self, condition: Tensor, x: Tensor) -> Tensor:
         """See `AbstractBank`."""
-        return self._run(condition, x, [*zip(*self.own, strict=True)])
+        return self._run(condition, x, [*zip(self.weights, self.biases, strict=True)])
 
     def each(self, conditions: Sequence[Tensor], samples: Sequence[Tensor]) -> list[Tensor]:
         """See `AbstractBank`."""
@@ -43,7 +50,8 @@ class SharedMlpBank(AbstractSharedBank):
 
     def one(self, expert: int, condition: Tensor, x: Tensor) -> Tensor:
         """See `AbstractBank`."""
-        return self._run(condition, x, [(w[expert], b[expert]) for w, b in zip(*self.own, strict=True)])
+        own = [(w[expert], b[expert]) for w, b in zip(self.weights, self.biases, strict=True)]
+        return self._run(condition, x, own)
 
     def _run(self, condition: Tensor, x: Tensor, own: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """Return (..., T, M); with weights (E, W, W) the first dimension of everything is the expert's."""
@@ -63,7 +71,11 @@ class SharedUnetBank(AbstractSharedBank):
         """Build the network; `columns` are N and M."""
         super().__init__()
         self.net = ExpertUnet(experts, condition, columns, config)
-        self.own = nn.ModuleList(self.net.own_parts())
+
+    @property
+    def own(self) -> nn.Module:
+        """See `AbstractSharedBank`."""
+        return nn.ModuleList(self.net.own_parts())
 
     def forward(self, condition: Tensor, x: Tensor) -> Tensor:
         """See `AbstractBank`."""
