@@ -52,7 +52,7 @@ class SparseMlp(nn.Module):
         """
         layers = list(self.layers)
         if len(weight) == 1:
-            heaviest = weight[0].topk(active).indices if active else weight[0].nonzero().squeeze(1)
+            heaviest = weight[0].topk(active).indices
             weight, layers = weight[:, heaviest], [layer[heaviest] for layer in layers]
         h = self.first(torch.cat([condition, x.flatten(1)], dim=1))
         for layer in layers:

@@ -83,8 +83,6 @@ class SmpConfig:
     """Hidden units of the basis network; 0 takes the feature's length."""
     basis_depth: int = field(default=1, metadata=spec(ge=1, le=8))
     """Hidden layers of the basis network."""
-    head: bool = True
-    trunk: bool = False
     gate: GateConfig = GateConfig()
     loss: SmpLossConfig = SmpLossConfig()
     shared: SharedConfig | None = None

@@ -21,8 +21,7 @@ class MotionSmpNet(AbstractSmpNet):
         super().__init__(config, dof, objects)
         assert config.smp.mean is not None
         feature, k = config.encoder.feature, config.experts
-        if config.smp.head:
-            self.mean = build_bank(1, feature, config.horizon, (0, dof), config.smp.mean)
+        self.mean = build_bank(1, feature, config.horizon, (0, dof), config.smp.mean)
         self.add_skills(condition=feature + k + EMBEDDING, columns=k)
 
     def reference(self, feature: Tensor) -> Tensor:
@@ -31,8 +30,7 @@ class MotionSmpNet(AbstractSmpNet):
 
     def heads(self, feature: Tensor, state: Tensor, orthonormaliser: Orthonormaliser) -> dict[str, Tensor]:
         """See `AbstractNetwork`: gate, basis, the mean head's action, and its own coefficients B^T (mu - q)."""
-        basis = orthonormaliser(self.basis(feature))
-        reference = self.reference(feature) if self.config.smp.head else state[:, -1:].expand(-1, self.config.horizon, -1) + 0
+        basis, reference = orthonormaliser(self.basis(feature)), self.reference(feature)
         offset = (reference - state[:, -1:]) @ basis
         return {"gate": mean_gate(self.router(feature)), "basis": basis, "reference": reference, "offset": offset}
 
@@ -54,6 +52,5 @@ class MotionSmpNet(AbstractSmpNet):
         error = distance(predicted, target, self.config.distance).mean(1) * mask
         losses["coeff"] = smp.loss.coefficient * (error.sum(1) / mask.sum(1)).mean()
         losses |= self.recon_loss(residual, basis, mean)
-        if self.config.smp.head:
-            losses["mean"] = smp.loss.mean * smooth_l1_loss(self.reference(feature), batch.action, beta=PRECISE)
+        losses["mean"] = smp.loss.mean * smooth_l1_loss(self.reference(feature), batch.action, beta=PRECISE)
         return losses

@@ -8,7 +8,6 @@ from torch import Tensor, distributed, nn
 from smp_bringup.policy.basis import Basis, principal_components
 from smp_bringup.policy.batch import Batch
 from smp_bringup.policy.experts import build_bank
-from smp_bringup.policy.shared_banks import build_shared_bank
 from smp_bringup.policy.networks import AbstractNetwork
 from smp_bringup.policy.router import Concentration, StickyPrior, align_loss, mean_gate
 from smp_bringup.policy.smp_config import GateConfig, SmpPolicyConfig
@@ -45,8 +44,7 @@ class AbstractSmpNet(AbstractNetwork, ABC):
         self.router = Concentration(feature, width, k, smp.gate.floor)
         self.posterior = Concentration(feature + config.horizon * self.dof, width, k, smp.gate.floor)
         self.prior = StickyPrior(smp.gate, k)
-        build = build_shared_bank if smp.trunk else build_bank
-        self.experts = build(k, condition, config.horizon, (columns, 1), config.denoiser)
+        self.experts = build_bank(k, condition, config.horizon, (columns, 1), config.denoiser)
         self.residual_rms: Tensor
         self.register_buffer("residual_rms", torch.ones(()))
 
@@ -61,7 +59,10 @@ class AbstractSmpNet(AbstractNetwork, ABC):
         posterior = self.posterior(torch.cat([feature, batch.action.flatten(1)], dim=1))
         mean, router = mean_gate(posterior), self.router(feature)
         sticky, usage = self.prior.losses(posterior, mean, batch.begins)
-        losses = {"gate": weight.gate * (sticky + usage / self.frames), "align": weight.align * align_loss(posterior, router)}
+        losses = {
+            "gate": weight.gate * (sticky + usage / self.frames),
+            "align": weight.align * align_loss(posterior, router),
+        }
         return mean, mean_gate(router), losses
 
     def recon_loss(self, residual: Tensor, basis: Tensor, mean: Tensor) -> dict[str, Tensor]:
@@ -106,7 +107,7 @@ class AbstractSmpNet(AbstractNetwork, ABC):
 
     def gated_parts(self) -> list[nn.Module]:
         """See `AbstractNetwork`."""
-        return [self.experts.own] if self.config.smp.trunk else [self.experts]
+        return [self.experts]
 
     def training_parts(self) -> list[nn.Module]:
         """See `AbstractNetwork`."""

@@ -1,7 +1,6 @@
 """The diffusion policy whose denoiser's hidden layers are a sparse mixture, deployed."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import numpy as np
 
@@ -9,8 +8,7 @@ from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.policy.base import DeployedPolicy, Stopwatch
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.policy.select import Selection, choose
-from smp_bringup.policy.smp_config import GateConfig
+from smp_bringup.policy.select import Selection
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 
@@ -22,14 +20,6 @@ class SparseConfig:
     """K."""
     active: int = field(default=2, metadata=spec(ge=1, le=64))
     """So many experts are weighed in for an observation."""
-    gate: GateConfig | None = None
-    """SMP's sticky gate in place of the top-k router."""
-    sticky: float = field(default=0.02, metadata=spec(ge=0))
-    spread: float = field(default=0.1, metadata=spec(ge=0))
-    soft: bool = False
-    least: float = 0.4
-    decide: float = 0.0
-    group: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,11 +27,6 @@ class SparsePolicyConfig(PolicyConfig):
     """A sparse mixture."""
 
     sparse: SparseConfig = SparseConfig()
-
-    DEPLOYED: ClassVar[dict[str, str]] = {
-        **PolicyConfig.DEPLOYED,
-        **{f"gate.{name}": f"sparse.gate.{name}" for name in ("coverage", "top_k", "mass")},
-    }
 
     @property
     def experts(self) -> int:
@@ -66,8 +51,6 @@ class SparsePolicy(DeployedPolicy):
         watch, steps = Stopwatch(), self.config.denoise_steps
         coded = self.encode(observation, prefix)
         weight = coded["gate"]
-        if self.config.sparse.gate is not None:
-            return self._sticky(observation, seed, prefix, coded, watch)
         watch.lap("encode")
         action = self.denoise_action(self.denoiser(0, coded["feature"], weight), prefix, seed)
         watch.lap("denoise")
@@ -75,16 +58,3 @@ class SparsePolicy(DeployedPolicy):
         return self.answer(
             observation, action, weight, Selection(weight, active), np.where(weight > 0, steps, 0), watch
         )
-
-    def _sticky(self, observation, seed, prefix, coded, watch):
-        gate, steps = coded["gate"], self.config.denoise_steps
-        chosen = choose(gate, self.config.sparse.gate)
-        if len(chosen.active) > self.config.sparse.active:
-            chosen = Selection(chosen.share, chosen.active[: self.config.sparse.active])
-        weight = gate * chosen.mask
-        if chosen.active:
-            weight = weight / weight.sum()
-        watch.lap("encode")
-        action = self.denoise_action(self.denoiser(0, coded["feature"], weight), prefix, seed)
-        watch.lap("denoise")
-        return self.answer(observation, action, gate, chosen, (chosen.mask * steps).astype(np.int64), watch)
