@@ -302,8 +302,8 @@ def test_a_new_robot_has_the_shapes_of_its_description(tmp_path):
 
 def test_a_mesh_that_is_missing_or_of_another_kind_is_named(torso_robot, tmp_path):
     path = tmp_path / "torso.urdf"
-    for name, said in (("package://nowhere/hand.stl", "nowhere"), ("hand.dae", "convert it"), ("no.stl", "not exist")):
-        (tmp_path / "hand.dae").touch()
+    for name, said in (("package://nowhere/hand.stl", "nowhere"), ("hand.ply", "convert it"), ("no.stl", "not exist")):
+        (tmp_path / "hand.ply").touch()
         path.write_text(URDF.replace('<sphere radius="0.05"/>', f'<mesh filename="{name}"/>'))
         with pytest.raises(ConfigError, match=said):
             Description(str(path), shapes=True)
