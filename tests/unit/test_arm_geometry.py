@@ -317,3 +317,31 @@ def test_what_carries_an_arm_is_a_joint_of_another(torso_robot):
         replace(torso_robot, arms=(lift, replace(left, carried_by="left_2")))
     with pytest.raises(ConfigError, match="'lift' is carried by 'left_3', which it carries itself"):
         replace(torso_robot, arms=(replace(lift, carried_by="left_3"), replace(left, carried_by="lift")))
+
+
+def test_links_without_shapes_are_named_and_arms_without_any_are_refused(torso_robot, tmp_path):
+    visual = '<visual><geometry><sphere radius="0.05"/></geometry></visual>'
+
+    def bare(text, link):
+        begin = text.index(f'<link name="{link}"><collision>')
+        end = text.index("</link>", begin)
+        return f'{text[:begin]}<link name="{link}">{visual}{text[end:]}'
+
+    path = tmp_path / "torso.urdf"
+    path.write_text(bare(URDF, "left_upper"))
+    found = arm_geometries(replace(torso_robot, description=str(path)))
+    assert found.bare == ("left_upper",)
+    assert "left_upper" not in [capsule.name for capsule in found.placed[0].geometry.capsules]
+    text = URDF
+    for link in SHAPES:
+        text = bare(text, f"left_{link}")
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="no link that arm 'left' moves has a collision shape"):
+        arm_geometries(replace(torso_robot, description=str(path)))
+
+
+def test_a_mesh_in_millimetres_is_named_by_its_link(torso_robot, tmp_path):
+    path = tmp_path / "torso.urdf"
+    path.write_text(URDF.replace('<box size="0.06 0.05 0.4"/>', '<box size="60 50 400"/>', 1))
+    with pytest.raises(ConfigError, match=r"'left_fore' is \d+ m large: a mesh in mm takes scale="):
+        arm_geometries(replace(torso_robot, description=str(path)))

@@ -88,7 +88,7 @@ def write_robot(
     period_s = action_period_s(shown)
     draft = Draft(name, tuple(arms), shown, drivers, "safety.yaml", described, rate, period_s, source, notes)
     draft = _in_namespace(draft, namespace)
-    _write(out, draft, written)
+    draft = _write(out, draft, written)
     if draft.description:
         _add_shapes(out, draft, force)
     return out / "robot.yaml"
@@ -119,6 +119,8 @@ def _add_shapes(out: Path, draft: Draft, force: bool) -> None:
     if found.frozen:
         said = "arm_distance takes these for standing at zero, as they are no joints here, wherever they really are"
         notes.append(f"{said}: {', '.join(found.frozen)}")
+    if found.bare:
+        notes.append(f"arm_distance does not see links that have no collision shape: {', '.join(found.bare)}")
     for note in notes:
         console.print(one_line(note), soft_wrap=True)
     _write(out, replace(draft, arms=tuple(arms), notes=(*draft.notes, *notes)), {})
@@ -190,19 +192,21 @@ def _in_namespace(draft: Draft, namespace: str) -> Draft:
     return replace(draft, arms=arms, cameras=cameras, drivers=tuple(inside(name) for name in draft.drivers))
 
 
-def _write(out: Path, draft: Draft, descriptions: Mapping[str, str]) -> None:
-    """Write the files, but only what loads; a description that cannot be shown is left out."""
+def _write(out: Path, draft: Draft, descriptions: Mapping[str, str]) -> Draft:
+    """Write the files, but only what loads; return what was written: a description that cannot be shown is left out."""
     robot, safety = robot_yaml(draft), safety_yaml(draft)
     build_robot(parse_yaml(robot, "robot.yaml"), "robot.yaml")
     build(SafetyConfig, parse_yaml(safety, "safety.yaml"), "safety.yaml")
     for file, text in descriptions.items():
         write_text(out / file, text)
     if draft.description and (why := _cannot_be_shown(out, draft.description)):
-        note = f"description: {draft.description} is left out: {why}"
+        note = f"description: {draft.description} is left out, and arm_distance with it: {why}"
         console.print(one_line(note), soft_wrap=True)
-        robot = robot_yaml(replace(draft, description="", notes=(*draft.notes, note)))
+        draft = replace(draft, description="", notes=(*draft.notes, note))
+        robot = robot_yaml(draft)
     write_text(out / "safety.yaml", safety)
     write_text(out / "robot.yaml", robot)
+    return draft
 
 
 def _cannot_be_shown(out: Path, description: str) -> str:

@@ -25,6 +25,8 @@ _SWEPT = 33
 rises by less than the grid of the capsules."""
 _EDGELESS = np.zeros((0, 2), dtype=np.intp)
 _SLIDE = int(mujoco.mjtJoint.mjJNT_SLIDE)
+_LARGEST_M = 3.0
+"""Of a link: a larger one is in another unit."""
 _DIGITS = 6
 
 
@@ -60,6 +62,8 @@ class Shapes:
     """Links that stand still and belong to no arm."""
     frozen: tuple[str, ...]
     """Joints that move links of arms and are none of the robot's: those links are watched as if they stood at zero."""
+    bare: tuple[str, ...] = ()
+    """Links that joints of the robot move, and that are shown but have no collision shape: nothing looks at them."""
 
 
 def arm_geometries(robot: Robot, description: Description | None = None) -> Shapes:
@@ -73,7 +77,7 @@ def arm_geometries(robot: Robot, description: Description | None = None) -> Shap
         raise ConfigError(f"robot '{robot.name}' has no description: name its URDF, e.g. description: my_robot.urdf")
     reader = _Reader(robot, description or Description(robot.description, shapes=True))
     placed = tuple(reader.placed(number) for number in range(len(robot.arms)))
-    return Shapes(placed, tuple(reader.left_out()), tuple(reader.frozen))
+    return Shapes(placed, tuple(reader.left_out()), tuple(reader.frozen), tuple(reader.bare()))
 
 
 class _Reader:
@@ -109,8 +113,11 @@ class _Reader:
             joints.append(JointFrame(_vector(base.rotation.T @ (anchor - at)), _unit(base.rotation.T @ axis), slides))
             at = anchor
         found = tuple(self._capsules(number, base))
-        if not found:
-            raise ConfigError(f"arm '{arm.name}' has no collision shape in description '{self._description.path.name}'")
+        if not found or not self._carries_shapes(arm):
+            raise ConfigError(
+                f"no link that arm '{arm.name}' moves has a collision shape in '{self._description.path.name}': give "
+                "them some, or leave it out by naming the others (--arm)"
+            )
         carrier = self._movers[self._stand(number)]
         if carrier is None:
             return Placed(ArmGeometry(tuple(joints), found), _six(base))
@@ -127,8 +134,20 @@ class _Reader:
         return [
             link
             for link, moved in self._movers.items()
-            if moved is None and link not in stands and shapes(self._model, self._description.link(link))
+            if moved is None and link not in stands and self._has_shape(link)
         ]
+
+    def bare(self) -> list[str]:
+        """Return the links that are shown and have no shape, and that a joint moves."""
+        return [link for link in self._description.shown if self._movers[link] and not self._has_shape(link)]
+
+    def _carries_shapes(self, arm: Arm) -> bool:
+        """Return whether a link that joints of an arm move, alone or with what it carries, has a shape."""
+        own = {self._called[joint.name] for joint in arm.joints}
+        return any(own & dict(self._way(link)).keys() and self._has_shape(link) for link in self._movers)
+
+    def _has_shape(self, link: str) -> bool:
+        return bool(shapes(self._model, self._description.link(link)))
 
     def _call(self, arm: Arm, k: int) -> str:
         """Return what the description calls a joint: as we do, or as the driver does."""
@@ -184,7 +203,7 @@ class _Reader:
             raise ConfigError(
                 f"link '{one_line(link)}' is moved by {names}: only one joint may sweep it, behind the others"
             )
-        if way and shapes(self._model, self._description.link(link)):
+        if way and self._has_shape(link):
             self.frozen |= dict.fromkeys(self._not_ours(link))
         if not way:
             return None
@@ -238,6 +257,10 @@ class _Reader:
                 continue
             after = moved.frame if moved else 0
             for k, shape in enumerate(shapes(self._model, self._description.link(link))):
+                if (size := float(np.ptp(shape.points, axis=0).max())) > _LARGEST_M:
+                    raise ConfigError(
+                        f"link '{one_line(link)}' is {size:.3g} m large: a mesh in mm takes scale=\"0.001 0.001 0.001\""
+                    )
                 name = f"{link}_shape{k + 1}" if k else link
                 swept = moved.sweeps if moved else ""
                 seen = self._swept(swept, link, shape) if swept else self._at(link, shape)

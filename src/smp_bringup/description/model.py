@@ -46,8 +46,10 @@ class Description:
         except (ConfigError, UnicodeDecodeError) as error:
             raise ConfigError(f"description '{path}' cannot be read: {one_line(error)}") from None
         rooted = tree.tag != "robot" or any(link.get("name") == _FIXED for link in tree.findall("link"))
+        shown = [link.get("name", "") for link in tree.findall("link") if link.find("visual") is not None]
         self._take(_compiled(path, tree, shapes), path, rooted)
-        self.text = text
+        self.text, self.shown = text, tuple(shown)
+        """What was read, and the names of the links of a URDF that are to be seen."""
         self.urdf = tree.tag == "robot"
         """Whether it can be shown to others: /robot_description is a URDF."""
 
@@ -56,7 +58,7 @@ class Description:
         """Return what a compiled model says; `name` is what it is called in errors."""
         found = cls.__new__(cls)
         found._take(model, Path(name), rooted=True)
-        found.text, found.urdf = "", False
+        found.text, found.shown, found.urdf = "", (), False
         return found
 
     def _take(self, model: mujoco.MjModel, path: Path, rooted: bool) -> None:

@@ -132,6 +132,10 @@ def _check_tree(joints: tuple[UrdfJoint, ...], links: set[str]) -> None:
     names, children = [joint.name for joint in joints], [joint.child for joint in joints]
     if len(set(names)) < len(names) or "" in names:
         raise ConfigError("a joint has no name, or two have the same")
+    for joint in joints:
+        if joint.mimics and (joint.mimics == joint.name or joint.mimics not in names):
+            of = "itself" if joint.mimics == joint.name else f"'{shown(joint.mimics)}', which is not there"
+            raise ConfigError(f"joint '{shown(joint.name)}' mimics {of}: name a joint that is driven, or none")
     above = dict(zip(children, joints, strict=True))
     if len(above) < len(children):
         raise ConfigError("a link hangs on two joints: a URDF is a tree")
@@ -147,6 +151,8 @@ def _check_tree(joints: tuple[UrdfJoint, ...], links: set[str]) -> None:
             way.add(link)
             link = above[link].parent
         done |= way
+    if len(roots := sorted(links - set(children))) > 1:
+        raise ConfigError(f"a URDF is a tree with one root link, this has {shown(', '.join(roots))}: join them")
 
 
 def _actuated(root: ET.Element) -> frozenset[str]:
