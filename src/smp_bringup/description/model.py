@@ -184,6 +184,11 @@ def _readable(path: Path, tree: ET.Element, without: Sequence[str]) -> str:
     for link in tree.findall("link"):
         for shape in [child for child in link if child.tag in without]:
             link.remove(shape)
+    names = {joint.get("name") for joint in tree.findall("joint")}
+    for joint in tree.findall("joint"):
+        for mimic in joint.findall("mimic"):
+            if mimic.get("joint") not in names - {joint.get("name")}:
+                joint.remove(mimic)  # of nobody, or of itself: then it stands still, as far as anybody knows
     for mesh in tree.iter("mesh"):
         mesh.set("filename", str(_mesh(path, mesh.get("filename", ""))))
     masses = _ANY_MASS if "inertial" in without else _LEAST_MASS

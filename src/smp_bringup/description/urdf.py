@@ -132,10 +132,6 @@ def _check_tree(joints: tuple[UrdfJoint, ...], links: set[str]) -> None:
     names, children = [joint.name for joint in joints], [joint.child for joint in joints]
     if len(set(names)) < len(names) or "" in names:
         raise ConfigError("a joint has no name, or two have the same")
-    for joint in joints:
-        if joint.mimics and (joint.mimics == joint.name or joint.mimics not in names):
-            of = "itself" if joint.mimics == joint.name else f"'{shown(joint.mimics)}', which is not there"
-            raise ConfigError(f"joint '{shown(joint.name)}' mimics {of}: name a joint that is driven, or none")
     above = dict(zip(children, joints, strict=True))
     if len(above) < len(children):
         raise ConfigError("a link hangs on two joints: a URDF is a tree")
