@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import mujoco
 import numpy as np
@@ -242,7 +243,28 @@ def test_what_is_not_looked_at_as_it_is_is_named(torso_robot):
     assert [placed.carried_by for placed in found.placed] == ["lift", "lift", "left_3", "", "right_3"]
 
 
-@pytest.mark.parametrize("hands", [lambda robot: robot, with_knuckles])
+def with_fingers(robot):
+    """Return a robot whose hands have two driven fingers: one of two hinges, the other of a hinge and a slide."""
+    text = URDF
+    for name in ("left", "right"):
+        text = text.replace(f'{LIMIT}<mimic joint="{name}_knuckle" multiplier="-1"/>', LIMIT.replace('"2"', '"0.5"'))
+        tip = f'<link name="{name}_tip"><collision><geometry><box size="0.02 0.01 0.06"/></geometry></collision></link>'
+        bend = joint("revolute", f"{name}_bend", f"{name}_finger", f"{name}_tip", 'xyz="0.01 0 0.3"', "1 0 0")
+        end = f'<link name="{name}_end"><collision><geometry><sphere radius="0.02"/></geometry></collision></link>'
+        slide = LIMIT.replace("-2", "0").replace('"2"', '"0.05"')
+        push = joint("prismatic", f"{name}_push", f"{name}_thumb", f"{name}_end", 'xyz="0 0 0.2"', "0 0 1", slide)
+        text = text.replace("</robot>", f"{tip}{bend}{end}{push}</robot>")
+    path = Path(robot.description).with_name("fingers.urdf")
+    path.write_text(text)
+    hands = {}
+    for name in ("left", "right"):
+        joints = (Joint(f"{name}_knuckle", 0, 0.8, 1, 1, 1), turning(f"{name}_bend"))
+        joints += (Joint(f"{name}_follower", -2, 0.5, 1, 1, 1), Joint(f"{name}_push", 0, 0.05, 1, 1, 1, prismatic=True))
+        hands[f"{name}_hand"] = replace(hand(name), joints=joints)
+    return replace(robot, arms=tuple(hands.get(arm.name, arm) for arm in robot.arms), description=str(path))
+
+
+@pytest.mark.parametrize("hands", [lambda robot: robot, with_knuckles, with_fingers])
 def test_every_point_of_a_shape_is_inside_a_capsule_wherever_the_joints_are(hands, torso_robot, tmp_path, rng):
     """Points inside, not corners alone: also of what sweeps, fingers and what follows a knuckle."""
     with_geometry = shaped(hands(torso_robot), tmp_path)

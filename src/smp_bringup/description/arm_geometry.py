@@ -4,7 +4,7 @@ All frames have the axes of their arm's base while all joints are at zero, so th
 turns about there, whatever frames the description gives it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from smp_bringup.arm import Arm
 from smp_bringup.description.capsules import Shape, capsules, shapes
 from smp_bringup.description.model import Description
 from smp_bringup.description.pose import Pose
+from smp_bringup.description.sweep import MOST_JOINTS, swept
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.geometry import ArmGeometry, Capsule, JointFrame, Vector
 from smp_bringup.joints import Joint
@@ -20,11 +21,9 @@ from smp_bringup.physics import mujoco
 from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray
 
-_SWEPT = 33
-"""Positions between both ends of a joint, at which what it sweeps is looked at: between them an arc of 0.2 m and 2 rad
-rises by less than the grid of the capsules."""
-_EDGELESS = np.zeros((0, 2), dtype=np.intp)
 _SLIDE = int(mujoco.mjtJoint.mjJNT_SLIDE)
+_HAND_M = 0.4
+"""No joints of a hand are farther from each other."""
 _LARGEST_M = 3.0
 """Of a link: a larger one is in another unit."""
 _DIGITS = 6
@@ -48,8 +47,8 @@ class _Moved:
     arm: int
     frame: int
     """How many of its joints that are no grippers carry the link rigidly."""
-    sweeps: str = ""
-    """The joint, as the description calls it, that moves it besides, alone or by joints that mimic it."""
+    sweeps: tuple[str, ...] = ()
+    """Joints, as the description calls them, that move it besides, alone or by joints that mimic them."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +92,8 @@ class _Reader:
         mujoco.mj_kinematics(self._model, self._data)
         self.frozen: dict[str, None] = {}
         """Joints, in order, that move links of arms and are none of the robot's."""
+        self._fans = set[int]()
+        """Arms, by number, that are no chain but stand on another, as a hand of several fingers: they sweep."""
         for number in range(len(robot.arms)):
             self._check_chain(number)
         self._movers = {link: self._moved(link) for link in description.links}
@@ -122,9 +123,8 @@ class _Reader:
         if carrier is None:
             return Placed(ArmGeometry(tuple(joints), found), _six(base))
         if carrier.sweeps:
-            raise ConfigError(
-                f"arm '{arm.name}' stands on a link that '{carrier.sweeps}' sweeps: carried_by cannot say so"
-            )
+            names = ", ".join(carrier.sweeps)
+            raise ConfigError(f"arm '{arm.name}' stands on a link that {names} sweeps: carried_by cannot say so")
         name, frame = self._carrier(carrier)
         return Placed(ArmGeometry(tuple(joints), found), _six(base.seen_from(frame)), name)
 
@@ -167,8 +167,14 @@ class _Reader:
                 yield number, joint.name, joint
 
     def _check_chain(self, number: int) -> None:
-        """Raise ConfigError unless each joint of an arm that is no gripper moves the next, and grippers come last."""
+        """Note an arm whose joints do not each move the next as one that sweeps.
+
+        Raises:
+            ConfigError: it is no hand that another arm carries, or a joint that is no gripper comes after one.
+        """
         arm, way = self._robot.arms[number], self._way(self._stand(number))
+        others = {name for name, _ in way} - {self._called[joint.name] for joint in arm.joints}
+        hand = len(others) == len(way) > 0 and self._is_small(arm)
         for k, joint in enumerate(arm.joints):
             if joint.gripper:
                 if not all(other.gripper for other in arm.joints[k:]):
@@ -176,11 +182,19 @@ class _Reader:
                 continue
             way = [*way, (self._called[joint.name], False)]
             body = self._model.body(int(self._model.joint(self._called[joint.name]).bodyid[0]))
+            if self._way(body.name) != way and hand:
+                self._fans.add(number)
+                return
             if self._way(body.name) != way:
                 raise ConfigError(
                     f"arm '{arm.name}': '{joint.name}' is not moved by the joints before it, and them alone: "
                     "shapes are known of chains, one an entry"
                 )
+
+    def _is_small(self, arm: Arm) -> bool:
+        """Return whether all joints of an arm are as near to each other as those of a hand."""
+        at = np.array([self._data.xanchor[self._model.joint(self._called[joint.name]).id] for joint in arm.joints])
+        return bool(np.ptp(at, axis=0).max() <= _HAND_M)
 
     def _way(self, link: str) -> list[tuple[str, bool]]:
         """Return the robot's joints that move a link, from the root on, and whether each does by one that mimics it."""
@@ -196,12 +210,13 @@ class _Reader:
     def _moved(self, link: str) -> _Moved | None:
         """Return what moves a link against the root; joints that are none of the robot's stand at zero."""
         way = self._way(link)
-        rigid = [name for name, mimics in way if not mimics and not self._joints[name][1].gripper]
+        rigid = [name for name, mimics in way if not mimics and not self._sweeps(name)]
         swept = list(dict.fromkeys(name for name, _ in way[len(rigid) :]))
-        if [name for name, _ in way[: len(rigid)]] != rigid or len(swept) > 1:
+        if [name for name, _ in way[: len(rigid)]] != rigid or not self._may_sweep(swept):
             names = ", ".join(name for name, _ in way)
             raise ConfigError(
-                f"link '{one_line(link)}' is moved by {names}: only one joint may sweep it, behind the others"
+                f"link '{one_line(link)}' is moved by {names}: only one joint may sweep it, or {MOST_JOINTS} of a hand "
+                "that an arm carries, behind the others"
             )
         if way and self._has_shape(link):
             self.frozen |= dict.fromkeys(self._not_ours(link))
@@ -213,7 +228,17 @@ class _Reader:
         number, joint = self._joints[swept[0]]
         frame = self._frame(number, joint)  # a gripper has the frame before it, and what mimics others none
         own = [name for name in rigid if self._joints[name][0] == number]
-        return _Moved(number, min(frame, len(own)), swept[0])
+        return _Moved(number, min(frame, len(own)), tuple(swept))
+
+    def _sweeps(self, name: str) -> bool:
+        """Return whether what a joint moves is told as the room that it sweeps."""
+        number, joint = self._joints[name]
+        return joint.gripper or number in self._fans
+
+    def _may_sweep(self, names: Sequence[str]) -> bool:
+        """Return whether these joints may sweep one link."""
+        hands = {self._joints[name][0] for name in names}
+        return len(names) <= 1 or (len(hands) == 1 and hands <= self._fans and len(names) <= MOST_JOINTS)
 
     def _not_ours(self, link: str) -> Iterator[str]:
         """Yield the joints that move a link and are none of the robot's."""
@@ -262,27 +287,16 @@ class _Reader:
                         f"link '{one_line(link)}' is {size:.3g} m large: a mesh in mm takes scale=\"0.001 0.001 0.001\""
                     )
                 name = f"{link}_shape{k + 1}" if k else link
-                swept = moved.sweeps if moved else ""
-                seen = self._swept(swept, link, shape) if swept else self._at(link, shape)
+                joints = moved.sweeps if moved else ()
+                ranges = {joint: self._range(joint) for joint in joints}
+                seen = swept(self._description, ranges, link, shape) if ranges else self._at(link, shape)
                 here = seen._replace(points=(seen.points - anchors[after]) @ base.rotation)
-                yield from capsules(name, here, after, touches=bool(swept) and self._joints[swept][1].gripper)
+                yield from capsules(name, here, after, touches=bool(joints) and self._joints[joints[0]][1].gripper)
 
     def _at(self, link: str, shape: Shape) -> Shape:
         """Return a shape of a link from the root, all joints at zero."""
         body = self._data.body(link)
         return shape._replace(points=shape.points @ body.xmat.reshape(3, 3).T + body.xpos)
-
-    def _swept(self, joint: str, link: str, shape: Shape) -> Shape:
-        """Return the corners of a shape wherever a joint can bring it, all others at zero."""
-        low, high = self._range(joint)
-        corners: list[FloatArray] = []
-        for position in np.linspace(low, high, _SWEPT):
-            self._description.place(self._model.qpos0)
-            self._description.move({joint: float(position)})
-            pose = self._description.pose(self._description.link(link))
-            corners.append(shape.points @ pose.rotation.T + pose.position)
-        self._description.place(self._model.qpos0)
-        return Shape(np.concatenate(corners), _EDGELESS, shape.radius)
 
     def _range(self, joint: str) -> tuple[float, float]:
         """Return between which positions a joint can be: by the description, and by the robot file."""
