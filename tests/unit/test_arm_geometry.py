@@ -1,5 +1,6 @@
 """Geometry out of a description: capsules against MuJoCo's own distances of the shapes, at random poses."""
 
+import re
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -13,10 +14,13 @@ from smp_bringup import config
 from smp_bringup.arm import Arm
 from smp_bringup.body import Body, segment_distance
 from smp_bringup.cli.main import app
+from smp_bringup.commission.files import check_file
+from smp_bringup.commission.finding import Level
 from smp_bringup.description.arm_geometry import arm_geometries
 from smp_bringup.description.capsules import shapes
 from smp_bringup.description.model import Description
-from smp_bringup.errors import ConfigError
+from smp_bringup.description.sweep import swept
+from smp_bringup.errors import ConfigError, OutputError
 from smp_bringup.joints import DriverJoint, Joint
 from smp_bringup.pipeline import build_command
 from smp_bringup.robot import load_robot
@@ -367,3 +371,57 @@ def test_a_mesh_in_millimetres_is_named_by_its_link(torso_robot, tmp_path):
     path.write_text(URDF.replace('<box size="0.06 0.05 0.4"/>', '<box size="60 50 400"/>', 1))
     with pytest.raises(ConfigError, match=r"'left_fore' is \d+ m large: a mesh in mm takes scale="):
         arm_geometries(replace(torso_robot, description=str(path)))
+
+
+def test_a_finger_of_several_joints_is_inside_of_what_it_sweeps_between_the_poses_looked_at(tmp_path, rng):
+    """Seen from any side, the farthest point of any pose is no farther than what is taken; the arcs are needed."""
+    names = [f"bend_{k}" for k in range(4)]
+    links = "".join(f'<link name="link_{k}"/>' for k in range(4))
+    tip = '<link name="link_4"><collision><geometry><box size="0.02 0.02 0.2"/></geometry></collision></link>'
+    bends = (
+        joint("revolute", name, f"link_{k}", f"link_{k + 1}", 'xyz="0 0 0.1"', "0 1 0") for k, name in enumerate(names)
+    )
+    path = tmp_path / "finger.urdf"
+    path.write_text(f'<robot name="finger">{links}{tip}{"".join(bends)}</robot>')
+    description, ranges = Description(str(path), shapes=True), dict.fromkeys(names, (-2.0, 2.0))
+    number = description.link("link_4")
+    (shape,) = shapes(description.model, number)
+    found = swept(description, ranges, "link_4", shape)
+    sides = rng.normal(size=(300, 3)) * [1, 0.1, 1]
+    sides /= np.linalg.norm(sides, axis=1, keepdims=True)
+    taken, true = (found.points @ sides.T).max(axis=0), np.full(len(sides), -np.inf)
+    for told in np.concatenate([rng.uniform(-2, 2, (2000, 4)), rng.uniform(-0.5, 0.5, (2000, 4))]):
+        description.move(dict(zip(names, told.tolist(), strict=True)))
+        pose = description.pose(number)
+        true = np.maximum(true, ((shape.points @ pose.rotation.T + pose.position) @ sides.T).max(axis=0))
+    assert (true <= taken + found.radius).all()
+    assert (true > taken + 1e-3).any()
+
+
+def test_shapes_are_made_anew_for_a_robot_file_that_was_changed_by_hand(tmp_path):
+    """A knuckle becomes a gripper in m, as docs/your_robot.md says: its shapes no longer fit."""
+    (tmp_path / "torso.urdf").write_text(URDF)
+    path = tmp_path / "new" / "robot.yaml"
+    words = ["robot", "new", "--urdf", str(tmp_path / "torso.urdf"), "--out", str(path.parent), "--yes"]
+    arms = [f"--arm={name}={','.join(f'{name}_{k}' for k in (1, 2, 3))}" for name in ("left", "right")]
+    hands = [f"--arm={name}_hand={name}_knuckle" for name in ("left", "right")]
+    done = CliRunner().invoke(app, [*words, *arms, *hands, "--camera", "top=top/image_raw"])
+    assert done.exit_code == 0, done.output
+    hand_joint = "gripper: true, min: 0, max: 0.08, home: 0, driver: {min: 0.8, max: 0}, velocity: 0.1"
+    changed = re.sub(r"(name: \w+_knuckle), min.*?velocity: 1.0", rf"\1, {hand_joint}", path.read_text())
+    path.write_text(changed.replace("base: [", "base: [0.1, 0, 0, 0, 0, 0]  # [", 1))
+    text = path.read_text()
+    (line,) = {each.line for each in check_file(str(path))[0] if "left_hand" in each.line and each.level == Level.ERROR}
+    assert f"smp robot shapes {path} --force" in line
+    with pytest.raises(OutputError, match="somebody may have corrected them"):
+        CliRunner().invoke(app, ["robot", "shapes", str(path)], catch_exceptions=False)
+    done = CliRunner().invoke(app, ["robot", "shapes", str(path), "--force"])
+    assert done.exit_code == 0, done.output
+    assert "arm left: write base: [" in done.output
+    assert path.read_text() == text
+    assert not [each.line for each in check_file(str(path))[0] if "shapes" in each.line]
+
+
+def test_shapes_are_made_anew_of_files_alone():
+    with pytest.raises(ConfigError, match="'aloha' is no path to a YAML file"):
+        CliRunner().invoke(app, ["robot", "shapes", "aloha"], catch_exceptions=False)

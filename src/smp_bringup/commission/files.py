@@ -47,7 +47,7 @@ def check_file(name: str, urdf: str = "", namespace: str = "/") -> tuple[list[Fi
         robot = load_robot(name, namespace)
     except SmpError as refusal:
         return [error("robot file", str(refusal), "correct it there (docs/robots.md)")], None
-    found = [*_safety(robot), *_model(robot), *_urdf(robot, urdf), *_periods(robot)]
+    found = [*_safety(robot, name), *_model(robot), *_urdf(robot, urdf), *_periods(robot)]
     for joint in robot.joints:
         found += _joint(joint)
     return found + _homes(robot) + _distances(robot), robot
@@ -61,7 +61,7 @@ def safety_settings(robot: Robot) -> SafetyConfig:
         return load_safety(DEFAULT_SAFETY)
 
 
-def _safety(robot: Robot) -> list[Finding]:
+def _safety(robot: Robot, name: str) -> list[Finding]:
     """Return what is wrong with the safety settings: they are what the command node is started with."""
     found = []
     if not robot.safety:
@@ -69,12 +69,12 @@ def _safety(robot: Robot) -> list[Finding]:
         found.append(warning("safety", said, "name your own: safety: my_safety.yaml"))
     try:
         checks = load_safety(safety_of(robot)).checks
-        if any(CHECKS[name].needs_geometry for name in checks if name in CHECKS) and (wrong := _shapes(robot)):
+        if any(CHECKS[each].needs_geometry for each in checks if each in CHECKS) and (wrong := _shapes(robot, name)):
             return [*found, *wrong]
         build_command(robot)
     except SmpError as refusal:
         return [*found, error("safety", str(refusal), f"correct {safety_of(robot)}, or name other settings")]
-    out = [name for name in load_safety(DEFAULT_SAFETY).checks if name not in checks]
+    out = [each for each in load_safety(DEFAULT_SAFETY).checks if each not in checks]
     if out:
         said = f"left out of its checks: {', '.join(out)}"
         todo = "list each under checks: as soon as the robot has what it needs; until then it is you who looks"
@@ -82,14 +82,14 @@ def _safety(robot: Robot) -> list[Finding]:
     return found
 
 
-def _shapes(robot: Robot) -> list[Finding]:
+def _shapes(robot: Robot, path: str) -> list[Finding]:
     """Return what is wrong with the shapes that arms name."""
     found = []
     for arm in (arm for arm in robot.arms if arm.geometry):
         try:
             load_geometry(arm)
         except SmpError as refusal:
-            todo = "name the file that smp robot new wrote for it, or write it again (--force)"
+            todo = f"name the file that smp robot new wrote for it, or write it anew: smp robot shapes {path} --force"
             found.append(error(f"arm {arm.name}", str(refusal), todo))
     return found
 
