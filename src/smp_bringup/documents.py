@@ -143,16 +143,16 @@ def parse_json(text: str | bytes, where: str, most: int = MOST_BYTES) -> dict[st
     return _mapping(data, where)
 
 
-def parse_xml(text: str | bytes, where: str) -> ET.Element:
+def parse_xml(text: str | bytes, where: str, most: int = MOST_XML_BYTES) -> ET.Element:
     """Return the root of an XML document; `where` names its origin in errors.
 
     A document type is refused: entities can name other files, and grow without end.
 
     Raises:
-        ConfigError: it is larger than 8 MB, not XML, nested deeper than 200 levels, or has a document type.
+        ConfigError: it is larger than `most` bytes, not XML, nested deeper than 200 levels, or has a document type.
     """
-    if len(text) > MOST_XML_BYTES:
-        raise ConfigError(f"{where}: {len(text)} bytes, at most {MOST_XML_BYTES} are allowed")
+    if len(text) > most:
+        raise ConfigError(f"{where}: {len(text)} bytes, at most {most} are allowed")
     builder, level = ET.TreeBuilder(), 0
     parser = expat.ParserCreate(namespace_separator="}")
 

@@ -11,7 +11,7 @@ import numpy as np
 from smp_bringup import config
 from smp_bringup.arm import Arm
 from smp_bringup.config import spec
-from smp_bringup.errors import ConfigError
+from smp_bringup.errors import ConfigError, SmpError
 from smp_bringup.paths import named_config
 from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray
@@ -91,7 +91,7 @@ def has_geometry(robot: Robot) -> bool:
     placed = [arm for arm in robot.arms if not arm.is_base]
     try:
         return bool(placed) and all(load_geometry(arm) for arm in placed)
-    except ConfigError:
+    except SmpError:
         return False
 
 

@@ -1,7 +1,9 @@
 """Geometry out of a description: capsules against MuJoCo's own distances of the shapes, at random poses."""
 
+import re
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import mujoco
 import numpy as np
@@ -12,10 +14,13 @@ from smp_bringup import config
 from smp_bringup.arm import Arm
 from smp_bringup.body import Body, segment_distance
 from smp_bringup.cli.main import app
+from smp_bringup.commission.files import check_file
+from smp_bringup.commission.finding import Level
 from smp_bringup.description.arm_geometry import arm_geometries
 from smp_bringup.description.capsules import shapes
 from smp_bringup.description.model import Description
-from smp_bringup.errors import ConfigError
+from smp_bringup.description.sweep import swept
+from smp_bringup.errors import ConfigError, OutputError
 from smp_bringup.joints import DriverJoint, Joint
 from smp_bringup.pipeline import build_command
 from smp_bringup.robot import load_robot
@@ -242,7 +247,28 @@ def test_what_is_not_looked_at_as_it_is_is_named(torso_robot):
     assert [placed.carried_by for placed in found.placed] == ["lift", "lift", "left_3", "", "right_3"]
 
 
-@pytest.mark.parametrize("hands", [lambda robot: robot, with_knuckles])
+def with_fingers(robot):
+    """Return a robot whose hands have two driven fingers: one of two hinges, the other of a hinge and a slide."""
+    text = URDF
+    for name in ("left", "right"):
+        text = text.replace(f'{LIMIT}<mimic joint="{name}_knuckle" multiplier="-1"/>', LIMIT.replace('"2"', '"0.5"'))
+        tip = f'<link name="{name}_tip"><collision><geometry><box size="0.02 0.01 0.06"/></geometry></collision></link>'
+        bend = joint("revolute", f"{name}_bend", f"{name}_finger", f"{name}_tip", 'xyz="0.01 0 0.3"', "1 0 0")
+        end = f'<link name="{name}_end"><collision><geometry><sphere radius="0.02"/></geometry></collision></link>'
+        slide = LIMIT.replace("-2", "0").replace('"2"', '"0.05"')
+        push = joint("prismatic", f"{name}_push", f"{name}_thumb", f"{name}_end", 'xyz="0 0 0.2"', "0 0 1", slide)
+        text = text.replace("</robot>", f"{tip}{bend}{end}{push}</robot>")
+    path = Path(robot.description).with_name("fingers.urdf")
+    path.write_text(text)
+    hands = {}
+    for name in ("left", "right"):
+        joints = (Joint(f"{name}_knuckle", 0, 0.8, 1, 1, 1), turning(f"{name}_bend"))
+        joints += (Joint(f"{name}_follower", -2, 0.5, 1, 1, 1), Joint(f"{name}_push", 0, 0.05, 1, 1, 1, prismatic=True))
+        hands[f"{name}_hand"] = replace(hand(name), joints=joints)
+    return replace(robot, arms=tuple(hands.get(arm.name, arm) for arm in robot.arms), description=str(path))
+
+
+@pytest.mark.parametrize("hands", [lambda robot: robot, with_knuckles, with_fingers])
 def test_every_point_of_a_shape_is_inside_a_capsule_wherever_the_joints_are(hands, torso_robot, tmp_path, rng):
     """Points inside, not corners alone: also of what sweeps, fingers and what follows a knuckle."""
     with_geometry = shaped(hands(torso_robot), tmp_path)
@@ -302,8 +328,8 @@ def test_a_new_robot_has_the_shapes_of_its_description(tmp_path):
 
 def test_a_mesh_that_is_missing_or_of_another_kind_is_named(torso_robot, tmp_path):
     path = tmp_path / "torso.urdf"
-    for name, said in (("package://nowhere/hand.stl", "nowhere"), ("hand.dae", "convert it"), ("no.stl", "not exist")):
-        (tmp_path / "hand.dae").touch()
+    for name, said in (("package://nowhere/hand.stl", "nowhere"), ("hand.ply", "convert it"), ("no.stl", "not exist")):
+        (tmp_path / "hand.ply").touch()
         path.write_text(URDF.replace('<sphere radius="0.05"/>', f'<mesh filename="{name}"/>'))
         with pytest.raises(ConfigError, match=said):
             Description(str(path), shapes=True)
@@ -317,3 +343,87 @@ def test_what_carries_an_arm_is_a_joint_of_another(torso_robot):
         replace(torso_robot, arms=(lift, replace(left, carried_by="left_2")))
     with pytest.raises(ConfigError, match="'lift' is carried by 'left_3', which it carries itself"):
         replace(torso_robot, arms=(replace(lift, carried_by="left_3"), replace(left, carried_by="lift")))
+
+
+def test_links_without_shapes_are_named_and_arms_without_any_are_refused(torso_robot, tmp_path):
+    visual = '<visual><geometry><sphere radius="0.05"/></geometry></visual>'
+
+    def bare(text, link):
+        begin = text.index(f'<link name="{link}"><collision>')
+        end = text.index("</link>", begin)
+        return f'{text[:begin]}<link name="{link}">{visual}{text[end:]}'
+
+    path = tmp_path / "torso.urdf"
+    path.write_text(bare(URDF, "left_upper"))
+    found = arm_geometries(replace(torso_robot, description=str(path)))
+    assert found.bare == ("left_upper",)
+    assert "left_upper" not in [capsule.name for capsule in found.placed[0].geometry.capsules]
+    text = URDF
+    for link in SHAPES:
+        text = bare(text, f"left_{link}")
+    path.write_text(text)
+    alone = tuple(arm for arm in torso_robot.arms if arm.name in ("left", "right"))  # the torso stands
+    for arms in (torso_robot.arms, alone):
+        with pytest.raises(ConfigError, match="no link that arm 'left' moves has a collision shape"):
+            arm_geometries(replace(torso_robot, arms=arms, description=str(path)))
+
+
+def test_a_mesh_in_millimetres_is_named_by_its_link(torso_robot, tmp_path):
+    path = tmp_path / "torso.urdf"
+    path.write_text(URDF.replace('<box size="0.06 0.05 0.4"/>', '<box size="60 50 400"/>', 1))
+    with pytest.raises(ConfigError, match=r"'left_fore' is \d+ m large: a mesh in mm takes scale="):
+        arm_geometries(replace(torso_robot, description=str(path)))
+
+
+def test_a_finger_of_several_joints_is_inside_of_what_it_sweeps_between_the_poses_looked_at(tmp_path, rng):
+    """Seen from any side, the farthest point of any pose is no farther than what is taken; the arcs are needed."""
+    names = [f"bend_{k}" for k in range(4)]
+    links = "".join(f'<link name="link_{k}"/>' for k in range(4))
+    tip = '<link name="link_4"><collision><geometry><box size="0.02 0.02 0.2"/></geometry></collision></link>'
+    bends = (
+        joint("revolute", name, f"link_{k}", f"link_{k + 1}", 'xyz="0 0 0.1"', "0 1 0") for k, name in enumerate(names)
+    )
+    path = tmp_path / "finger.urdf"
+    path.write_text(f'<robot name="finger">{links}{tip}{"".join(bends)}</robot>')
+    description, ranges = Description(str(path), shapes=True), dict.fromkeys(names, (-2.0, 2.0))
+    number = description.link("link_4")
+    (shape,) = shapes(description.model, number)
+    found = swept(description, ranges, "link_4", shape)
+    sides = rng.normal(size=(300, 3)) * [1, 0.1, 1]
+    sides /= np.linalg.norm(sides, axis=1, keepdims=True)
+    taken, true = (found.points @ sides.T).max(axis=0), np.full(len(sides), -np.inf)
+    for told in np.concatenate([rng.uniform(-2, 2, (2000, 4)), rng.uniform(-0.5, 0.5, (2000, 4))]):
+        description.move(dict(zip(names, told.tolist(), strict=True)))
+        pose = description.pose(number)
+        true = np.maximum(true, ((shape.points @ pose.rotation.T + pose.position) @ sides.T).max(axis=0))
+    assert (true <= taken + found.radius).all()
+    assert (true > taken + 1e-3).any()
+
+
+def test_shapes_are_made_anew_for_a_robot_file_that_was_changed_by_hand(tmp_path):
+    """A knuckle becomes a gripper in m, as docs/your_robot.md says: its shapes no longer fit."""
+    (tmp_path / "torso.urdf").write_text(URDF)
+    path = tmp_path / "new" / "robot.yaml"
+    words = ["robot", "new", "--urdf", str(tmp_path / "torso.urdf"), "--out", str(path.parent), "--yes"]
+    arms = [f"--arm={name}={','.join(f'{name}_{k}' for k in (1, 2, 3))}" for name in ("left", "right")]
+    hands = [f"--arm={name}_hand={name}_knuckle" for name in ("left", "right")]
+    done = CliRunner().invoke(app, [*words, *arms, *hands, "--camera", "top=top/image_raw"])
+    assert done.exit_code == 0, done.output
+    hand_joint = "gripper: true, min: 0, max: 0.08, home: 0, driver: {min: 0.8, max: 0}, velocity: 0.1"
+    changed = re.sub(r"(name: \w+_knuckle), min.*?velocity: 1.0", rf"\1, {hand_joint}", path.read_text())
+    path.write_text(changed.replace("base: [", "base: [0.1, 0, 0, 0, 0, 0]  # [", 1))
+    text = path.read_text()
+    (line,) = {each.line for each in check_file(str(path))[0] if "left_hand" in each.line and each.level == Level.ERROR}
+    assert f"smp robot shapes {path} --force" in line
+    with pytest.raises(OutputError, match="somebody may have corrected them"):
+        CliRunner().invoke(app, ["robot", "shapes", str(path)], catch_exceptions=False)
+    done = CliRunner().invoke(app, ["robot", "shapes", str(path), "--force"])
+    assert done.exit_code == 0, done.output
+    assert "arm left: write base: [" in done.output
+    assert path.read_text() == text
+    assert not [each.line for each in check_file(str(path))[0] if "shapes" in each.line]
+
+
+def test_shapes_are_made_anew_of_files_alone():
+    with pytest.raises(ConfigError, match="'aloha' is no path to a YAML file"):
+        CliRunner().invoke(app, ["robot", "shapes", "aloha"], catch_exceptions=False)

@@ -360,15 +360,36 @@ def two_arms(tmp_path):
         ({}, {"model": "smp_aloha"}, "model: ", 2),
         ({}, {"description": "gone.urdf"}, "does not exist: name the URDF of the whole robot", 2),
         ({}, {"state_rate_hz": 25}, "state_rate_hz is 25, a driver must say the joints at 50 Hz or more", None),
+        ({}, {"state_rate_hz": 10}, "state_timeout_s is 0.05, joint states come every 0.1 s: arms are held", None),
         ({}, {"action_period_s": 0.02}, "30 Hz, while an action lasts 0.02 s: most have no frame: write action_per", 2),
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_a_spoiled_file_is_named_with_what_to_do(joint, changes, expected, level, two_arms):
     found, _ = check_file(two_arms(joint, **changes), str(URDF) if "description" not in changes else "")
     lines = [(finding.level, finding.line) for finding in found if "left out of its checks" not in finding.line]
     assert any(expected in line and level in (None, mark) for mark, line in lines) or not (expected or lines)
     assert len(lines) <= 2
+
+
+@pytest.mark.parametrize(
+    ("geometry", "expected"),
+    [
+        ("vx300s", "geometry 'vx300s' has 6 joints, arm 'left' 2: name the file that smp robot new wrote"),
+        ("vx300", "unknown geometry 'vx300' (did you mean 'vx300s'?)"),
+        ("gone.yaml", "gone.yaml' does not exist: name the file"),
+    ],
+)
+def test_shapes_of_another_arm_are_a_finding_of_the_arm(geometry, expected, two_arms):
+    path = Path(two_arms())
+    about = yaml.safe_load(path.read_text())
+    about["arms"][0]["geometry"] = geometry
+    about["safety"] = "default"
+    path.write_text(yaml.safe_dump(about))
+    found, _ = check_file(str(path))
+    (line,) = [each.line for each in found if each.level == Level.ERROR]
+    assert line.startswith("arm left: ")
+    assert expected in line
 
 
 def test_limits_count_in_the_drivers_unit():

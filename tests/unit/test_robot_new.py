@@ -224,8 +224,9 @@ ONE = '<joint name="{}" type="{}"><parent link="{}"/><child link="{}"/>{}</joint
         (JOINT.format(ONE.format("j", "revolute", "a", "b", '<limit upper="nan"/>')), "is no number"),
         (JOINT.format(ONE.format("j", "revolute", "a", "b", '<limit upper="${pi}"/>')), "is no number"),
         (JOINT.format(ONE.format("j", "fixed", "a", "b", "")), "no arm is found"),
+        (JOINT.format(""), "one root link, this has a, b"),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_a_urdf_of_a_stranger_is_read_or_refused(text, expected, tmp_path):
     (tmp_path / "r.urdf").write_text(text)
@@ -308,3 +309,20 @@ def test_a_controller_of_both_arms_is_shared():
     both = Offer("/both/commands", "forward_position", ("/both",), frozenset(urdf.named))
     arms = propose_arms(limbs, Told(), None, [both], lambda question, default: default)
     assert [(arm.name, arm.command_topic) for arm in arms] == [("left", "/both/commands"), ("right", "/both/commands")]
+
+
+def test_limits_in_degrees_are_said_to_look_like_it(tmp_path):
+    path = tmp_path / "r.urdf"
+    path.write_text(URDF.read_text().replace('lower="-2.5" upper="-0.1"', 'lower="-143" upper="-6"', 1))
+    code, said = smp("--urdf", path, "--out", tmp_path / "out", "--yes")
+    assert code == 0, said
+    assert "the URDF says [-143, -6]; this looks like degrees" in (tmp_path / "out/robot.yaml").read_text()
+
+
+def test_a_description_that_cannot_be_read_is_left_out_once(tmp_path):
+    path = tmp_path / "r.urdf"
+    path.write_text(URDF.read_text().replace('<axis xyz="0 1 0"/>', '<axis xyz="0 0 0"/>', 1))
+    _, said = smp("--urdf", path, "--out", tmp_path / "out", "--yes")
+    assert "is left out, and arm_distance with it" in said
+    assert "name its URDF" not in said
+    assert not load_robot(str(tmp_path / "out/robot.yaml")).description

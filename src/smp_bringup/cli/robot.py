@@ -124,6 +124,17 @@ def new(
         raise typer.Exit(EXIT_CODE)
 
 
+@app.command()
+def shapes(
+    file: Annotated[str, typer.Argument(help="Path to a robot file, which names a description.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite shapes that are there.")] = False,
+) -> None:
+    """Write the shapes of the links anew, after the URDF or the robot file was changed; the robot file stays."""
+    from smp_bringup.cli.robot_shapes import renew_shapes
+
+    renew_shapes(file, force)
+
+
 def _require_new(paths: Sequence[Path]) -> None:
     """Raise OutputError where one of these files exists."""
     if there := [path for path in paths if path.exists()]:

@@ -12,12 +12,12 @@ from smp_bringup.commission.draft import Draft, robot_yaml, safety_yaml
 from smp_bringup.commission.propose import Ask, Offer, Told, chosen_limbs, offers_of, propose_arms, rate_and_drivers
 from smp_bringup.commission.propose_cameras import action_period_s, propose_cameras, split_pair
 from smp_bringup.commission.seen import GraphSeen
-from smp_bringup.config import build, dump
+from smp_bringup.config import build
 from smp_bringup.description.copies import Place, composed, place_of
 from smp_bringup.description.limbs import Limbs, find_limbs
 from smp_bringup.description.urdf import parse_urdf
 from smp_bringup.documents import MOST_XML_BYTES, parse_yaml, read_bytes
-from smp_bringup.errors import ConfigError, OutputError, SmpError, one_line
+from smp_bringup.errors import ConfigError, SmpError, one_line
 from smp_bringup.output import try_folder, write_text
 from smp_bringup.paths import PACKAGE_URI, located
 from smp_bringup.robot import build_robot, load_robot
@@ -25,7 +25,6 @@ from smp_bringup.safety.config import SafetyConfig
 
 URDF, COPIES = "robot.urdf", "copies.urdf"
 """Descriptions that are written: what the graph said, and what was made of the URDF of one of several robots."""
-_SHAPES = "{}_shapes.yaml"
 
 
 def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
@@ -88,7 +87,7 @@ def write_robot(
     period_s = action_period_s(shown)
     draft = Draft(name, tuple(arms), shown, drivers, "safety.yaml", described, rate, period_s, source, notes)
     draft = _in_namespace(draft, namespace)
-    _write(out, draft, written)
+    draft = _write(out, draft, written)
     if draft.description:
         _add_shapes(out, draft, force)
     return out / "robot.yaml"
@@ -96,13 +95,10 @@ def write_robot(
 
 def _add_shapes(out: Path, draft: Draft, force: bool) -> None:
     """Write the shapes of the arms' links out of the description; without them the files stay as they are."""
+    from smp_bringup.cli.robot_shapes import require_new_shapes, unseen, write_shapes
     from smp_bringup.description.arm_geometry import arm_geometries
 
-    there = [name for arm in draft.arms if (out / (name := _SHAPES.format(arm.name))).exists()]
-    if there and not force:
-        raise OutputError(
-            f"{', '.join(there)} exist in {out}: overwrite them by --force, or name another folder by --out"
-        )
+    require_new_shapes(out, [arm.name for arm in draft.arms], force)
     console.print("taking the shapes of the links from the description: up to a minute")
     try:
         found = arm_geometries(load_robot(str(out / "robot.yaml")))
@@ -111,14 +107,9 @@ def _add_shapes(out: Path, draft: Draft, force: bool) -> None:
         return
     arms = []
     for arm, placed in zip(draft.arms, found.placed, strict=True):
-        name = _SHAPES.format(arm.name)
-        text = f"# Frames and capsules of {one_line(arm.name)}, made by smp robot new from {draft.source}\n"
-        write_text(out / name, text + dump(placed.geometry))
+        name = write_shapes(out, arm.name, placed, draft.source)
         arms.append(replace(arm, geometry=name, base=placed.base, carried_by=placed.carried_by))
-    notes = [f"arm_distance does not look at what stands still: {', '.join(found.left_out)}"] if found.left_out else []
-    if found.frozen:
-        said = "arm_distance takes these for standing at zero, as they are no joints here, wherever they really are"
-        notes.append(f"{said}: {', '.join(found.frozen)}")
+    notes = unseen(found)
     for note in notes:
         console.print(one_line(note), soft_wrap=True)
     _write(out, replace(draft, arms=tuple(arms), notes=(*draft.notes, *notes)), {})
@@ -190,19 +181,21 @@ def _in_namespace(draft: Draft, namespace: str) -> Draft:
     return replace(draft, arms=arms, cameras=cameras, drivers=tuple(inside(name) for name in draft.drivers))
 
 
-def _write(out: Path, draft: Draft, descriptions: Mapping[str, str]) -> None:
-    """Write the files, but only what loads; a description that cannot be shown is left out."""
+def _write(out: Path, draft: Draft, descriptions: Mapping[str, str]) -> Draft:
+    """Write the files, but only what loads; return what was written: a description that cannot be shown is left out."""
     robot, safety = robot_yaml(draft), safety_yaml(draft)
     build_robot(parse_yaml(robot, "robot.yaml"), "robot.yaml")
     build(SafetyConfig, parse_yaml(safety, "safety.yaml"), "safety.yaml")
     for file, text in descriptions.items():
         write_text(out / file, text)
     if draft.description and (why := _cannot_be_shown(out, draft.description)):
-        note = f"description: {draft.description} is left out: {why}"
+        note = f"description: {draft.description} is left out, and arm_distance with it: {why}"
         console.print(one_line(note), soft_wrap=True)
-        robot = robot_yaml(replace(draft, description="", notes=(*draft.notes, note)))
+        draft = replace(draft, description="", notes=(*draft.notes, note))
+        robot = robot_yaml(draft)
     write_text(out / "safety.yaml", safety)
     write_text(out / "robot.yaml", robot)
+    return draft
 
 
 def _cannot_be_shown(out: Path, description: str) -> str:

@@ -20,6 +20,8 @@ _SPEEDS = {"rad": 1.0, "m": 0.1}
 """Where a URDF has no speed that a joint can have [rad/s], [m/s]."""
 _MARGIN = 0.05
 """Zero is taken for home where it is so far inside the range, as a share of it."""
+_TWO_TURNS_DEG = 720
+"""Limits beyond what a joint can have, up to this, were meant in degrees; those beyond it say that there are none."""
 _GUESSED = "acceleration, jerk: guessed"
 _WIDE = 10_000
 _SHAPED = [
@@ -122,6 +124,8 @@ def _range(joint: UrdfJoint, kind: Plausible) -> tuple[float, float, list[str]]:
     low, high = max(joint.lower, -kind.position), min(joint.upper, kind.position)
     cut = low > joint.lower or high < joint.upper
     notes = [f"min, max: the URDF says [{joint.lower:g}, {joint.upper:g}]"] if cut else []
+    if cut and kind is TURNING and max(-joint.lower, joint.upper) <= _TWO_TURNS_DEG:
+        notes.append(kind.mistaken)
     return _inwards(low, math.ceil), _inwards(high, math.floor), notes
 
 

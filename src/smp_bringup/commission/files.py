@@ -10,11 +10,12 @@ from smp_bringup.commission.urdf_limits import check_limits_against
 from smp_bringup.description.urdf import parse_urdf
 from smp_bringup.documents import read_xml
 from smp_bringup.errors import SmpError
-from smp_bringup.geometry import has_geometry
+from smp_bringup.geometry import has_geometry, load_geometry
 from smp_bringup.joints import Joint
 from smp_bringup.paths import located
 from smp_bringup.pipeline import build_command, build_policy
 from smp_bringup.robot import Robot, load_robot
+from smp_bringup.safety import CHECKS
 from smp_bringup.safety.checks.arm_distance import ArmDistance
 from smp_bringup.safety.config import DEFAULT_SAFETY, SafetyConfig, load_safety, safety_of
 
@@ -46,7 +47,7 @@ def check_file(name: str, urdf: str = "", namespace: str = "/") -> tuple[list[Fi
         robot = load_robot(name, namespace)
     except SmpError as refusal:
         return [error("robot file", str(refusal), "correct it there (docs/robots.md)")], None
-    found = [*_safety(robot), *_model(robot), *_urdf(robot, urdf), *_periods(robot)]
+    found = [*_safety(robot, name), *_model(robot), *_urdf(robot, urdf), *_periods(robot)]
     for joint in robot.joints:
         found += _joint(joint)
     return found + _homes(robot) + _distances(robot), robot
@@ -60,21 +61,36 @@ def safety_settings(robot: Robot) -> SafetyConfig:
         return load_safety(DEFAULT_SAFETY)
 
 
-def _safety(robot: Robot) -> list[Finding]:
+def _safety(robot: Robot, name: str) -> list[Finding]:
     """Return what is wrong with the safety settings: they are what the command node is started with."""
     found = []
     if not robot.safety:
         said = f"the robot file names none, so those of config/safety/{safety_of(robot)}.yaml are taken"
         found.append(warning("safety", said, "name your own: safety: my_safety.yaml"))
     try:
+        checks = load_safety(safety_of(robot)).checks
+        if any(CHECKS[each].needs_geometry for each in checks if each in CHECKS) and (wrong := _shapes(robot, name)):
+            return [*found, *wrong]
         build_command(robot)
-        out = [name for name in load_safety(DEFAULT_SAFETY).checks if name not in load_safety(safety_of(robot)).checks]
     except SmpError as refusal:
         return [*found, error("safety", str(refusal), f"correct {safety_of(robot)}, or name other settings")]
+    out = [each for each in load_safety(DEFAULT_SAFETY).checks if each not in checks]
     if out:
         said = f"left out of its checks: {', '.join(out)}"
         todo = "list each under checks: as soon as the robot has what it needs; until then it is you who looks"
         found.append(warning("safety", said, todo))
+    return found
+
+
+def _shapes(robot: Robot, path: str) -> list[Finding]:
+    """Return what is wrong with the shapes that arms name."""
+    found = []
+    for arm in (arm for arm in robot.arms if arm.geometry):
+        try:
+            load_geometry(arm)
+        except SmpError as refusal:
+            todo = f"name the file that smp robot new wrote for it, or write it anew: smp robot shapes {path} --force"
+            found.append(error(f"arm {arm.name}", str(refusal), todo))
     return found
 
 
@@ -106,7 +122,10 @@ def _urdf(robot: Robot, urdf: str) -> list[Finding]:
 
 
 def _periods(robot: Robot) -> list[Finding]:
-    found = []
+    found, timeout_s = list[Finding](), safety_settings(robot).state_timeout_s
+    if timeout_s < 1 / robot.state_rate_hz:
+        said = f"state_timeout_s is {timeout_s:g}, joint states come every {1 / robot.state_rate_hz:g} s: arms are held"
+        found.append(error("safety", said, "write state_timeout_s: 0.05, or more"))
     if robot.state_rate_hz < _SLOWEST_HZ:
         said = f"state_rate_hz is {robot.state_rate_hz:g}, a driver must say the joints at {_SLOWEST_HZ:g} Hz or more"
         found.append(warning("periods", said, "let the driver say them more often"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from smp_bringup.description.meshes import KINDS, read_meshes
 from smp_bringup.description.pose import Pose
 from smp_bringup.documents import read_xml
 from smp_bringup.errors import ConfigError, nearest, one_line
@@ -16,8 +17,6 @@ from smp_bringup.types import FloatArray
 
 _UNSEEN = ("visual", "inertial")
 """What says nothing of where links are; meshes of it are not even looked for."""
-_MESHES = (".stl", ".obj", ".msh")
-"""Files of meshes that MuJoCo reads."""
 _COMPILER = {"fusestatic": "false", "discardvisual": "false", "strippath": "false"}
 """Every link stays."""
 _ANY_MASS, _LEAST_MASS = {"boundmass": "1", "boundinertia": "1"}, {"boundmass": "1e-3", "boundinertia": "1e-7"}
@@ -47,8 +46,10 @@ class Description:
         except (ConfigError, UnicodeDecodeError) as error:
             raise ConfigError(f"description '{path}' cannot be read: {one_line(error)}") from None
         rooted = tree.tag != "robot" or any(link.get("name") == _FIXED for link in tree.findall("link"))
+        shown = [link.get("name", "") for link in tree.findall("link") if link.find("visual") is not None]
         self._take(_compiled(path, tree, shapes), path, rooted)
-        self.text = text
+        self.text, self.shown = text, tuple(shown)
+        """What was read, and the names of the links of a URDF that are to be seen."""
         self.urdf = tree.tag == "robot"
         """Whether it can be shown to others: /robot_description is a URDF."""
 
@@ -57,7 +58,7 @@ class Description:
         """Return what a compiled model says; `name` is what it is called in errors."""
         found = cls.__new__(cls)
         found._take(model, Path(name), rooted=True)
-        found.text, found.urdf = "", False
+        found.text, found.shown, found.urdf = "", (), False
         return found
 
     def _take(self, model: mujoco.MjModel, path: Path, rooted: bool) -> None:
@@ -153,22 +154,41 @@ def _compiled(path: Path, tree: ET.Element, shapes: bool) -> mujoco.MjModel:
     try:
         if tree.tag == "mujoco":
             return mujoco.MjModel.from_xml_path(str(path))
-        return mujoco.MjModel.from_xml_string(readable_urdf(path, tree, _UNSEEN + ("collision",) * (not shapes)))
+        spec = urdf_spec(path, tree, _UNSEEN + ("collision",) * (not shapes))
+        for mesh in spec.meshes:  # what it weighs is not asked; a thin one has no volume that MuJoCo takes
+            mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
+        return spec.compile()
     except ValueError as error:
         raise ConfigError(f"description '{path}': {one_line(error)}") from None
 
 
-def readable_urdf(path: Path, tree: ET.Element, without: Sequence[str]) -> str:
-    """Return a URDF, read from `path`, as MuJoCo can read it; what its links have of `without` is left out.
+def urdf_spec(path: Path, tree: ET.Element, without: Sequence[str]) -> mujoco.MjSpec:
+    """Return a URDF, read from `path`, as MuJoCo has it; what its links have of `without` is left out.
 
     Raises:
-        ConfigError: a mesh is missing, or of a kind that is not read.
+        ConfigError: a mesh is missing, of a kind that is not read, or none of its kind.
+        ValueError: MuJoCo refuses it.
     """
+    spec = mujoco.MjSpec.from_string(_readable(path, tree, without))
+    try:
+        read_meshes(spec)
+    except ConfigError as error:
+        raise ConfigError(f"description '{path}': {error}") from None
+    return spec
+
+
+def _readable(path: Path, tree: ET.Element, without: Sequence[str]) -> str:
+    """Return a URDF as MuJoCo can read it but for its meshes; see `urdf_spec`."""
     for element in [child for child in tree if child.tag not in ("link", "joint")]:
         tree.remove(element)
     for link in tree.findall("link"):
         for shape in [child for child in link if child.tag in without]:
             link.remove(shape)
+    names = {joint.get("name") for joint in tree.findall("joint")}
+    for joint in tree.findall("joint"):
+        for mimic in joint.findall("mimic"):
+            if mimic.get("joint") not in names - {joint.get("name")}:
+                joint.remove(mimic)  # of nobody, or of itself: then it stands still, as far as anybody knows
     for mesh in tree.iter("mesh"):
         mesh.set("filename", str(_mesh(path, mesh.get("filename", ""))))
     masses = _ANY_MASS if "inertial" in without else _LEAST_MASS
@@ -182,21 +202,20 @@ def mesh_path(description: Path, name: str) -> Path:
     A package that is not installed is looked for in the folders above the description, where its own repository has it.
     """
     if name.startswith(PACKAGE_URI):
-        inside = Path(name.removeprefix(PACKAGE_URI))
+        inside = Path(name.removeprefix(PACKAGE_URI).lstrip("/"))  # package:///folder/... is seen, too
         beside = [above / inside for above in description.resolve().parents if (above / inside).is_file()]
         return beside[0] if beside else located(name)
     return description.parent / name.removeprefix("file://")
 
 
 def _mesh(description: Path, name: str) -> Path:
-    """Return the file of a mesh; raises ConfigError where there is none that MuJoCo reads."""
+    """Return the file of a mesh; raises ConfigError where there is none that is read."""
     found = mesh_path(description, name)
     if not found.is_file():
         raise ConfigError(f"description '{description}': its mesh '{one_line(name)}' does not exist")
-    if found.suffix.lower() not in _MESHES:
-        kinds = ", ".join(_MESHES)
+    if found.suffix.lower() not in KINDS:
         raise ConfigError(
-            f"description '{description}': mesh '{found.name}' is none of {kinds}, which MuJoCo reads: convert it"
+            f"description '{description}': mesh '{one_line(found.name)}' is none of {', '.join(KINDS)}: convert it"
         )
     return found
 

@@ -147,6 +147,8 @@ def _check_tree(joints: tuple[UrdfJoint, ...], links: set[str]) -> None:
             way.add(link)
             link = above[link].parent
         done |= way
+    if len(roots := sorted(links - set(children))) > 1:
+        raise ConfigError(f"a URDF is a tree with one root link, this has {shown(', '.join(roots))}: join them")
 
 
 def _actuated(root: ET.Element) -> frozenset[str]:

@@ -8,7 +8,7 @@ import warnings
 import mujoco
 import numpy as np
 
-from smp_bringup.description.model import readable_urdf
+from smp_bringup.description.model import urdf_spec
 from smp_bringup.documents import read_xml
 from smp_bringup.errors import ConfigError, nearest, one_line
 from smp_bringup.joints import Joint
@@ -115,7 +115,7 @@ def _read(part: Part) -> mujoco.MjSpec:
     try:
         if tree.tag == "mujoco":
             return mujoco.MjSpec.from_file(str(path))
-        return mujoco.MjSpec.from_string(readable_urdf(path, tree, ("visual",)))
+        return urdf_spec(path, tree, ("visual",))
     except ValueError as error:
         raise ConfigError(f"model '{path.name}': {one_line(error)}") from None
 
