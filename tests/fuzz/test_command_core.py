@@ -39,7 +39,7 @@ ACTS = st.one_of(
         st.just("chunk"), st.sampled_from(GOALS), seeds, st.sampled_from([-5, 0, 0.1, 0.3, 3]), st.integers(0, 200)
     ),
     st.tuples(st.just("press"), st.sampled_from(NAMES), st.booleans()),
-    st.tuples(st.just("ask"), st.sampled_from(["arm", "disarm", "reset", "policy", "teleop"])),
+    st.tuples(st.just("ask"), st.sampled_from(["arm", "disarm", "hold", "reset", "policy", "teleop"])),
     st.tuples(st.just("source"), st.sampled_from(NAMES)),
     st.tuples(st.just("silence"), st.sampled_from(["left", "right", "base"]), cycles),
     st.tuples(st.just("lie"), seeds, st.sampled_from([0.0, 1e-3, 0.1, 0.3, 1.0, np.nan, 1e300]), cycles),
@@ -129,6 +129,7 @@ class World:
         replies = {
             "arm": lambda: self.core.arm(self.steady),
             "disarm": self.core.disarm,
+            "hold": self.core.hold,
             "reset": lambda: self.core.reset(self.steady),
             "policy": lambda: self.core.use(Mode.POLICY, self.now, self.steady),
             "teleop": lambda: self.core.use(Mode.TELEOP, self.now, self.steady),

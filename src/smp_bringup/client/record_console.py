@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from diagnostic_msgs.msg import DiagnosticArray
 
-from smp_bringup.client.graph_client import GraphClient, GraphError, graph_client
+from smp_bringup.client.answers import GraphError
+from smp_bringup.client.graph_client import GraphClient, graph_client
 from smp_bringup.errors import SmpError
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import status_values
