@@ -9,6 +9,7 @@ import pytest
 from rcl_interfaces.srv import GetParameters
 
 from smp_bringup.client.graph_client import graph_client
+from smp_bringup.client.nobody import domains
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
 
@@ -110,6 +111,19 @@ def test_a_stop_imports_nothing_that_it_does_not_need():
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
     assert "rclpy" in imported
     assert not imported & {"typer", "rich", "smp_bringup.robot", "smp_bringup.graph", "sensor_msgs.msg", "mujoco"}
+
+
+def test_top_says_where_the_graph_is_that_it_does_not_hear(graph):
+    code, said = verb("top", "--seconds", "3", "--namespace", "robot2")
+    assert (code, len(said)) == (2, 1), said
+    assert "no graph is heard in namespace /robot2, ROS_DOMAIN_ID" in said[0]
+    assert "one runs in /robot1: --namespace /robot1" in said[0]
+
+
+def test_domains_are_told_by_the_pairs_of_ports_that_their_processes_listen_on():
+    assert domains([7410, 7411, 7412, 7413]) == {0}
+    assert domains([7400 + 250 * 42 + 10, 7400 + 250 * 42 + 11, 8080, 8081, 5353, 22]) == {42}
+    assert domains([7660, 7911, 7650, 7651]) == set()
 
 
 def test_where_no_graph_runs_a_verb_says_where_it_looked_and_ends_with_code_2():
