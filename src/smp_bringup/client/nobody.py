@@ -10,7 +10,7 @@ from smp_bringup.environment import network_reach
 
 _TABLES = ("/proc/net/udp", "/proc/net/udp6")
 _FIRST_PORT, _PORTS, _PAIRS = 7400, 250, range(10, 42, 2)
-"""Of DDS: a domain has so many ports from the first on; a process listens on a pair of them, the first ones on these."""
+"""Of DDS: a domain has so many ports from the first on; each process listens on a pair of them, the first on these."""
 _MOST_DOMAINS = 232
 
 
