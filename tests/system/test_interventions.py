@@ -4,26 +4,35 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import yaml
 
 from smp_bringup.bag.aligned import leader_trajectory
 from smp_bringup.bag.commanders import Taught, commanders
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.client.graph_client import graph_client
 from smp_bringup.client.take_over import TakeOver
+from smp_bringup.config import read_yaml
 from smp_bringup.errors import BagError
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
+from smp_bringup.paths import named_config
 from smp_bringup.record.check import judge_bag
 from smp_bringup.record.config import QualityConfig
 from smp_bringup.training.dataset import read_episode
+from smp_bringup.training.job import Training, TrainingJob
 
 TASK = "press_two_buttons"
+PATIENT = {"state_timeout_s": 0.5, "source_timeout_s": 0.5, "hold_grace_s": 5, "overrun_cycles": 50}
+"""How long a machine may stall is the business of other tests."""
 
 
 @pytest.fixture(scope="module")
 def graph(checkpoints, tmp_path_factory):
     out = tmp_path_factory.mktemp("interventions")
-    nodes = build_graph(model=str(checkpoints["smp"][0]), sim=True, task=TASK, teleop=True, record=str(out))
+    safety = out / "patient.yaml"
+    safety.write_text(yaml.safe_dump(read_yaml(named_config("safety", "default")) | PATIENT))
+    model = str(checkpoints["smp"][0])
+    nodes = build_graph(model=model, safety=str(safety), sim=True, task=TASK, teleop=True, record=str(out))
     with Graph(nodes, out / "log") as running, graph_client() as client:
         yield running, client, out
 
@@ -78,9 +87,10 @@ def test_what_an_operator_took_over_is_a_correction_and_what_the_policy_did_is_n
     for row in np.flatnonzero(episode.taught)[:5]:
         wanted = [np.interp(episode.stamps[row] - stamps[0], stamps - stamps[0], column) for column in leader.T]
         np.testing.assert_allclose(episode.action[row, 0], wanted, atol=1e-2)
-    reasons = judge_bag(bag, robot, QualityConfig()).notes()["reasons"]
-    assert "leader_offset" not in reasons
-    assert "clipped" not in reasons
+    assert "leader_offset" not in judge_bag(bag, robot, QualityConfig()).notes()["reasons"]
+    job = TrainingJob(bag.path.parent, "smp", rejected=True, corrections=3.0)
+    assert "--corrections 3" in job.command()
+    assert Training(job).data.corrections == (episode.taught == Taught.CORRECTION).sum()
 
 
 def test_a_rollout_of_the_policy_alone_is_recorded_and_not_learned_from(graph, robot, small_policies):

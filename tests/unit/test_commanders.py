@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from smp_bringup.bag.commanders import COMMAND_STATE, DIAGNOSTICS, Commanders, Taught, said_mode
-from smp_bringup.bag.messages import deserialized, header, typestore
+from smp_bringup.bag.messages import JOINT_STATE, deserialized, header, joint_state_cdr, typestore
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
 from smp_bringup.record.config import QualityConfig
@@ -19,6 +19,7 @@ from smp_bringup.types import nanoseconds
 STATE = PolicyConfig(
     "diffusion", track="state", horizon=4, denoiser=DenoiserConfig(16, 1), encoder=EncoderConfig(feature=16)
 )
+MS = 1_000_000
 NOTHING, DEMONSTRATION, CORRECTION = Taught
 
 
@@ -105,3 +106,18 @@ def test_a_rollout_of_a_policy_is_not_rejected_for_leaders_that_nobody_held(robo
     assert missing() == missing("hold", "teleop")
     assert len(missing()) == 2
     assert missing("hold", "policy") == []
+
+
+def test_leaders_are_held_against_the_arms_while_they_are_followed_and_limits_after_the_take_over(robot):
+    tracks, state = Tracks(robot), robot.arms[0]
+    names = tuple(joint.name for joint in state.joints)
+    modes = {0: "policy", 1000: "teleop", 3000: "policy"}
+    for ms in range(0, 4000, 100):
+        if ms in modes:
+            tracks.take(COMMAND_STATE, DIAGNOSTICS, ms * MS, state_cdr(1 + ms * MS, modes[ms]))
+        told = joint_state_cdr(1 + ms * MS, names, np.zeros(len(names)))
+        tracks.take(state.state_topic, JOINT_STATE, ms * MS, told)
+    track = tracks.states[state.name]
+    assert len(track.values) == 40
+    assert [log // MS for log in tracks.operated(track).log_ns] == list(range(1000, 3000, 100))
+    assert [log // MS for log in tracks.operated(track, 1.0).log_ns] == list(range(2000, 3000, 100))
