@@ -1,5 +1,8 @@
 """An operator takes over from the policy while an episode is recorded; what training and the verdict make of it."""
 
+import signal
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -58,20 +61,26 @@ def recorded(graph, drive):
     return None if latched else open_bag(out / TASK / folder.rpartition("/")[2])
 
 
-def intervened(graph):
+def take_over(graph):
+    """Take over as an operator does, by h and t."""
     running, client, _ = graph
+    over = TakeOver(client)
+    over.hold()  # from rest leaders may be farther away
+    client.wait(lambda: client.command_state["mode"] == "hold" or client.latched, 60, "the hold", running.check)
+    over.ask()
+    led = lambda: bool(over.look()) * 0 or client.command_state["mode"] == "teleop" or client.latched  # noqa: E731
+    client.wait(led, 60, "the operator to be followed", running.check)
 
-    def take_over():
-        over = TakeOver(client)
-        over.hold()  # from rest leaders may be farther away
-        client.wait(lambda: client.command_state["mode"] in ("hold", "fault"), 60, "the hold", running.check)
-        over.ask()
-        led = lambda: bool(over.look()) * 0 or client.command_state["mode"] in ("teleop", "fault")  # noqa: E731
-        client.wait(led, 60, "the operator to be followed", running.check)
+
+def intervened(graph):
+    _, client, _ = graph
+
+    def drive():
+        take_over(graph)
         client.trigger("sim/operate")
         simulated(graph, 1.5)
 
-    return recorded(graph, take_over)
+    return recorded(graph, drive)
 
 
 def test_what_an_operator_took_over_is_a_correction_and_what_the_policy_did_is_not_learned(
@@ -98,3 +107,30 @@ def test_a_rollout_of_the_policy_alone_is_recorded_and_not_learned_from(graph, r
     with pytest.raises(BagError, match="was driven by a policy"):
         read_episode(bag.path, robot, small_policies["smp"])
     assert "leader_offset" not in judge_bag(bag, robot, QualityConfig()).notes()["reasons"]
+
+
+def ran(graph):
+    """Take over from a `smp run`; return its exit code and what it said."""
+    running, client, _ = graph
+    client.start_episode(TASK, 3, "teleop", running.check)
+    client.wait(lambda: client.trigger("command/disarm") == "disarmed", 60, "the arms to rest", running.check)
+    command = [sys.executable, "-m", "smp_bringup.cli.main", "run"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        began = iter(process.stdout.readline, "")
+        assert any(line.startswith("following the policy") for line in began)
+        take_over(graph)
+        assert any(line.startswith(("the operator took over", "ended")) for line in began)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+    return process.returncode, said
+
+
+def test_a_run_goes_on_while_an_operator_leads_and_does_not_take_the_arms_from_them(graph):
+    _, client, _ = graph
+    _, said = next(filter(lambda ended: ended[0] == 0, (ran(graph) for _ in range(3))))
+    assert "stopped; the operator goes on" in said
+    assert client.command_state["mode"] == "teleop"

@@ -15,7 +15,12 @@ _LABEL_S = 3.0
 """A recorder that runs is found within this."""
 _PHASES = {"arm": "arming", "use_policy": "asking for the policy"}
 """What is said before a request."""
-_LED = (Mode.POLICY.value, Mode.TELEOP.value)
+_ON = {
+    Mode.POLICY.value: "following the policy again",
+    Mode.TELEOP.value: "the operator took over",
+    Mode.HOLD.value: "held: waits for the policy, or the operator",
+}
+"""Modes in which a run goes on, and what is said when one begins."""
 
 
 class Ended(NamedTuple):
@@ -25,7 +30,7 @@ class Ended(NamedTuple):
     """Whether its time was up, or somebody asked it to stop."""
     why: str
     seconds: float
-    """For so long the policy was followed, or the operator who had taken over [s]."""
+    """From when the policy was followed [s]."""
 
 
 class Said(NamedTuple):
@@ -38,9 +43,9 @@ class Said(NamedTuple):
 
 
 def run_policy(client: GraphClient, task: str, seconds: float | None, stopped: Callable[[], bool], say: Said) -> Ended:
-    """Arm, follow the policy, and hold after `seconds`, when `stopped`, or when the command node leaves the mode.
+    """Arm, follow the policy, and hold after `seconds` or when `stopped`; a stop or a disarming ends it, too.
 
-    An operator may take over meanwhile, and give back: the run goes on, and ends without taking the arms from them.
+    An operator may hold, take over and give back: the run goes on, and ends without taking the arms from them.
 
     Args:
         client: of the graph.
@@ -71,11 +76,11 @@ def run_policy(client: GraphClient, task: str, seconds: float | None, stopped: C
         if now - said >= _SAID_S:
             said = now
             say.state(": ".join(filter(None, (state["mode"], state["reasons"]))), now)
-        if state["mode"] not in _LED:
+        if state["mode"] not in _ON:
             return Ended(False, f"{state['mode']}: {state['reasons'] or 'asked by somebody else'}", now)
         if state["mode"] != led:
             led = state["mode"]
-            say.phase("the operator took over" if led == Mode.TELEOP.value else "following the policy again")
+            say.phase(_ON[led])
         if stopped():
             why = "stopped"
         elif seconds is not None and now >= seconds:
