@@ -278,6 +278,7 @@ def smooth(robot, joint, amount, count):
         ("stamp", "another stamp"),
         ("unlatch", "from estop to teleop"),
         ("creep", "motion after a stop"),
+        ("drift", "motion without a source"),
         ("start", "a start elsewhere"),
         ("silence", "nothing is published in teleop"),
         ("left at speed", "acceleration"),
@@ -301,6 +302,10 @@ def test_the_judge_finds_a_planted_breach(robot, judge, breach, text):
     if breach == "left at speed":
         judge.asked("disarm", True, home, False)
         judge.take(cycle("disarmed"), 0, home)
+    if breach == "drift":
+        judge.asked("hold", True, home, False)
+        for k in range(2 * judge.stop_cycles):
+            judge.take(cycle("hold", rows[-1] + 1e-9 * k), 0, rows[-1])
     if breach in ("unlatch", "creep"):
         judge.pressed()
         for k in range(2 * judge.stop_cycles):
