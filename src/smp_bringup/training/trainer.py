@@ -68,9 +68,16 @@ class Trainer:
     """Trains one policy; every step draws its randomness from (seed, step), so a resumed run is the same run."""
 
     def __init__(
-        self, run: RunConfig, data: Dataset, robot: Robot, seed: int, out: Path, start: Start | None = None
+        self,
+        run: RunConfig,
+        data: Dataset,
+        robot: Robot,
+        seed: int,
+        out: Path,
+        start: Start | None = None,
+        corrections: float = 1.0,
     ) -> None:
-        """Prepare a run, from scratch or (transfer) from `start`.
+        """Prepare a run, from scratch or (transfer) from `start`; `corrections` are drawn so often, see `Batches`.
 
         Raises:
             InstallError: the device is not there.
@@ -95,7 +102,7 @@ class Trainer:
         self._ema = Ema(self.network, settings.ema)  # now that the network is on its device
         train, held = _split(len(data.starts) - 1, run.training.held_out, seed)
         noise = np.asarray(settings.state_noise * robot.turning, dtype=np.float64)
-        self._train = Batches(data, self.normalizer, run.policy, train, noise)
+        self._train = Batches(data, self.normalizer, run.policy, train, noise, corrections)
         self._held = Batches(data, self.normalizer, run.policy, held)
         self.network.frames = self._train.frames
         self._step, self._seconds = 0, 0.0
