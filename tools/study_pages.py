@@ -28,7 +28,7 @@ EDIT = "<!-- Written by tools/study_pages.py; do not edit. -->"
 METHODS = {
     "smp": "SMP",
     "smp_plain": "SMP, plain form",
-    "dibm": "Di-BM",
+    "dibm": "Di-BM (earlier form)",
     "sparse": "sparse mixture",
     "diffusion": "diffusion, as large as what SMP runs",
     "diffusion_total": "diffusion, as large as all of SMP",
