@@ -14,7 +14,7 @@ from rclpy.qos import DurabilityPolicy
 from rclpy.subscription import Subscription
 
 from smp_bringup.bag.messages import definition
-from smp_bringup.client.graph_client import GraphClient, graph_client
+from smp_bringup.client.graph_client import WHERE, GraphClient, graph_client
 from smp_bringup.errors import ConfigError, InstallError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns, steady_ns
@@ -33,6 +33,8 @@ except ModuleNotFoundError as error:
 
 _BACKLOG = 256
 """Messages that wait for a slow client; then the oldest are dropped, and the graph does not notice."""
+_PATIENCE_NS = 5 * NS_PER_S
+"""A graph that is not heard for so long after the start is missed."""
 _SHARED = ("/diagnostics", "/tf", "/tf_static", "/rosout", "/clock")
 """Topics of every graph, in whatever namespace."""
 
@@ -185,22 +187,24 @@ def served(host: str, port: int, namespace: str) -> Iterator[str]:
     Raises:
         ConfigError: nothing can listen there, or ROS could not have that namespace.
     """
-    alone = check_address(host)
+    if not check_address(host):
+        yield (
+            f"whoever reaches {host} sees every camera, joint and state of this graph, without a password and "
+            "unencrypted; nobody can command it from there"
+        )
     with graph_client("smp_bridge", namespace) as client:
         bridge = Bridge(client, host, port)
         try:
             where = f"[{host}]" if ":" in host else host
             yield f"open ws://{where}:{bridge.port} in Foxglove (Open connection, Foxglove WebSocket); end with Ctrl-C"
-            if not alone:
-                yield (
-                    f"whoever reaches {host} sees every camera, joint and state of this graph, without a password and "
-                    "unencrypted; nobody can command it from there"
-                )
-            due = 0
+            due, late, missed = 0, steady_ns() + _PATIENCE_NS, False
             while True:
-                if steady_ns() >= due:
+                if (now := steady_ns()) >= due:
                     yield from bridge.look()
-                    due = steady_ns() + NS_PER_S
+                    due = now + NS_PER_S
+                if now >= late and not (missed or client.command_state):
+                    missed = True
+                    yield f"no graph is heard yet: {WHERE}"
                 bridge.turn()
                 client.spin(0.05)
         finally:

@@ -1,0 +1,183 @@
+"""`smp bridge` heard by a websocket client, and the Foxglove layout on what it says and on a bag of the same run."""
+
+import json
+import re
+import signal
+import struct
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from smp_bringup.bag.messages import deserialized
+from smp_bringup.bag.reader import open_bag
+from smp_bringup.client.graph_client import graph_client
+from smp_bringup.graph import build_graph
+from smp_bringup.launcher import Graph
+from smp_bringup.paths import share
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from layouts import asked, faults
+
+connect = pytest.importorskip("websockets.sync.client").connect
+pytest.importorskip("foxglove")
+
+BRIDGE = [sys.executable, "-m", "smp_bringup.cli.main", "bridge", "--namespace", "robot1"]
+LAYOUT = json.loads((Path(__file__).parents[2] / "config/foxglove/bimanual.json").read_text())
+END_S = 120
+LIVE = {"/diagnostics", "/robot_description"}
+"""Topics of the layout that bags do not have."""
+
+
+class Viewer:
+    """A client of the bridge, by Foxglove's protocol: what it is told of, and what it asked to see."""
+
+    def __init__(self, socket):
+        self.socket, self.channels, self.info, self.statuses, self.messages = socket, {}, {}, [], {}
+        self._asked = {}
+
+    def look_at(self, topics):
+        wanted = {len(self._asked) + i: topic for i, topic in enumerate(sorted(topics))}
+        self._asked |= wanted
+        pairs = [{"id": i, "channelId": self.channels[topic]["id"]} for i, topic in wanted.items()]
+        self.socket.send(json.dumps({"op": "subscribe", "subscriptions": pairs}))
+
+    def wait(self, condition, what):
+        end = time.monotonic() + END_S
+        while not condition():
+            assert time.monotonic() < end, what() if callable(what) else what
+            try:
+                self._take(self.socket.recv(timeout=1))
+            except TimeoutError:
+                continue
+
+    def _take(self, data):
+        if isinstance(data, bytes):
+            code, asked_id, _ = struct.unpack_from("<BIQ", data)
+            assert code == 1
+            self.messages[self._asked[asked_id]] = data[13:]
+            return
+        told = json.loads(data)
+        if told["op"] == "advertise":
+            self.channels |= {channel["topic"]: channel for channel in told["channels"]}
+        elif told["op"] == "unadvertise":
+            gone = set(told["channelIds"])
+            self.channels = {t: channel for t, channel in self.channels.items() if channel["id"] not in gone}
+        elif told["op"] == "status":
+            self.statuses.append(told["message"])
+        elif told["op"] == "serverInfo":
+            self.info = told
+
+    def decoded(self):
+        return {topic: deserialized(cdr, self.channels[topic]["schemaName"]) for topic, cdr in self.messages.items()}
+
+
+@contextmanager
+def bridge(*words):
+    """Run the bridge on any free port; give the process and its address."""
+    process = subprocess.Popen([*BRIDGE, "--port", "0", *words], stdout=subprocess.PIPE, text=True)
+    try:
+        yield process, re.search(r"ws://\S+", process.stdout.readline())[0]
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def viewer(url):
+    with connect(url, subprotocols=["foxglove.sdk.v1"], max_size=None) as socket:
+        yield Viewer(socket)
+
+
+@pytest.fixture(scope="module")
+def driven(tmp_path_factory):
+    """A graph in which the policy drives, with a description, and the bag of a part of it."""
+    out = tmp_path_factory.mktemp("bridge")
+    text = share("config", "robots", "aloha.yaml").read_text()
+    (out / "described.yaml").write_text(
+        text.replace("# description: ../", "description: package://smp_bringup/config/")
+    )
+    nodes = build_graph(robot=str(out / "described.yaml"), sim=True, record=str(out / "bags"), namespace="robot1")
+    with Graph(nodes, out / "log") as graph, graph_client(namespace="robot1") as client:
+        client.start_episode("transfer_cube", 0, "policy", graph.check)
+        client.trigger("recorder/start")
+        before = client.command_state["chunk_stamp_ns"]
+        client.wait(lambda: client.command_state["chunk_stamp_ns"] != before, END_S, "a chunk in the bag", graph.check)
+        client.trigger("recorder/stop")
+        yield graph, client, next((out / "bags").rglob("*.mcap")).parent
+
+
+def test_the_layout_finds_every_panel_live_and_notices_a_topic_that_is_renamed(driven):
+    with bridge() as (_, url), viewer(url) as seen:
+        topics = {topic for _, topic, _, _ in asked(LAYOUT)}
+        seen.wait(lambda: topics <= set(seen.channels), lambda: f"no channels: {topics - set(seen.channels)}")
+        assert seen.channels["/follower_left/joint_states"] | {"id": 0} == {
+            "id": 0,
+            "topic": "/follower_left/joint_states",
+            "encoding": "cdr",
+            "schemaName": "sensor_msgs/msg/JointState",
+            "schemaEncoding": "ros2msg",
+            "schema": seen.channels["/follower_left/joint_states"]["schema"],
+        }
+        assert "float64[] position" in seen.channels["/follower_left/joint_states"]["schema"]
+        seen.look_at(topics)
+        seen.wait(lambda: topics <= set(seen.messages), lambda: f"no messages: {topics - set(seen.messages)}")
+        heard = seen.decoded()
+        assert faults(LAYOUT, heard) == []
+        for topic in topics:
+            renamed = {f"{t}_renamed" if t == topic else t: message for t, message in heard.items()}
+            assert any(topic in fault for fault in faults(LAYOUT, renamed)), topic
+
+
+def test_the_layout_finds_every_panel_in_a_bag_but_what_bags_do_not_have(driven):
+    *_, folder = driven
+    heard = {}
+    bag = open_bag(folder)
+    for topic, _, message in bag.messages(set(bag.types)):
+        heard.setdefault(topic, message)
+    assert {fault.split()[1].split(".")[0].rstrip(":") for fault in faults(LAYOUT, heard)} == LIVE
+
+
+def test_a_latched_description_comes_to_every_viewer_and_nothing_can_be_sent(driven):
+    with bridge() as (process, url), viewer(url) as first, viewer(url) as second:
+        for seen in (first, second):
+            seen.wait(lambda seen=seen: "/robot_description" in seen.channels, "the description's channel")
+            seen.look_at(["/robot_description"])
+            seen.wait(lambda seen=seen: "/robot_description" in seen.messages, "the description")
+            assert "<robot name=" in seen.decoded()["/robot_description"].data
+            assert seen.info["capabilities"] == []
+        channel = {"id": 1, "topic": "/command/estop", "encoding": "cdr", "schemaName": "std_msgs/msg/Bool"}
+        first.socket.send(json.dumps({"op": "advertise", "channels": [channel]}))
+        first.wait(lambda: first.statuses, "an answer to what cannot be done")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(END_S) in (128 + signal.SIGTERM, 130)
+
+
+def test_a_wrong_address_and_a_taken_port_are_one_line():
+    with bridge() as (_, url):
+        port = url.rsplit(":", 1)[1]
+        for words, text in (
+            (["--port", port], "take another --port"),
+            (["--bind", "robot.local"], "must be an address"),
+        ):
+            done = subprocess.run([*BRIDGE, *words], capture_output=True, text=True, timeout=END_S, check=False)
+            assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+            assert text in done.stderr
+
+
+def test_what_it_opens_beyond_this_machine_is_said_first():
+    """In a network of its own, which has nothing but a loopback interface."""
+    alone = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a network namespace takes root, and iproute2")
+    command = [*alone, *BRIDGE, "--bind", "0.0.0.0", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert "sees every camera" in process.stdout.readline()
+        assert "ws://0.0.0.0:" in process.stdout.readline()
+    finally:
+        process.kill()
+        process.wait()
