@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sensor_msgs.msg import JointState
 
 from smp_bringup.bag.messages import deserialized
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.client.graph_client import graph_client
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
+from smp_bringup.nodes import qos
 from smp_bringup.paths import share
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -45,10 +47,11 @@ class Viewer:
         pairs = [{"id": i, "channelId": self.channels[topic]["id"]} for i, topic in wanted.items()]
         self.socket.send(json.dumps({"op": "subscribe", "subscriptions": pairs}))
 
-    def wait(self, condition, what):
+    def wait(self, condition, what, check=lambda: None):
         end = time.monotonic() + END_S
         while not condition():
             assert time.monotonic() < end, what() if callable(what) else what
+            check()
             try:
                 self._take(self.socket.recv(timeout=1))
             except TimeoutError:
@@ -76,14 +79,16 @@ class Viewer:
 
 
 @contextmanager
-def bridge(*words):
-    """Run the bridge on any free port; give the process and its address."""
-    process = subprocess.Popen([*BRIDGE, "--port", "0", *words], stdout=subprocess.PIPE, text=True)
-    try:
-        yield process, re.search(r"ws://\S+", process.stdout.readline())[0]
-    finally:
-        process.kill()
-        process.wait()
+def bridge(*words, before=()):
+    """Run the bridge on any free port; give the process, the address that it prints, and the line before that, if any."""
+    command = [*before, *BRIDGE, "--port", "0", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            first = process.stdout.readline()
+            said, line = ("", first) if "ws://" in first else (first, process.stdout.readline())
+            yield process, re.search(r"ws://\S+", line)[0], said
+        finally:
+            process.kill()
 
 
 @contextmanager
@@ -94,7 +99,7 @@ def viewer(url):
 
 @pytest.fixture(scope="module")
 def driven(tmp_path_factory):
-    """A graph in which the policy drives, with a description, and the bag of a part of it."""
+    """A graph that is armed, whose policy plans, with a description; and the bag of a part of it."""
     out = tmp_path_factory.mktemp("bridge")
     text = share("config", "robots", "aloha.yaml").read_text()
     (out / "described.yaml").write_text(
@@ -102,16 +107,30 @@ def driven(tmp_path_factory):
     )
     nodes = build_graph(robot=str(out / "described.yaml"), sim=True, record=str(out / "bags"), namespace="robot1")
     with Graph(nodes, out / "log") as graph, graph_client(namespace="robot1") as client:
-        client.start_episode("transfer_cube", 0, "policy", graph.check)
-        client.trigger("recorder/start")
-        before = client.command_state["chunk_stamp_ns"]
-        client.wait(lambda: client.command_state["chunk_stamp_ns"] != before, END_S, "a chunk in the bag", graph.check)
-        client.trigger("recorder/stop")
+        heard = set()
+        for topic in ("policy/gate", "follower_left/joint_commands", "follower_right/joint_commands"):
+            client.create_subscription(JointState, topic, lambda _, topic=topic: heard.add(topic), qos.SENSOR)
+        client.wait(lambda: bool(client.command_state) and client.service_ready("recorder/start"), END_S, "the graph")
+        client.trigger("recorder/start", END_S)
+        heard.clear()
+        client.wait(lambda: len(heard) == 3, END_S, "what is to be in the bag", lambda: keep_armed(graph, client))
+        client.trigger("recorder/stop", END_S)
         yield graph, client, next((out / "bags").rglob("*.mcap")).parent
 
 
+def keep_armed(graph, client):
+    """Arm, and arm again where a machine that stalls latched the arms."""
+    graph.check()
+    if client.latched:
+        client.accepts("reset")
+    elif client.command_state.get("mode") == "disarmed":
+        client.accepts("arm")
+    client.spin(0)
+
+
 def test_the_layout_finds_every_panel_live_and_notices_a_topic_that_is_renamed(driven):
-    with bridge() as (_, url), viewer(url) as seen:
+    graph, client, _ = driven
+    with bridge() as (_, url, _), viewer(url) as seen:
         topics = {topic for _, topic, _, _ in asked(LAYOUT)}
         seen.wait(lambda: topics <= set(seen.channels), lambda: f"no channels: {topics - set(seen.channels)}")
         assert seen.channels["/follower_left/joint_states"] | {"id": 0} == {
@@ -124,7 +143,11 @@ def test_the_layout_finds_every_panel_live_and_notices_a_topic_that_is_renamed(d
         }
         assert "float64[] position" in seen.channels["/follower_left/joint_states"]["schema"]
         seen.look_at(topics)
-        seen.wait(lambda: topics <= set(seen.messages), lambda: f"no messages: {topics - set(seen.messages)}")
+        seen.wait(
+            lambda: topics <= set(seen.messages),
+            lambda: f"no messages: {topics - set(seen.messages)}",
+            lambda: keep_armed(graph, client),
+        )
         heard = seen.decoded()
         assert faults(LAYOUT, heard) == []
         for topic in topics:
@@ -142,7 +165,7 @@ def test_the_layout_finds_every_panel_in_a_bag_but_what_bags_do_not_have(driven)
 
 
 def test_a_latched_description_comes_to_every_viewer_and_nothing_can_be_sent(driven):
-    with bridge() as (process, url), viewer(url) as first, viewer(url) as second:
+    with bridge() as (process, url, _), viewer(url) as first, viewer(url) as second:
         for seen in (first, second):
             seen.wait(lambda seen=seen: "/robot_description" in seen.channels, "the description's channel")
             seen.look_at(["/robot_description"])
@@ -157,7 +180,8 @@ def test_a_latched_description_comes_to_every_viewer_and_nothing_can_be_sent(dri
 
 
 def test_a_wrong_address_and_a_taken_port_are_one_line():
-    with bridge() as (_, url):
+    with bridge() as (_, url, said):
+        assert said == ""
         port = url.rsplit(":", 1)[1]
         for words, text in (
             (["--port", port], "take another --port"),
@@ -173,11 +197,6 @@ def test_what_it_opens_beyond_this_machine_is_said_first():
     alone = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
     if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
         pytest.skip("a network namespace takes root, and iproute2")
-    command = [*alone, *BRIDGE, "--bind", "0.0.0.0", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert "sees every camera" in process.stdout.readline()
-        assert "ws://0.0.0.0:" in process.stdout.readline()
-    finally:
-        process.kill()
-        process.wait()
+    with bridge("--bind", "0.0.0.0", before=alone) as (_, url, said):
+        assert "sees every camera" in said
+        assert url.startswith("ws://0.0.0.0:")
