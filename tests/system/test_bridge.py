@@ -80,7 +80,7 @@ class Viewer:
 
 @contextmanager
 def bridge(*words, before=()):
-    """Run the bridge on any free port; give the process, the address that it prints, and the line before that, if any."""
+    """Run the bridge on any free port; give the process, its address, and what it said before that."""
     command = [*before, *BRIDGE, "--port", "0", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
