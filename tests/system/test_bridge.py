@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from sensor_msgs.msg import JointState
+from std_msgs.msg import String
 
 from smp_bringup.bag.messages import deserialized
 from smp_bringup.bag.reader import open_bag
@@ -177,6 +178,20 @@ def test_a_latched_description_comes_to_every_viewer_and_nothing_can_be_sent(dri
         first.wait(lambda: first.statuses, "an answer to what cannot be done")
         process.send_signal(signal.SIGTERM)
         assert process.wait(END_S) in (128 + signal.SIGTERM, 130)
+
+
+def test_what_publishes_later_appears_and_is_heard_and_what_is_gone_goes():
+    with graph_client(namespace="robot1") as client, bridge() as (_, url, _), viewer(url) as seen:
+        for said in ("first", "again"):
+            publisher = client.create_publisher(String, "late", qos.DRIVER)
+            seen.wait(lambda: "/late" in seen.channels, "the channel")
+            seen.look_at(["/late"])
+            message = String(data=said)
+            seen.wait(lambda: "/late" in seen.messages, "a message", lambda p=publisher, m=message: p.publish(m))
+            assert seen.decoded()["/late"].data == said
+            client.destroy_publisher(publisher)
+            seen.wait(lambda: "/late" not in seen.channels, "the channel to go")
+            seen.messages.clear()
 
 
 def test_a_wrong_address_and_a_taken_port_are_one_line():
