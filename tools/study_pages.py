@@ -28,11 +28,25 @@ EDIT = "<!-- Written by tools/study_pages.py; do not edit. -->"
 METHODS = {
     "smp": "SMP",
     "smp_plain": "SMP, plain form",
-    "dibm": "Di-BM",
+    "dibm": "Di-BM (earlier form)",
     "sparse": "sparse mixture",
     "diffusion": "diffusion, as large as what SMP runs",
     "diffusion_total": "diffusion, as large as all of SMP",
 }
+V2 = {
+    "sparse": "**sparse mixture**, two of twelve experts a layer",
+    "sparse_no_experts": "the same without any expert",
+    "sparse_heaviest_out": "the same without its heaviest expert",
+    "sparse_permuted": "the same with every expert in another's place",
+    "regression": "regression, as large as what the mixture runs",
+    "diffusion": "diffusion, as large as what the mixture runs",
+    "diffusion_total": "diffusion, as large as all of the mixture",
+    "dibm": "Di-BM, one of twelve experts",
+    "smp_shared": "SMP beside a shared expert",
+    "smp_shared_no_experts": "the same without its experts",
+    "smp_paper": "SMP to the letter",
+}
+KNOCKOUTS = {"all": "without any expert", "heaviest": "without its heaviest expert", "permuted": "its gate permuted"}
 TUNED = ("few_shot", "few_shot_1000", "from_scratch")
 COMPARED = {
     "main": [
@@ -86,7 +100,7 @@ def described(row: dict[str, Any]) -> str:
     if "train_tasks" in row:
         what.append("learns " + ", ".join(row["train_tasks"]))
     if "knockout" in row:
-        what.append({"heaviest": "without its heaviest expert", "permuted": "its gate permuted"}[row["knockout"]])
+        what.append(KNOCKOUTS[row["knockout"]])
     if "deploy" in row:
         what.append("run with " + ", ".join(f"`{change}`" for change in row["deploy"]))
     if "sensor_noise" in row:
@@ -199,6 +213,20 @@ def state_summary() -> str:
     return table(header, lines)
 
 
+def v2_summary() -> str:
+    """Return the table of benchmark v2."""
+    rows = load("v2")["rows"]
+    lines = []
+    for name, method in V2.items():
+        row = rows[name]
+        success = f"{row['all']['rate']:.3f} ± {half_width(row):.3f}"
+        active = f"{row['active_experts']['mean']:.1f}" if row["gate"]["largest_entropy"] else ""
+        lines.append([method, success, millions(row), active, f"{row['latency_ms']['p50']:.1f}"])
+    seeds = len(rows["sparse"]["training_seeds"])
+    header = ["method", f"success, 95 % over {seeds} training seeds", "parameters run, of all [M]", "experts run"]
+    return table([*header, "inference [ms]"], lines)
+
+
 def index() -> str:
     """Return the list of studies."""
     lines = [
@@ -213,7 +241,7 @@ def index() -> str:
 def pages() -> dict[Path, str]:
     """Return every page that this tool writes, or writes tables of, as it is to be."""
     names = sorted(path.stem for path in (ROOT / "config/studies").glob("*.yaml"))
-    tables = {"camera": camera_summary(load), "state": state_summary(), "studies": index()}
+    tables = {"camera": camera_summary(load), "state": state_summary(), "v2": v2_summary(), "studies": index()}
     by_hand = [ROOT / "README.md", ROOT / "docs/benchmark.md", STUDIES / "README.md"]
     return {
         **{STUDIES / f"{name}.md": study_page(name) for name in names},

@@ -9,11 +9,9 @@ from xml.sax.saxutils import escape
 
 from smp_bringup.arm import Arm
 from smp_bringup.graph import MANAGED
-from smp_bringup.names import full_name
+from smp_bringup.names import CLIENT, enclave, full_name
 from smp_bringup.robot import Robot
 
-CLIENT = "client"
-"""Enclave of every verb that drives or watches a graph from outside, and of `ros2 service call` and the like."""
 _RULES = (
     *(("topic", "publish"), ("topic", "subscribe")),
     *(("service", "reply"), ("service", "request")),
@@ -24,7 +22,7 @@ _OWN_SERVICES = (
     *("set_parameters", "set_parameters_atomically", "get_type_description"),
 )
 _LIFECYCLE = ("change_state", "get_state", "get_available_states", "get_available_transitions", "get_transition_graph")
-_REQUESTS = tuple(f"command/{name}" for name in ("arm", "disarm", "reset", "use_policy", "use_teleop", "estop"))
+_REQUESTS = tuple(f"command/{name}" for name in ("arm", "disarm", "hold", "reset", "use_policy", "use_teleop", "estop"))
 _RECORDER = tuple(f"recorder/{name}" for name in ("start", "stop", "discard", "next", "success"))
 _SIM = ("sim/reset", "sim/operate")
 
@@ -39,11 +37,6 @@ class Access:
     request: tuple[str, ...] = ()
     call: tuple[str, ...] = ()
     """Actions."""
-
-
-def enclave(name: str) -> str:
-    """Return the SROS2 enclave of a node, with its namespace where that is not the root."""
-    return f"/smp/{name.lstrip('/')}"
 
 
 def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:

@@ -12,12 +12,12 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
-from smp_bringup.access import enclave
 from smp_bringup.config import bounds_text
 from smp_bringup.environment import prepare_environment
 from smp_bringup.errors import EXIT_CODE, ConfigError, SmpError, one_line
 from smp_bringup.graph import MAX_RESPAWNS, RESPAWN_DELAY_S, Argument, NodeSpec, require_startable
 from smp_bringup.launcher import NodeDied
+from smp_bringup.names import enclave
 from smp_bringup.security import require_security
 
 Graph = Callable[..., Sequence[NodeSpec]]

@@ -17,10 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from smp_bringup.access import enclave
 from smp_bringup.environment import free_shared_memory, prepare_environment, require_shared_memory
 from smp_bringup.errors import EXIT_CODE, InstallError, SmpError
 from smp_bringup.graph import MAX_RESPAWNS, RESPAWN_DELAY_S, NodeSpec
+from smp_bringup.names import enclave
 from smp_bringup.security import require_security
 
 _STOP_S = 5.0

@@ -6,6 +6,8 @@ from typing import Any
 
 from smp_bringup.errors import ConfigError, one_line
 
+CLIENT = "client"
+"""Enclave of every verb that drives or watches a graph from outside, and of `ros2 service call` and the like."""
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _FULL = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
 _ROOT = "/"
@@ -32,6 +34,11 @@ _TAKEN = {"action", "foresight", "joint_states", "objects", "stamps", "state", "
 def full_name(name: str, namespace: str = _ROOT) -> str:
     """Return the full name of a topic, service or node: a relative one is in `namespace`; an empty one stays empty."""
     return name if not name or name.startswith("/") else f"{namespace.rstrip('/')}/{name}"
+
+
+def enclave(name: str) -> str:
+    """Return the SROS2 enclave of a node, with its namespace where that is not the root."""
+    return f"/smp/{name.lstrip('/')}"
 
 
 def full_namespace(namespace: str) -> str:

@@ -7,7 +7,6 @@ a colcon workspace registers the package with the ament index, and `pip install 
 
 import os
 import sys
-from importlib import metadata
 from pathlib import Path
 
 from smp_bringup.errors import ConfigError, UnknownNameError, one_line
@@ -82,6 +81,8 @@ def _package_share(package: str, uri: str) -> Path:
 
 def _distribution_file(distribution: str, inside: str, uri: str) -> Path:
     """Return a file of what pip installed."""
+    from importlib import metadata  # slow to import, and an emergency stop needs none of it
+
     try:
         return Path(str(metadata.distribution(distribution).locate_file(inside)))
     except (metadata.PackageNotFoundError, ValueError):

@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from smp_bringup.access import enclave
 from smp_bringup.errors import SmpError, one_line
+from smp_bringup.names import enclave
 
 WITHOUT = "is built without security, as PyPI's wheels are"
 """What is said of such a middleware."""

@@ -35,12 +35,13 @@ class Judge:
         self.body = Body(robot, self.config.self_gap)
         self.found, self.cycles, self.segments = [], 0, []
         self.rows, self.mode, self.latched_for, self.far_cycle = [], "disarmed", 0, -(10**9)
+        self.held_for = 0
 
     def asked(self, request, ok, measured, moving):
         """Hear of a request that was answered; only such change the mode, besides stops."""
         if ok and request == "arm":
             self.expect(self.mode == "disarmed" and not moving, "armed from another mode, or in motion")
-            self.seed, self.mode = measured, "hold"
+            self.seed, self.mode, self.held_for = measured, "hold", np.inf  # arming moves nothing
             self._end()
         elif ok and request == "reset":
             self.expect(self.mode in LATCHED and not moving, "reset from another mode, or in motion")
@@ -50,6 +51,7 @@ class Judge:
             self.mode = "disarmed"
         elif ok:
             self.expect(self.mode in ("hold", "policy", "teleop"), f"{request} while {self.mode}")
+            self.held_for = self.held_for if self.mode == request else 0
             self.mode = request
 
     def pressed(self):
@@ -62,6 +64,7 @@ class Judge:
         mode = output.mode.value
         stops = mode == "fault" and self.mode not in ("disarmed", "estop")
         self.expect(mode == self.mode or stops, f"from {self.mode} to {mode}, which nobody asked for")
+        self.held_for += mode == "hold"
         self.latched_for = self.latched_for + 1 if mode in LATCHED and mode == self.mode else 0
         self.mode = mode
         if output.command is None:
@@ -82,7 +85,7 @@ class Judge:
             self.expect(not position[self.robot.rates].any(), "a base that starts in motion")
         elif mode in LATCHED and self.latched_for > self.stop_cycles:
             self._stopped(position)
-        elif mode == "hold" and len(self.rows) > 1:
+        elif mode == "hold" and self.held_for > self.stop_cycles:
             self.expect(np.array_equal(position, self.rows[-1]), "motion without a source")
         self.rows.append(position)
 

@@ -39,7 +39,7 @@ ACTS = st.one_of(
         st.just("chunk"), st.sampled_from(GOALS), seeds, st.sampled_from([-5, 0, 0.1, 0.3, 3]), st.integers(0, 200)
     ),
     st.tuples(st.just("press"), st.sampled_from(NAMES), st.booleans()),
-    st.tuples(st.just("ask"), st.sampled_from(["arm", "disarm", "reset", "policy", "teleop"])),
+    st.tuples(st.just("ask"), st.sampled_from(["arm", "disarm", "hold", "reset", "policy", "teleop"])),
     st.tuples(st.just("source"), st.sampled_from(NAMES)),
     st.tuples(st.just("silence"), st.sampled_from(["left", "right", "base"]), cycles),
     st.tuples(st.just("lie"), seeds, st.sampled_from([0.0, 1e-3, 0.1, 0.3, 1.0, np.nan, 1e300]), cycles),
@@ -129,6 +129,7 @@ class World:
         replies = {
             "arm": lambda: self.core.arm(self.steady),
             "disarm": self.core.disarm,
+            "hold": self.core.hold,
             "reset": lambda: self.core.reset(self.steady),
             "policy": lambda: self.core.use(Mode.POLICY, self.now, self.steady),
             "teleop": lambda: self.core.use(Mode.TELEOP, self.now, self.steady),
@@ -277,6 +278,7 @@ def smooth(robot, joint, amount, count):
         ("stamp", "another stamp"),
         ("unlatch", "from estop to teleop"),
         ("creep", "motion after a stop"),
+        ("drift", "motion without a source"),
         ("start", "a start elsewhere"),
         ("silence", "nothing is published in teleop"),
         ("left at speed", "acceleration"),
@@ -300,6 +302,10 @@ def test_the_judge_finds_a_planted_breach(robot, judge, breach, text):
     if breach == "left at speed":
         judge.asked("disarm", True, home, False)
         judge.take(cycle("disarmed"), 0, home)
+    if breach == "drift":
+        judge.asked("hold", True, home, False)
+        for k in range(2 * judge.stop_cycles):
+            judge.take(cycle("hold", rows[-1] + 1e-9 * k), 0, rows[-1])
     if breach in ("unlatch", "creep"):
         judge.pressed()
         for k in range(2 * judge.stop_cycles):

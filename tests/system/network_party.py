@@ -12,7 +12,8 @@ import numpy as np
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool
 
-from smp_bringup.client.graph_client import START_S, GraphError, graph_client
+from smp_bringup.client.answers import GraphError
+from smp_bringup.client.graph_client import START_S, graph_client
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos

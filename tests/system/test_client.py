@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import rclpy
 
-from smp_bringup.client.graph_client import START_S, GraphError, graph_client
+from smp_bringup.client.answers import GraphError
+from smp_bringup.client.graph_client import START_S, graph_client
 from smp_bringup.client.listener import Listener
 from smp_bringup.safety.modes import Mode, next_request
 

@@ -14,7 +14,8 @@ from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup.bench.report import Film
-from smp_bringup.client.graph_client import START_S, GraphError, graph_client
+from smp_bringup.client.answers import GraphError
+from smp_bringup.client.graph_client import START_S, graph_client
 from smp_bringup.client.monitor import Monitor
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph

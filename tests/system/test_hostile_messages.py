@@ -11,7 +11,8 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from smp_bringup.client.graph_client import GraphError, graph_client
+from smp_bringup.client.answers import GraphError
+from smp_bringup.client.graph_client import graph_client
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos

@@ -22,7 +22,8 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import String
 
-from smp_bringup.client.graph_client import START_S, GraphError, graph_client
+from smp_bringup.client.answers import GraphError
+from smp_bringup.client.graph_client import START_S, graph_client
 from smp_bringup.environment import small_sockets
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import status_values

@@ -6,7 +6,7 @@ import pytest
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
-from smp_bringup.client.graph_client import GraphError
+from smp_bringup.client.answers import GraphError
 from smp_bringup.nodes import qos
 
 pytestmark = pytest.mark.skipif(find_spec("robosuite") is None, reason="models of the robots are missing: make robots")

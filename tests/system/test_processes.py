@@ -124,7 +124,8 @@ PARAMETERS = {  # what is read once, and a value that it could have had
 def test_what_a_node_reads_once_cannot_be_set_and_says_what_is_allowed(tmp_path):
     from rcl_interfaces.srv import DescribeParameters
 
-    from smp_bringup.client.graph_client import GraphError, graph_client
+    from smp_bringup.client.answers import GraphError
+    from smp_bringup.client.graph_client import graph_client
     from smp_bringup.graph import NodeSpec
     from smp_bringup.launcher import Graph
 
@@ -147,7 +148,7 @@ def test_what_a_node_reads_once_cannot_be_set_and_says_what_is_allowed(tmp_path)
 
 
 def test_the_clock_of_the_headers_does_not_change_while_the_command_node_is_armed(launch, tmp_path):
-    from smp_bringup.client.graph_client import GraphError
+    from smp_bringup.client.answers import GraphError
 
     with launch(tmp_path / "log", model="none", sim=True, task="lift_tray") as (graph, client):
         client.wait(lambda: bool(client.sim_state and client.command_state), 60, "the graph", graph.check)

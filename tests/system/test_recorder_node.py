@@ -14,7 +14,8 @@ from sensor_msgs.msg import Joy
 
 from smp_bringup.bag.aligned import aligned_sets
 from smp_bringup.bag.reader import open_bag
-from smp_bringup.client.graph_client import GraphError, graph_client
+from smp_bringup.client.answers import GraphError
+from smp_bringup.client.graph_client import graph_client
 from smp_bringup.client.replay import replay_live
 from smp_bringup.graph import NodeSpec
 from smp_bringup.launcher import Graph

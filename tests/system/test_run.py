@@ -1,12 +1,15 @@
 """`smp run`: a policy for a while, and why it ended; `smp arm` and the other verbs that ask one thing."""
 
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from rcl_interfaces.srv import GetParameters
 
 from smp_bringup.client.graph_client import graph_client
+from smp_bringup.client.nobody import domains
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
 
@@ -23,12 +26,14 @@ def graph(tmp_path_factory):
         yield running, client
 
 
-def test_when_the_time_is_up_the_arms_rest_and_all_is_well(graph):
+def test_each_phase_is_a_line_and_when_the_time_is_up_the_arms_hold_and_all_is_well(graph):
     running, client = graph
     done = subprocess.run([*RUN, "--seconds", "1"], capture_output=True, text=True, timeout=END_S, check=False)
     assert done.returncode == 0, done.stderr
-    assert "the time is up" in done.stdout
-    client.wait(lambda: client.command_state["mode"] == "disarmed", 60, "the state", running.check)
+    said = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    assert said[:-1] == ["arming", "asking for the policy", "following the policy for 1 s", "coming to rest"]
+    assert said[-1].endswith("the time is up; the arms hold")
+    client.wait(lambda: client.command_state["mode"] == "hold", 60, "the state", running.check)
     asked = GetParameters.Request(names=["task"])
     (task,) = client._request(GetParameters, "recorder/get_parameters", asked, 10).values
     assert task.string_value == "hand it over"
@@ -62,7 +67,10 @@ def test_every_verb_prints_the_answer_of_the_command_node_on_one_line(graph):
         ("status", 0, "disarmed"),
         ("policy", 1, "cannot follow policy in disarmed: arm first"),
         ("teleop", 1, "cannot follow teleop in disarmed: arm first"),
+        ("hold", 1, "cannot hold in disarmed: arm first"),
         ("arm", 0, "armed; "),
+        ("hold", 0, "holding"),
+        ("status", 0, "hold"),
         ("estop", 0, "emergency stop"),
         ("status", 1, "estop: estop: the emergency stop was pressed (service)"),
         ("reset", 1, "the emergency stop is pressed (service)"),
@@ -73,6 +81,49 @@ def test_every_verb_prints_the_answer_of_the_command_node_on_one_line(graph):
         assert (ended, len(said)) == (code, 1), (name, said)
         assert said[0].startswith(answer), (name, said)
     client.wait(lambda: verb("reset", "--namespace", "robot1") == (0, ["reset; disarmed"]), 60, "the reset")
+
+
+def test_a_stop_that_nobody_confirms_is_no_success_and_one_that_is_leaves_nothing_behind(graph):
+    running, client = graph
+    command = running.processes["command"]
+    before = segments()
+    command.send_signal(signal.SIGSTOP)
+    try:
+        ended, said = verb("estop", "--namespace", "robot1")
+    finally:
+        command.send_signal(signal.SIGCONT)
+    assert (ended, len(said)) == (2, 1), said
+    assert "waited 5 s for" in said[0]
+    assert verb("estop", "--namespace", "robot1") == (0, ["emergency stop"])
+    client.wait(lambda: client.command_state["mode"] == "estop", 60, "the stop", running.check)
+    assert segments() == before
+    assert verb("release", "--namespace", "robot1")[0] == 0
+    client.wait(lambda: verb("reset", "--namespace", "robot1")[0] == 0, 60, "the reset")
+
+
+def segments():
+    return {path.name for path in Path("/dev/shm").glob("fastdds_*")}
+
+
+def test_a_stop_imports_nothing_that_it_does_not_need():
+    command = [sys.executable, "-X", "importtime", "-m", "smp_bringup.cli.main", "estop", "--namespace", "nobody_here"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=END_S, check=False)
+    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    assert "rclpy" in imported
+    assert not imported & {"typer", "rich", "smp_bringup.robot", "smp_bringup.graph", "sensor_msgs.msg", "mujoco"}
+
+
+def test_top_says_where_the_graph_is_that_it_does_not_hear(graph):
+    code, said = verb("top", "--seconds", "3", "--namespace", "robot2")
+    assert (code, len(said)) == (2, 1), said
+    assert "no graph is heard in namespace /robot2, ROS_DOMAIN_ID" in said[0]
+    assert "one runs in /robot1: --namespace /robot1" in said[0]
+
+
+def test_domains_are_told_by_the_pairs_of_ports_that_their_processes_listen_on():
+    assert domains([7410, 7411, 7412, 7413]) == {0}
+    assert domains([7400 + 250 * 42 + 10, 7400 + 250 * 42 + 11, 8080, 8081, 5353, 22]) == {42}
+    assert domains([7660, 7911, 7650, 7651]) == set()
 
 
 def test_where_no_graph_runs_a_verb_says_where_it_looked_and_ends_with_code_2():

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from smp_bringup.access import CLIENT, accesses, enclave
-from smp_bringup.client.graph_client import START_S, GraphError, graph_client
+from smp_bringup.access import accesses
+from smp_bringup.client.answers import GraphError
+from smp_bringup.client.graph_client import START_S, graph_client
 from smp_bringup.graph import NODE_NAMES, NodeSpec, build_graph, replay_graph
 from smp_bringup.launcher import Graph
+from smp_bringup.names import CLIENT, enclave
 from smp_bringup.robot import load_robot
 from smp_bringup.security import SecurityError, middleware_has_security, require_security, security_asked
 

@@ -78,7 +78,8 @@ def test_reduced_policies_call_fewer_denoisers_and_leave_the_full_one_alone(kind
     before, full = policy.infer(observation, 3)
     _, lean = fewer_steps(policy).infer(observation, 3)
     _, least = fewer_experts(fewer_steps(policy)).infer(observation, 3)
-    assert lean.denoiser_calls.sum() < full.denoiser_calls.sum()
+    if kind != "regression":  # which denoises nothing
+        assert lean.denoiser_calls.sum() < full.denoiser_calls.sum()
     assert least.denoiser_calls.sum() <= lean.denoiser_calls.sum()
     if kind == "smp":
         assert least.denoiser_calls.sum() == 2

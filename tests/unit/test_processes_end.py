@@ -149,7 +149,7 @@ def test_no_process_outlives_the_one_that_started_it():
 def test_a_middleware_that_hangs_in_closing_does_not_keep_its_process():
     code = """
         import signal
-        from smp_bringup.nodes.base import bounded_closing
+        from smp_bringup.nodes.closing import bounded_closing
         with bounded_closing(0.1):
             pass
         print("closed", flush=True)

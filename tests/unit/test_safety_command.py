@@ -121,6 +121,33 @@ def test_the_emergency_stop_latches_in_every_mode_and_releasing_moves_nothing(ri
     assert rig.core.mode is Mode.DISARMED
 
 
+@pytest.mark.parametrize("source", [Mode.POLICY, Mode.TELEOP])
+def test_a_hold_lets_go_of_the_source_and_stands_once_the_arms_rest(rig, source):
+    rig.following(source)
+    move = (lambda rig: rig.teleop(0.05)) if source is Mode.TELEOP else None
+    if source is Mode.POLICY:
+        rig.take(rig.chunk(0.2))
+    rig.step(10, move)
+    assert (rig.core.hold().ok, rig.core.mode) == (True, Mode.HOLD)
+    rig.say(source)
+    early = rig.use(source)
+    assert (early.ok, early.message) == (False, "the arms are still coming to rest")
+    rig.step(60)
+    still = rig.measured.copy()
+    rig.step(100, move)  # nobody is followed, and nothing is held against the silence
+    np.testing.assert_array_equal(rig.measured, still)
+    assert rig.core.mode is Mode.HOLD
+    assert rig.core.hold().message == "holding"
+    rig.say(source)
+    assert rig.use(source).ok
+
+
+def test_only_armed_arms_can_be_held(rig):
+    assert rig.core.hold().message == "cannot hold in disarmed: arm first"
+    rig.core.estop(True)
+    assert rig.core.hold().message == "cannot hold in estop: reset first"
+
+
 def test_a_reset_waits_for_the_arms_to_rest(rig):
     rig.following()
     rig.take(rig.chunk(0.4))

@@ -337,7 +337,7 @@ def test_f49_chatter_stays_latched_and_a_press_during_reset_wins(rig, rng):
     rig.step(50)
     for _ in range(10_000):
         rig.core.estop(bool(rng.integers(2)))
-        pressed = rig.core._estop.pressed
+        pressed = rig.core.buttons.pressed
         assert rig.core.mode is Mode.ESTOP
         if pressed:
             assert not rig.reset().ok

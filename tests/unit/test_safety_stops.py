@@ -48,7 +48,7 @@ def test_the_button_of_a_publisher_that_left_is_released_by_the_service_and_by_n
     rig.arm()
     rig.core.estop(True, "/gone [1]")
     rig.core.estop(True, "/there [2]")
-    rig.core.on_estop_publishers({"/there [2]"})
+    rig.core.buttons.present({"/there [2]"})
     rig.step(60)
     rig.core.estop(False, "/there [2]")
     assert "/gone [1] (gone: release by the service)" in rig.reset().message
@@ -85,12 +85,12 @@ def test_the_silence_of_one_heartbeat_is_a_fault_whoever_else_speaks(beating, si
 def test_a_heartbeat_that_left_is_forgotten_by_the_service_and_one_must_be_left(beating):
     rig, beat = beating
     rig.step(30, lambda rig: beat("b"))
-    rig.core.on_estop_publishers({"a"})
+    rig.core.buttons.present({"a"})
     assert "nothing of b (gone: release by the service)" in rig.reset().message
     rig.core.estop(False, "service")
     assert rig.reset().ok
     rig.step(30)
-    rig.core.on_estop_publishers(set())
+    rig.core.buttons.present(set())
     rig.core.estop(False, "service")
     assert "nothing yet on /estop" in rig.arm().message
 

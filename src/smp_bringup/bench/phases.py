@@ -37,7 +37,7 @@ def walk(world: World, policy: DeployedPolicy, seed: int) -> Walk:
     Raises:
         ModelError: the policy has no gate, or does not see object poses.
     """
-    if policy.config.track != "state" or policy.config.kind == "diffusion":
+    if policy.config.track != "state" or policy.config.experts < 2:
         raise ModelError(
             f"a {policy.config.kind} policy of the {policy.config.track} track has no gate to look at here"
         )

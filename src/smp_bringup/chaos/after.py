@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from smp_bringup.chaos.judged import Judged
-from smp_bringup.client.graph_client import GraphError
+from smp_bringup.client.answers import GraphError
 from smp_bringup.nodes.base import now_ns
 from smp_bringup.safety.modes import Mode
 from smp_bringup.types import Severity

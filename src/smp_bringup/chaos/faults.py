@@ -13,7 +13,7 @@ import numpy as np
 
 from smp_bringup.chaos.after import After
 from smp_bringup.chaos.rig import ChaosRig
-from smp_bringup.client.graph_client import GraphError
+from smp_bringup.client.answers import GraphError
 from smp_bringup.errors import EXIT_CODE
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes.messages import chunk_msg

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 
 from smp_bringup.chaos.ear import Ear
-from smp_bringup.client.graph_client import GraphClient, GraphError
+from smp_bringup.client.answers import GraphError
+from smp_bringup.client.graph_client import GraphClient
 from smp_bringup.launcher import NodeDied
 from smp_bringup.robot import Robot
 

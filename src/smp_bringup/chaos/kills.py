@@ -10,7 +10,8 @@ from subprocess import Popen
 from smp_bringup.chaos.after import After, judge_gone, judge_there
 from smp_bringup.chaos.ear import Ear
 from smp_bringup.chaos.judged import Judged
-from smp_bringup.client.graph_client import GraphError, graph_client
+from smp_bringup.client.answers import GraphError
+from smp_bringup.client.graph_client import graph_client
 from smp_bringup.errors import ConfigError, SmpError
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph

@@ -18,7 +18,7 @@ from smp_bringup.chaos.faults import ALLOWANCE_MS, FAULTS, Fault
 from smp_bringup.chaos.kills import KILLS, kill_policies, require_simulated
 from smp_bringup.chaos.rig import HEARTBEAT_S, ChaosRig, chaos_rig
 from smp_bringup.chaos.row import Row, counted, timed
-from smp_bringup.client.graph_client import GraphError
+from smp_bringup.client.answers import GraphError
 from smp_bringup.config import read_yaml
 from smp_bringup.graph import NODES
 from smp_bringup.nodes import realtime

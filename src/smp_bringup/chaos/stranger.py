@@ -12,7 +12,8 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image, JointState
 
-from smp_bringup.client.graph_client import GraphError, graph_client
+from smp_bringup.client.answers import GraphError
+from smp_bringup.client.graph_client import graph_client
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
 from smp_bringup.nodes.messages import joint_state_msg

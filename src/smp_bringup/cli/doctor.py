@@ -69,8 +69,8 @@ def _sockets() -> str:
 
 
 def _security() -> str:
-    from smp_bringup.access import CLIENT
     from smp_bringup.launcher import importable
+    from smp_bringup.names import CLIENT
     from smp_bringup.security import middleware_has_security, require_security, security_asked
 
     if importable("rclpy") is None:

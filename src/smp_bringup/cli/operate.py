@@ -1,9 +1,10 @@
-"""`smp arm`, `smp estop` and their kind: one request to the command node of a running graph, and its own answer."""
+"""`smp arm`, `smp hold` and their kind: one request to the command node of a running graph, and its own answer."""
 
 from collections.abc import Callable
 
 import typer
 
+from smp_bringup.cli.estop import stop
 from smp_bringup.cli.show import NamespaceOption
 from smp_bringup.errors import one_line
 
@@ -12,9 +13,9 @@ _WAIT_S = 5.0
 REQUESTS: dict[str, tuple[str, bool | None, str]] = {
     "arm": ("arm", None, "Arm: hold the arms where they are, until a source is followed."),
     "disarm": ("disarm", None, "Bring the arms to rest and command nothing more."),
+    "hold": ("hold", None, "Follow nobody any more: the arms come to rest, armed, and stay there."),
     "policy": ("use_policy", None, "Follow the policy; armed arms only."),
     "teleop": ("use_teleop", None, "Follow the leader arms; armed arms only."),
-    "estop": ("estop", True, "Stop both arms now and latch: smp release, then smp reset leave it."),
     "release": ("estop", False, "Release the emergency stop of smp estop; the arms stay stopped until smp reset."),
     "reset": ("reset", None, "Leave a latched stop, once its causes are gone; ends disarmed."),
 }
@@ -23,12 +24,13 @@ REQUESTS: dict[str, tuple[str, bool | None, str]] = {
 
 def verbs() -> dict[str, Callable[..., None]]:
     """Return every verb by its name."""
-    return {name: _request(*asked) for name, asked in REQUESTS.items()} | {"status": status}
+    return {name: _request(*asked) for name, asked in REQUESTS.items()} | {"estop": estop, "status": status}
 
 
 def _request(service: str, value: bool | None, text: str) -> Callable[..., None]:
     def verb(namespace: NamespaceOption = "/") -> None:
-        from smp_bringup.client.graph_client import Refused, graph_client
+        from smp_bringup.client.answers import Refused
+        from smp_bringup.client.graph_client import graph_client
 
         with graph_client("smp_operate", namespace) as client:
             try:
@@ -43,9 +45,15 @@ def _request(service: str, value: bool | None, text: str) -> Callable[..., None]
     return verb
 
 
+def estop(namespace: NamespaceOption = "/") -> None:
+    """Stop both arms now and latch: smp release, then smp reset leave it. Exit code 2: no graph answered."""
+    stop(namespace)
+
+
 def status(namespace: NamespaceOption = "/") -> None:
     """Print mode and reason of the command node. Exit code 1: a stop is latched; 2: no graph answered."""
-    from smp_bringup.client.graph_client import WHERE, graph_client
+    from smp_bringup.client.answers import WHERE
+    from smp_bringup.client.graph_client import graph_client
 
     with graph_client("smp_operate", namespace) as client:
         client.wait(lambda: bool(client.command_state), _WAIT_S, f"the command node ({WHERE})")

@@ -128,6 +128,7 @@ def _keys(namespace: str) -> None:
             word = "RECORDING" if state["recording"] == "True" else "ready"
             head = f"{word}  {state['seconds']} s  {state['messages']} messages  dropped {state['dropped']}"
             text = Text(head, "bold red" if word == "RECORDING" else "bold")
+            text.append(f"  {state['mode']}", "default")
             text.append(f"\ntask {state['task']}   queue {state['queue']}\n{said}\n{help_line}", "default")
             live.update(text, refresh=True)
 

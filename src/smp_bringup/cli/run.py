@@ -1,7 +1,6 @@
 """`smp run`: the policy of a running graph, for a while."""
 
 import signal
-from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -14,12 +13,15 @@ def run(
     task: Annotated[str, typer.Option(help="What is done, for the label of a recorder that runs.")] = "",
     namespace: NamespaceOption = "/",
 ) -> None:
-    """Arm, follow the policy, disarm; exit code 1 if the command node did not go on to the end."""
+    """Arm, follow the policy, hold; a line for each phase.
+
+    Exit code 1: the command node did not go on to the end, and why is said; 2: no graph answered.
+    """
     from rich.live import Live
     from rich.text import Text
 
     from smp_bringup.client.graph_client import graph_client
-    from smp_bringup.client.run import run_policy
+    from smp_bringup.client.run import Said, run_policy
 
     asked: list[int] = []
     with (
@@ -28,11 +30,10 @@ def run(
     ):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda given, _: asked.append(given))  # the arms come to rest before we leave
-
-        def say(state: Mapping[str, str], now: float) -> None:
-            words = f"{now:5.1f} s  {state['mode']}  {state['severity']} {state['reason']}".rstrip()
-            live.update(Text(words), refresh=True)
-
+        say = Said(
+            lambda text: console.print(text, soft_wrap=True),
+            lambda text, now: live.update(Text(f"{now:5.1f} s  {text}"), refresh=True),
+        )
         ended = run_policy(client, task, seconds, lambda: bool(asked), say)
     console.print(f"{'done' if ended.well else 'ended'} after {ended.seconds:.1f} s: {ended.why}", soft_wrap=True)
     if not ended.well:

@@ -11,7 +11,7 @@ def top(
     seconds: Annotated[float | None, typer.Option(min=1, help="End after so long; without it, with Ctrl-C.")] = None,
     namespace: NamespaceOption = "/",
 ) -> None:
-    """Show latencies, rates, skew, counters and warnings of the running nodes, twice a second."""
+    """Show latencies, rates, skew, counters and warnings of the running nodes, twice a second; or why none is heard."""
     from rich.live import Live
 
     from smp_bringup.client.top import screens

@@ -22,6 +22,9 @@ def train(
     change: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value of the run's file; may be repeated.")
     ] = None,
+    corrections: Annotated[
+        float, typer.Option(min=1, max=100, help="Weight of what an operator did where a policy had begun.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on from the last saved state.")] = False,
     start: Annotated[Path | None, typer.Option(help="Checkpoint to go on from (few-shot transfer).")] = None,
@@ -38,7 +41,7 @@ def train(
     use_threads(threads)
     changes = (*(change or ()), *([f"training.steps={steps}"] if steps else ()))
     wanted = () if tasks == "all" else _tasks(tasks)
-    training = _read(TrainingJob(bags, policy, changes, wanted, limit, seed, start, only_router, rejected))
+    training = _read(TrainingJob(bags, policy, changes, wanted, limit, seed, start, only_router, rejected, corrections))
     trainer = training.trainer(folder)
     try_folder(folder, trainer.state_bytes)
     done = trainer.resume() if resume else 0
@@ -77,5 +80,7 @@ def _read(job: "TrainingJob") -> "Training":
     for reason in skipped:
         console.print(f"skipped: {reason}", style="yellow")
     console.print(f"{len(data.starts) - 1} episodes, {len(data.state)} frames; {len(skipped)} bags skipped")
+    if data.corrections:
+        console.print(f"{data.corrections} frames are an operator's corrections of a policy")
     console.print(f"{training.run.policy.kind} {training.sight}", soft_wrap=True)
     return training

@@ -13,12 +13,12 @@ from rclpy.parameter import Parameter
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
-from smp_bringup.access import CLIENT, enclave
+from smp_bringup.client.answers import WHERE, GraphError, Refused
 from smp_bringup.environment import prepare_environment, require_shared_memory
-from smp_bringup.errors import SmpError
-from smp_bringup.names import full_name, full_namespace
+from smp_bringup.names import CLIENT, enclave, full_name, full_namespace
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.base import LeanNode, end_rclpy
+from smp_bringup.nodes.base import LeanNode
+from smp_bringup.nodes.closing import end_rclpy
 from smp_bringup.nodes.messages import diagnostic_name, status_values
 from smp_bringup.nodes.security_trial import security_explained
 from smp_bringup.safety.modes import Mode, next_request
@@ -29,22 +29,6 @@ _AGAIN_S = 0.02
 """A request that was refused is repeated no sooner, so that the command node has time for its cycles."""
 _ANSWER_S = 4.0
 """A request is sent again after so long: an answer to who was discovered only just now can be lost on its way."""
-
-
-WHERE = "is a graph running, in this namespace, ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE?"
-
-
-class GraphError(SmpError):
-    """The graph does not answer, or refuses."""
-
-
-class Refused(GraphError):
-    """A service was asked, and says no; the message is "service: answer"."""
-
-    @property
-    def answer(self) -> str:
-        """What the service said."""
-        return str(self).partition(": ")[2]
 
 
 @contextmanager

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 
 from diagnostic_msgs.msg import DiagnosticArray
 
-from smp_bringup.client.graph_client import GraphClient, GraphError, graph_client
+from smp_bringup.client.answers import GraphError
+from smp_bringup.client.graph_client import GraphClient, graph_client
+from smp_bringup.client.take_over import TakeOver
 from smp_bringup.errors import SmpError
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import status_values
@@ -18,6 +20,8 @@ from smp_bringup.nodes.messages import status_values
 KEYS = {
     " ": "start, or stop as a success",
     "f": "stop as a failure",
+    "t": "take over from the policy, once the leaders are near; give back",
+    "h": "hold",
     "d": "discard the open episode, or the last one",
     "n": "next task of the queue",
     "q": "quit",
@@ -57,12 +61,17 @@ def run_console(show: Callable[[Mapping[str, str], str], None], namespace: str) 
         )
         what = "the recorder: start it with smp up --teleop --record FOLDER, or record.launch.py"
         client.wait(lambda: bool(state), _START_S, what)
-        said = ""
+        said, over = "", TakeOver(client)
         with keys() as pressed:
             while (key := pressed()) != "q":
-                if key in KEYS:
+                if key == "t":
+                    said = over.ask()
+                elif key == "h":
+                    said = over.hold()
+                elif key in KEYS:
                     said = _act(client, key, state)
-                show(state, said)
+                said = over.look() or said
+                show({**state, "mode": client.command_state.get("mode", "")}, said)
                 client.spin(0.1)
 
 

@@ -6,7 +6,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from smp_bringup.client.graph_client import GraphError, graph_client
+from smp_bringup.client.answers import GraphError
+from smp_bringup.client.graph_client import graph_client
 from smp_bringup.client.listener import Listener
 from smp_bringup.graph import NO_MODEL, build_graph
 from smp_bringup.launcher import Graph

@@ -10,8 +10,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from smp_bringup.client.answers import GraphError
 from smp_bringup.client.graph_client import graph_client
 from smp_bringup.client.link import Link, link
+from smp_bringup.client.nobody import why_silent
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import first_status
@@ -43,6 +45,11 @@ class Top:
         status = first_status(message)
         word = {DiagnosticStatus.OK: "", DiagnosticStatus.WARN: "WARN "}.get(status.level, "INVALID ")
         self._observation = word + one_line(status.message)
+
+    @property
+    def heard(self) -> bool:
+        """Whether any node of the graph has said anything."""
+        return bool(self._reports or self._observation)
 
     def view(self, command: dict[str, str], now_s: float) -> Group:
         """Return the whole screen."""
@@ -83,7 +90,11 @@ def _fill(name: str, values: dict[str, str], times: Table, rates: Table, counts:
 
 
 def screens(seconds: float | None, namespace: str) -> Iterator[Group]:
-    """Yield the screen of the graph in `namespace` twice a second, for `seconds` or until interrupted."""
+    """Yield the screen of the graph in `namespace` twice a second, for `seconds` or until interrupted.
+
+    Raises:
+        GraphError: nothing was heard in all of `seconds`.
+    """
     top = Top()
     with graph_client("smp_top", namespace) as client:
 
@@ -97,4 +108,9 @@ def screens(seconds: float | None, namespace: str) -> Iterator[Group]:
             client.spin(0.1)
             if time.monotonic() - shown >= 0.5:
                 shown = time.monotonic()
-                yield top.view(client.command_state, shown)
+                if top.heard or client.command_state:
+                    yield top.view(client.command_state, shown)
+                elif seconds is None and shown - start > _SILENT_S:
+                    yield Group(Text(why_silent(client), style="bold red"))
+        if not (top.heard or client.command_state):
+            raise GraphError(why_silent(client))

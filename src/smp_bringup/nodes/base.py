@@ -6,7 +6,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import rclpy
@@ -22,36 +21,11 @@ from rclpy.subscription import Subscription
 
 from smp_bringup.environment import prepare_environment
 from smp_bringup.errors import EXIT_CODE, SmpError
+from smp_bringup.nodes.closing import bounded_closing, end_rclpy
 from smp_bringup.nodes.guard import Guard
 from smp_bringup.nodes.messages import diagnostic_name, status_msg
 from smp_bringup.nodes.one_speaker import OneSpeaker
 from smp_bringup.nodes.security_trial import security_explained
-
-_CLOSE_S = 20.0
-
-
-@contextmanager
-def bounded_closing(limit_s: float = _CLOSE_S) -> Iterator[None]:
-    """End this process, saying where it is, if the block takes longer than `limit_s`.
-
-    Fast DDS 3.2.3 can lock itself up while an endpoint is taken away (https://github.com/eProsima/Fast-DDS/issues/6502).
-    Python's global lock is held there: no signal handler and no thread of Python could end the process any more.
-    """
-    try:
-        faulthandler.dump_traceback_later(limit_s, exit=True)
-    except (AttributeError, OSError, ValueError):  # standard error is no file here: nobody could be told
-        yield
-        return
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-
-
-def end_rclpy() -> None:
-    """End rclpy's context, in bounded time."""
-    with bounded_closing():
-        rclpy.try_shutdown()
 
 
 class LeanNode(Node):

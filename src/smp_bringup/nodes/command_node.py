@@ -162,6 +162,7 @@ class CommandNode(ManagedNode):
         requests: dict[str, Callable[[], Reply]] = {
             "arm": self._arm,
             "disarm": self._core.disarm,
+            "hold": self._core.hold,
             "reset": lambda: self._core.reset(steady_ns()),
             "use_policy": lambda: self._core.use(Mode.POLICY, now_ns(self), steady_ns()),
             "use_teleop": lambda: self._core.use(Mode.TELEOP, now_ns(self), steady_ns()),
@@ -194,7 +195,7 @@ class CommandNode(ManagedNode):
         young = self._core.mode is Mode.DISARMED and steady_ns() - self._born_ns < _YOUNG_NS
         if snapshot.nodes.count(us) > 1 and young:
             raise ConfigError(f"another node '{us}' is already running: stop it first")
-        self._core.on_estop_publishers({*self._watch.speakers(_ESTOP), _ANYBODY})
+        self._core.buttons.present({*self._watch.speakers(_ESTOP), _ANYBODY})
         self._core.observations.present({*self._watch.speakers(_OBSERVATION), ""})
         self._report.graph(findings, young)
         self._core.on_graph(findings)

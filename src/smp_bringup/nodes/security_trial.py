@@ -10,9 +10,9 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from smp_bringup.access import enclave
 from smp_bringup.environment import prepare_environment
 from smp_bringup.errors import EXIT_CODE, SmpError, one_line
+from smp_bringup.names import enclave
 from smp_bringup.security import WITHOUT, SecurityError, security_asked
 
 _LONGEST = 300

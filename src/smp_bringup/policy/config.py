@@ -4,7 +4,7 @@ They travel in the checkpoint.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from smp_bringup.config import spec
@@ -124,6 +124,10 @@ class PolicyConfig:
 
     def require_joints(self, dof: int) -> None:
         """Raise ConfigError where a robot of `dof` joints has too few of them."""
+
+    def fewer_steps(self) -> "PolicyConfig":
+        """Return the settings with half the sampler's steps, at least two where it has so many."""
+        return replace(self, denoise_steps=max(min(2, self.denoise_steps), self.denoise_steps // 2))
 
     def fewer_experts(self) -> "PolicyConfig":
         """Return the settings that run as few experts as can be."""

@@ -1,7 +1,6 @@
 """A policy that gives up some quality for time: the fallback when inference misses its deadline."""
 
 import copy
-from dataclasses import replace
 
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.config import PolicyConfig
@@ -9,8 +8,7 @@ from smp_bringup.policy.config import PolicyConfig
 
 def fewer_steps(policy: AbstractPolicy) -> AbstractPolicy:
     """Return the policy with half the sampler's steps (at least two, where it has so many), on the same engine."""
-    steps = policy.config.denoise_steps
-    return _with(policy, replace(policy.config, denoise_steps=max(min(2, steps), steps // 2)))
+    return _with(policy, policy.config.fewer_steps())
 
 
 def fewer_experts(policy: AbstractPolicy) -> AbstractPolicy:

@@ -25,6 +25,10 @@ class RegressionPolicyConfig(PolicyConfig):
         """Nothing is denoised."""
         return 0
 
+    def fewer_steps(self) -> PolicyConfig:
+        """As of PolicyConfig: there is no sampler."""
+        return self
+
     def __post_init__(self) -> None:
         super().__post_init__()
         defaults = {field.name: field.default for field in fields(self)}

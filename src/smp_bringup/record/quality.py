@@ -23,6 +23,8 @@ _FASTER = (1.5, 2.5)
 """A joint jumps that goes so many times faster than its limit, and not before: fast ones may step far in a period."""
 _SCATTERS = 2.0
 """A clock that drifts moves its arrivals by more than so many times their scatter; by four times, where it is alone."""
+_TAKEN_OVER_S = 1.0
+"""So long after a take-over from a policy the limits may still bring the arms to their leaders."""
 _CAUSES = 5
 """So many causes of refusal are named for a topic."""
 _MIN_OTHERS = 4
@@ -106,7 +108,10 @@ def judge(
 def _findings(
     tracks: Tracks, bounds: QualityConfig, others_s: Sequence[float], dropped: Mapping[str, int]
 ) -> Iterator[Finding]:
+    unled = () if tracks.led else (*tracks.leaders.values(),)  # in a policy's rollout nobody need lead
     for track in tracks.all():
+        if any(track is one for one in unled):
+            continue
         if track.stamp_ns:
             for check in _TOPIC_CHECKS:
                 yield from check(track, tracks, bounds)
@@ -251,7 +256,7 @@ def _aligned(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
 
 def _leader(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
     for arm in _placed(tracks.robot):
-        offset = motion.leader_offset(tracks.leaders[arm.name], tracks.states[arm.name])
+        offset = motion.leader_offset(tracks.leaders[arm.name], tracks.operated(tracks.states[arm.name]))
         if offset is None:
             continue
         for joint, size in zip(arm.joints, offset, strict=True):
@@ -279,7 +284,7 @@ def _clipped(tracks: Tracks, bounds: QualityConfig) -> Iterator[Finding]:
     for arm in _placed(tracks.robot):
         if (command := tracks.commands.get(arm.name)) is None:
             continue
-        share, joint = motion.clipped_share(tracks.leaders[arm.name], command, arm)
+        share, joint = motion.clipped_share(tracks.leaders[arm.name], tracks.operated(command, _TAKEN_OVER_S), arm)
         yield from _above(
             "clipped", f"{joint}: limits cut its leader off {share:.0%} of the time", share, bounds.clipped_share
         )

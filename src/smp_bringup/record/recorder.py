@@ -7,6 +7,7 @@ from threading import RLock
 
 import numpy as np
 
+from smp_bringup.bag.commanders import COMMAND_STATE, DIAGNOSTICS
 from smp_bringup.bag.disk import free_bytes
 from smp_bringup.bag.episode import slug
 from smp_bringup.bag.files import PARTIAL
@@ -245,8 +246,9 @@ def _warm_up(robot: Robot) -> None:
         topic, kind, cdr = encoder.encode(*heard)
         tracks.take(topic, kind, 1, cdr)
         definition(kind)
-    for vector in robot.vectors:
-        definition(vector.type)
+    tracks.take(COMMAND_STATE, DIAGNOSTICS, 1, bytes(8))
+    for kind in (DIAGNOSTICS, *(vector.type for vector in robot.vectors)):
+        definition(kind)
 
 
 def _next_folder(task: Path) -> Path:

@@ -3,17 +3,21 @@
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from smp_bringup.arm import Arm
+from smp_bringup.bag.commanders import COMMAND_STATE, DIAGNOSTICS, Commanders, said_mode
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, deserialized, measured_type
 from smp_bringup.camera import COMPRESSED_SUFFIX, Camera
 from smp_bringup.errors import one_line
 from smp_bringup.pipeline import build_sync
 from smp_bringup.robot import Robot
+from smp_bringup.safety.modes import Mode
 from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import NS_PER_S, FloatArray, nanoseconds
 from smp_bringup.wire import frame, stamp_ns, told, vector
@@ -92,6 +96,7 @@ class Tracks:
         for track in self.all():
             self._by_topic.setdefault(track.topic.removesuffix(COMPRESSED_SUFFIX), []).append(track)
         self._aligner = build_sync(robot)
+        self._said: list[tuple[int, Mode]] = []
         self.sets = 0
         """Aligned sets that replay and training make of the episode."""
         self.counts: Counter[str] = Counter()
@@ -103,6 +108,24 @@ class Tracks:
         """Return every track."""
         groups = self.cameras, self.states, self.leaders, self.commands, self.vectors
         return [track for group in groups for track in group.values()]
+
+    @cached_property
+    def commanders(self) -> Commanders:
+        """Who commanded the arms, by arrival; of a whole episode."""
+        return Commanders(self._said)
+
+    @property
+    def led(self) -> bool:
+        """Whether an operator commanded at any time."""
+        return not self.commanders.policy or any(self.operated(track).log_ns for track in self.states.values())
+
+    def operated(self, track: Track, settled_s: float = 0.0) -> Track:
+        """Return a track as far as an operator commanded, for so long already; all of it where no policy had a part."""
+        log_ns = np.array(track.log_ns, dtype=np.int64)
+        led = self.commanders.operator(log_ns) & self.commanders.operator(log_ns - nanoseconds(settled_s))
+        taken = np.flatnonzero(led)
+        stamps, values = [track.stamp_ns[i] for i in taken], [track.values[i] for i in taken]
+        return replace(track, stamp_ns=stamps, log_ns=[track.log_ns[i] for i in taken], values=values)
 
     def do_without_commands(self) -> None:
         """Expect no commands: only our own recorder promises them."""
@@ -127,6 +150,9 @@ class Tracks:
         self.span_ns = min(first, log_ns), max(last, log_ns)
         for track in self._by_topic.get(topic.removesuffix(COMPRESSED_SUFFIX), ()):
             self._take(track, msgtype, log_ns, cdr)
+        if (topic, msgtype) == (COMMAND_STATE, DIAGNOSTICS):
+            with suppress(Refusal):
+                self._said.append((log_ns, said_mode(deserialized(cdr, msgtype))[1]))
 
     def _take(self, track: Track, msgtype: str, log_ns: int, cdr: bytes) -> None:
         try:

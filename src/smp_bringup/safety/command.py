@@ -5,7 +5,6 @@ caller reads; no watchdog looks at a stamp. Not a certified safety function.
 """
 
 from collections import Counter
-from collections.abc import Collection
 
 import numpy as np
 
@@ -57,7 +56,7 @@ class CommandCore:
         self._motion, self._holds = Motion(robot, config, self._limiter, self._states), HoldBudget(config)
         self._policy, self._teleop = PolicyInput(robot, config), TeleopInput(robot, config)
         self._inputs: dict[Mode, AbstractInput] = {Mode.POLICY: self._policy, Mode.TELEOP: self._teleop}
-        self._estop = EmergencyStop()
+        self.buttons = EmergencyStop()
         self._findings: tuple[Verdict, ...] = ()
         self._clock, self.observations = HeaderClock(), ObservationState()
         self._live = False  # whether the setpoint is published
@@ -138,15 +137,13 @@ class CommandCore:
         """Start publishing: seed the setpoint from the measured pose and hold it."""
         if self.mode is not Mode.DISARMED:
             return Reply(self.mode is Mode.HOLD, f"the command node is in {self.mode.value}")
-        if self._estop.pressed:
-            return Reply(False, f"the emergency stop is pressed ({self._estop.channels}): release and reset it first")
+        if self.buttons.pressed:
+            return Reply(False, f"the emergency stop is pressed ({self.buttons.channels}): release and reset it first")
         if self._live:
             return Reply(False, "the arms are still coming to rest")
-        causes = self._objections(steady_ns, Severity.REFUSE)
-        if not causes and not self._states.complete:
-            causes = ["not every arm has reported its state"]
-        if not causes:
-            causes = outside(self._robot, self._limiter.bounds, self._states.position())
+        unknown = [] if self._states.complete else ["not every arm has reported its state"]
+        causes = self._objections(steady_ns, Severity.REFUSE) or unknown
+        causes = causes or outside(self._robot, self._limiter.bounds, self._states.position())
         if causes:
             return Reply(False, "; ".join(causes))
         self._motion.seed(steady_ns)
@@ -164,12 +161,21 @@ class CommandCore:
         self._live &= not self._limiter.at_rest
         return Reply(True, "disarmed once the arms rest" if self._live else "disarmed")
 
+    def hold(self) -> Reply:
+        """Follow nobody any more: come to rest and hold that pose, armed."""
+        if not self.mode.armed:
+            return Reply(False, f"cannot hold in {self.mode.value}: {'reset' if self.mode.latched else 'arm'} first")
+        self._enter(Mode.HOLD)
+        return Reply(True, "holding" if self._limiter.at_rest else "holding once the arms rest")
+
     def use(self, source: Mode, now_ns: int, steady_ns: int) -> Reply:
         """Follow a source (`Mode.POLICY` or `Mode.TELEOP`) that speaks, alone, near the setpoint."""
         if not self.mode.armed:
             return Reply(False, f"cannot follow {source.value} in {self.mode.value}: arm first")
         if self.mode is source:
             return Reply(True, f"following {source.value} already")
+        if self.mode is Mode.HOLD and not self._limiter.at_rest:
+            return Reply(False, "the arms are still coming to rest")
         if self._switched_cycle == self._cycle:
             return Reply(False, "busy: the source was changed in this cycle")
         wanted = self._trim.trimmed(self._inputs[source].ahead(now_ns, steady_ns, _AHEAD_S))
@@ -197,27 +203,23 @@ class CommandCore:
 
     def estop(self, pressed: bool, channel: str = SERVICE) -> Reply:
         """Press or release one button; pressing latches the emergency stop in every mode, releasing moves nothing."""
-        self._estop.set(channel, pressed)
+        self.buttons.set(channel, pressed)
         if pressed:
             self._latch(Mode.ESTOP, Verdict(Severity.ESTOP, "estop", f"the emergency stop was pressed ({channel})"))
             return Reply(True, "emergency stop")
-        if self._estop.pressed:
-            return Reply(True, f"released here; still pressed: {self._estop.channels}")
+        if self.buttons.pressed:
+            return Reply(True, f"released here; still pressed: {self.buttons.channels}")
         return Reply(True, "released; a latched stop stays until reset")
 
     def estop_heard(self, steady_ns: int, channel: str = "topic") -> None:
         """Take a heartbeat of the emergency stop of one publisher."""
-        self._estop.heard(steady_ns, channel)
-
-    def on_estop_publishers(self, channels: Collection[str]) -> None:
-        """Hear which publishers of the emergency stop there are."""
-        self._estop.present(channels)
+        self.buttons.heard(steady_ns, channel)
 
     def reset(self, steady_ns: int) -> Reply:
         """Leave a latched mode; ends disarmed. Refused while a cause is still there; the answer lists them all."""
         if not self.mode.latched:
             return Reply(False, f"nothing to reset in {self.mode.value}")
-        causes = [f"the emergency stop is pressed ({self._estop.channels})"] if self._estop.pressed else []
+        causes = [f"the emergency stop is pressed ({self.buttons.channels})"] if self.buttons.pressed else []
         if not self._limiter.at_rest:
             causes.append("the arms are still coming to rest")
         causes += self._objections(steady_ns, Severity.HOLD)
@@ -289,7 +291,7 @@ class CommandCore:
             trouble,
             self._states.nonfinite,
             late_s,
-            self._estop.silence_s(steady_ns),
+            self.buttons.silence_s(steady_ns),
             self._inputs[self.mode].silence(steady_ns) if self.mode.follows else "",
             self._inputs[self.mode].came_back() if self.mode.follows else frozenset(),
             self.observations.fault if self.mode is Mode.POLICY else "",
@@ -313,7 +315,7 @@ class CommandCore:
             at,
             self._states.arms,
             nonfinite_states=self._states.nonfinite,
-            estop_silence_s=self._estop.silence_s(steady_ns),
+            estop_silence_s=self.buttons.silence_s(steady_ns),
             findings=self._findings,
         )
         return [v.reason for v in judge(self._checks, context) if v.severity >= least] + self._states.moving()

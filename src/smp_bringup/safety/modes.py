@@ -10,7 +10,7 @@ class Mode(Enum):
     DISARMED = "disarmed"
     """Publishes nothing."""
     HOLD = "hold"
-    """Armed, at rest, no source selected."""
+    """Armed, at rest or coming to it, no source selected."""
     POLICY = "policy"
     TELEOP = "teleop"
     FAULT = "fault"

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smp_bringup.bag.commanders import Taught
 from smp_bringup.errors import BagError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.base import VECTORS, image_key
@@ -27,6 +28,7 @@ class Batches:
         config: PolicyConfig,
         episodes: np.ndarray,
         state_noise: FloatArray | None = None,
+        corrections: float = 1.0,
     ) -> None:
         """Draw from the episodes (E,).
 
@@ -35,6 +37,7 @@ class Batches:
             normalizer: of joint positions.
             config: what the policy sees and predicts.
             episodes: their indices.
+            corrections: how often a correction is drawn, a demonstration being drawn once.
             state_noise: (J,) standard deviation [rad] by which the joints are told wrong; None: no augmentation at all.
         """
         self._data, self._config, self._augment = data, config, state_noise is not None
@@ -44,10 +47,13 @@ class Batches:
         self._earlier = data.windows(2)[:, 0]
         seen: np.ndarray = np.all(self._windows >= 0, axis=1)
         paired = seen & (self._earlier >= 0) & seen[self._earlier]
+        if data.taught is not None:
+            paired &= (data.taught > Taught.NOTHING) & (data.taught[self._earlier] > Taught.NOTHING)
         spans = [np.arange(data.starts[e], data.starts[e + 1]) for e in episodes]
         self._frames = np.concatenate([span[paired[span]] for span in spans])
         if not len(self._frames):
             raise BagError(f"none of {len(spans)} demonstrations has two observations one action period apart")
+        self._odds = _odds(data.taught, self._frames, corrections)
         self._begins = np.zeros(len(seen), dtype=bool)
         for span in spans:
             self._begins[span[seen[span]][:1]] = True
@@ -64,7 +70,7 @@ class Batches:
 
     def draw(self, pairs: int, rng: np.random.Generator) -> Batch:
         """Return `pairs` pairs of samples one action period apart."""
-        later = rng.choice(self._frames, pairs)
+        later = rng.choice(self._frames, pairs, p=self._odds)
         frames = np.concatenate([self._earlier[later], later])
         windows = self._windows[frames]  # (2B, To)
         off = self._state_noise * rng.standard_normal((2 * pairs, 1, len(self._state_noise)), dtype=np.float32)
@@ -131,6 +137,14 @@ class Batches:
                 _shift_into(out[i, j], store[windows[i, j]], *moves[i])
         units = moves * 2.0 / np.array([width - 1, height - 1])
         return out, torch.from_numpy(units.astype(np.float32))
+
+
+def _odds(taught: np.ndarray | None, frames: np.ndarray, corrections: float) -> np.ndarray | None:
+    """Return with what probability each of the frames (N,) is drawn; None where all are equal."""
+    if taught is None or corrections == 1 or not (taught[frames] == Taught.CORRECTION).any():
+        return None
+    weight = np.where(taught[frames] == Taught.CORRECTION, corrections, 1.0)
+    return np.asarray(weight / weight.sum())
 
 
 def _shift_into(out: ImageArray, image: ImageArray, dx: int, dy: int) -> None:

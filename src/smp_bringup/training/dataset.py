@@ -16,6 +16,7 @@ import numpy as np
 
 from smp_bringup import config
 from smp_bringup.bag.aligned import aligned_sets, follower_trajectory, leader_trajectory, object_trajectory
+from smp_bringup.bag.commanders import Commanders, Taught, commanders
 from smp_bringup.bag.reader import Bag, open_bag
 from smp_bringup.camera import Camera
 from smp_bringup.errors import BagError, ConfigError, SmpError
@@ -31,10 +32,10 @@ from smp_bringup.vector import Vector, joined, split
 _MIN_FRAMES = 8
 OTHER_ROBOT = "is of another robot"
 """Stands in the reason why a bag of another robot was skipped."""
-_ARRAYS = {"stamps": np.int64, "vectors": np.float64} | dict.fromkeys(
+_ARRAYS = {"stamps": np.int64, "vectors": np.float64, "taught": np.int8} | dict.fromkeys(
     ("state", "objects", "action", "foresight"), np.float32
 )
-_FORMAT = 3
+_FORMAT = 4
 """Of the cache: another one is not read but made anew."""
 _MOST_INDEX = 100_000_000
 """Bytes of the cache's index: a hundred for each bag."""
@@ -53,11 +54,14 @@ class Episode:
     objects: FloatArray
     """(N, D) object poses; D is 0 on the camera track."""
     action: FloatArray
-    """(N, T, J): leader positions at stamp + k * period, the last held after the end."""
+    """(N, T, J): leader positions at stamp + k * period, the last held after the end; where a policy commands, measured
+    ones."""
     foresight: FloatArray
     """(N, F, J): leader positions further ahead."""
     vectors: FloatArray
     """(N, V) of the robot that is trained for, one vector behind the other; V is 0 on the state track."""
+    taught: np.ndarray
+    """(N,) what each sample is to training, see `bag.commanders.Taught`."""
     task: str
 
 
@@ -87,6 +91,13 @@ class Dataset:
     """What the demonstrations show, sorted."""
     vectors: Mapping[str, FloatArray] = field(default_factory=dict)
     """Per vector of the robot (N, n)."""
+    taught: np.ndarray | None = None
+    """(N,) what each sample is to training, see `bag.commanders.Taught`; None: all are demonstrations."""
+
+    @property
+    def corrections(self) -> int:
+        """Samples that an operator commanded in episodes that a policy had a part in."""
+        return 0 if self.taught is None else int((self.taught == Taught.CORRECTION).sum())
 
     def windows(self, steps: int) -> np.ndarray:
         """Return the frames (N, steps) of the observation that ends with each frame, oldest first.
@@ -116,7 +127,8 @@ def read_episode(folder: Path, robot: Robot, policy: PolicyConfig) -> Episode:
     """Return the demonstration in a bag, aligned as its own robot would, with the targets that `policy` learns from.
 
     Raises:
-        BagError: it did not succeed, is too short, cannot be read, or is of a robot that is not like `robot`.
+        BagError: it did not succeed, is too short, cannot be read, is of a robot that is not like `robot`, or a policy
+            commanded from end to end.
     """
     bag = open_bag(folder)
     if bag.outcome == "failure":
@@ -136,14 +148,28 @@ def read_episode(folder: Path, robot: Robot, policy: PolicyConfig) -> Episode:
             f"bag '{folder}' has no {steps + 1} frames one action period ({period_s:g} s) apart, they are "
             f"{apart_s:.3g} s apart: record with a longer action_period_s in the robot file, or with faster cameras"
         )
-    stamps, leader = leader_trajectory(bag, own)
+    who = commanders(bag)
+    taught = who.taught(seen.stamps)
+    if not taught.any():
+        raise BagError(f"bag '{folder}' was driven by a policy: no operator commanded in it, there is nothing to learn")
+    stamps, leader = _targets(bag, own, who)
     ahead_s = [*(np.arange(policy.horizon) * robot.action_period_s), *policy.foresight_s]
     at = seen.stamps[:, None] + np.array([nanoseconds(s) for s in ahead_s])
     base = stamps[0]  # interpolation in double precision needs small numbers
     target = np.stack([np.interp(at - base, stamps - base, column) for column in leader.T], axis=-1)
     action, foresight = np.split(target, [policy.horizon], axis=1)
     task = bag.episode.get("task", "unnamed")
-    return Episode(seen.stamps, seen.images, seen.state, seen.objects, action, foresight, seen.vectors, task)
+    return Episode(seen.stamps, seen.images, seen.state, seen.objects, action, foresight, seen.vectors, taught, task)
+
+
+def _targets(bag: Bag, robot: Robot, who: Commanders) -> tuple[np.ndarray, FloatArray]:
+    """Return stamps (N,) [ns] and where the arms were to be (N, J): as the leaders said, or as a policy had them go."""
+    stamps, leader = leader_trajectory(bag, robot)
+    if not who.policy:
+        return stamps, leader
+    at, measured = follower_trajectory(bag, robot)
+    told = [np.interp(at - at[0], stamps - at[0], column) for column in leader.T]
+    return at, np.where(who.operator(at)[:, None], np.stack(told, axis=1), measured)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class TrainingJob:
     only_router: bool = False
     rejected: bool = False
     """Whether bags that the recorder rejected are taken too."""
+    corrections: float = 1.0
+    """How often what an operator did where a policy had begun is drawn, a demonstration being drawn once."""
 
     def __post_init__(self) -> None:
         if self.only_router and self.start is None:
@@ -51,7 +53,7 @@ class TrainingJob:
         parts += [f"--set {change}" for change in self.changes]
         parts += [f"--tasks {','.join(self.tasks)}"] * bool(self.tasks) + [f"--limit {self.limit}"] * bool(self.limit)
         parts += [f"--start {self.start}"] * bool(self.start) + ["--only-router"] * self.only_router
-        parts += ["--rejected"] * self.rejected
+        parts += ["--rejected"] * self.rejected + [f"--corrections {self.corrections:g}"] * (self.corrections != 1)
         return " ".join(parts)
 
 
@@ -76,7 +78,7 @@ class Training:
 
     def trainer(self, out: Path) -> Trainer:
         """Return what trains; its state is kept in `out`."""
-        return Trainer(self.run, self.data, self._robot, self._job.seed, out, self._start)
+        return Trainer(self.run, self.data, self._robot, self._job.seed, out, self._start, self._job.corrections)
 
     def save(self, trained: Trained, folder: Path) -> None:
         """Export the policy as the checkpoint `folder`, checked against PyTorch."""

@@ -1,0 +1,21 @@
+"""`smp estop`: the one verb that waits for nothing that it does not need."""
+
+import os
+import sys
+from contextlib import suppress
+from typing import NoReturn
+
+
+def stop(namespace: str) -> NoReturn:
+    """Press the emergency stop of the graph in `namespace`, print what the command node says, and end the process.
+
+    Raises:
+        SmpError: nobody was stopped, see `press`.
+    """
+    with suppress(OSError, AttributeError):  # not allowed here, or another system: it does without
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))  # a busy machine must not keep a stop waiting
+    from smp_bringup.client.press import press
+
+    print(press(namespace))
+    sys.stdout.flush()
+    os._exit(0)  # the libraries of ROS take 0.15 s to unload, and have nothing left to say
