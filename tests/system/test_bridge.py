@@ -180,8 +180,9 @@ def test_a_latched_description_comes_to_every_viewer_and_nothing_can_be_sent(dri
         assert process.wait(END_S) in (128 + signal.SIGTERM, 130)
 
 
-def test_what_publishes_later_appears_and_is_heard_and_what_is_gone_goes():
-    with graph_client(namespace="robot1") as client, bridge() as (_, url, _), viewer(url) as seen:
+def test_what_publishes_later_appears_and_is_heard_and_what_is_gone_goes(driven):
+    _, client, _ = driven
+    with bridge() as (_, url, _), viewer(url) as seen:
         for said in ("first", "again"):
             publisher = client.create_publisher(String, "late", qos.DRIVER)
             seen.wait(lambda: "/late" in seen.channels, "the channel")

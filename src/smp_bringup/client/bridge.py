@@ -14,7 +14,8 @@ from rclpy.qos import DurabilityPolicy
 from rclpy.subscription import Subscription
 
 from smp_bringup.bag.messages import definition
-from smp_bringup.client.graph_client import WHERE, GraphClient, graph_client
+from smp_bringup.client.answers import WHERE
+from smp_bringup.client.graph_client import GraphClient, graph_client
 from smp_bringup.errors import ConfigError, InstallError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns, steady_ns
