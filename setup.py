@@ -46,7 +46,7 @@ setup(
     package_data={PACKAGE: ["py.typed"]},
     data_files=shared_files(),
     install_requires=ranges("runtime"),
-    extras_require={"teleop": ranges("teleop"), "test": ["pytest", "hypothesis"]},
+    extras_require={"teleop": ranges("teleop"), "bridge": ranges("bridge"), "test": ["pytest", "hypothesis"]},
     zip_safe=False,
     entry_points={
         "console_scripts": [

@@ -65,6 +65,7 @@ FENCES = {
     "mujoco": {"sim", "tasks", "physics"},
     "mink": {"description"},
     "onnxruntime": {"policy/engine_onnx.py"},
+    "foxglove": {"client"},
     "cv2": set(),
 }
 """Who may import what."""

@@ -8,6 +8,7 @@ from smp_bringup import __version__
 from smp_bringup.cli import (
     bag,
     bench,
+    bridge,
     calibrate,
     chaos,
     demo,
@@ -43,6 +44,7 @@ app.command("run")(run.run)
 for _name, _verb in operate.verbs().items():
     app.command(_name)(_verb)
 app.command("top")(top.top)
+app.command("bridge")(bridge.bridge)
 app.command("chaos")(chaos.chaos)
 app.command("doctor")(doctor.doctor)
 app.command("security")(security.security)
