@@ -13,6 +13,8 @@ from pathlib import Path
 REQUIREMENTS = Path(__file__).parents[1] / "requirements"
 LOCK = REQUIREMENTS / "lock"
 KINDS = ("ros-kilted", "ros-jazzy", "ros-system")
+EXTRAS = ("teleop", "console", "browser")
+"""What is installed where it is wanted, beside what every kind runs with."""
 CUDA = re.compile(r"(nvidia|cuda|triton)\b")
 """Packages that PyTorch's builds with CUDA ask for, and those without do not."""
 SOURCE_ONLY = ("empy",)
@@ -79,22 +81,28 @@ def only(pins: Pins, wanted: Iterable[str]) -> Pins:
     return {pin: pins[pin] for pin in wanted}
 
 
-def split(full: dict[str, Pins], needed: dict[str, set[str]], teleop: dict[str, set[str]]) -> dict[str, Pins]:
-    """Return the locks by file: what every kind runs with, what each kind, hands, tests and lint add, and CUDA.
+def split(
+    full: dict[str, Pins], needed: dict[str, set[str]], extra: dict[str, dict[str, set[str]]]
+) -> dict[str, Pins]:
+    """Return the locks by file: what every kind runs with, what each kind, extras, tests and lint add, and CUDA.
 
     Args:
-        full: pins of every kind, hands, tests and lint included.
+        full: pins of every kind, extras, tests and lint included.
         needed: names of the packages that every kind runs with.
-        teleop: names of the packages that it runs with where hands lead arms.
+        extra: by extra and kind, names of the packages that it runs with there.
     """
     everything: Pins = {pin: hashes for pins in full.values() for pin, hashes in pins.items()}
     run = {kind: {p for p in pins if name(p) in needed[kind] and not CUDA.match(p)} for kind, pins in full.items()}
     common = set.intersection(*run.values())
+    added = {e: {p for k, pins in full.items() for p in pins if name(p) in extra[e][k] - needed[k]} for e in extra}
     return {
         "runtime": only(everything, common),
         "cuda": only(everything, (p for p in everything if CUDA.match(p))),
-        "teleop": only(everything, {p for k, pins in full.items() for p in pins if name(p) in teleop[k] - needed[k]}),
-        "dev": only(everything, {p for k, pins in full.items() for p in pins if name(p) not in needed[k] | teleop[k]}),
+        **{file: only(everything, pins) for file, pins in added.items()},
+        "dev": only(
+            everything,
+            {p for k, pins in full.items() for p in pins if name(p) not in needed[k]} - set().union(*added.values()),
+        ),
         **{kind: only(everything, run[kind] - common) for kind in full},
     }
 
@@ -106,14 +114,15 @@ def main(flags: list[str]) -> None:
     for file, extra in (("build", []), ("assets", ["--no-deps"]), ("robots", ["--no-deps"]), ("tools", [])):
         write(f"{file}.txt", resolve([file], old.get(file, ()), *flags, *extra))
     flags = [*flags, f"--constraint={LOCK / 'build.txt'}"]
-    full, needed, teleop = {}, {}, {}
+    full, needed, extra = {}, {}, {each: {} for each in EXTRAS}
     for kind in KINDS:
-        locked = [pin for file in ("runtime", kind, "teleop", "dev", "cuda") for pin in old.get(file, ())]
-        full[kind] = resolve(["runtime", kind, "teleop", "dev"], locked, *flags)
+        locked = [pin for file in ("runtime", kind, *EXTRAS, "dev", "cuda") for pin in old.get(file, ())]
+        full[kind] = resolve(["runtime", kind, *EXTRAS, "dev"], locked, *flags)
         needed[kind] = {name(pin) for pin in resolve(["runtime", kind], full[kind], *flags)}
-        teleop[kind] = {name(pin) for pin in resolve(["runtime", kind, "teleop"], full[kind], *flags)}
+        for each in EXTRAS:
+            extra[each][kind] = {name(pin) for pin in resolve(["runtime", kind, each], full[kind], *flags)}
         add_builds(full[kind])
-    for file, pins in split(full, needed, teleop).items():
+    for file, pins in split(full, needed, extra).items():
         write(f"{file}.txt", pins, "-c cuda.txt\n" if file == "runtime" else "")
 
 

@@ -10,6 +10,7 @@ from smp_bringup.cli import (
     bench,
     calibrate,
     chaos,
+    console,
     demo,
     doctor,
     evaluate,
@@ -43,6 +44,7 @@ app.command("run")(run.run)
 for _name, _verb in operate.verbs().items():
     app.command(_name)(_verb)
 app.command("top")(top.top)
+app.command("console")(console.console)
 app.command("chaos")(chaos.chaos)
 app.command("doctor")(doctor.doctor)
 app.command("security")(security.security)
