@@ -81,9 +81,7 @@ def only(pins: Pins, wanted: Iterable[str]) -> Pins:
     return {pin: pins[pin] for pin in wanted}
 
 
-def split(
-    full: dict[str, Pins], needed: dict[str, set[str]], extra: dict[str, dict[str, set[str]]]
-) -> dict[str, Pins]:
+def split(full: dict[str, Pins], needed: dict[str, set[str]], extra: dict[str, dict[str, set[str]]]) -> dict[str, Pins]:
     """Return the locks by file: what every kind runs with, what each kind, extras, tests and lint add, and CUDA.
 
     Args:

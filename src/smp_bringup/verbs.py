@@ -21,7 +21,7 @@ REQUESTS: dict[str, Request] = {
     "hold": Request("hold", None, "Follow nobody any more: the arms come to rest, armed, and stay there."),
     "policy": Request("use_policy", None, "Follow the policy; armed arms only."),
     "teleop": Request("use_teleop", None, "Follow the leader arms; armed arms only."),
-    "release": Request("estop", False, "Release the emergency stop of smp estop; the arms stay stopped until smp reset."),
+    "release": Request("estop", False, "Release the emergency stop; the arms stay stopped until a reset."),
     "reset": Request("reset", None, "Leave a latched stop, once its causes are gone; ends disarmed."),
 }
 """By verb; the emergency stop is not among them, since nothing of theirs may keep it waiting."""

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from smp_bringup.cli.show import NamespaceOption, console as terminal
+from smp_bringup.cli.show import NamespaceOption
+from smp_bringup.cli.show import console as terminal
 from smp_bringup.errors import InstallError
 
 

@@ -6,8 +6,8 @@ import typer
 
 from smp_bringup.cli.estop import stop
 from smp_bringup.cli.show import NamespaceOption
-from smp_bringup.verbs import REQUESTS, Request
 from smp_bringup.errors import one_line
+from smp_bringup.verbs import REQUESTS, Request
 
 _WAIT_S = 5.0
 """A graph that runs is found within a tenth of a second; on a loaded machine it takes longer."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from smp_bringup.client.link import link
 
 _POINTS = 120
+_NONE = "0.0"
+"""A median of nothing: of a second in which nothing came."""
 _RATE = "rate_hz/"
 _SHOWN = (
     ("sync", "age_ms/observation/p50", "camera to observation", "ms"),
@@ -34,7 +36,7 @@ class Figures:
         self.reports[node] = values, now_s
         self.version += 1
         for of, key, name, unit in _SHOWN:
-            if of == node and key in values:
+            if of == node and values.get(key, _NONE) != _NONE:
                 self._add(name, unit, values[key])
         if node == "sync":
             for key, value in values.items():

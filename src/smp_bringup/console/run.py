@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import secrets
 import signal
 import socket
@@ -26,6 +27,8 @@ from smp_bringup.robot import Robot
 _PERIOD_S, _ALONE_S = 0.1, 0.5
 """Between two looks at the graph while a browser is there, and while none is [s]."""
 _SHORTEST = 16
+_TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{_SHORTEST},200}}")
+_OPENED = "whoever reaches this address and has the token sees the cameras and moves the robot; it is not encrypted"
 _LARGEST_MESSAGE = 8192
 """A browser says no more at once [bytes]."""
 
@@ -40,7 +43,7 @@ def require_token(bind: str, token: str) -> bool:
         loopback = ip_address(bind).is_loopback
     except ValueError:
         raise ConfigError(f"--bind {bind!r} must be an address of this machine, e.g. 127.0.0.1 or 0.0.0.0") from None
-    if token and (len(token) < _SHORTEST or not token.isascii() or not token.replace("-", "").replace("_", "").isalnum()):
+    if token and not _TOKEN.fullmatch(token):
         raise ConfigError(f"--token must be {_SHORTEST} or more letters, digits, - and _, not to be guessed")
     if not loopback and not token:
         raise ConfigError(
@@ -75,7 +78,7 @@ def serve(robot: Robot, namespace: str, bind: str, port: int, token: str, say: C
             app = Door(parts.page.application(), token, port, loopback)
             say(f"console of {robot.name}: {_address(bind, port, token)}")
             if not loopback:
-                say("whoever reaches this address and has the token sees the cameras and moves the robot; not encrypted")
+                say(_OPENED)
             asyncio.run(parts.run(app, listening))
         finally:
             asker.close()
@@ -85,7 +88,8 @@ class _Console:
     """What watches the graph, and what browsers get of it."""
 
     def __init__(self, robot: Robot, client: GraphClient, asker: Asker) -> None:
-        self._watch, self._cameras, self._asker, self._news = Watch(client, robot), Cameras(client, robot), asker, News()
+        self._watch, self._cameras = Watch(client, robot), Cameras(client, robot)
+        self._asker, self._news = asker, News()
         self.page = Page(_drawn(robot, client.get_namespace()), set(ASKABLE), asker, self._cameras, self._news)
 
     async def run(self, app: ASGIApp, listening: socket.socket) -> None:

@@ -133,7 +133,7 @@ export async function drawPicture(data) {
   bitmap.close();
   const now = performance.now();
   screen.times = [...screen.times.filter((time) => now - time < 2000), now];
-  text(screen.caption, `${name}, ${Math.round(screen.times.length / 2)} pictures a second`);
+  text(screen.caption, `${name}, ${Math.round(screen.times.length / 2)} a second`);
 }
 
 // What no picture came of for a while says so, rather than showing an old one as if it were now.
