@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -77,7 +76,7 @@ class Cameras:
         raw = view == VIEWS[0]
         topic = camera.topic if raw else f"observation/{camera.name}"
         kind = camera_type(camera) if raw else Image
-        subscription = self.node.create_subscription(kind, topic, partial(id), _NEWEST)
+        subscription = self.node.create_subscription(kind, topic, lambda _: None, _NEWEST)
         return self._seen.setdefault(source, _Seen(subscription, camera, view))
 
     def _take(self, seen: _Seen, message: Any) -> None:

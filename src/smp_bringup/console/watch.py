@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -37,7 +36,7 @@ class _Heard:
     """A topic whose newest message counts, and when that came."""
 
     def __init__(self, client: GraphClient, kind: type, topic: str, profile: QoSProfile) -> None:
-        self._subscription: Subscription = client.create_subscription(kind, topic, partial(id), profile)
+        self._subscription: Subscription = client.create_subscription(kind, topic, lambda _: None, profile)
         self._at_s = -1e9
         self.message: Any = None
 
@@ -59,7 +58,7 @@ class Watch:
     def __init__(self, client: GraphClient, robot: Robot) -> None:
         self._client, self._robot = client, robot
         self.figures = Figures()
-        self._reports = client.create_subscription(DiagnosticArray, "/diagnostics", partial(id), _REPORTS)
+        self._reports = client.create_subscription(DiagnosticArray, "/diagnostics", lambda _: None, _REPORTS)
         self._state, self._observation, self._recorder = (
             _Heard(client, DiagnosticArray, topic, qos.STATE)
             for topic in ("command/state", "observation/state", "recorder/state")
