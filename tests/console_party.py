@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 
 from websockets.sync.client import connect
@@ -24,10 +24,10 @@ class Console:
     def get(self, path="/", **headers):
         """Return status, headers and text of what is there; a header `None` is left out."""
         asked = {"Host": f"127.0.0.1:{self.port}", "Cookie": self.cookie, **headers}
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
-        connection.request("GET", path, headers={name: value for name, value in asked.items() if value})
-        response = connection.getresponse()
-        return response.status, dict(response.getheaders()), response.read().decode()
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+            connection.request("GET", path, headers={name: value for name, value in asked.items() if value})
+            response = connection.getresponse()
+            return response.status, dict(response.getheaders()), response.read().decode()
 
     def socket(self, path, **headers):
         """Open a websocket as the page does."""

@@ -1,6 +1,5 @@
 """The console beside the real simulated graph: who is let in, what it shows, what it asks, and a graph that dies."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from console_party import TOKEN, Live, console
 from websockets.exceptions import InvalidStatus
 
+from smp_bringup.console.run import require_token
+from smp_bringup.errors import ConfigError
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
 
@@ -82,19 +83,31 @@ def test_without_a_graph_it_says_so_and_no_request_is_taken_for_done(page):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("bind", "token", "said"),
     [
-        (["--bind", "0.0.0.0", "--token", ""], "choose a --token"),
-        (["--bind", "0.0.0.0", "--token", "short"], "--token must be 16 or more"),
-        (["--bind", "robot.example"], "must be an address"),
-        (["--bind", "192.0.2.7", "--token", TOKEN], "cannot listen on 192.0.2.7"),
+        ("0.0.0.0", "", "choose a --token"),
+        ("192.0.2.7", "", "choose a --token"),
+        ("127.0.0.1", "short", "--token must be 16 or more"),
+        ("127.0.0.1", "with spaces and more;", "--token must be 16 or more"),
+        ("robot.example", TOKEN, "must be an address"),
     ],
 )
-def test_what_it_must_not_open_is_refused_in_one_line(words, said):
-    command = [sys.executable, "-m", "smp_bringup.cli.main", "console", "--port", "0", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
+def test_a_wider_door_needs_a_token_that_is_not_guessed(bind, token, said):
+    with pytest.raises(ConfigError, match=said):
+        require_token(bind, token)
+
+
+def test_only_loopback_is_only_this_machine():
+    assert require_token("127.0.0.1", "")
+    assert require_token("::1", "")
+    assert not require_token("0.0.0.0", TOKEN)
+
+
+def test_a_refusal_is_one_line_and_exit_code_2():
+    command = [sys.executable, "-m", "smp_bringup.cli.main", "console", "--bind", "0.0.0.0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert "choose a --token" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
