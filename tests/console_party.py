@@ -50,17 +50,21 @@ class Live:
         self.socket, self.state, self.figures, self.pictures = socket, {}, [], {}
         self.robot = json.loads(socket.recv(30))["robot"]
 
+    def draw(self, looking):
+        """Ask for the next state, and take it with the pictures of what is looked at."""
+        self.socket.send(looking)
+        while isinstance(message := self.socket.recv(30), bytes):
+            camera, _, picture = message.partition(b"\n")
+            self.pictures[camera.decode()] = picture
+        told = json.loads(message)
+        self.state, self.figures = told["state"], told.get("figures", self.figures)
+
     def until(self, condition, looking="camera", timeout_s=60):
         """Draw what comes until a condition holds for the state."""
         end = time.monotonic() + timeout_s
         while not (self.state and condition(self.state)):
             assert time.monotonic() < end, self.state
-            self.socket.send(looking)
-            while isinstance(message := self.socket.recv(30), bytes):
-                camera, _, picture = message.partition(b"\n")
-                self.pictures[camera.decode()] = picture
-            told = json.loads(message)
-            self.state, self.figures = told["state"], told.get("figures", self.figures)
+            self.draw(looking)
         return self.state
 
 

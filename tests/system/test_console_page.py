@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright here: make browser installs it")
+pytest.importorskip("axe_playwright_python", reason="no Playwright here: make browser installs it")
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from console_party import console
@@ -29,7 +30,7 @@ PHONE = {"width": 390, "height": 844}
 @pytest.fixture(scope="module")
 def chromium():
     """A browser that is there already; its libraries may lie beside it."""
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser
