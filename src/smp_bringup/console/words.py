@@ -41,7 +41,7 @@ def _gate_words(weights: list[float], active: list[int], kept: float) -> str:
     runs = "runs" if len(active) == 1 else "run"
     return (
         f"{len(active)} of {len(weights)} experts {runs}: {named}{more}. The gate weighs the experts by what is seen; "
-        f"those that run carry {kept:.0%} of what counts, the others are left out to save time."
+        f"those that run carry {kept:.0%} of its mass, the others are left out to save time."
     )
 
 
