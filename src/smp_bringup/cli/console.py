@@ -1,6 +1,5 @@
 """`smp console`: the running graph as a page in the browser."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -22,7 +21,6 @@ def console(
     ] = "",
 ) -> None:
     """Show cameras, joints, modes and reasons of a running graph in a browser, and ask what its services can do."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         from smp_bringup.console.run import serve
     except ModuleNotFoundError as missing:

@@ -109,7 +109,7 @@ setInterval(() => {
   $("link").textContent = lost
     ? "The console is not reached; the robot goes on as it was: stop it by its hardware button, or smp estop. "
       + "A console that was started again has another address."
-    : "Live";
+    : document.body.dataset.gone === "true" ? "Live, but no graph is heard" : "Live";
   drawStale();
 }, 250);
 
