@@ -26,7 +26,7 @@ $(STAMP): $(LOCK)/*.txt requirements/torch-cpu.txt requirements/runtime.in setup
 	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)/build.txt
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/torch-cpu.txt 2>/dev/null || \
 	  echo "setup: no PyTorch without CUDA that is in requirements/torch-cpu.txt is at hand; PyPI's follows, 3 GB on x86_64"
-	$(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation -r $(LOCK)/runtime.txt $(ROS_LOCK) -r $(LOCK)/teleop.txt -r $(LOCK)/console.txt -r $(LOCK)/dev.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation -r $(LOCK)/runtime.txt $(ROS_LOCK) -r $(LOCK)/teleop.txt -r $(LOCK)/bridge.txt -r $(LOCK)/console.txt -r $(LOCK)/dev.txt
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(LOCK)/assets.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@sh tools/link_ament.sh $(VENV)

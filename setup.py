@@ -46,7 +46,10 @@ setup(
     package_data={PACKAGE: ["py.typed"], f"{PACKAGE}.console": ["page/*"]},
     data_files=shared_files(),
     install_requires=ranges("runtime"),
-    extras_require={"teleop": ranges("teleop"), "console": ranges("console"), "test": ["pytest", "hypothesis"]},
+    extras_require={
+        **{extra: ranges(extra) for extra in ("teleop", "bridge", "console")},
+        "test": ["pytest", "hypothesis"],
+    },
     zip_safe=False,
     entry_points={
         "console_scripts": [

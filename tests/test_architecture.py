@@ -68,6 +68,7 @@ FENCES = {
     "starlette": {"console"},
     "uvicorn": {"console"},
     "onnxruntime": {"policy/engine_onnx.py"},
+    "foxglove": {"client"},
     "cv2": set(),
 }
 """Who may import what."""

@@ -12,7 +12,6 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements/lock"
-EVERYWHERE = ("build", "runtime", "cuda", "teleop", "console", "browser", "dev", "assets", "robots")
 
 
 def tool():
@@ -23,6 +22,7 @@ def tool():
 
 
 TOOL = tool()
+EVERYWHERE = ("build", "runtime", "cuda", *TOOL.EXTRAS, "dev", "assets", "robots")
 FILES = sorted(path.stem for path in LOCK.glob("*.txt"))
 
 
@@ -91,12 +91,7 @@ def on(python, requirements):
 def test_the_lock_keeps_every_range(kind, python):
     locked = {canonicalize_name(r.name): r for file in (*EVERYWHERE, kind) for r in on(python, pins(file))}
     for wanted in on(
-        python,
-        [
-            r
-            for file in ("build", "runtime", "teleop", "console", "browser", "dev", "assets", kind)
-            for r in asked(file)
-        ],
+        python, [r for file in ("build", "runtime", *TOOL.EXTRAS, "dev", "assets", kind) for r in asked(file)]
     ):
         (version,) = (s.version for s in locked[canonicalize_name(wanted.name)].specifier)
         assert version in wanted.specifier, f"{wanted}: {version} is locked; run make lock"

@@ -24,7 +24,7 @@ EVALUATIONS = {
     "camera_smp": Judged("SMP, shipped", "smp", "2026-11-27"),
     "camera_smp_no_experts": Judged("SMP, shipped, without its experts", "smp", AGAIN),
     "camera_smp_shared": Judged("SMP beside a shared expert", "smp_shared", "2026-11-28"),
-    "camera_dibm": Judged("Di-BM", "dibm", "2026-11-28"),
+    "camera_dibm": Judged("Di-BM (earlier form)", "dibm", "2026-11-28"),
     "camera_sparse": Judged("sparse mixture", "sparse", "2026-11-28"),
     "camera_diffusion": Judged("diffusion, sampled (shipped)", "diffusion", "2026-11-27"),
     "camera_diffusion_zero_noise": Judged("diffusion, shipped, from zero noise", "diffusion", AGAIN),
@@ -34,7 +34,7 @@ EVALUATIONS = {
     "camera_smp_offset": Judged("SMP, arms 0.02 rad beside", "smp", "2026-11-27"),
     "camera_smp_held_out": Judged("SMP, held-out layouts", "smp", "2026-11-27"),
     "camera_smp_swapped": Judged("SMP, images swapped", "smp", "2026-11-27"),
-    "camera_dibm_beta_0.01": Judged("Di-BM, beta 0.01", "dibm", "2026-11-28", "policy.dibm.beta=0.01"),
+    "camera_dibm_beta_0.01": Judged("Di-BM (earlier form), beta 0.01", "dibm", "2026-11-28", "policy.dibm.beta=0.01"),
 }
 COMPARED = list(EVALUATIONS)[:8]
 """Rows of the summary: the methods, on the same layouts."""

@@ -28,13 +28,14 @@ EDIT = "<!-- Written by tools/study_pages.py; do not edit. -->"
 METHODS = {
     "smp": "SMP",
     "smp_plain": "SMP, plain form",
-    "dibm": "Di-BM",
+    "dibm": "Di-BM (earlier form)",
     "sparse": "sparse mixture",
     "diffusion": "diffusion, as large as what SMP runs",
     "diffusion_total": "diffusion, as large as all of SMP",
 }
 V2 = {
     "sparse": "**sparse mixture**, two of twelve experts a layer",
+    "sparse_no_experts": "the same without any expert",
     "sparse_heaviest_out": "the same without its heaviest expert",
     "sparse_permuted": "the same with every expert in another's place",
     "regression": "regression, as large as what the mixture runs",
@@ -45,6 +46,7 @@ V2 = {
     "smp_shared_no_experts": "the same without its experts",
     "smp_paper": "SMP to the letter",
 }
+KNOCKOUTS = {"all": "without any expert", "heaviest": "without its heaviest expert", "permuted": "its gate permuted"}
 TUNED = ("few_shot", "few_shot_1000", "from_scratch")
 COMPARED = {
     "main": [
@@ -98,7 +100,7 @@ def described(row: dict[str, Any]) -> str:
     if "train_tasks" in row:
         what.append("learns " + ", ".join(row["train_tasks"]))
     if "knockout" in row:
-        what.append({"heaviest": "without its heaviest expert", "permuted": "its gate permuted"}[row["knockout"]])
+        what.append(KNOCKOUTS[row["knockout"]])
     if "deploy" in row:
         what.append("run with " + ", ".join(f"`{change}`" for change in row["deploy"]))
     if "sensor_noise" in row:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from smp_bringup import config
 from smp_bringup.arm import Arm
 from smp_bringup.body import Body, segment_distance
-from smp_bringup.cli.main import app
+from smp_bringup.cli.app import app
 from smp_bringup.commission.files import check_file
 from smp_bringup.commission.finding import Level
 from smp_bringup.description.arm_geometry import arm_geometries

@@ -14,7 +14,7 @@ from smp_bringup import config
 from smp_bringup.arm import Arm
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.camera import Depth
-from smp_bringup.cli.main import app
+from smp_bringup.cli.app import app
 from smp_bringup.errors import ConfigError
 from smp_bringup.joints import Joint
 from smp_bringup.policy.checkpoint import load_policy

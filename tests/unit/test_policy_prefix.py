@@ -37,6 +37,15 @@ def test_an_inpainted_chunk_begins_with_what_is_committed(kind, checkpoints, rob
     assert np.abs(held.position[5:] - free.position[5:]).max() > 1e-6  # and what follows knows of it
 
 
+def test_a_regression_begins_with_what_is_committed_and_says_the_rest_as_ever(checkpoints, robot, observation, prefix):
+    policy = load_policy(checkpoints["regression"][0], robot)
+    free, _ = policy.infer(observation, 5)
+    held, gate = policy.infer(observation, 5, prefix)
+    np.testing.assert_allclose(held.position[:5], prefix, atol=1e-9)
+    np.testing.assert_array_equal(held.position[5:], free.position[5:])
+    assert gate.denoiser_calls.sum() == 0
+
+
 def test_smp_comes_as_near_as_its_active_experts_reach(checkpoints, robot, observation, prefix):
     """The residual left is orthogonal to every active column of the basis: nothing that it can express is missed."""
     policy = load_policy(checkpoints["smp"][0], robot)

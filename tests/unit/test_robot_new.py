@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from smp_bringup.body import Body
-from smp_bringup.cli.main import app
+from smp_bringup.cli.app import app
 from smp_bringup.cli.robot_new import write_robot
 from smp_bringup.commission.draft import DraftCamera
 from smp_bringup.commission.files import check_file

@@ -116,6 +116,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(kind, data, robot
     with pytest.raises(KeyboardInterrupt):
         trainer.train(lambda step, parts: None)
     resumed = train(data, robot, policy, 12, tmp_path / "cut", resume=True)
+    assert whole.network.frames > 1  # also of the averaged weights: what counts once a data set is shared out
     for a, b in zip(whole.network.parameters(), resumed.network.parameters(), strict=True):
         assert torch.equal(a, b)
     assert whole.metrics["held_out/foresight"] == resumed.metrics["held_out/foresight"]
@@ -139,8 +140,8 @@ def test_training_lowers_every_loss_that_fits_the_actions(kind, data, robot, sma
     train(data, robot, small_policies[kind], 150, tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "losses.jsonl").read_text().splitlines()]
     assert rows[-1]["step"] == 150
-    for name in ("foresight", "mean") if kind == "smp" else ("foresight", "denoise"):
-        assert rows[-1][name] < 0.8 * rows[0][name]
+    for name in ("foresight", {"smp": "mean", "regression": "regression"}.get(kind, "denoise")):
+        assert rows[-1][name] < 0.9 * rows[0][name]
 
 
 def test_a_trained_policy_is_saved_with_its_card_and_loads(data, robot, small_policies, tmp_path):

@@ -9,8 +9,8 @@ from smp_bringup.errors import ModelError, UnknownNameError
 from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, DeployedPolicy
 from smp_bringup.types import FloatArray
 
-KNOCKOUTS = ("heaviest", "permuted")
-"""The heaviest expert's mass goes to the others; every expert stands in for another."""
+KNOCKOUTS = ("all", "heaviest", "permuted")
+"""No expert has any mass; the heaviest expert's mass goes to the others; every expert stands in for another."""
 
 
 class _SpoiledGate(AbstractEngine):
@@ -36,11 +36,13 @@ class _SpoiledGate(AbstractEngine):
 
 
 def spoiled(gate: FloatArray, how: str) -> FloatArray:
-    """Return a gate (K,) without its heaviest expert, or with every expert's weight given to the next one.
+    """Return a gate (K,) of no mass, without its heaviest expert, or with every expert's weight given to the next one.
 
     Raises:
         UnknownNameError: `how` is not one of KNOCKOUTS.
     """
+    if how == "all":
+        return np.zeros(len(gate))
     if how == "permuted":
         return np.roll(gate, 1)
     if how != "heaviest":
@@ -53,10 +55,14 @@ def knocked_out(policy: AbstractPolicy, how: str) -> AbstractPolicy:
     """Return a copy of the policy, on the same engine, with its gate spoiled.
 
     Raises:
-        ModelError: the policy has no gate.
+        ModelError: the policy has no gate, or its experts are taken away otherwise.
     """
     if not isinstance(policy, DeployedPolicy) or policy.config.experts < 2:
         raise ModelError(f"a {policy.config.kind} policy has no gate that could be spoiled")
+    if how == "all" and policy.config.kind != "sparse":
+        raise ModelError(
+            f"knockout 'all' is of sparse mixtures, not of a {policy.config.kind} policy: SMP has gate.coverage=0"
+        )
     spoilt = copy.copy(policy)
     spoilt.engine = _SpoiledGate(policy.engine, how)
     return spoilt

@@ -8,6 +8,7 @@ from smp_bringup import __version__
 from smp_bringup.cli import (
     bag,
     bench,
+    bridge,
     calibrate,
     chaos,
     console,
@@ -45,6 +46,7 @@ for _name, _verb in operate.verbs().items():
     app.command(_name)(_verb)
 app.command("top")(top.top)
 app.command("console")(console.console)
+app.command("bridge")(bridge.bridge)
 app.command("chaos")(chaos.chaos)
 app.command("doctor")(doctor.doctor)
 app.command("security")(security.security)

@@ -29,6 +29,14 @@ STATE = QoSProfile(
 )
 """State that a late joiner must see."""
 
+LATCHED = QoSProfile(
+    reliability=ReliabilityPolicy.RELIABLE,
+    history=HistoryPolicy.KEEP_LAST,
+    depth=100,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+"""Hearing what several publishers keep for late joiners, as on /tf_static."""
+
 
 def as_seen(profile: QoSProfile) -> QoSProfile:
     """Return a profile as the middleware tells others of it: what we leave out is without bounds."""

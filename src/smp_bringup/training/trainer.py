@@ -85,6 +85,7 @@ class Trainer:
         if run.training.device == "cuda" and not torch.cuda.is_available():
             raise InstallError("training.device is cuda, this PyTorch finds no GPU: --set training.device=cpu")
         self._run, self._seed, self._out, self._tasks = run, seed, out, data.tasks
+        settings = run.training
         torch.manual_seed(seed)
         self._fabric = Fabric(accelerator=run.training.device, devices=run.training.devices)
         self._fabric.launch()
@@ -92,19 +93,18 @@ class Trainer:
         self.network, self.normalizer = start.network, start.normalizer
         if run.policy.track == "state":
             data = replace(data, objects=known_objects(data.objects, self.network.encoder.objects))
+        train, held = _split(len(data.starts) - 1, run.training.held_out, seed)
+        noise = np.asarray(settings.state_noise * robot.turning, dtype=np.float64)
+        self._train = Batches(data, self.normalizer, run.policy, train, noise, corrections)
+        self._held = Batches(data, self.normalizer, run.policy, held)
+        self.network.frames = self._train.frames
         self._trained = [p for p in self.network.parameters() if p.requires_grad]
-        settings = run.training
         optimizer = torch.optim.AdamW(
             self._trained, settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
         objective = Objective(self.network, _half(settings.precision, self._fabric.device))
         self._objective, self._optimizer = self._fabric.setup(objective, optimizer)
         self._ema = Ema(self.network, settings.ema)  # now that the network is on its device
-        train, held = _split(len(data.starts) - 1, run.training.held_out, seed)
-        noise = np.asarray(settings.state_noise * robot.turning, dtype=np.float64)
-        self._train = Batches(data, self.normalizer, run.policy, train, noise, corrections)
-        self._held = Batches(data, self.normalizer, run.policy, held)
-        self.network.frames = self._train.frames
         self._step, self._seconds = 0, 0.0
 
     @property
