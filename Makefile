@@ -15,7 +15,7 @@ else
 ROS_LOCK := -r $(LOCK)/ros-$(ROS_WHEELS).txt
 endif
 
-.PHONY: setup robots demo test unit lint types mutants clean docs lock audit hooks
+.PHONY: setup robots demo test browser unit lint types mutants clean docs lock audit hooks
 
 setup: $(STAMP)
 
@@ -26,7 +26,7 @@ $(STAMP): $(LOCK)/*.txt requirements/torch-cpu.txt requirements/runtime.in setup
 	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)/build.txt
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/torch-cpu.txt 2>/dev/null || \
 	  echo "setup: no PyTorch without CUDA that is in requirements/torch-cpu.txt is at hand; PyPI's follows, 3 GB on x86_64"
-	$(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation -r $(LOCK)/runtime.txt $(ROS_LOCK) -r $(LOCK)/teleop.txt -r $(LOCK)/bridge.txt -r $(LOCK)/dev.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation -r $(LOCK)/runtime.txt $(ROS_LOCK) -r $(LOCK)/teleop.txt -r $(LOCK)/bridge.txt -r $(LOCK)/console.txt -r $(LOCK)/dev.txt
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(LOCK)/assets.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@sh tools/link_ament.sh $(VENV)
@@ -66,6 +66,11 @@ test: setup robots unit lint types
 unit:
 	$(BIN)/python -m pytest tests --ignore=tests/system --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10
 	$(BIN)/python -m pytest tests/system --durations=10
+
+# The console's page in the machine's own Chromium (SMP_CHROMIUM names another): apt install chromium
+browser: $(STAMP)
+	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)/browser.txt
+	$(BIN)/python -m pytest tests/system/test_console_page.py -rs --durations=5
 
 lint:
 	$(BIN)/ruff check .

@@ -43,10 +43,13 @@ setup(
     python_requires=">=3.11",
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={PACKAGE: ["py.typed"]},
+    package_data={PACKAGE: ["py.typed"], f"{PACKAGE}.console": ["page/*"]},
     data_files=shared_files(),
     install_requires=ranges("runtime"),
-    extras_require={"teleop": ranges("teleop"), "bridge": ranges("bridge"), "test": ["pytest", "hypothesis"]},
+    extras_require={
+        **{extra: ranges(extra) for extra in ("teleop", "bridge", "console")},
+        "test": ["pytest", "hypothesis"],
+    },
     zip_safe=False,
     entry_points={
         "console_scripts": [

@@ -11,6 +11,7 @@ from smp_bringup.cli import (
     bridge,
     calibrate,
     chaos,
+    console,
     demo,
     doctor,
     evaluate,
@@ -44,6 +45,7 @@ app.command("run")(run.run)
 for _name, _verb in operate.verbs().items():
     app.command(_name)(_verb)
 app.command("top")(top.top)
+app.command("console")(console.console)
 app.command("bridge")(bridge.bridge)
 app.command("chaos")(chaos.chaos)
 app.command("doctor")(doctor.doctor)

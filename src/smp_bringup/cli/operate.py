@@ -7,41 +7,32 @@ import typer
 from smp_bringup.cli.estop import stop
 from smp_bringup.cli.show import NamespaceOption
 from smp_bringup.errors import one_line
+from smp_bringup.verbs import REQUESTS, Request
 
 _WAIT_S = 5.0
 """A graph that runs is found within a tenth of a second; on a loaded machine it takes longer."""
-REQUESTS: dict[str, tuple[str, bool | None, str]] = {
-    "arm": ("arm", None, "Arm: hold the arms where they are, until a source is followed."),
-    "disarm": ("disarm", None, "Bring the arms to rest and command nothing more."),
-    "hold": ("hold", None, "Follow nobody any more: the arms come to rest, armed, and stay there."),
-    "policy": ("use_policy", None, "Follow the policy; armed arms only."),
-    "teleop": ("use_teleop", None, "Follow the leader arms; armed arms only."),
-    "release": ("estop", False, "Release the emergency stop of smp estop; the arms stay stopped until smp reset."),
-    "reset": ("reset", None, "Leave a latched stop, once its causes are gone; ends disarmed."),
-}
-"""Verb, service of the command node, what a SetBool is called with (None: a Trigger), help."""
 
 
 def verbs() -> dict[str, Callable[..., None]]:
     """Return every verb by its name."""
-    return {name: _request(*asked) for name, asked in REQUESTS.items()} | {"estop": estop, "status": status}
+    return {name: _request(asked) for name, asked in REQUESTS.items()} | {"estop": estop, "status": status}
 
 
-def _request(service: str, value: bool | None, text: str) -> Callable[..., None]:
+def _request(asked: Request) -> Callable[..., None]:
     def verb(namespace: NamespaceOption = "/") -> None:
         from smp_bringup.client.answers import Refused
         from smp_bringup.client.graph_client import graph_client
 
         with graph_client("smp_operate", namespace) as client:
             try:
-                name = f"command/{service}"
+                name, value = f"command/{asked.service}", asked.value
                 said = client.trigger(name, _WAIT_S) if value is None else client.set_bool(name, value, _WAIT_S)
             except Refused as refusal:  # not an error of ours: an answer
                 print(one_line(refusal.answer))
                 raise typer.Exit(1) from None
         print(one_line(said))
 
-    verb.__doc__ = f"{text} Exit code 1: it refused; 2: no graph answered."
+    verb.__doc__ = f"{asked.text} Exit code 1: it refused; 2: no graph answered."
     return verb
 
 
