@@ -122,7 +122,8 @@ def subject(row: dict[str, Any]) -> str:
 def command(name: str, study: dict[str, Any], seeds: int) -> str:
     """Return the command of a study that ran with so many training seeds."""
     fewer = f" --seeds {seeds}" if seeds < len(study.get("seeds", (0, 1, 2))) else ""
-    return f"smp bench study {name}{fewer} --bags data/demos --json docs/results/{stored(name)}.json"
+    bags = " --bags data/demos" * any("policy" in row for row in study["rows"].values())
+    return f"smp bench study {name}{fewer}{bags} --json docs/results/{stored(name)}.json"
 
 
 def study_page(name: str) -> str:
