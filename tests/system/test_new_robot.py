@@ -228,7 +228,7 @@ def run(user):
         else:
             raise AssertionError(user.client.command_state)
         moved = np.abs(user.look() - before).max()
-        assert user.mode == "disarmed"
+        assert user.mode == "hold"
         assert moved > 0.02, "the policy moves the arms"
         print(f"moved by up to {moved:.2f} rad")
 
