@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from smp_bringup.console.figures import Figures
-from smp_bringup.console.words import gate, mode_words, recording
+from smp_bringup.client.figures import Figures
+from smp_bringup.client.words import gate, mode_words, recording
 from smp_bringup.nodes.messages import gate_msg
 from smp_bringup.safety.modes import Mode
 from smp_bringup.types import GateReport

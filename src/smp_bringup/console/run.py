@@ -14,12 +14,12 @@ from ipaddress import ip_address
 import uvicorn
 from starlette.types import ASGIApp
 
+from smp_bringup.client.asker import ASKABLE, Asker
+from smp_bringup.client.console_watch import Watch
 from smp_bringup.client.graph_client import GraphClient, graph_client
-from smp_bringup.console.ask import ASKABLE, Asker
-from smp_bringup.console.cameras import Cameras
+from smp_bringup.client.previews import Cameras
 from smp_bringup.console.door import Door
 from smp_bringup.console.server import News, Page
-from smp_bringup.console.watch import Watch
 from smp_bringup.errors import ConfigError, OutputError
 from smp_bringup.names import full_namespace
 from smp_bringup.robot import Robot

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from smp_bringup.console.cameras import VIEWS, Cameras
+from smp_bringup.client.previews import VIEWS, Cameras
 from smp_bringup.errors import one_line
 
 PAGE = Path(__file__).parent / "page"

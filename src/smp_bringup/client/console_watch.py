@@ -11,10 +11,10 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import JointState
 
 from smp_bringup import wire
+from smp_bringup.client import words
+from smp_bringup.client.figures import Figures
 from smp_bringup.client.graph_client import GraphClient
 from smp_bringup.client.nobody import why_silent
-from smp_bringup.console import words
-from smp_bringup.console.figures import Figures
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import waiting
