@@ -74,7 +74,7 @@ class DeployedPolicy(AbstractPolicy):
         (motion).
         """
         inputs = policy_inputs(observation, self.config, self._normalizer, prefix)
-        if size := self.engine.input_length("objects"):
+        if "objects" in inputs and (size := self.engine.input_length("objects")):
             inputs["objects"] = known_objects(inputs["objects"], size)
         return self.engine.encode(inputs)
 
