@@ -31,6 +31,9 @@ def train(
     only_router: Annotated[bool, typer.Option(help="With --start: train SMP's router alone (composition).")] = False,
     rejected: Annotated[bool, typer.Option(help="Take bags that the recorder rejected too.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 1,
+    show_augmentation: Annotated[
+        bool, typer.Option(help="Train nothing: write OUT/augmentation.html, what training would make of your images.")
+    ] = False,
 ) -> None:
     """Train a policy, save its state on the way, and export OUT/model, checked against PyTorch."""
     from smp_bringup.training.job import TrainingJob
@@ -42,6 +45,9 @@ def train(
     changes = (*(change or ()), *([f"training.steps={steps}"] if steps else ()))
     wanted = () if tasks == "all" else _tasks(tasks)
     training = _read(TrainingJob(bags, policy, changes, wanted, limit, seed, start, only_router, rejected, corrections))
+    if show_augmentation:
+        _show_augmentation(training, folder, seed)
+        return
     trainer = training.trainer(folder)
     try_folder(folder, trainer.state_bytes)
     done = trainer.resume() if resume else 0
@@ -57,6 +63,22 @@ def train(
     model = folder / "model"
     training.save(trained, model)
     console.print(f"exported {model}; {training.next_step(model)}", soft_wrap=True)
+
+
+def _show_augmentation(training: "Training", folder: Path, seed: int) -> None:
+    """Write the page of changed images, or say why there is nothing to show."""
+    from smp_bringup.errors import ConfigError
+    from smp_bringup.training.augment import AugmentConfig
+    from smp_bringup.training.augment_page import augmentation_page
+
+    if not training.run.policy.cameras:
+        raise ConfigError("--show-augmentation: this policy sees no camera in colour, nothing of it is augmented")
+    if training.run.training.augment == AugmentConfig():
+        raise ConfigError("--show-augmentation: training.augment is empty; e.g. --set training.augment.hue=0.4")
+    file = folder / "augmentation.html"
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(augmentation_page(training.data, training.run, seed), encoding="utf-8")
+    console.print(f"wrote {file}: what training makes of these images", soft_wrap=True)
 
 
 def _tasks(wanted: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What varies around a task: light, the overview camera, and coloured things that no task needs."""
+"""What varies around a task: light, the overview camera, the table, and coloured things that no task needs."""
 
 import mujoco
 import numpy as np
@@ -11,6 +11,7 @@ _STRIPS = ((0.18, 0.24), (0.8, 0.88))
 """Distractors stand in front of or behind the workspace, between these y [m]: the hands never come there."""
 _REACH_X = 0.35
 _HALF = (0.012, 0.028)
+_TABLE = "table"
 _TILT = 0.25
 """Largest turn of a light's direction, per axis."""
 _DRAWN = (
@@ -55,7 +56,7 @@ class Scenery:
             getattr(model, name)[:] = value
 
     def draw(self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
-        """Draw light, camera and distractors."""
+        """Draw light, camera, distractors and the table's colour."""
         model.light_diffuse[:] *= rng.uniform(*self._variation.light)
         tilted = model.light_dir + rng.uniform(-_TILT, _TILT, model.light_dir.shape)
         model.light_dir[:] = tilted / np.linalg.norm(tilted, axis=1, keepdims=True)
@@ -69,3 +70,6 @@ class Scenery:
             model.geom(f"distractor{i}").size = half
             model.geom(f"distractor{i}").rgba = vivid(rng, (0.0, 1.0))
             data.mocap_pos[model.body(f"distractor{i}").mocapid[0]] = spot if i < count else [0, 0, -2]
+        if share := self._variation.background:
+            table = model.geom(_TABLE)
+            table.rgba = (1 - share) * table.rgba + share * np.array([*rng.uniform(0, 1, 3), 1.0])

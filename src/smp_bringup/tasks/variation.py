@@ -33,6 +33,14 @@ class Variation:
     """At most so many coloured things that no task needs."""
     ranges: str = ""
     """Level whose ranges of the tasks it takes; empty: its own."""
+    hue: str = ""
+    """Level whose ranges of colours it takes; empty: those of `ranges`."""
+    size: str = ""
+    """Level whose ranges of sizes it takes; empty: those of `ranges`."""
+    beyond: float = field(default=0.0, metadata=spec(ge=0, le=1))
+    """Every range of a place is the strip above its upper end instead, so wide as a share of it; 0: as it is."""
+    background: float = field(default=0.0, metadata=spec(ge=0, le=1))
+    """How far the table's colour is drawn towards any other."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +64,21 @@ class TaskConfig:
         """Return the ranges of the variation `name`, with its spread.
 
         Raises:
-            ConfigError: the task has no ranges for it.
+            ConfigError: the task has no ranges for it, or for a level that the variation names.
         """
-        if name not in self.ranges:
-            raise ConfigError(f"ranges has no variation '{name}'; it has: {', '.join(self.ranges)}")
-        return {
-            key: pair if "hue" in key else _about_middle(pair, variation.spread)
-            for key, pair in self.ranges[name].items()
-        }
+        levels = {"": name, "hue": variation.hue or name, "size": variation.size or name}
+        for level in levels.values():
+            if level not in self.ranges:
+                raise ConfigError(f"ranges has no variation '{level}'; it has: {', '.join(self.ranges)}")
+        return {key: self._drawn(key, levels, variation) for key in self.ranges[name]}
+
+    def _drawn(self, key: str, levels: dict[str, str], variation: Variation) -> Range:
+        if "hue" in key:
+            return self.ranges[levels["hue"]][key]
+        if key == "size":
+            return _about_middle(self.ranges[levels["size"]][key], variation.spread)
+        low, high = _about_middle(self.ranges[levels[""]][key], variation.spread)
+        return (high, high + variation.beyond * (high - low)) if variation.beyond else (low, high)
 
 
 def load_task(name: str) -> TaskConfig:

@@ -12,7 +12,9 @@ from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.base import VECTORS, image_key
 from smp_bringup.policy.batch import Batch
 from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.training.augment import AugmentConfig, augmented
 from smp_bringup.training.dataset import Dataset
+from smp_bringup.training.packed import PackedImages
 from smp_bringup.types import FloatArray, ImageArray
 
 _SHIFT_PX = 4
@@ -29,6 +31,7 @@ class Batches:
         episodes: np.ndarray,
         state_noise: FloatArray | None = None,
         corrections: float = 1.0,
+        augment: AugmentConfig | None = None,
     ) -> None:
         """Draw from the episodes (E,).
 
@@ -39,8 +42,10 @@ class Batches:
             episodes: their indices.
             corrections: how often a correction is drawn, a demonstration being drawn once.
             state_noise: (J,) standard deviation [rad] by which the joints are told wrong; None: no augmentation at all.
+            augment: what else happens to images in colour; None: nothing.
         """
         self._data, self._config, self._augment = data, config, state_noise is not None
+        self._changes = augment or AugmentConfig()
         self._state_noise = np.zeros(len(normalizer.center)) if state_noise is None else state_noise
         self._state_noise = (self._state_noise / normalizer.half_range).astype(np.float32)
         self._windows = data.windows(config.observation_steps)
@@ -77,7 +82,7 @@ class Batches:
         inputs, shifts = {"state": torch.from_numpy(self._state[windows] + off)}, {}
         for name in self._config.cameras:
             images, shifts[name] = self._images(self._data.images[name], windows, rng)
-            inputs[image_key(name)] = torch.from_numpy(images)
+            inputs[image_key(name)] = torch.from_numpy(augmented(images, self._changes, rng))
         for name in self._config.depth:
             images, shifts[name] = self._images(self._data.images[name], windows, rng)
             inputs[image_key(name)] = torch.from_numpy(self._senses.depth_input(name, images))
@@ -126,7 +131,9 @@ class Batches:
         known = (np.arange(steps) < told[:, None])[..., None].astype(np.float32)
         return np.concatenate([self._action[frames][:, :steps] * known, known], axis=2)
 
-    def _images(self, store: ImageArray, windows: np.ndarray, rng: np.random.Generator) -> tuple[ImageArray, Tensor]:
+    def _images(
+        self, store: ImageArray | PackedImages, windows: np.ndarray, rng: np.random.Generator
+    ) -> tuple[ImageArray, Tensor]:
         """Return images (2B, To, h, w, C) moved by up to a few pixels, and by how much in keypoint units."""
         batch, steps = windows.shape
         height, width, channels = store.shape[1:]

@@ -10,6 +10,7 @@ from smp_bringup.paths import named_config
 from smp_bringup.policy import PolicyConfig, policy_config
 from smp_bringup.policy.checkpoint import lacks
 from smp_bringup.robot import Robot
+from smp_bringup.training.augment import AugmentConfig
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class TrainingConfig:
     state_noise: float = field(default=0.03, metadata=spec(ge=0, le=0.5, unit="rad"))
     """The joints of the arms are told wrong by a normal error of this size, drawn for every sample, while its actions
     stay: the policy learns to come back from poses that no demonstration shows."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """Of images in colour."""
     ema: float = field(default=0.998, metadata=spec(ge=0, lt=1))
     held_out: float = field(default=0.02, metadata=spec(ge=0, lt=1))
     """Share of the episodes kept for the held-out loss."""

@@ -1,4 +1,4 @@
-"""Training samples from bags, through the aligner that runs on the robot, cached as plain arrays."""
+"""Training samples from bags, through the aligner that runs on the robot, cached as plain arrays and packed images."""
 
 import hashlib
 import json
@@ -6,11 +6,10 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.processes import ordered
 from smp_bringup.robot import Robot
 from smp_bringup.sync.history import windows
+from smp_bringup.training.packed import PackedImages, PackedWriter, packed
 from smp_bringup.types import NS_PER_S, FloatArray, ImageArray, nanoseconds
 from smp_bringup.vector import Vector, joined, split
 
@@ -35,7 +35,7 @@ OTHER_ROBOT = "is of another robot"
 _ARRAYS = {"stamps": np.int64, "vectors": np.float64, "taught": np.int8} | dict.fromkeys(
     ("state", "objects", "action", "foresight"), np.float32
 )
-_FORMAT = 4
+_FORMAT = 5
 """Of the cache: another one is not read but made anew."""
 _MOST_INDEX = 100_000_000
 """Bytes of the cache's index: a hundred for each bag."""
@@ -71,8 +71,8 @@ class Dataset:
 
     period_s: float
     """Action period [s] of their robot."""
-    images: dict[str, ImageArray]
-    """Per camera (N, h, w, 3), of depth (N, h, w, 1) [mm], memory-mapped."""
+    images: Mapping[str, ImageArray | PackedImages]
+    """Per camera (N, h, w, 3), of depth (N, h, w, 1) [mm]."""
     stamps: np.ndarray
     """(N,) [ns], ascending within an episode."""
     state: FloatArray
@@ -228,10 +228,11 @@ def load_dataset(
 def _cached(robot: Robot, policy: PolicyConfig, target: Path) -> Dataset:
     """Return the dataset in the folder `target`; raises all kinds of errors where it is damaged."""
     index = config.parse_json((target / "index.json").read_bytes(), "index.json", _MOST_INDEX)
-    images = {c.name: _array(target / f"{c.name}.npy", "r") for c in _cameras(robot, policy)}
+    images = {c.name: PackedImages(target, c.name, _blank(c)) for c in _cameras(robot, policy)}
     arrays = {name: _array(target / f"{name}.npy") for name in _ARRAYS}
     starts, skipped, tasks = np.array(index["starts"]), tuple(index["skipped"]), tuple(index["tasks"])
-    if any(len(array) != starts[-1] for array in (*images.values(), *arrays.values())):
+    lengths = {*map(len, images.values()), *map(len, arrays.values())}
+    if lengths != {starts[-1]}:
         raise ValueError("arrays of other lengths than the index")
     numbers = arrays.pop("vectors")
     vectors = split(robot.vectors, numbers) if numbers.shape[1] else {}
@@ -240,9 +241,9 @@ def _cached(robot: Robot, policy: PolicyConfig, target: Path) -> Dataset:
     )
 
 
-def _array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
+def _array(path: Path) -> np.ndarray:
     """Return the array of an .npy file; raises ValueError for a pickle, an archive, or anything else."""
-    found = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    found = np.load(path, allow_pickle=False)
     if not isinstance(found, np.ndarray):
         raise ValueError(f"{path.name} is no .npy file")
     return found
@@ -274,7 +275,7 @@ def _fill(
     folders: Sequence[Path], robot: Robot, policy: PolicyConfig, target: Path, progress: Callable[[int, int], None]
 ) -> None:
     """Write what every bag shows into the folder `target`."""
-    files = {c.name: (target / f"{c.name}.raw").open("wb") for c in _cameras(robot, policy)}
+    files = {c.name: PackedWriter(target, c.name) for c in _cameras(robot, policy)}
     arrays: dict[str, list[np.ndarray]] = {name: [] for name in _ARRAYS}
     starts, skipped, tasks = [0], [], set()
     jobs = [(folder, robot, policy) for folder in folders]
@@ -283,21 +284,18 @@ def _fill(
         if isinstance(result, str):
             skipped.append(result)
             continue
+        episode, images = result
         for name, file in files.items():
-            file.write(result.images[name].tobytes())
+            for image in images[name]:
+                file.append(image)
         for name, parts in arrays.items():
-            parts.append(getattr(result, name).astype(_ARRAYS[name]))
-        starts.append(starts[-1] + len(result.state))
-        tasks.add(result.task)
+            parts.append(getattr(episode, name).astype(_ARRAYS[name]))
+        starts.append(starts[-1] + len(episode.state))
+        tasks.add(episode.task)
     for file in files.values():
         file.close()
     if len(starts) == 1:
         raise BagError(f"none of {len(folders)} bags can be trained on; the first: {skipped[0]}")
-    for camera in _cameras(robot, policy):
-        one = camera.blank(camera.observation_height, camera.observation_width)
-        raw = target / f"{camera.name}.raw"
-        np.save(target / f"{camera.name}.npy", np.memmap(raw, one.dtype, "r", shape=(starts[-1], *one.shape)))
-        raw.unlink()
     longest = max(part.shape[1] for part in arrays["objects"])  # of the first tasks it is shorter
     arrays["objects"] = [known_objects(part, longest) for part in arrays["objects"]]
     for name, parts in arrays.items():
@@ -309,8 +307,16 @@ def _cameras(robot: Robot, policy: PolicyConfig) -> tuple[Camera, ...]:
     return robot.cameras if policy.track == "camera" else ()
 
 
-def _read(job: tuple[Path, Robot, PolicyConfig]) -> Episode | str:
+def _blank(camera: Camera) -> ImageArray:
+    return camera.blank(camera.observation_height, camera.observation_width)
+
+
+def _read(job: tuple[Path, Robot, PolicyConfig]) -> tuple[Episode, dict[str, list[bytes]]] | str:
+    """Return a demonstration with its images packed beside it, or why it cannot be learnt from."""
     try:
-        return read_episode(*job)
+        episode = read_episode(*job)
     except SmpError as error:
         return str(error)
+    _, robot, policy = job
+    images = {c.name: list(packed(episode.images[c.name])) for c in _cameras(robot, policy)}
+    return replace(episode, images={}), images

@@ -95,7 +95,7 @@ class Trainer:
             data = replace(data, objects=known_objects(data.objects, self.network.encoder.objects))
         train, held = _split(len(data.starts) - 1, run.training.held_out, seed)
         noise = np.asarray(settings.state_noise * robot.turning, dtype=np.float64)
-        self._train = Batches(data, self.normalizer, run.policy, train, noise, corrections)
+        self._train = Batches(data, self.normalizer, run.policy, train, noise, corrections, settings.augment)
         self._held = Batches(data, self.normalizer, run.policy, held)
         self.network.frames = self._train.frames
         self._trained = [p for p in self.network.parameters() if p.requires_grad]
