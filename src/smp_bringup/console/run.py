@@ -14,14 +14,17 @@ from ipaddress import ip_address
 import uvicorn
 from starlette.types import ASGIApp
 
-from smp_bringup.client.asker import ASKABLE, Asker
+from smp_bringup.client.asker import ASKABLE, NAMES, Asker
 from smp_bringup.client.console_watch import Watch
 from smp_bringup.client.graph_client import GraphClient, graph_client
 from smp_bringup.client.previews import Cameras
 from smp_bringup.console.door import Door
+from smp_bringup.console.library import Library
 from smp_bringup.console.server import News, Page
+from smp_bringup.console.shelves import routes
 from smp_bringup.errors import ConfigError, OutputError
 from smp_bringup.names import full_namespace
+from smp_bringup.record.story import arms_of
 from smp_bringup.robot import Robot
 
 _PERIOD_S, _ALONE_S = 0.1, 0.5
@@ -53,12 +56,15 @@ def require_token(bind: str, token: str) -> bool:
     return loopback
 
 
-def serve(robot: Robot, namespace: str, bind: str, port: int, token: str, say: Callable[[str], None]) -> None:
+def serve(
+    robot: Robot, namespace: str, library: Library, bind: str, port: int, token: str, say: Callable[[str], None]
+) -> None:
     """Serve the console of a graph until a signal ends it.
 
     Args:
         robot: with full names of its topics.
         namespace: of the graph.
+        library: of episodes and stops.
         bind: address to listen on.
         port: 0 takes a free one.
         token: that browsers must bring; empty: a random one.
@@ -74,7 +80,7 @@ def serve(robot: Robot, namespace: str, bind: str, port: int, token: str, say: C
         port = listening.getsockname()[1]
         asker = Asker(full_namespace(namespace))
         try:
-            parts = _Console(robot, client, asker)
+            parts = _Console(robot, client, asker, library)
             app = Door(parts.page.application(), token, port, loopback)
             say(f"console of {robot.name}: {_address(bind, port, token)}")
             if not loopback:
@@ -82,15 +88,17 @@ def serve(robot: Robot, namespace: str, bind: str, port: int, token: str, say: C
             asyncio.run(parts.run(app, listening))
         finally:
             asker.close()
+            library.close()
 
 
 class _Console:
     """What watches the graph, and what browsers get of it."""
 
-    def __init__(self, robot: Robot, client: GraphClient, asker: Asker) -> None:
+    def __init__(self, robot: Robot, client: GraphClient, asker: Asker, library: Library) -> None:
         self._watch, self._cameras = Watch(client, robot), Cameras(client, robot)
-        self._asker, self._news = asker, News()
-        self.page = Page(_drawn(robot, client.get_namespace()), set(ASKABLE), asker, self._cameras, self._news)
+        self._asker, self._library, self._news = asker, library, News()
+        drawn = _drawn(robot, client.get_namespace())
+        self.page = Page(drawn, NAMES, asker, self._cameras, self._news, routes(library))
 
     async def run(self, app: ASGIApp, listening: socket.socket) -> None:
         """Serve until a signal comes, or the watching fails."""
@@ -117,7 +125,7 @@ class _Console:
     def _look(self, loop: asyncio.AbstractEventLoop, ending: threading.Event) -> None:
         while not ending.wait(_PERIOD_S if self._news.browsers else _ALONE_S):
             self._cameras.look()
-            state = {**self._watch.look(), "log": list(self._asker.log)}
+            state = {**self._watch.look(), "log": list(self._asker.log), "marks": self._library.version}
             figures = self._watch.figures
             text, drawn = json.dumps(state), json.dumps(figures.drawn())
             with suppress(RuntimeError):  # the loop has ended
@@ -139,17 +147,10 @@ class _Server(uvicorn.Server):
 
 def _drawn(robot: Robot, namespace: str) -> dict[str, object]:
     """Return what the page draws of a robot."""
-    arms = [
-        {
-            "name": arm.name,
-            "joints": [{"name": j.name, "min": j.min, "max": j.max, "unit": j.unit} for j in arm.joints],
-        }
-        for arm in robot.arms
-    ]
     return {
         "name": robot.name,
         "namespace": namespace,
-        "arms": arms,
+        "arms": arms_of(robot),
         "cameras": [camera.name for camera in robot.cameras],
         "verbs": {name: asked.text for name, asked in ASKABLE.items()},
     }
