@@ -137,9 +137,12 @@ class RecorderNode(ManagedNode):
         return SetParametersResult(successful=True)
 
     def _start(self) -> str:
+        self._assign()
+        return self._recorder.start(steady_ns())
+
+    def _assign(self) -> None:
         params = current(self, RecorderParams)
         self._recorder.assign(params.task, Path(params.out))
-        return self._recorder.start(steady_ns())
 
     def _answer(self, act: Callable[[], str], _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success, response.message = self._act(act)
@@ -155,6 +158,8 @@ class RecorderNode(ManagedNode):
         return done, text
 
     def _say(self) -> None:
+        if not self._recorder.recording:  # a queue that was set is said before its first episode
+            self._assign()
         self._state.publish(status_msg(now_ns(self), "recorder", self._recorder.report()))
 
 

@@ -139,7 +139,7 @@ function choice(words, value) {
 
 function drawStops(list) {
   $("why-said").textContent = list.entries.length
-    ? `${list.entries.length} stops in ${list.folder}, the newest first.`
+    ? `${list.entries.length === 1 ? "1 stop" : `${list.entries.length} stops`} in ${list.folder}, the newest first.`
     : `No stop in ${list.folder}.`;
   $("stops").replaceChildren(...list.entries.map((entry) => {
     const button = make("button", `${entry.when} ${entry.stopped} ${entry.check}`);
