@@ -20,7 +20,7 @@ from playwright.sync_api import Error, Page, sync_playwright
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 TASK, EPISODES, STEPS = "press_two_buttons", 3, 20
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-WAIT_MS = 180_000
+WAIT_MS, ANSWER_S = 90_000, 60
 TOKEN = "a-token-for-the-newcomer"
 GRAPH = ("up", "--sim", "--teleop", "--record", "data/demos", "--task", TASK)
 
@@ -52,16 +52,27 @@ def says(page: Page, element: str, pattern: str) -> str:
     return page.inner_text(f"#{element}")
 
 
-def ask(page: Page, verb: str, want: str, where: str = "") -> None:
-    """Press a button until its answer is the one that is wanted: arms come to rest, leaders come near."""
-    end = time.monotonic() + WAIT_MS / 1000
+def ask(page: Page, verb: str, want: str, where: str = "") -> bool:
+    """Press a button until its answer is the one that is wanted; return whether it was before a fault."""
+    end = time.monotonic() + ANSWER_S
     while time.monotonic() < end:
         page.click(f"{where} button[data-verb='{verb}']:visible")
         answer = says(page, "answer", f"^{verb}: (?!asked)")
         if re.search(want, answer):
-            return
+            return True
+        if "fault" in answer:
+            return False
         page.wait_for_timeout(500)
-    raise SystemExit(f"{verb}: {answer}")
+    raise SystemExit(answer)
+
+
+def recover(page: Page) -> None:
+    """Leave a fault, as a machine that is too busy for a simulation brings about."""
+    here = page.evaluate("location.hash")
+    page.click("nav a[href='#run']")
+    page.click("#verbs button[data-verb='reset']")
+    says(page, "answer", "^reset: (?!asked)")
+    page.click(f"nav a[href='{here}']")
 
 
 def shot(page: Page, name: str) -> None:
@@ -82,18 +93,31 @@ def record(page: Page) -> None:
     page.press("#queue-text", "Enter")
     says(page, "queue", f"/{EPISODES}")
     for episode in range(EPISODES):
-        ask(page, "sim layout", TASK, "#sim")
-        ask(page, "arm", "armed|in hold", "#sim")
-        ask(page, "teleop", "following", "#sim")
-        page.keyboard.press("s")
-        says(page, "record-now", "^Records")
-        ask(page, "sim operate", "the operator", "#sim")
-        says(page, "sim-now", "s, done")
+        while not demonstrate(page):
+            page.keyboard.press("d")
+            recover(page)
         page.keyboard.press("s")
         says(page, "record-said", f"saved .*episode_0000{episode}")
         page.wait_for_selector(f"#last b:text('episode_0000{episode}')", timeout=WAIT_MS)
+        print(page.inner_text("#record-said"), flush=True)
     page.wait_for_selector("#last .films img", timeout=WAIT_MS)
     shot(page, "record")
+
+
+def demonstrate(page: Page) -> bool:
+    """Let the operator show the task once while it is recorded; return whether it went through."""
+    steps = [("sim layout", TASK), ("arm", "armed|in hold"), ("teleop", "following")]
+    if not all(ask(page, verb, want, "#sim") for verb, want in steps):
+        return False
+    page.keyboard.press("s")
+    says(page, "record-now", "^Records")
+    ask(page, "sim operate", "the operator", "#sim")
+    page.wait_for_function(
+        "() => / s, done/.test(document.getElementById('sim-now').textContent)"
+        " || /fault/.test(document.getElementById('record-mode').textContent)",
+        timeout=WAIT_MS,
+    )
+    return "fault" not in page.inner_text("#record-mode")
 
 
 def mark_and_play(page: Page) -> None:
@@ -111,8 +135,8 @@ def run_and_stop(page: Page) -> None:
     """Let the policy drive, stop it by the space bar, and see why it stopped."""
     page.click("nav a[href='#run']")
     says(page, "words", "Disarmed")
-    ask(page, "arm", "armed|in hold")
-    ask(page, "policy", "following")
+    while not (ask(page, "arm", "armed|in hold") and ask(page, "policy", "following")):
+        recover(page)
     says(page, "gate-words", "expert")
     page.wait_for_timeout(6000)
     shot(page, "run")
