@@ -19,6 +19,7 @@ def console(
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8480,
     data: Annotated[Path, typer.Option(help="Folder of bags for the pages Record and Data.")] = Path("data"),
+    runs: Annotated[Path, typer.Option(help="Folder of runs of smp train for the page Models.")] = Path("runs"),
     stops: Annotated[Path, typer.Option(help="Folder of stops for the page Why, as smp up --blackbox names it.")] = (
         Path(STOPS)
     ),
@@ -28,8 +29,7 @@ def console(
 ) -> None:
     """Show a running graph, episodes and stops in a browser, and ask what the graph's services can do."""
     try:
-        from smp_bringup.console.library import Library
-        from smp_bringup.console.run import serve
+        from smp_bringup.console.run import Shown, serve
     except ModuleNotFoundError as missing:
         if missing.name not in ("starlette", "uvicorn", "websockets"):
             raise
@@ -40,12 +40,5 @@ def console(
     from smp_bringup.robot import load_robot
 
     body = load_robot(robot, full_namespace(namespace))
-    serve(
-        body,
-        namespace,
-        Library(data, stops),
-        bind,
-        port,
-        token,
-        lambda line: terminal.print(line, soft_wrap=True, highlight=False),
-    )
+    shown = Shown(data, stops, runs, robot)
+    serve(body, namespace, shown, bind, port, token, lambda line: terminal.print(line, soft_wrap=True, highlight=False))

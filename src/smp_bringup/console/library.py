@@ -52,7 +52,7 @@ class Library:
     async def entries(self, which: str) -> dict[str, Any]:
         """Return the list of a shelf, and the room that is left beside it."""
         root = self._roots[which]
-        found: list[dict[str, Any]] = await self._run(shelf, root)
+        found: list[dict[str, Any]] = await self.run(shelf, root)
         self._folders[which] = {_key(Path(entry["path"])): Path(entry["path"]) for entry in found}
         listed = [{**entry, "id": _key(Path(entry["path"]))} for entry in found]
         return {"folder": str(root), "entries": listed, "free_gib": _free_gib(root)}
@@ -63,12 +63,12 @@ class Library:
         Raises:
             BagError: no such entry was listed, or it cannot be read.
         """
-        folder = self._folder(which, key)
+        folder = self.folder(key, which)
         times = tuple(file.stat().st_mtime_ns for file in sorted(folder.iterdir()) if file.is_file())
         name = str(folder), times
         task = self._stories.get(name)
         if task is None or (task.done() and task.exception() is not None):
-            task = self._stories[name] = asyncio.create_task(self._run(read_story, folder))
+            task = self._stories[name] = asyncio.create_task(self.run(read_story, folder))
         self._stories.move_to_end(name)
         while len(self._stories) > _REMEMBERED:
             self._stories.popitem(last=False)
@@ -76,16 +76,17 @@ class Library:
 
     def mark(self, key: str, what: str, value: str) -> None:
         """Say something of an episode; raises SmpError where it was not listed, or that may not be said."""
-        write_mark(self._folder(DATA, key), what, value)
+        write_mark(self.folder(key), what, value)
         self.version += 1
 
-    def _folder(self, which: str, key: str) -> Path:
+    def folder(self, key: str, which: str = DATA) -> Path:
+        """Return the folder of an entry of the last list; raises BagError where it was not listed, or is gone."""
         folder = self._folders.get(which, {}).get(key)
         if folder is None or folder.is_symlink() or not folder.is_dir():
             raise BagError("no such episode is listed: load the page again")
         return folder
 
-    async def _run(self, function: Callable[..., T], *arguments: object) -> T:
+    async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Do something in the other process; one that died is replaced for the next."""
         if self._pool is None:
             self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin)

@@ -23,7 +23,10 @@ _FILES = {
     "/icon.svg": (PAGE / "icon.svg", "image/svg+xml"),
     "/story.css": (ASSETS / "story.css", "text/css"),
     "/story.js": (ASSETS / "story.js", "text/javascript"),
-    **{f"/{name}.js": (PAGE / f"{name}.js", "text/javascript") for name in ("console", "draw", "record", "shelves")},
+    **{
+        f"/{name}.js": (PAGE / f"{name}.js", "text/javascript")
+        for name in ("console", "draw", "models", "record", "shelves")
+    },
 }
 _MOST_OPEN = 32
 """Requests that one browser may have open."""

@@ -9,14 +9,15 @@ from starlette.routing import Route
 
 from smp_bringup.config import parse_json
 from smp_bringup.console.library import DATA, STOPS, Library, said
+from smp_bringup.console.models import Models
 from smp_bringup.errors import ConfigError, SmpError
 
 _LONGEST_BODY = 1024
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def routes(library: Library) -> Sequence[Route]:
-    """Return what a server of ASGI answers of a library."""
+def routes(library: Library, models: Models) -> Sequence[Route]:
+    """Return what a server of ASGI answers of a library and of checkpoints."""
 
     async def entries(request: Request) -> Response:
         return JSONResponse(await library.entries(request.path_params["shelf"]))
@@ -38,6 +39,17 @@ def routes(library: Library) -> Sequence[Route]:
             library.mark(request.path_params["key"], str(what), str(value))
         return JSONResponse({"done": True})
 
+    async def checkpoints(_: Request) -> Response:
+        return JSONResponse(models.entries())
+
+    async def card(request: Request) -> Response:
+        return JSONResponse(await models.card(request.path_params["key"]))
+
+    async def compare(request: Request) -> Response:
+        asked = await _body(request)
+        models.compare(*(str(asked.get(key, "")) for key in ("episode", "first", "second")))
+        return JSONResponse({"done": True})
+
     found = [("", entries), ("/{key}", story), ("/{key}/{camera}/{k:int}", still)]
     return [
         *(
@@ -46,6 +58,9 @@ def routes(library: Library) -> Sequence[Route]:
             for path, handler in found
         ),
         Route("/mark/{key}", _on(DATA, mark), methods=["POST"]),
+        Route("/models", _on(DATA, checkpoints), methods=["GET"]),
+        Route("/models/{key}", _on(DATA, card), methods=["GET"]),
+        Route("/compare", _on(DATA, compare), methods=["POST"]),
     ]
 
 

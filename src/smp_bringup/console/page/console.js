@@ -1,6 +1,7 @@
 // Two connections: /live brings what is so and pictures, /ask carries requests. A picture on its way delays no stop.
 
 import { beginRecord, drawDisk, drawRecord, pressRecord } from "./record.js";
+import { beginModels, drawModels, drawTrial } from "./models.js";
 import { load } from "./shelves.js";
 import { drawFigures, drawPicture, drawRobot, drawStale, drawState } from "./draw.js";
 
@@ -59,6 +60,11 @@ function drawAll(state) {
     known.data = now.data;
     drawDisk();
   }
+  drawTrial(state.trial);
+  if (now.data !== known.models && page === "models") {
+    known.models = now.data;
+    drawModels();
+  }
   if (now.stops !== known.stops && page === "why") {
     known.stops = now.stops;
     load("stops");
@@ -70,6 +76,7 @@ function turn() {
   page = document.getElementById(`page-${asked}`) ? asked : "run";
   delete known.data;
   delete known.stops;
+  delete known.models;
   for (const each of document.querySelectorAll(".page")) each.hidden = each.id !== `page-${page}`;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.hash === `#${page}`) link.setAttribute("aria-current", "page");
@@ -158,6 +165,7 @@ setInterval(() => {
 }, 250);
 
 beginRecord(request);
+beginModels();
 window.addEventListener("hashchange", turn);
 turn();
 open("/live", onLive);
