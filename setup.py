@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 PACKAGE = "smp_bringup"
 HERE = Path(__file__).resolve().parent  # colcon build --symlink-install runs a link to this file
-NODES = ("sync", "policy", "command", "teleop", "recorder", "sim", "replay", "description")
+NODES = ("sync", "policy", "command", "teleop", "recorder", "sim", "replay", "description", "blackbox")
 SHARED = ("launch", "config", "models")
 
 
@@ -43,7 +43,7 @@ setup(
     python_requires=">=3.11",
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={PACKAGE: ["py.typed"], f"{PACKAGE}.console": ["page/*"]},
+    package_data={PACKAGE: ["py.typed"], f"{PACKAGE}.console": ["page/*"], f"{PACKAGE}.record": ["page/*"]},
     data_files=shared_files(),
     install_requires=ranges("runtime"),
     extras_require={

@@ -7,7 +7,12 @@ import time
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 
+import numpy as np
 from websockets.sync.client import connect
+
+from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr
+from smp_bringup.bag.writer import BagWriter
+from smp_bringup.robot import load_robot
 
 TOKEN = "a-token-for-the-tests"
 
@@ -66,6 +71,21 @@ class Live:
             assert time.monotonic() < end, self.state
             self.draw(looking)
         return self.state
+
+
+def episode_bag(folder, task, number, **notes):
+    """Write a second of an episode: the left arm, and five pictures of the first camera."""
+    robot = load_robot("aloha")
+    left, camera = robot.arms[0], robot.cameras[0]
+    names = tuple(joint.name for joint in left.joints)
+    writer = BagWriter(folder, robot, task)
+    for k in range(10):
+        at = 1_796_000_000_000_000_000 + number * 60_000_000_000 + k * 100_000_000
+        writer.write(left.state_topic, JOINT_STATE, at, joint_state_cdr(at, names, np.full(7, 0.03 + k / 100)))
+        if k % 2 == 0:
+            image = np.full((camera.height, camera.width, 3), 20 * k, np.uint8)
+            writer.write(camera.topic, IMAGE, at, image_cdr(at, "", image))
+    return writer.close(True, {"quality": "keep", "reasons": "", **notes})
 
 
 @contextmanager

@@ -25,6 +25,10 @@ _LIFECYCLE = ("change_state", "get_state", "get_available_states", "get_availabl
 _REQUESTS = tuple(f"command/{name}" for name in ("arm", "disarm", "hold", "reset", "use_policy", "use_teleop", "estop"))
 _RECORDER = tuple(f"recorder/{name}" for name in ("start", "stop", "discard", "next", "success"))
 _SIM = ("sim/reset", "sim/operate")
+_SAID = (
+    *(f"{name}/state" for name in ("command", "observation", "sim", "recorder", "replay", "blackbox")),
+    "/diagnostics",
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,6 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
     seen = (*(f"observation/{camera.name}" for camera in robot.cameras), "observation/joint_states")
     seen += ("observation/vectors",) if robot.vectors else ()
     policy = ("policy/chunk", "policy/gate")
-    said = ("command/state", "observation/state", "sim/state", "recorder/state", "replay/state", "/diagnostics")
     nodes = {
         "sim": Access(
             (*cameras, *states, *leaders, "sim/objects", "sim/state", "/clock")
@@ -79,6 +82,8 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
             _RECORDER,
         ),
     }
+    heard = tuple(topic for topic in nodes["recorder"].subscribe if topic != "recorder/pedal")
+    nodes["blackbox"] = Access(("blackbox/state",), heard)
     shown = ("robot_description", "/tf", "/tf_static")
     nodes["description"] = Access(shown, (*states, *commands, "/tf", "/clock"))
     nodes = {name: _with_own(name, access) for name, access in nodes.items()}
@@ -95,7 +100,7 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
     managed = tuple(f"{name}/{service}" for name in MANAGED for service in _LIFECYCLE)
     nodes[CLIENT] = Access(
         ("/rosout", "/parameter_events"),
-        (*said, *cameras, *further, *states, *leaders, *hands, *commands, *seen, *policy, *shown),
+        (*_SAID, *cameras, *further, *states, *leaders, *hands, *commands, *seen, *policy, *shown),
         _own_services("/_ros2cli_*"),
         request=(*_REQUESTS, *_RECORDER, *_SIM, *set_parameters, *managed),
     )

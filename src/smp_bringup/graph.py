@@ -13,7 +13,7 @@ from smp_bringup.pipeline import build_policy
 from smp_bringup.robot import Robot, load_robot
 from smp_bringup.safety.config import BARE_SAFETY, load_safety, safety_of
 
-NODE_NAMES = ("sim", "sync", "policy", "command", "teleop", "recorder", "replay", "description")
+NODE_NAMES = ("sim", "sync", "policy", "command", "teleop", "recorder", "replay", "description", "blackbox")
 MANAGED = ("sync", "policy", "command", "recorder")
 """Those with the life cycle of ROS 2 (docs/adr/0007)."""
 NODES = "smp_bringup.nodes"
@@ -34,6 +34,8 @@ class NodeSpec:
     respawn: bool = False
     """Whether it is started again when it dies (at most `MAX_RESPAWNS` times); the command node then holds."""
 
+    needed: bool = True
+    """Whether the graph ends when it dies for good; of one that is not, only that is said."""
     package: str = NODES
     """Package that holds its module."""
     namespace: str = "/"
@@ -106,6 +108,9 @@ class GraphArguments:
     )
     record: str = field(default="", metadata=spec(help="folder for bags; empty: no recorder"))
     recording: str = field(default="default", metadata=spec(help="settings in config/recording, or a path"))
+    blackbox: str = field(
+        default="", metadata=spec(help="folder for the last 30 s before every stop; empty: they are not kept")
+    )
 
 
 def build_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
@@ -139,6 +144,10 @@ def build_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
     if asked.record:
         labels = {"task": asked.task, "safety": safety, "out": asked.record, "settings": asked.recording}
         here.append(NodeSpec("recorder", {**about, **labels}))
+    if asked.blackbox:
+        task = asked.task if asked.sim or asked.record else "unnamed"
+        kept = {"task": task, "safety": safety, "out": asked.blackbox, "model": model}
+        here.append(NodeSpec("blackbox", {**about, **kept}, respawn=True, needed=False))
     if not asked.autostart:
         for node in here:
             node.parameters.update({"autostart": False} if node.name in MANAGED else {})

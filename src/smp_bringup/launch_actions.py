@@ -88,6 +88,7 @@ class _Nodes:
 
     def __init__(self, specs: Sequence[NodeSpec]) -> None:
         self._retries = {spec.name: MAX_RESPAWNS if spec.respawn else 0 for spec in specs}
+        self._needed = {spec.name for spec in specs if spec.needed}
         self._failed = False
         self.actions = [self._node(spec) for spec in specs]
 
@@ -110,6 +111,8 @@ class _Nodes:
         if not context.is_shutdown:
             if code != EXIT_CODE and self._retries[name]:
                 self._retries[name] -= 1
+                return None
+            if name not in self._needed:
                 return None
             self._failed = code != 0
         if self._failed and not any(map(_runs, self.actions)):

@@ -53,6 +53,7 @@ class Graph:
         self._specs = {spec.name: spec for spec in nodes}
         self._restarts = dict.fromkeys(self._specs, 0)
         self._restart_at: dict[str, float] = {}
+        self._gone: set[str] = set()
         self.processes = {name: self._start(spec) for name, spec in self._specs.items()}
 
     def __enter__(self) -> "Graph":
@@ -73,7 +74,13 @@ class Graph:
             code = process.poll()
             if code is None:
                 continue
+            if name in self._gone:
+                continue
             if not self._specs[name].respawn or self._restarts[name] >= MAX_RESPAWNS or code == EXIT_CODE:
+                if not self._specs[name].needed:
+                    self._gone.add(name)
+                    print(f"node '{name}' ended with code {code}{self._why(code)}; the graph goes on without it")
+                    continue
                 raise NodeDied(f"node '{name}' ended with code {code}{self._why(code)}")
             due = self._restart_at.setdefault(name, time.monotonic() + RESPAWN_DELAY_S)
             if time.monotonic() >= due:

@@ -14,7 +14,7 @@ _ROOT = "/"
 _LONGEST_TOPIC = 200
 """A topic of DDS has 255 characters; image transports and the recorder add to ours."""
 _LONGEST_NAME = 100
-_OURS = ("command", "load", "observation", "policy", "recorder", "replay", "sim", "teleop")
+_OURS = ("blackbox", "command", "load", "observation", "policy", "recorder", "replay", "sim", "teleop")
 """First parts of the topics that our nodes speak on."""
 _SHARED = {
     "/clock",

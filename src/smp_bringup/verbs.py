@@ -1,4 +1,4 @@
-"""What may be asked of the command node: by `smp arm` and its kind, and by the buttons of `smp console`."""
+"""What may be asked of the command node and the recorder: by verbs, keys, and the buttons of `smp console`."""
 
 from typing import NamedTuple
 
@@ -26,3 +26,25 @@ REQUESTS: dict[str, Request] = {
 }
 """By verb; the emergency stop is not among them, since nothing of theirs may keep it waiting."""
 STOP_REQUEST = Request("estop", True, "Stop both arms now and latch: release, then reset leave it.")
+
+
+class Step(NamedTuple):
+    """One call of a service of the graph."""
+
+    service: str
+    value: bool | None = None
+    """What a SetBool is called with; None: a Trigger."""
+
+
+_RECORDER_STOP = Step("recorder/stop")
+RECORDING: dict[str, tuple[Step, ...]] = {
+    "start": (Step("recorder/start"),),
+    "success": (Step("recorder/success", True), _RECORDER_STOP),
+    "failure": (Step("recorder/success", False), _RECORDER_STOP),
+    "stop": (_RECORDER_STOP,),
+    "discard": (Step("recorder/discard"),),
+    "next": (Step("recorder/next"),),
+}
+"""What may be asked of the recorder: the steps of each request, which end with the first that is refused."""
+OPERATE = (Step("sim/operate"),)
+"""Lets the scripted operator of the simulation work."""

@@ -16,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from console_party import console
+from console_party import console, episode_bag
 
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
@@ -25,6 +25,9 @@ CHROMIUM = os.environ.get("SMP_CHROMIUM") or shutil.which("chromium") or shutil.
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here: apt install chromium, or set SMP_CHROMIUM")
 WAIT_MS = 60_000
 PHONE = {"width": 390, "height": 844}
+PAGES = ("run", "record", "data", "why")
+HOSTILE = "<img src=x onerror=alert(1)>"
+"""A name that would be a picture, and run what it says, if it became HTML."""
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +41,24 @@ def chromium():
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    """A console beside the simulated graph."""
-    log = tmp_path_factory.mktemp("console") / "log"
-    with Graph(build_graph(sim=True), log), console() as served:
+def folder(tmp_path_factory):
+    """Episodes and a stop on the disk, some of them hostile."""
+    root = tmp_path_factory.mktemp("console")
+    episode_bag(root / "data" / "lift" / "episode_00000", "lift the box", 0)
+    episode_bag(
+        root / "data" / "x" / HOSTILE, HOSTILE, 1, quality="warn", reasons=f"warn rate: {HOSTILE}; warn {HOSTILE}"
+    )
+    words = {name: HOSTILE for name in ("stopped_reason", "stopped_reasons", "stopped_check", "stopped_mode", "model")}
+    episode_bag(root / "stops" / "20200101_120000_fault", HOSTILE, 0, stopped="fault", **words)
+    return root
+
+
+@pytest.fixture(scope="module")
+def running(folder):
+    """A console beside the simulated graph, its recorder and its black box."""
+    kept = {"record": str(folder / "data"), "blackbox": str(folder / "stops")}
+    shown = "--data", str(folder / "data"), "--stops", str(folder / "stops")
+    with Graph(build_graph(sim=True, **kept), folder / "log"), console(*shown) as served:
         yield served
 
 
@@ -139,12 +156,123 @@ def test_pictures_arrive_in_both_views(window):
         )
 
 
+def turn(page, name):
+    """Go to a page, and wait until it shows what is on the disk."""
+    page.click(f"nav a[href='#{name}']")
+    shown = {"record": "#counts p", "data": ".episode .verdict", "why": "#stopped .films figcaption"}
+    if name in shown:
+        page.wait_for_selector(shown[name])
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(window, scheme):
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing_serious(window, scheme, name):
     page = window(color_scheme=scheme)
     says(page, "link", "Live")
+    turn(page, name)
+    if name == "data":
+        page.click("button[aria-label='play lift/episode_00000']")
+        page.wait_for_selector("#played .films img")
     found = Axe().run(page).response["violations"]
     assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_fits_a_phone_and_stops_by_key(window, name):
+    page = window(viewport=PHONE)
+    turn(page, name)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert page.locator("#stop").bounding_box()["width"] > 340
+    page.keyboard.press(" ")
+    says(page, "answer", "estop: emergency stop")
+    turn(page, "run")
+    stopped(page)
+    recovered(page)
+
+
+def test_only_where_words_are_typed_a_space_is_one_and_escape_stops_there_too(window):
+    page = window()
+    turn(page, "record")
+    page.click("#queue-text")
+    page.keyboard.type("fold the towel*2")
+    assert page.input_value("#queue-text") == "fold the towel*2"
+    assert page.inner_text("#answer") == ""
+    assert page.inner_text("#stop-keys") == "Esc"
+    page.keyboard.press("Enter")
+    says(page, "queue", "fold the towel 0/2")
+    page.wait_for_function("() => document.getElementById('stop-keys').textContent === 'Space or Esc'")
+    page.click("#queue-text")
+    page.keyboard.press("Escape")
+    says(page, "answer", "estop: emergency stop")
+    turn(page, "run")
+    recovered(page)
+
+
+def test_an_episode_is_recorded_by_keys_judged_at_once_and_labelled_later(window, folder):
+    page, other = window(), window()
+    turn(page, "record")
+    turn(other, "data")
+    page.fill("#queue-text", "wave*3")
+    page.press("#queue-text", "Enter")
+    says(page, "queue", "wave 0/3")
+    page.keyboard.press("s")
+    says(page, "record-now", "Records wave")
+    page.wait_for_function("() => / [1-9]\\.\\d+ s/.test(document.getElementById('record-now').textContent)")
+    page.keyboard.press("f")
+    says(page, "record-said", "saved")
+    page.wait_for_selector("#last .verdict.reject")
+    assert "missing" in page.inner_text("#last ul")
+    page.wait_for_selector("#last .films img")
+    says(page, "counts", "wave: 0 kept (0 with a warning), 0 failures, 1 rejected")
+    page.locator("#last select[data-mark='outcome']").select_option("success")
+    mark = folder / "data" / "wave" / "episode_00000" / "mark.yaml"
+    other.wait_for_selector(
+        "[data-episode='wave/episode_00000'] select[data-mark='outcome'] option:checked[value='success']",
+        state="attached",
+    )
+    assert "success" in mark.read_text()
+    page.keyboard.press("d")
+    says(page, "answer", "record discard: discarded")
+    assert not mark.parent.exists()
+
+
+def test_episodes_are_filtered_and_played_under_one_slider(window):
+    page = window()
+    turn(page, "data")
+    page.select_option("select[data-filter='task']", "lift the box")
+    says(page, "data-said", "1 of ")
+    page.click("button[aria-label='play lift/episode_00000']")
+    picture = page.wait_for_selector("#played figure[data-camera='overview'] img")
+    first = picture.get_attribute("src")
+    page.locator("#played input[type='range']").fill("0.9")
+    assert picture.get_attribute("src") != first
+    assert "0.9" in page.inner_text("#played .now")
+    page.wait_for_function("() => document.querySelector('#played img').naturalWidth === 128")
+
+
+def test_a_stop_by_key_is_told_on_the_page_why(window, folder):
+    page = window()
+    page.keyboard.press("Escape")
+    stopped(page)
+    says(page, "last-stop", "_estop")
+    page.click("#last-stop a")
+    page.wait_for_selector("#stopped .why h2")
+    page.wait_for_function("() => document.querySelector('#stopped h2').textContent.includes('Somebody pressed')")
+    assert "smp why" in page.inner_text("#stopped code") or "smp replay" in page.inner_text("#stopped code")
+    turn(page, "run")
+    recovered(page)
+
+
+def test_what_a_bag_says_never_becomes_html(window):
+    page = window()
+    turn(page, "data")
+    page.click(f"button[aria-label='play x/{HOSTILE}']")
+    page.wait_for_selector("#played .films img")
+    turn(page, "why")
+    page.click("button[data-stop='20200101_120000_fault']")
+    page.wait_for_function("text => document.querySelector('#stopped .why').textContent.includes(text)", arg=HOSTILE)
+    assert page.locator("img[src='x']").count() == 0
+    assert HOSTILE in page.inner_text("#page-why")
 
 
 def test_a_wrong_token_gets_a_403(chromium, running):

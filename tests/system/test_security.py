@@ -67,7 +67,7 @@ def replayed(robot):
 def test_every_node_of_the_running_graph_uses_what_its_policy_allows_and_nothing_else(robot, tmp_path):
     policies = {node: allowed(access) for node, access in accesses(robot).items()}
     only = replayed(robot)
-    specs = build_graph(sim=True, teleop=True, record=str(tmp_path))
+    specs = build_graph(sim=True, teleop=True, record=str(tmp_path), blackbox=str(tmp_path / "stops"))
     wanted = {spec.name: policies[spec.name] - only.get(spec.name, set()) for spec in specs}
     with Graph(specs, tmp_path / "log") as graph, graph_client() as client:
         assert watch(client, wanted, graph.check) == wanted

@@ -12,6 +12,7 @@ from smp_bringup.robot import Robot
 from smp_bringup.sync.checks import Refusal, decode_image
 from smp_bringup.types import ImageArray
 
+_WHITE_MM = 4000
 JPEG = "rgb8; jpeg compressed bgr8"
 """Format of a sensor_msgs/CompressedImage of ours."""
 
@@ -49,3 +50,16 @@ def jpeg(image: np.ndarray, quality: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()
+
+
+def shrunk(image: ImageArray, largest: int) -> ImageArray:
+    """Return an image (h, w, 3) of at most `largest` pixels a side to look at: every so many-th pixel of (H, W, 3).
+
+    Depth (H, W, 1) [mm] becomes grey: near is dark, 4 m and more is white.
+    """
+    step = -(-max(image.shape[:2]) // largest)
+    image = image[::step, ::step]
+    if image.shape[2] == 3:
+        return image.copy()
+    grey = (image.clip(0, _WHITE_MM) / _WHITE_MM * 255).astype("uint8")
+    return grey.repeat(3, axis=2)

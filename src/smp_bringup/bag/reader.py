@@ -11,6 +11,7 @@ from smp_bringup import config
 from smp_bringup.bag.contents import Contents, Order
 from smp_bringup.bag.episode import ROBOT_ATTACHMENT
 from smp_bringup.bag.files import BagFiles, find_files, repair_command
+from smp_bringup.bag.marks import read_marks
 from smp_bringup.bag.mcap_file import mcap_contents, mcap_messages
 from smp_bringup.bag.messages import deserialized
 from smp_bringup.bag.metadata import METADATA
@@ -48,7 +49,7 @@ class Bag:
     counts: Mapping[str, int]
     """Messages per topic."""
     episode: Mapping[str, str] = field(default_factory=dict)
-    """Task, outcome and verdict, where the bag was recorded by us."""
+    """Task, outcome and verdict, where the bag was recorded by us; and what was said of it later, see `marks`."""
     attachments: Mapping[str, str] = field(default_factory=dict)
     """Robot, task, sync and safety settings by file name, where it was recorded by us."""
     warnings: tuple[str, ...] = ()
@@ -163,5 +164,6 @@ def open_bag(path: Path) -> Bag:
         lacking = f"{METADATA} says {source.told} messages, {whole.counts.total()} are there"
         source = replace(source, lacking=(*source.lacking, lacking))
     warnings = (*source.warnings, *(f"bag '{path}': {text}" for text in source.lacking))
+    episode = {**whole.episode, **read_marks(path)}
     texts = {name: data.decode("utf-8", "replace") for name, data in whole.attachments.items()}
-    return Bag(path, source, whole.types, whole.counts, whole.episode, texts, warnings)
+    return Bag(path, source, whole.types, whole.counts, episode, texts, warnings)

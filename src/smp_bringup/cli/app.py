@@ -24,6 +24,7 @@ from smp_bringup.cli import (
     top,
     train,
     up,
+    why,
 )
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ app.command("run")(run.run)
 for _name, _verb in operate.verbs().items():
     app.command(_name)(_verb)
 app.command("top")(top.top)
+app.command("why")(why.why)
 app.command("console")(console.console)
 app.command("bridge")(bridge.bridge)
 app.command("chaos")(chaos.chaos)

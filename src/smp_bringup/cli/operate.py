@@ -42,13 +42,17 @@ def estop(namespace: NamespaceOption = "/") -> None:
 
 
 def status(namespace: NamespaceOption = "/") -> None:
-    """Print mode and reason of the command node. Exit code 1: a stop is latched; 2: no graph answered."""
+    """Print mode and reason of the command node, and the last stop. Exit code 1: latched; 2: no graph answered."""
     from smp_bringup.client.answers import WHERE
     from smp_bringup.client.graph_client import graph_client
+    from smp_bringup.client.last_stop import last_stop
 
     with graph_client("smp_operate", namespace) as client:
         client.wait(lambda: bool(client.command_state), _WAIT_S, f"the command node ({WHERE})")
         state, latched = client.command_state, client.latched
+        last = last_stop(client)
     print(one_line(": ".join(filter(None, (state["mode"], state["reasons"])))))
+    if last:
+        print(one_line(f"last stop: {last} (smp why)"))
     if latched:
         raise typer.Exit(1)

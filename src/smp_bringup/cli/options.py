@@ -8,14 +8,24 @@ from typing import Annotated, Any
 import typer
 
 
-def options_of(cls: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator that gives a verb, which takes keywords, one option for each field of `cls`."""
+def options_of(cls: type, **defaults: object) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that gives a verb, which takes keywords, one option for each field of `cls`.
+
+    Args:
+        cls: dataclass of the options.
+        defaults: of this verb, where they are not those of the dataclass.
+    """
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
         kinds = {f.name: Annotated[type(f.default), _option(f.metadata)] for f in fields(cls)}
         verb.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [
-                inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=kinds[f.name])
+                inspect.Parameter(
+                    f.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=defaults.get(f.name, f.default),
+                    annotation=kinds[f.name],
+                )
                 for f in fields(cls)
             ]
         )

@@ -6,9 +6,10 @@ import time
 from smp_bringup.cli.options import options_of
 from smp_bringup.cli.show import console
 from smp_bringup.graph import Argument, GraphArguments
+from smp_bringup.record.stops import STOPS
 
 
-@options_of(GraphArguments)
+@options_of(GraphArguments, blackbox=STOPS)
 def up(**arguments: Argument) -> None:
     """Start all nodes and stop them together; ends with an error when one of them dies."""
     from smp_bringup.graph import build_graph, remarks, require_startable

@@ -30,6 +30,8 @@ _GONE_S = 1.0
 _SILENT_S = 2.5
 """Others report once a second."""
 _EXPLAIN_S = 2.0
+_RECORDER = ("recording", "task", "queue", "said", "last", "seconds", "messages", "dropped", "quality", "reasons")
+"""What the page shows of the recorder's state."""
 
 
 class _Heard:
@@ -59,9 +61,9 @@ class Watch:
         self._client, self._robot = client, robot
         self.figures = Figures()
         self._reports = client.create_subscription(DiagnosticArray, "/diagnostics", lambda _: None, _REPORTS)
-        self._state, self._observation, self._recorder = (
-            _Heard(client, DiagnosticArray, topic, qos.STATE)
-            for topic in ("command/state", "observation/state", "recorder/state")
+        self._state, self._observation, self._recorder, self._blackbox, self._sim = (
+            _Heard(client, DiagnosticArray, f"{name}/state", qos.STATE)
+            for name in ("command", "observation", "recorder", "blackbox", "sim")
         )
         self._gate = _Heard(client, JointState, "policy/gate", _NEWEST)
         self._measured = [
@@ -77,7 +79,7 @@ class Watch:
     def look(self) -> dict[str, object]:
         """Return what is so now, as JSON can say it."""
         now = time.monotonic()
-        for heard in (self._state, self._observation, self._recorder, self._gate):
+        for heard in (self._state, self._observation, self._recorder, self._blackbox, self._sim, self._gate):
             heard.look(now)
         for _, heard in (*self._measured, *self._commanded):
             heard.look(now)
@@ -99,6 +101,9 @@ class Watch:
             "commanded": self._positions(self._commanded, now),
             "gate": None if gate is None else words.gate(dict(zip(gate.name, gate.position, strict=False))),
             "recording": words.recording(recorder),
+            "recorder": {key: one_line(recorder.get(key, "")) for key in _RECORDER} if recorder else None,
+            "sim": words.simulated(_said(self._sim)) if self._sim.since_s(now) < _GONE_S else "",
+            "last_stop": one_line(_said(self._blackbox).get("last", "")),
         }
 
     def _hear_reports(self, now_s: float) -> None:

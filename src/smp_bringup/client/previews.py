@@ -9,13 +9,12 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 
 from smp_bringup import wire
-from smp_bringup.bag.images import jpeg
+from smp_bringup.bag.images import jpeg, shrunk
 from smp_bringup.camera import Camera
 from smp_bringup.nodes.base import LeanNode, waiting
 from smp_bringup.nodes.camera_messages import camera_type
 from smp_bringup.robot import Robot
 from smp_bringup.sync.checks import Refusal
-from smp_bringup.types import ImageArray
 
 VIEWS = ("camera", "policy")
 """As the driver sends it, which is recorded; as the policy sees it."""
@@ -85,18 +84,9 @@ class Cameras:
                 picture = bytes(message.data)
             else:
                 depth = seen.camera.depth is not None
-                picture = jpeg(_shown(wire.depth_frame(message) if depth else wire.frame(message)), _QUALITY)
+                picture = jpeg(
+                    shrunk((wire.depth_frame(message) if depth else wire.frame(message)).image, _LARGEST), _QUALITY
+                )
         except Refusal:  # sync names it among the reasons
             return
         seen.picture, seen.number = picture, seen.number + 1
-
-
-def _shown(frame: Any) -> ImageArray:
-    """Return an image (h, w, 3) for the page, depth [mm] in grey: near is dark, 4 m and more is white."""
-    image: ImageArray = frame.image
-    step = -(-max(image.shape[:2]) // _LARGEST)
-    image = image[::step, ::step]
-    if image.shape[2] == 3:
-        return image.copy()
-    grey = (image.clip(0, 4000) / 4000 * 255).astype("uint8")
-    return grey.repeat(3, axis=2)

@@ -16,6 +16,7 @@ from smp_bringup.client.take_over import TakeOver
 from smp_bringup.errors import SmpError
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import status_values
+from smp_bringup.verbs import RECORDING
 
 KEYS = {
     " ": "start, or stop as a success",
@@ -26,6 +27,7 @@ KEYS = {
     "n": "next task of the queue",
     "q": "quit",
 }
+_REQUESTS = {" ": "success", "f": "failure", "d": "discard", "n": "next"}
 _START_S = 30.0
 
 
@@ -84,11 +86,10 @@ def _act(client: GraphClient, key: str, state: Mapping[str, str]) -> str:
     """Do what a key asks for; return what the recorder says."""
     recording = state["recording"] == "True"
     try:
-        if key == " " and not recording:
-            return client.trigger("recorder/start")
-        if key in " f":
-            client.set_bool("recorder/success", key == " ")
-            return client.trigger("recorder/stop")
-        return client.trigger("recorder/discard" if key == "d" else "recorder/next")
+        said = ""
+        for step in RECORDING["start" if key == " " and not recording else _REQUESTS[key]]:
+            asked = step.service
+            said = client.trigger(asked) if step.value is None else client.set_bool(asked, step.value)
+        return said
     except GraphError as error:
         return str(error)

@@ -16,7 +16,7 @@ from smp_bringup.client.link import Link, link
 from smp_bringup.client.nobody import why_silent
 from smp_bringup.errors import one_line
 from smp_bringup.nodes import qos
-from smp_bringup.nodes.messages import first_status
+from smp_bringup.nodes.messages import first_status, status_values
 
 _SILENT_S = 2.5
 """A node that says nothing for so long is marked."""
@@ -30,7 +30,7 @@ class Top:
 
     def __init__(self) -> None:
         self._reports: dict[str, tuple[dict[str, str], str, float]] = {}
-        self._observation = ""
+        self._observation = self._last_stop = ""
         self._ways: deque[Link] = deque(maxlen=_WAYS)
 
     def on_diagnostics(self, message: DiagnosticArray, node_of: Callable[[str], str], now_s: float) -> None:
@@ -51,12 +51,18 @@ class Top:
         """Whether any node of the graph has said anything."""
         return bool(self._reports or self._observation)
 
+    def on_blackbox_state(self, message: DiagnosticArray) -> None:
+        """Take /blackbox/state."""
+        self._last_stop = one_line(status_values(message).get("last", ""))
+
     def view(self, command: dict[str, str], now_s: float) -> Group:
         """Return the whole screen."""
         head = Text(
             f"mode {command.get('mode', '?')}  {command.get('severity', '')} {command.get('reason', '')}".rstrip()
         )
         parts: list[Text | Table] = [head]
+        if self._last_stop:
+            parts.append(Text(f"last stop: {self._last_stop} (smp why)"))
         if self._observation:
             parts.append(Text(self._observation, style="bold red"))
         reports = (self._reports.get(name, ({}, "", 0.0))[0] for name in ("sync", "policy", "command"))
@@ -103,6 +109,7 @@ def screens(seconds: float | None, namespace: str) -> Iterator[Group]:
 
         client.create_subscription(DiagnosticArray, "/diagnostics", hear, 50)
         client.create_subscription(DiagnosticArray, "observation/state", top.on_observation_state, qos.STATE)
+        client.create_subscription(DiagnosticArray, "blackbox/state", top.on_blackbox_state, qos.STATE)
         start = shown = time.monotonic()
         while seconds is None or time.monotonic() - start < seconds:
             client.spin(0.1)

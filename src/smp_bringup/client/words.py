@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from smp_bringup.errors import one_line
+
 _MODES = {
     "disarmed": "Disarmed: nothing is commanded.",
     "hold": "Armed: the arms hold still and follow nobody.",
@@ -56,3 +58,9 @@ def recording(values: Mapping[str, str] | None) -> dict[str, object]:
         return {"on": True, "words": f"Records {task}: {seconds} s, {messages} messages.{warning}"}
     said = f" Last: {values['said']}." if values.get("said") else ""
     return {"on": False, "words": f"The recorder waits; next: {task}.{said}{warning}"}
+
+
+def simulated(values: Mapping[str, str]) -> str:
+    """Return what a simulated robot's task is about, and how far it is."""
+    done = "done" if values.get("success") == "1" else "not done yet"
+    return one_line(f"{values.get('task', 'a task')}, {values.get('time_s', '0')} s, {done}")

@@ -36,7 +36,7 @@ class Door:
             await self._inner(scope, receive, send)
             return
         headers, given = Headers(scope=scope), parse_qs(scope["query_string"].decode("latin-1")).get(_PARAMETER, [""])
-        if why := self._stranger(headers, scope["type"] == "websocket"):
+        if why := self._stranger(headers, scope["type"] == "websocket" or scope["method"] != "GET"):
             await _refuse(why, scope, receive, send)
         elif given[0] and scope["type"] == "http" and scope["path"] == "/" and self._right(given[0]):
             await self._welcome()(scope, receive, send)

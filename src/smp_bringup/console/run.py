@@ -9,24 +9,32 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from smp_bringup.client.asker import ASKABLE, Asker
+from smp_bringup.client.asker import ASKABLE, NAMES, Asker
 from smp_bringup.client.console_watch import Watch
 from smp_bringup.client.graph_client import GraphClient, graph_client
 from smp_bringup.client.previews import Cameras
 from smp_bringup.console.door import Door
+from smp_bringup.console.library import Library
+from smp_bringup.console.models import Models
 from smp_bringup.console.server import News, Page
+from smp_bringup.console.shelves import routes
 from smp_bringup.errors import ConfigError, OutputError
 from smp_bringup.names import full_namespace
+from smp_bringup.record.story import arms_of
 from smp_bringup.robot import Robot
 
 _PERIOD_S, _ALONE_S = 0.1, 0.5
 """Between two looks at the graph while a browser is there, and while none is [s]."""
 _SHORTEST = 16
+_RESTING = ("", "disarmed")
+"""Modes in which no arm is armed; the first where no graph is heard."""
 _TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{_SHORTEST},200}}")
 _OPENED = "whoever reaches this address and has the token sees the cameras and moves the robot; it is not encrypted"
 _LARGEST_MESSAGE = 8192
@@ -53,12 +61,15 @@ def require_token(bind: str, token: str) -> bool:
     return loopback
 
 
-def serve(robot: Robot, namespace: str, bind: str, port: int, token: str, say: Callable[[str], None]) -> None:
+def serve(
+    robot: Robot, namespace: str, shown: "Shown", bind: str, port: int, token: str, say: Callable[[str], None]
+) -> None:
     """Serve the console of a graph until a signal ends it.
 
     Args:
         robot: with full names of its topics.
         namespace: of the graph.
+        shown: what lies on the disk.
         bind: address to listen on.
         port: 0 takes a free one.
         token: that browsers must bring; empty: a random one.
@@ -73,8 +84,9 @@ def serve(robot: Robot, namespace: str, bind: str, port: int, token: str, say: C
     with _listening(bind, port) as listening, graph_client("smp_console", namespace) as client:
         port = listening.getsockname()[1]
         asker = Asker(full_namespace(namespace))
+        library = Library(shown.data, shown.stops)
         try:
-            parts = _Console(robot, client, asker)
+            parts = _Console(robot, client, asker, library, shown)
             app = Door(parts.page.application(), token, port, loopback)
             say(f"console of {robot.name}: {_address(bind, port, token)}")
             if not loopback:
@@ -82,15 +94,32 @@ def serve(robot: Robot, namespace: str, bind: str, port: int, token: str, say: C
             asyncio.run(parts.run(app, listening))
         finally:
             asker.close()
+            library.close()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What of the disk is shown."""
+
+    data: Path
+    """Folder of episodes."""
+    stops: Path
+    runs: Path
+    """Folder in which `smp train` leaves its runs."""
+    robot: str
+    """As the user named it."""
 
 
 class _Console:
     """What watches the graph, and what browsers get of it."""
 
-    def __init__(self, robot: Robot, client: GraphClient, asker: Asker) -> None:
+    def __init__(self, robot: Robot, client: GraphClient, asker: Asker, library: Library, shown: "Shown") -> None:
         self._watch, self._cameras = Watch(client, robot), Cameras(client, robot)
-        self._asker, self._news = asker, News()
-        self.page = Page(_drawn(robot, client.get_namespace()), set(ASKABLE), asker, self._cameras, self._news)
+        self._asker, self._library, self._news = asker, library, News()
+        self._mode = ""
+        self._models = Models(shown.runs, shown.robot, library, lambda: self._mode in _RESTING)
+        drawn = _drawn(robot, client.get_namespace())
+        self.page = Page(drawn, NAMES, asker, self._cameras, self._news, routes(library, self._models))
 
     async def run(self, app: ASGIApp, listening: socket.socket) -> None:
         """Serve until a signal comes, or the watching fails."""
@@ -112,12 +141,15 @@ class _Console:
         watching.add_done_callback(server.end)
         await server.serve(sockets=[listening])
         ending.set()
+        self._models.close()
         await watching
 
     def _look(self, loop: asyncio.AbstractEventLoop, ending: threading.Event) -> None:
         while not ending.wait(_PERIOD_S if self._news.browsers else _ALONE_S):
             self._cameras.look()
-            state = {**self._watch.look(), "log": list(self._asker.log)}
+            state = self._watch.look()
+            self._mode = str(state["mode"])
+            state |= {"log": list(self._asker.log), "marks": self._library.version, "trial": self._models.trial}
             figures = self._watch.figures
             text, drawn = json.dumps(state), json.dumps(figures.drawn())
             with suppress(RuntimeError):  # the loop has ended
@@ -139,17 +171,10 @@ class _Server(uvicorn.Server):
 
 def _drawn(robot: Robot, namespace: str) -> dict[str, object]:
     """Return what the page draws of a robot."""
-    arms = [
-        {
-            "name": arm.name,
-            "joints": [{"name": j.name, "min": j.min, "max": j.max, "unit": j.unit} for j in arm.joints],
-        }
-        for arm in robot.arms
-    ]
     return {
         "name": robot.name,
         "namespace": namespace,
-        "arms": arms,
+        "arms": arms_of(robot),
         "cameras": [camera.name for camera in robot.cameras],
         "verbs": {name: asked.text for name, asked in ASKABLE.items()},
     }

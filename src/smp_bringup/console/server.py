@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -14,14 +14,19 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from smp_bringup.client.previews import VIEWS, Cameras
 from smp_bringup.errors import one_line
+from smp_bringup.record.story_page import ASSETS
 
 PAGE = Path(__file__).parent / "page"
 _FILES = {
-    "/": ("index.html", "text/html"),
-    "/console.css": ("console.css", "text/css"),
-    "/console.js": ("console.js", "text/javascript"),
-    "/draw.js": ("draw.js", "text/javascript"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/": (PAGE / "index.html", "text/html"),
+    "/console.css": (PAGE / "console.css", "text/css"),
+    "/icon.svg": (PAGE / "icon.svg", "image/svg+xml"),
+    "/story.css": (ASSETS / "story.css", "text/css"),
+    "/story.js": (ASSETS / "story.js", "text/javascript"),
+    **{
+        f"/{name}.js": (PAGE / f"{name}.js", "text/javascript")
+        for name in ("console", "draw", "models", "record", "shelves")
+    },
 }
 _MOST_OPEN = 32
 """Requests that one browser may have open."""
@@ -30,7 +35,7 @@ _MOST_OPEN = 32
 class Asking(Protocol):
     """Who carries requests to the graph."""
 
-    async def ask(self, name: str) -> dict[str, object]:
+    async def ask(self, name: str, words: str = "") -> dict[str, object]:
         """Return the answer to a request."""
 
 
@@ -57,7 +62,15 @@ class News:
 class Page:
     """The application."""
 
-    def __init__(self, robot: dict[str, object], names: set[str], asker: Asking, cameras: Cameras, news: News) -> None:
+    def __init__(
+        self,
+        robot: dict[str, object],
+        names: set[str],
+        asker: Asking,
+        cameras: Cameras,
+        news: News,
+        more: Sequence[Route] = (),
+    ) -> None:
         """Serve a robot.
 
         Args:
@@ -66,14 +79,18 @@ class Page:
             asker: sends them.
             cameras: that the page may look at.
             news: what is so.
+            more: that is answered.
         """
+        self._more = more
         self._robot, self._names, self._asker, self._cameras, self._news = robot, names, asker, cameras, news
         self._sources = {(camera.name, view) for camera in cameras.robot.cameras for view in VIEWS}
 
     def application(self) -> Starlette:
         """Return it for a server of ASGI."""
         files = [Route(path, _file(*what), methods=["GET"]) for path, what in _FILES.items()]
-        return Starlette(routes=[*files, WebSocketRoute("/live", self._live), WebSocketRoute("/ask", self._ask)])
+        return Starlette(
+            routes=[*files, *self._more, WebSocketRoute("/live", self._live), WebSocketRoute("/ask", self._ask)]
+        )
 
     async def _live(self, socket: WebSocket) -> None:
         """Send state and pictures each time the browser has drawn the last ones: a slow one gets fewer, never old."""
@@ -107,24 +124,25 @@ class Page:
         tasks: set[asyncio.Task[None]] = set()
         with suppress(WebSocketDisconnect, RuntimeError):
             while True:
-                name = await socket.receive_text()
+                asked = await socket.receive_text()
+                name, _, words = asked.partition("\n")
                 if name in self._names and len(tasks) < _MOST_OPEN:
-                    task = asyncio.create_task(self._answer(socket, name))
+                    task = asyncio.create_task(self._answer(socket, name, words))
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
                 else:
                     text = "too many requests are open" if name in self._names else "no such request"
                     await socket.send_json({"verb": one_line(name[:40]), "done": False, "text": text})
 
-    async def _answer(self, socket: WebSocket, name: str) -> None:
-        answer = await self._asker.ask(name)  # carried out also where its browser leaves
+    async def _answer(self, socket: WebSocket, name: str, words: str) -> None:
+        answer = await self._asker.ask(name, words)  # carried out also where its browser leaves
         with suppress(WebSocketDisconnect, RuntimeError):
             await socket.send_json(answer)
 
 
-def _file(name: str, kind: str) -> Callable[..., Response]:
+def _file(file: Path, kind: str) -> Callable[..., Response]:
     def send(_: object) -> Response:
-        return FileResponse(PAGE / name, media_type=kind)
+        return FileResponse(file, media_type=kind)
 
     return send
 

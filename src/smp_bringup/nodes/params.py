@@ -25,6 +25,7 @@ from smp_bringup import config
 from smp_bringup.action.seam import DEFAULT_SEAM, SEAMS
 from smp_bringup.config import bounds_text, spec
 from smp_bringup.errors import ConfigError, nearest, one_line
+from smp_bringup.record.stops import STOPS
 
 T = TypeVar("T")
 _LIVE = {"live": True}
@@ -144,6 +145,22 @@ class RecorderParams:
 
 
 @dataclass(frozen=True)
+class BlackBoxParams:
+    """The last seconds before every stop, as a bag with a page."""
+
+    robot: str = robot_parameter()
+    safety: str = field(default="", metadata=spec(help="safety settings that travel in the bag; empty: the robot's"))
+    out: str = field(default=STOPS, metadata=spec(help="folder of the stops"))
+    task: str = field(default="unnamed", metadata=spec(help="label of the bags"))
+    model: str = field(default="", metadata=spec(help="that the page names to replay a stop; empty: none"))
+    seconds: float = field(default=30.0, metadata=spec(ge=1, le=300, unit="s", help="that are kept before a stop"))
+    kept: int = field(
+        default=20, metadata=spec(ge=1, le=10000, help="stops on the disk: of more the oldest go, holds first")
+    )
+    memory_mib: float = field(default=192.0, metadata=spec(ge=1, le=8192, unit="MiB", help="of messages, at most"))
+
+
+@dataclass(frozen=True)
 class SimParams:
     """A simulated robot that publishes what its drivers would."""
 
@@ -193,6 +210,7 @@ NODES: dict[str, type] = {
     "sim": SimParams,
     "replay": ReplayParams,
     "description": DescriptionParams,
+    "blackbox": BlackBoxParams,
 }
 
 

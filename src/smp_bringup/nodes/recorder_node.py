@@ -6,22 +6,20 @@ from functools import partial
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CameraInfo, JointState, Joy
+from sensor_msgs.msg import Joy
 from std_srvs.srv import SetBool, Trigger
-from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup.errors import SmpError, one_line
 from smp_bringup.names import full_name
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns
-from smp_bringup.nodes.camera_messages import camera_type
 from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.matched import MatchedSubscriptions
-from smp_bringup.nodes.messages import COMMAND_TYPES, message_type, state_type, status_msg, type_name
+from smp_bringup.nodes.messages import status_msg, type_name
 from smp_bringup.nodes.params import RecorderParams, current, declare
+from smp_bringup.nodes.recorded import images, topics
 from smp_bringup.output import try_folder
 from smp_bringup.record.config import load_recording
 from smp_bringup.record.heard import Heard
@@ -99,10 +97,10 @@ class RecorderNode(ManagedNode):
     def _listen(self, here: Robot) -> None:
         """Hear the topics as they are here; write them as if in the root namespace, so that all bags are alike."""
         self._drivers = MatchedSubscriptions(self, at_once=False)
-        for (topic, kind), written in zip(_images(here).items(), _images(self._recorder.robot), strict=True):
+        for (topic, kind), written in zip(images(here).items(), images(self._recorder.robot), strict=True):
             callback = partial(self._on_message, written, type_name(kind))
             self._drivers.add(kind, topic, callback, qos.RECORD, raw=True)
-        for (topic, kind), written in zip(_topics(here).items(), _topics(self._recorder.robot), strict=True):
+        for (topic, kind), written in zip(topics(here).items(), topics(self._recorder.robot), strict=True):
             callback = partial(self._on_message, full_name(written), type_name(kind))
             self.create_subscription(kind, topic, callback, qos.RECORD, raw=True)
 
@@ -139,9 +137,12 @@ class RecorderNode(ManagedNode):
         return SetParametersResult(successful=True)
 
     def _start(self) -> str:
+        self._assign()
+        return self._recorder.start(steady_ns())
+
+    def _assign(self) -> None:
         params = current(self, RecorderParams)
         self._recorder.assign(params.task, Path(params.out))
-        return self._recorder.start(steady_ns())
 
     def _answer(self, act: Callable[[], str], _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success, response.message = self._act(act)
@@ -157,37 +158,9 @@ class RecorderNode(ManagedNode):
         return done, text
 
     def _say(self) -> None:
+        if not self._recorder.recording:  # a queue that was set is said before its first episode
+            self._assign()
         self._state.publish(status_msg(now_ns(self), "recorder", self._recorder.report()))
-
-
-_LEADER_TYPES = {"joints": JointState, "twist": TwistStamped, "twist_unstamped": Twist, "pose": PoseStamped}
-
-
-def _images(robot: Robot) -> dict[str, type]:
-    """Return the topics of cameras, and further ones of drivers, and their types."""
-    images: dict[str, type] = {camera.topic: camera_type(camera) for camera in robot.cameras}
-    states = {joints.topic for joints in robot.state_topics}
-    further = {one.topic: one.type for one in robot.recorded}
-    further |= {vector.topic: vector.type for vector in robot.vectors if vector.topic not in states}
-    return images | {topic: message_type(topic, kind) for topic, kind in further.items()}
-
-
-def _topics(robot: Robot) -> dict[str, type]:
-    """Return every recorded topic and its type, beside images and further topics of drivers."""
-    topics: dict[str, type] = {camera.info_topic: CameraInfo for camera in robot.cameras}
-    for arm in robot.arms:
-        topics[arm.state_topic] = state_type(arm)
-        if leader := arm.led_by:
-            topics[leader.topic] = _LEADER_TYPES[leader.kind]
-            topics |= {leader.buttons.topic: Joy} if leader.buttons else {}
-    topics |= {told.topic: COMMAND_TYPES[told.arms[0].command_interface] for told in robot.command_topics}
-    return topics | {
-        "teleop/command": JointState,
-        "sim/objects": JointState,
-        "policy/chunk": JointTrajectory,
-        "policy/gate": JointState,
-        "command/state": DiagnosticArray,
-    }
 
 
 def main() -> None:

@@ -165,6 +165,7 @@ class Recorder:
             "task": entry.task if entry else "",
             "queue": str(self.queue),
             "said": self.said,
+            "last": str(self._last[0].absolute()) if self._last else "",
             "messages": sum(sink.tracks.counts.values()) if sink is not None else 0,
             "seconds": round(sink.tracks.duration_s, 2) if sink is not None else 0.0,
             "dropped": total,

@@ -16,6 +16,7 @@ import numpy as np
 from smp_bringup import config
 from smp_bringup.bag.aligned import aligned_sets, follower_trajectory, leader_trajectory, object_trajectory
 from smp_bringup.bag.commanders import Commanders, Taught, commanders
+from smp_bringup.bag.marks import HELD_OUT, MARK, OUTCOME, USE, read_marks
 from smp_bringup.bag.reader import Bag, open_bag
 from smp_bringup.camera import Camera
 from smp_bringup.errors import BagError, ConfigError, SmpError
@@ -93,6 +94,9 @@ class Dataset:
     """Per vector of the robot (N, n)."""
     taught: np.ndarray | None = None
     """(N,) what each sample is to training, see `bag.commanders.Taught`; None: all are demonstrations."""
+
+    held: tuple[bool, ...] = ()
+    """(E,) whether somebody marked the episode as held out; of nothing, nobody did."""
 
     @property
     def corrections(self) -> int:
@@ -231,13 +235,14 @@ def _cached(robot: Robot, policy: PolicyConfig, target: Path) -> Dataset:
     images = {c.name: PackedImages(target, c.name, _blank(c)) for c in _cameras(robot, policy)}
     arrays = {name: _array(target / f"{name}.npy") for name in _ARRAYS}
     starts, skipped, tasks = np.array(index["starts"]), tuple(index["skipped"]), tuple(index["tasks"])
+    held = tuple(read_marks(Path(bag)).get(USE) == HELD_OUT for bag in index["bags"])
     lengths = {*map(len, images.values()), *map(len, arrays.values())}
     if lengths != {starts[-1]}:
         raise ValueError("arrays of other lengths than the index")
     numbers = arrays.pop("vectors")
     vectors = split(robot.vectors, numbers) if numbers.shape[1] else {}
     return Dataset(
-        robot.action_period_s, images, **arrays, starts=starts, skipped=skipped, tasks=tasks, vectors=vectors
+        robot.action_period_s, images, **arrays, starts=starts, skipped=skipped, tasks=tasks, vectors=vectors, held=held
     )
 
 
@@ -250,9 +255,12 @@ def _array(path: Path) -> np.ndarray:
 
 
 def bag_signature(folder: Path) -> list[str]:
-    """Return what changes when a bag is recorded anew: its files, their sizes and times."""
-    files = sorted(folder.iterdir()) if folder.is_dir() else [folder]
-    return [f"{f} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files]
+    """Return what changes when a bag is recorded or labelled anew: its files, their sizes and times, its label."""
+    files = sorted(file for file in folder.iterdir() if file.name != MARK) if folder.is_dir() else [folder]
+    label = ""
+    with suppress(BagError):  # whoever reads the bag says what is wrong with its mark
+        label = read_marks(folder).get(OUTCOME, "")
+    return [*(f"{f} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files), *filter(None, (label,))]
 
 
 def _build(
@@ -277,7 +285,7 @@ def _fill(
     """Write what every bag shows into the folder `target`."""
     files = {c.name: PackedWriter(target, c.name) for c in _cameras(robot, policy)}
     arrays: dict[str, list[np.ndarray]] = {name: [] for name in _ARRAYS}
-    starts, skipped, tasks = [0], [], set()
+    starts, skipped, tasks, bags = [0], [], set(), []
     jobs = [(folder, robot, policy) for folder in folders]
     for done, result in enumerate(ordered(_read, jobs, 2), 1):
         progress(done, len(folders))
@@ -291,6 +299,7 @@ def _fill(
         for name, parts in arrays.items():
             parts.append(getattr(episode, name).astype(_ARRAYS[name]))
         starts.append(starts[-1] + len(episode.state))
+        bags.append(str(folders[done - 1]))
         tasks.add(episode.task)
     for file in files.values():
         file.close()
@@ -300,7 +309,9 @@ def _fill(
     arrays["objects"] = [known_objects(part, longest) for part in arrays["objects"]]
     for name, parts in arrays.items():
         np.save(target / f"{name}.npy", np.concatenate(parts))
-    (target / "index.json").write_text(json.dumps({"starts": starts, "skipped": skipped, "tasks": sorted(tasks)}))
+    (target / "index.json").write_text(
+        json.dumps({"starts": starts, "skipped": skipped, "tasks": sorted(tasks), "bags": bags})
+    )
 
 
 def _cameras(robot: Robot, policy: PolicyConfig) -> tuple[Camera, ...]:

@@ -10,6 +10,7 @@ from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.tree import bag_folders
 from smp_bringup.errors import BagError, ConfigError, SmpError, one_line
 from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.record.stops import STOPPED
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import load_run
 from smp_bringup.training.dataset import OTHER_ROBOT, Dataset, first_of_each, load_dataset
@@ -67,7 +68,7 @@ class Training:
         """
         self._job = job
         found, self.left_out = _selected(job)
-        """Why bags were not even read: the recorder rejected them."""
+        """Why bags were not even read: they were rejected, or are of a stop."""
         self._robot = _first_robot(found)
         self.run = load_run(job.policy, self._robot, job.changes)
         self._start: Start | None = None
@@ -153,11 +154,11 @@ def _selected(job: TrainingJob) -> tuple[list[Path], list[str]]:
     """Return the bags of a job, and why others are left out."""
     taken, left_out = [], []
     for folder in _of_tasks(job):
-        reasons = None if job.rejected else _rejection(folder)
-        if reasons is None:
-            taken.append(folder)
+        why = _why_not(folder, job.rejected)
+        if why:
+            left_out.append(f"bag '{folder}' {why}")
         else:
-            left_out.append(f"bag '{folder}' was rejected when it was recorded ({reasons}); --rejected takes it")
+            taken.append(folder)
     if not taken:
         raise BagError(f"none of {len(left_out)} bags may be trained on; the first: {left_out[0]}")
     return first_of_each(taken, job.limit), left_out
@@ -174,10 +175,20 @@ def _of_tasks(job: TrainingJob) -> Sequence[Path]:
     return [folder for folder in found if folder.parent.name in job.tasks]
 
 
-def _rejection(folder: Path) -> str | None:
-    """Return why the recorder rejected a bag; None where it did not, or where the bag cannot be read."""
+def _why_not(folder: Path, rejected: bool) -> str:
+    """Return why a bag is not even read; nothing where it is, or where that will say what is wrong with it.
+
+    Args:
+        folder: of the bag.
+        rejected: whether what the recorder rejected is taken.
+    """
     try:
         episode = open_bag(folder).episode
     except SmpError:
-        return None
-    return one_line(episode.get("reasons", "")) if episode.get("quality") == "reject" else None
+        return ""
+    if STOPPED in episode:
+        return "is what the black box kept of a stop, no demonstration"
+    if episode.get("quality") == "reject" and not rejected:
+        reasons = one_line(episode.get("reasons", ""))
+        return f"was rejected when it was recorded ({reasons}); --rejected takes it"
+    return ""

@@ -5,7 +5,7 @@ Lightning Fabric places the network, and averages gradients over the processes t
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from smp_bringup.errors import InstallError, TrainingError
+from smp_bringup.errors import BagError, InstallError, TrainingError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.observation.senses import Senses
 from smp_bringup.policy.base import known_objects
@@ -93,7 +93,7 @@ class Trainer:
         self.network, self.normalizer = start.network, start.normalizer
         if run.policy.track == "state":
             data = replace(data, objects=known_objects(data.objects, self.network.encoder.objects))
-        train, held = _split(len(data.starts) - 1, run.training.held_out, seed)
+        train, held = _split(len(data.starts) - 1, run.training.held_out, seed, data.held)
         noise = np.asarray(settings.state_noise * robot.turning, dtype=np.float64)
         self._train = Batches(data, self.normalizer, run.policy, train, noise, corrections, settings.augment)
         self._held = Batches(data, self.normalizer, run.policy, held)
@@ -251,8 +251,17 @@ def _schedule(step: int, settings: TrainingConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * share))
 
 
-def _split(episodes: int, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the episodes to train on and the held-out ones (at least one)."""
+def _split(episodes: int, held_out: float, seed: int, marked: Sequence[bool] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """Return the episodes to train on and the held-out ones: those that are marked so, else a share (at least one).
+
+    Raises:
+        BagError: every episode is marked as held out.
+    """
+    if any(marked):
+        held = np.asarray(marked, dtype=bool)
+        if held.all():
+            raise BagError(f"all {episodes} episodes are marked as held out: mark some of them as training")
+        return np.flatnonzero(~held), np.flatnonzero(held)
     order = np.random.default_rng(seed).permutation(episodes)
     count = min(max(1, round(episodes * held_out)), episodes - 1)
     return (order[count:], order[:count]) if episodes > 1 else (order, order)

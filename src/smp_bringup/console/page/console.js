@@ -1,5 +1,8 @@
 // Two connections: /live brings what is so and pictures, /ask carries requests. A picture on its way delays no stop.
 
+import { beginRecord, drawDisk, drawRecord, pressRecord } from "./record.js";
+import { beginModels, drawModels, drawTrial } from "./models.js";
+import { load } from "./shelves.js";
 import { drawFigures, drawPicture, drawRobot, drawStale, drawState } from "./draw.js";
 
 const $ = (id) => document.getElementById(id);
@@ -15,6 +18,8 @@ let ask = null;
 let unsent = 0;
 let unanswered = 0;
 let pictures = Promise.resolve();
+let page = "run";
+const known = {}; // what lists are drawn from: they are read again when it changes
 
 function open(path, onMessage, onOpen = () => {}) {
   const socket = new WebSocket(`ws://${location.host}${path}`);
@@ -26,7 +31,7 @@ function open(path, onMessage, onOpen = () => {}) {
 }
 
 function next(socket) {
-  const cameras = robot && !document.hidden ? robot.cameras : [];
+  const cameras = robot && page === "run" && !document.hidden ? robot.cameras : [];
   socket.send([view, ...cameras].join(" "));
 }
 
@@ -41,17 +46,51 @@ async function onLive(data, socket) {
     robot = message.robot;
     drawRobot(robot, request);
   }
-  if (message.state) drawState(message.state);
+  if (message.state) drawAll(message.state);
   if (message.figures) drawFigures(message.figures);
   await pictures; // the next ones come once these are drawn
   if (socket.readyState === WebSocket.OPEN) next(socket);
+}
+
+function drawAll(state) {
+  drawState(state);
+  drawRecord(state);
+  const now = { data: [state.marks, state.recorder && state.recorder.last].join(" "), stops: state.last_stop };
+  if (now.data !== known.data && ["record", "data"].includes(page)) {
+    known.data = now.data;
+    drawDisk();
+  }
+  drawTrial(state.trial);
+  if (now.data !== known.models && page === "models") {
+    known.models = now.data;
+    drawModels();
+  }
+  if (now.stops !== known.stops && page === "why") {
+    known.stops = now.stops;
+    load("stops");
+  }
+}
+
+function turn() {
+  const asked = location.hash.slice(1);
+  page = document.getElementById(`page-${asked}`) ? asked : "run";
+  delete known.data;
+  delete known.stops;
+  delete known.models;
+  for (const each of document.querySelectorAll(".page")) each.hidden = each.id !== `page-${page}`;
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.hash === `#${page}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
 }
 
 function onAnswer(data) {
   const { verb, done, text } = JSON.parse(data);
   if (verb === "estop") clearTimeout(unanswered);
   answer(verb, done, text);
-  for (const button of $("verbs").children) if (button.dataset.verb === verb) button.removeAttribute("aria-busy");
+  for (const button of document.querySelectorAll("[aria-busy]")) {
+    if ([button.dataset.verb, button.dataset.asked].includes(verb)) button.removeAttribute("aria-busy");
+  }
 }
 
 function answer(verb, done, text) {
@@ -66,11 +105,13 @@ function send(name) {
 }
 
 function request(name, button) {
+  const [verb] = name.split("\n");
   if (send(name)) {
     button.setAttribute("aria-busy", "true");
-    answer(name, true, "asked, waits for the answer");
+    button.dataset.asked = verb;
+    answer(verb, true, "asked, waits for the answer");
   } else {
-    answer(name, false, "not sent: the console is not reached");
+    answer(verb, false, "not sent: the console is not reached");
   }
 }
 
@@ -86,14 +127,24 @@ function stop() {
 }
 
 // Space and Esc stop wherever the focus is: they are taken before any button gets them. Enter presses buttons.
+// Only in the one field that takes words a space is a space; what the button says follows.
+const typing = () => document.activeElement === $("queue-text");
+for (const kind of ["focusin", "focusout"]) {
+  window.addEventListener(kind, () => setTimeout(() => { $("stop-keys").textContent = typing() ? "Esc" : "Space or Esc"; }));
+}
 for (const kind of ["keydown", "keyup"]) {
   window.addEventListener(kind, (event) => {
-    if (event.key !== " " && event.key !== "Escape") return;
+    if (event.key !== "Escape" && (event.key !== " " || typing())) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     if (kind === "keydown" && !event.repeat) stop();
   }, { capture: true });
 }
+window.addEventListener("keydown", (event) => {
+  const plain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat;
+  const free = !["INPUT", "SELECT"].includes(event.target.tagName);
+  if (page === "record" && plain && free && pressRecord(event.key)) event.preventDefault();
+});
 $("stop").addEventListener("pointerdown", stop); // a finger that slides off has pressed
 $("stop").addEventListener("click", (event) => { if (event.detail === 0) stop(); }); // Enter, or an assistive device
 for (const button of $("view").children) {
@@ -113,10 +164,14 @@ setInterval(() => {
   drawStale();
 }, 250);
 
+beginRecord(request);
+beginModels();
+window.addEventListener("hashchange", turn);
+turn();
 open("/live", onLive);
 open("/ask", onAnswer, (socket) => {
   ask = socket;
-  for (const button of $("verbs").children) button.removeAttribute("aria-busy");
+  for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
   if (unsent && performance.now() - unsent < STOP_KEPT_MS) stop();
   unsent = 0;
 });

@@ -1,5 +1,7 @@
 // Draws what is so. Everything that comes from the graph goes in as text, never as HTML.
 
+import { make } from "./story.js";
+
 const $ = (id) => document.getElementById(id);
 const NEAR = 0.03; // share of a joint's range from its limits that is marked
 const SVG = "http://www.w3.org/2000/svg";
@@ -7,13 +9,6 @@ const SVG = "http://www.w3.org/2000/svg";
 let robot = null;
 const rows = [];
 const screens = new Map();
-
-export function make(tag, text = "", kind = "") {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  if (kind) element.className = kind;
-  return element;
-}
 
 export function drawRobot(told, onVerb) {
   robot = told;
@@ -84,6 +79,8 @@ export function drawState(state) {
   });
   text($("recording"), state.recording.words);
   $("recording").dataset.on = String(state.recording.on);
+  $("last-stop").hidden = !state.last_stop;
+  text($("last-stop").lastElementChild, state.last_stop);
   drawGate(state.gate);
   list($("log"), state.log.map((entry) =>
     `${new Date(1000 * entry.at).toLocaleTimeString()}  ${entry.verb}: ${entry.text}`));
