@@ -43,7 +43,7 @@ setup(
     python_requires=">=3.11",
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={PACKAGE: ["py.typed"], f"{PACKAGE}.console": ["page/*"]},
+    package_data={PACKAGE: ["py.typed", "page/report.*"], f"{PACKAGE}.console": ["page/*"]},
     data_files=shared_files(),
     install_requires=ranges("runtime"),
     extras_require={
