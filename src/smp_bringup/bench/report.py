@@ -10,7 +10,7 @@ import numpy as np
 from smp_bringup.bench.episodes import Episode, sheet_of
 from smp_bringup.page.facts import interval_words
 from smp_bringup.page.parts import Card, Command, Figure, Page, Part, Section, Table, Words
-from smp_bringup.page.pictures import GATE_WORDS, colour, film, film_sheet, gate_figure, subplots, svg
+from smp_bringup.page.pictures import COUNT_WORDS, GATE_WORDS, colour, film, film_sheet, gate_figure, subplots, svg
 from smp_bringup.tasks.variation import load_task
 from smp_bringup.types import ImageArray
 
@@ -55,6 +55,7 @@ def demo_page(
         next_steps: what to try.
     """
     done = sum(film.success for film in films)
+    how = [Words([f"How to read the gate: {GATE_WORDS} {COUNT_WORDS}"])] if any(film.gate for film in films) else []
     lead = f"{done} of {len(films)} episodes succeeded, in real time through the running graph."
     return Page(
         title,
@@ -62,7 +63,7 @@ def demo_page(
         told,
         [
             Section("Tasks", [tables[0], *([Words([remark])] if remark else [])]),
-            Section("Episodes", [_live_card(film) for film in films]),
+            Section("Episodes", [*how, *(_live_card(film) for film in films)]),
             Section("Figures of the graph", tables[1:]),
             Section("Next", next_steps),
         ],

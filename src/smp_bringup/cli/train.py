@@ -1,5 +1,7 @@
 """`smp train`: a policy from bags, exported and ready to deploy."""
 
+import sys
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +35,9 @@ def train(
     threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 1,
 ) -> None:
     """Train a policy, save its state on the way, and export OUT/model, checked against PyTorch."""
+    from smp_bringup.page.facts import facts
     from smp_bringup.training.job import TrainingJob
+    from smp_bringup.training.journal import PAGE
     from smp_bringup.training.trainer import use_threads
 
     folder = out or Path("runs") / Path(policy).stem
@@ -42,19 +46,23 @@ def train(
     changes = (*(change or ()), *([f"training.steps={steps}"] if steps else ()))
     wanted = () if tasks == "all" else _tasks(tasks)
     training = _read(TrainingJob(bags, policy, changes, wanted, limit, seed, start, only_router, rejected, corrections))
-    trainer = training.trainer(folder)
+    model = folder / "model"
+    told = facts(Path(policy).stem, date.today().isoformat(), sys.argv[1:], run=str(folder))
+    trainer = training.trainer(folder, training.about(told, model))
     try_folder(folder, trainer.state_bytes)
     done = trainer.resume() if resume else 0
-    with progress(trainer.first) as bar:
-        line = bar.add_task(
-            f"training {training.run.policy.kind}", total=training.run.training.steps, completed=done, note=""
-        )
-        trained = trainer.train(
-            lambda step, losses: bar.update(line, completed=step, note=f"loss {sum(losses.values()):.3f}")
-        )
+    if trainer.first:
+        console.print(f"page, written as it goes: {folder / PAGE}", soft_wrap=True)
+    with progress(trainer.first, long_note=True) as bar:
+        line = bar.add_task(training.run.policy.kind, total=training.run.training.steps, completed=done, note="")
+
+        def report(step: int, losses: dict[str, float]) -> None:
+            off = "" if trainer.held_out_error is None else f" held-out {trainer.held_out_error:.3f} rad"
+            bar.update(line, completed=step, note=f"loss {sum(losses.values()):.3f}{off}")
+
+        trained = trainer.train(report)
     if not trainer.first:
         return
-    model = folder / "model"
     training.save(trained, model)
     console.print(f"exported {model}; {training.next_step(model)}", soft_wrap=True)
 

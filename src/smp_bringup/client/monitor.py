@@ -73,5 +73,5 @@ class Monitor(Listener):
     def _on_frame(self, message: Image | CompressedImage) -> None:
         stamp = wire.stamp_ns(message.header.stamp)
         if self.listening and self._film is not None and stamp - self._last_frame_ns >= _FRAME_PERIOD_NS:
-            self._film.frames.append(((stamp - self._start_ns) / 1e9, wire.frame(message).image))
+            self._film.frames.append((max(0.0, (stamp - self._start_ns) / 1e9), wire.frame(message).image))
             self._last_frame_ns = stamp

@@ -17,8 +17,8 @@ _INK = "#010203"
 """Stands for the colour of the page's text while matplotlib draws."""
 _MOST_FRAMES = 24
 _QUALITY = 60
-_LEAST_SHARE = 0.005
-"""An expert that carries less is not named."""
+_LEAST_SHARE = 0.03
+"""An expert that carries less has no line of its own in a legend."""
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "smp",
@@ -67,16 +67,16 @@ def svg(figure: Any, label: str) -> str:
 
 def gate_axis(axis: Any, time_s: Sequence[float], weight: "np.ndarray", active: Sequence[int]) -> None:
     """Draw a gate's weights (N, K) over time, stacked, with the number of active experts."""
+    import matplotlib
+
     experts = weight.shape[1]
     axis.stackplot(time_s, weight.T, colors=[colour(i) for i in range(experts)], alpha=0.85)
     axis.set(ylabel="share of the weight", ylim=(0, 1), xlim=(time_s[0], time_s[-1] + 1e-6))
-    right = axis.twinx()
+    with matplotlib.rc_context(_STYLE):
+        right = axis.twinx()
     right.spines["right"].set_visible(True)
     right.step(time_s, active, color=_INK, where="post")
     right.set(ylabel="experts computed", ylim=(0, experts + 0.5))
-    for part in (right.yaxis.label, right.spines["right"]):
-        part.set_color(_INK)
-    right.tick_params(colors=_INK)
 
 
 def gate_figure(time_s: Sequence[float], weight: "np.ndarray", active: Sequence[int]) -> Figure:
@@ -84,7 +84,7 @@ def gate_figure(time_s: Sequence[float], weight: "np.ndarray", active: Sequence[
     figure, axis = subplots()
     gate_axis(axis, time_s, weight, active)
     axis.set(xlabel="time [s]")
-    return Figure(svg(figure, "weight of each expert over time"), GATE_WORDS + COUNT_WORDS, gate_legend(weight))
+    return Figure(svg(figure, "weight of each expert over time"), "The gate over time", gate_legend(weight))
 
 
 GATE_WORDS = (
@@ -92,15 +92,16 @@ GATE_WORDS = (
     "and says how much every expert counts: the larger a colour's share, the more that expert shapes the motion. Few "
     "colours at a time mean that the policy has split the task among its experts."
 )
-COUNT_WORDS = " The line is how many experts were computed; those with too little weight are skipped, which saves time."
+COUNT_WORDS = "The line is how many experts were computed; those with too little weight are skipped, which saves time."
 
 
 def gate_legend(weight: "np.ndarray") -> list[tuple[str, str]]:
     """Return the colours of the experts of a gate (N, K) that carry anything, and how much."""
     mean = weight.mean(axis=0)
-    return [
-        (colour(i), f"expert {i}: {100 * mean[i]:.0f} % of all weight") for i in range(len(mean)) if mean[i] >= 0.005
-    ]
+    shown = [i for i in range(len(mean)) if mean[i] >= _LEAST_SHARE]
+    legend = [(colour(i), f"expert {i}: {100 * mean[i]:.0f} % of all weight") for i in shown]
+    rest = (COLOURS[-1], f"{len(mean) - len(shown)} more with under {100 * _LEAST_SHARE:.0f} % each")
+    return [*legend, rest] if len(shown) < len(mean) else legend
 
 
 def colour(index: int) -> str:

@@ -234,7 +234,9 @@ def _timeline(result: ReplayResult, robot: Robot, replan_s: float) -> Figure:
         "from the demonstration, and the gate. "
     )
     return Figure(
-        svg(figure, "predicted and demonstrated joints, error, gate, safety"), text + GATE_WORDS + COUNT_WORDS, legend
+        svg(figure, "predicted and demonstrated joints, error, gate, safety"),
+        f"{text}{GATE_WORDS} {COUNT_WORDS}",
+        legend,
     )
 
 
