@@ -163,7 +163,7 @@ def _end(episode: Episode) -> str:
 
 
 def _checks(held_s: Mapping[str, float]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} held the arms for {s:.1f} s" for name, s in held_s.items())
+    return ", ".join(f"{name.replace('_', ' ')} held the arms for {s:.2f} s" for name, s in held_s.items())
 
 
 def _usage(episodes: Sequence[Episode], task: str) -> np.ndarray:

@@ -24,6 +24,7 @@ from smp_bringup.cli import (
     top,
     train,
     up,
+    view,
 )
 
 app = typer.Typer(
@@ -47,6 +48,7 @@ for _name, _verb in operate.verbs().items():
 app.command("top")(top.top)
 app.command("console")(console.console)
 app.command("bridge")(bridge.bridge)
+app.command("view")(view.view)
 app.command("chaos")(chaos.chaos)
 app.command("doctor")(doctor.doctor)
 app.command("security")(security.security)
