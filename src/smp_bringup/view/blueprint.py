@@ -26,7 +26,11 @@ def blueprint(robot: Robot, described: bool) -> rrb.Blueprint:
     cameras = [rrb.Spatial2DView(origin=camera_entity(camera.name), name=camera.name) for camera in robot.cameras]
     arms = [rrb.Spatial3DView(origin=ARMS, name="arms, and the chunk as a ribbon")] if described else []
     joints = [
-        rrb.TimeSeriesView(origin=joints_entity(arm.name), name=f"{arm.name}: measured, commanded (thin)")
+        rrb.TimeSeriesView(
+            origin=joints_entity(arm.name),
+            name=f"{arm.name}: measured, commanded (thin)",
+            plot_legend=rrb.PlotLegend(visible=False),
+        )
         for arm in robot.arms
     ]
     gate = rrb.TimeSeriesView(origin=GATE, name="gate: weight of each expert")

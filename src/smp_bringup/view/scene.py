@@ -82,11 +82,12 @@ class Scene:
         root = description.links[0]
         self._recording.log(ARMS, rr.CoordinateFrame(frame=root), static=True)
         if description.urdf:
-            UrdfTree.from_file_path(description.path, ARMS).log_urdf_to_recording(self._recording)
-        self._move(self._frames.still(), static=True)
+            UrdfTree.from_file_path(description.path, ARMS).log_urdf_to_recording(self._recording)  # still links too
+        else:
+            self._move(self._frames.still(), static=True)
 
     def _name_joints(self, arm: str, names: list[str]) -> None:
-        colours = [colour(k) for k in range(len(names))]
+        colours = [_faded(colour(k)) for k in range(len(names))]
         for said, width in (("measured", 2.0), ("commanded", 0.8)):
             style = rr.SeriesLines(names=[f"{name} {said}" for name in names], colors=colours, widths=width)
             self._recording.log(f"{joints_entity(arm)}/{said}", style, static=True)
@@ -129,7 +130,7 @@ class Scene:
         positions = [point.positions for point in message.points]
         for k, (arm, way) in enumerate(self._ribbons.of(message.joint_names, positions).items()):
             fade = np.linspace(255, 60, len(way)).astype(int)
-            line = rr.LineStrips3D([way], colors=[colour(k)], radii=_RIBBON_M / 2)
+            line = rr.LineStrips3D([way], colors=[_faded(colour(k))], radii=_RIBBON_M / 2)
             dots = rr.Points3D(way, colors=[_faded(colour(k), int(alpha)) for alpha in fade], radii=_RIBBON_M)
             self._recording.log(f"{ARMS}/chunk/{arm}", line)
             self._recording.log(f"{ARMS}/chunk/{arm}/steps", dots)
@@ -138,7 +139,7 @@ class Scene:
         weight = [v for name, v in zip(message.name, message.position, strict=True) if name.startswith("weight/")]
         if len(weight) != self._experts:
             self._experts = len(weight)
-            names, colours = [f"expert {k}" for k in range(len(weight))], [colour(k) for k in range(len(weight))]
+            names, colours = zip(*((f"expert {k}", _faded(colour(k))) for k in range(len(weight))), strict=True)
             self._recording.log(f"{GATE}/weight", rr.SeriesLines(names=names, colors=colours), static=True)
         self._recording.log(f"{GATE}/weight", rr.Scalars(weight))
 
@@ -166,5 +167,6 @@ def _told(joints: JointTopic, message: Any) -> dict[str, float]:
     return dict(zip(names, map(float, values), strict=False))
 
 
-def _faded(colour_hex: str, alpha: int) -> list[int]:
+def _faded(colour_hex: str, alpha: int = 255) -> list[int]:
+    """Return red, green, blue and opacity."""
     return [*bytes.fromhex(colour_hex[1:]), alpha]
