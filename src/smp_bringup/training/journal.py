@@ -21,7 +21,7 @@ _HELD_OUT = "held_out.jsonl"
 _PICTURES = "held_out_pictures.json"
 _SHARE = 0.01
 """Of the training's time that looking and writing may take."""
-_FIRST_COST_S = 2.0
+_FIRST_COST_S = 1.5
 """What the first turn is taken to cost [s], before any was measured."""
 _LEAST = 1e-9
 
