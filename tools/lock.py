@@ -109,7 +109,7 @@ def main(flags: list[str]) -> None:
     """Write every lock."""
     old = {path.stem: read(path.read_text(encoding="utf-8")) for path in LOCK.glob("*.txt")}
     LOCK.mkdir(exist_ok=True)
-    for file, extra in (("build", []), ("assets", ["--no-deps"]), ("robots", ["--no-deps"]), ("tools", [])):
+    for file, extra in (("build", []), ("assets", ["--no-deps"]), ("robots", ["--no-deps"]), ("view", ["--no-deps"]), ("tools", [])):
         write(f"{file}.txt", resolve([file], old.get(file, ()), *flags, *extra))
     flags = [*flags, f"--constraint={LOCK / 'build.txt'}"]
     full, needed, extra = {}, {}, {each: {} for each in EXTRAS}

@@ -95,8 +95,8 @@ def test_every_view_of_the_blueprint_finds_its_data(recordings, source):
     shown, data = views(recordings[source]), logged(recordings[source])
     assert len(shown) == 9  # three cameras, arms, two plots of joints, gate, mode, events
     assert empty(shown, data) == []
-    for lost, column in (("/gate/weight", "/gate"), ("/mode", "/mode"), ("/events", "/events")):
-        assert empty(shown, {path: told for path, told in data.items() if path != lost}) == [column]
+    for lost, origin in (("/gate/weight", "gate"), ("/mode", "mode"), ("/events", "events")):
+        assert empty(shown, {path: told for path, told in data.items() if path != lost}) == [origin]
     for path in ("/arms/chunk/left", "/arms/chunk/right", "/joints/left/measured", "/joints/right/commanded"):
         assert data[path][0] > 5, path
 

@@ -97,7 +97,9 @@ class Training:
             told_robot = f" --robot {self._robot.name}" * (self._robot.name != _EVALUATED)
             steps.append(Command(f"smp eval --policy {named}{told_robot}", "In the simulator, if the bags are of it:"))
         data = f"{len(self.data.starts) - 1} demonstrations, {len(self.data.state)} frames"
-        return About(f"smp train: {self.run.policy.kind}", [*told, ("data", data), ("inputs", self.sight)], steps)
+        return About(
+            f"smp train: {Path(self._job.policy).stem}", [*told, ("data", data), ("inputs", self.sight)], steps
+        )
 
     def save(self, trained: Trained, folder: Path) -> None:
         """Export the policy as the checkpoint `folder`, checked against PyTorch."""

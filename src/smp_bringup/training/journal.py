@@ -93,7 +93,7 @@ class Journal:
             curves = [_losses(losses, looks)]
         if looks:
             lead += f" {_standing(looks)}"
-            curves += [_horizon(looks), *_over_time(looks)]
+            curves += [_horizon(looks), *(_over_time(looks) if len(looks) > 1 else ())]
         use = [_gate(looks)] if looks and looks[-1]["gate"] else []
         return Page(
             self._about.title,

@@ -79,8 +79,8 @@ class Scene:
 
     def _describe(self, description: Description) -> None:
         self._frames, self._ribbons = Frames(description), Ribbons(self._robot, description)
-        root = description.links[0]
-        self._recording.log(ARMS, rr.CoordinateFrame(frame=root), static=True)
+        for entity in (ARMS, *(ribbon for arm in self._robot.arms for ribbon in _ribbon(arm.name))):
+            self._recording.log(entity, rr.CoordinateFrame(frame=description.links[0]), static=True)
         if description.urdf:
             UrdfTree.from_file_path(description.path, ARMS).log_urdf_to_recording(self._recording)  # still links too
         else:
@@ -132,8 +132,8 @@ class Scene:
             fade = np.linspace(255, 60, len(way)).astype(int)
             line = rr.LineStrips3D([way], colors=[_faded(colour(k))], radii=_RIBBON_M / 2)
             dots = rr.Points3D(way, colors=[_faded(colour(k), int(alpha)) for alpha in fade], radii=_RIBBON_M)
-            self._recording.log(f"{ARMS}/chunk/{arm}", line)
-            self._recording.log(f"{ARMS}/chunk/{arm}/steps", dots)
+            for entity, drawn in zip(_ribbon(arm), (line, dots), strict=True):
+                self._recording.log(entity, drawn)
 
     def _gate(self, at_ns: int, message: Any) -> None:
         weight = [v for name, v in zip(message.name, message.position, strict=True) if name.startswith("weight/")]
@@ -154,6 +154,11 @@ class Scene:
         severity = Severity[told["severity"]]
         text = f"{said[0]}: {said[1]} {said[2]}".rstrip(" :")
         self._recording.log(EVENTS, rr.TextLog(text, level=_LEVELS.get(severity, "ERROR")))
+
+
+def _ribbon(arm: str) -> tuple[str, str]:
+    """Return where the line of an arm's ribbon is logged, and where its steps are."""
+    return f"{ARMS}/chunk/{arm}", f"{ARMS}/chunk/{arm}/steps"
 
 
 def _told(joints: JointTopic, message: Any) -> dict[str, float]:
