@@ -12,6 +12,7 @@ import numpy as np
 from smp_bringup.bench.episodes import STAGES, Episode, condense
 from smp_bringup.bench.knockout import knocked_out
 from smp_bringup.config import dump
+from smp_bringup.errors import InstallError
 from smp_bringup.geometry import load_geometry
 from smp_bringup.manifest import read_checked
 from smp_bringup.pipeline import build_policy
@@ -160,6 +161,16 @@ def _policy(model: Path, robot: Robot, changes: tuple[str, ...]) -> AbstractPoli
     return build_policy(model, robot, changes=changes)
 
 
+@cache
+def _draws(world: World) -> bool:
+    """Return whether there is any OpenGL: the state track runs without it, and then without films."""
+    try:
+        world.render(world.robot.cameras[0].name)
+    except InstallError:
+        return False
+    return True
+
+
 def _run(job: EpisodeJob) -> tuple[EpisodeJob, Episode]:
     world = _world(job.task, job.robot, job.variation, "own")
     world.set_offset(job.action_offset)
@@ -168,7 +179,7 @@ def _run(job: EpisodeJob) -> tuple[EpisodeJob, Episode]:
         policy = knocked_out(policy, job.knockout)
     if job.sensor_noise:
         policy = NoisySensors(policy, world.robot, job.sensor_noise, seed)
-    film_s = _FRAME_S if job.films else 0.0
+    film_s = _FRAME_S if job.films and _draws(world) else 0.0
     if policy.config.track == "state":
         return job, condense(state_rollout(world, policy, world.robot, seed, film_s), job.episode, job.films)
     other = None
