@@ -15,7 +15,7 @@ else
 ROS_LOCK := -r $(LOCK)/ros-$(ROS_WHEELS).txt
 endif
 
-.PHONY: setup robots demo test browser unit lint types mutants clean docs lock audit hooks
+.PHONY: setup robots demo test browser view unit lint types mutants clean docs lock audit hooks
 
 setup: $(STAMP)
 
@@ -71,6 +71,11 @@ unit:
 browser: $(STAMP)
 	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)/browser.txt
 	$(BIN)/python -m pytest tests/system/test_console_page.py -rs --durations=5
+
+# Rerun, and smp view tried with it: 170 MB
+view: $(STAMP)
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(LOCK)/view.txt
+	$(BIN)/python -m pytest tests/system/test_view.py -rs --durations=5
 
 lint:
 	$(BIN)/ruff check .

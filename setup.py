@@ -43,11 +43,15 @@ setup(
     python_requires=">=3.11",
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={PACKAGE: ["py.typed"], f"{PACKAGE}.console": ["page/*"], f"{PACKAGE}.record": ["page/*"]},
+    package_data={
+        PACKAGE: ["py.typed", "page/report.*"],
+        f"{PACKAGE}.console": ["page/*"],
+        f"{PACKAGE}.record": ["page/*"],
+    },
     data_files=shared_files(),
     install_requires=ranges("runtime"),
     extras_require={
-        **{extra: ranges(extra) for extra in ("teleop", "bridge", "console")},
+        **{extra: ranges(extra) for extra in ("teleop", "bridge", "console", "view")},
         "test": ["pytest", "hypothesis"],
     },
     zip_safe=False,

@@ -59,6 +59,8 @@ def test_every_file_and_executable_is_in_the_wheel(copy, tmp_path):
         assert (copy / "resource" / "bin" / f"{node}_node").stat().st_mode & 0o111  # else `ros2 launch` finds none
     for file in ("index.html", "console.css", "console.js", "draw.js", "icon.svg"):
         assert f"smp_bringup/console/page/{file}" in names
+    for file in ("report.html.jinja", "report.css", "report.js"):
+        assert f"smp_bringup/page/{file}" in names
     assert b"smp = smp_bringup.cli.main:main" in points
     modules = {p.relative_to(copy / "src").as_posix() for p in (copy / "src").rglob("*.py")}
     assert modules <= names

@@ -22,7 +22,7 @@ def tool():
 
 
 TOOL = tool()
-EVERYWHERE = ("build", "runtime", "cuda", *TOOL.EXTRAS, "dev", "assets", "robots")
+EVERYWHERE = ("build", "runtime", "cuda", *TOOL.EXTRAS, "dev", *TOOL.BESIDE)
 FILES = sorted(path.stem for path in LOCK.glob("*.txt"))
 
 

@@ -15,6 +15,8 @@ LOCK = REQUIREMENTS / "lock"
 KINDS = ("ros-kilted", "ros-jazzy", "ros-system")
 EXTRAS = ("teleop", "bridge", "console", "browser")
 """What is installed where it is wanted, beside what every kind runs with."""
+BESIDE = ("assets", "robots", "view")
+"""What is installed without its own dependencies, beside what is there."""
 CUDA = re.compile(r"(nvidia|cuda|triton)\b")
 """Packages that PyTorch's builds with CUDA ask for, and those without do not."""
 SOURCE_ONLY = ("empy",)
@@ -109,8 +111,9 @@ def main(flags: list[str]) -> None:
     """Write every lock."""
     old = {path.stem: read(path.read_text(encoding="utf-8")) for path in LOCK.glob("*.txt")}
     LOCK.mkdir(exist_ok=True)
-    for file, extra in (("build", []), ("assets", ["--no-deps"]), ("robots", ["--no-deps"]), ("tools", [])):
-        write(f"{file}.txt", resolve([file], old.get(file, ()), *flags, *extra))
+    for file in ("build", "tools", *BESIDE):
+        alone = ["--no-deps"] if file in BESIDE else []
+        write(f"{file}.txt", resolve([file], old.get(file, ()), *flags, *alone))
     flags = [*flags, f"--constraint={LOCK / 'build.txt'}"]
     full, needed, extra = {}, {}, {each: {} for each in EXTRAS}
     for kind in KINDS:

@@ -101,7 +101,8 @@ def test_exit_codes_report_and_json(bag, tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "Worst moments" in page
     assert "FAIL" in page
-    assert page.count("data:image/png;base64,") >= 3
+    assert page.count('<svg role="img"') >= 1
+    assert page.count("data:image/webp;base64,") >= 2
     assert "http" not in page.replace("http-equiv", "")
     data = json.loads((tmp_path / "out.json").read_text())
     assert data["failed"] == ["joint_rmse>1e-09"]

@@ -15,7 +15,9 @@ from smp_bringup.sim.collect import DemonstrationJob, collect, jobs
 from smp_bringup.training.batches import Batches, _shift_into
 from smp_bringup.training.config import RunConfig, TrainingConfig, load_run
 from smp_bringup.training.dataset import load_dataset
+from smp_bringup.training.journal import About, Journal
 from smp_bringup.training.save import model_card, save_checkpoint
+from smp_bringup.training.scalars import rows_of
 from smp_bringup.training.trainer import Trainer
 
 
@@ -120,6 +122,40 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(kind, data, robot
     for a, b in zip(whole.network.parameters(), resumed.network.parameters(), strict=True):
         assert torch.equal(a, b)
     assert whole.metrics["held_out/foresight"] == resumed.metrics["held_out/foresight"]
+
+
+def test_a_page_changes_no_weight_and_goes_on_where_a_stopped_training_did(
+    data, robot, small_policies, tmp_path, monkeypatch
+):
+    policy, about = small_policies["smp"], About("a training", [("model", "small")], [])
+    plain = train(data, robot, policy, 12, tmp_path / "plain")
+    monkeypatch.setattr(Journal, "due", lambda self, seconds: True)
+
+    def trainer():
+        return Trainer(run_config(policy, 12), data, robot, 0, tmp_path / "told", about=about)
+
+    first = trainer()
+    real, steps = first._one, iter(range(8))
+    monkeypatch.setattr(first, "_one", lambda settings: real(settings) if next(steps, None) is not None else stop())
+    with pytest.raises(KeyboardInterrupt):
+        first.train(lambda step, parts: None)
+    assert "Step 5 of 12: not finished" in (tmp_path / "told/report.html").read_text()
+    again = trainer()
+    assert again.resume() == 8
+    told = again.train(lambda step, parts: None)
+    for a, b in zip(plain.network.parameters(), told.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+    page = (tmp_path / "told/report.html").read_text()
+    assert "Step 12 of 12: finished" in page
+    rows = rows_of(tmp_path / "told/held_out.jsonl")
+    assert [row["step"] for row in rows] == [5, 10, 12]
+    assert len(rows[0]["joint_error"]) == policy.horizon
+    assert again.held_out_error == pytest.approx(np.sqrt(np.mean(np.square(rows[-1]["joint_error"]))), rel=1e-3)
+    assert page.count("<svg role") == 3 + len(robot.arms) + 1  # losses, horizon, error; predictions; gate
+
+
+def stop():
+    raise KeyboardInterrupt
 
 
 def test_cameras_are_seen_in_the_precision_that_is_asked_for(data, robot, small_policies, tmp_path):

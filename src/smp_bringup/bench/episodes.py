@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from smp_bringup.errors import ConfigError, OutputError
 from smp_bringup.output import why
+from smp_bringup.page.pictures import film_sheet
 from smp_bringup.sim.rollout import EpisodeResult
 
 STAGES = ("encode", "denoise", "decode")
@@ -47,10 +48,28 @@ class Episode:
     """Mean gate (K,)."""
     stage_ms: dict[str, tuple[float, ...]]
     """Per stage of inference, the wall time of every chunk [ms]."""
+    touched: str = ""
+    """Which hand touched which object last."""
+    lacks: str = ""
+    """How far the scene was from what the task wants, at the end."""
+    held_s: dict[str, float] = field(default_factory=dict)
+    """For how long each safety check held the arms [s]."""
+    film_s: tuple[float, ...] = ()
+    """Time of each frame [s] of its film, where one is kept."""
 
 
-def condense(result: EpisodeResult, episode: int) -> Episode:
-    """Return what is kept of an episode."""
+def sheet_of(films: Path, task: str, episode: int) -> Path:
+    """Return where the film of an episode is kept in the folder `films`: its frames below each other."""
+    return films / f"{task}-{episode}.webp"
+
+
+def condense(result: EpisodeResult, episode: int, films: Path | None = None) -> Episode:
+    """Return what is kept of an episode; its film goes into the folder `films` if it failed, or is the first."""
+    film_s: list[float] = []
+    if films is not None and result.film and (episode == 0 or not result.success):
+        sheet, film_s = film_sheet(result.film)
+        films.mkdir(parents=True, exist_ok=True)
+        sheet_of(films, result.task, episode).write_bytes(sheet)
     gates = result.gates
     weight = np.array([gate.weight for gate in gates]) if gates else np.zeros((0, 1))
     first = np.array([gate.heaviest for gate in gates])
@@ -71,6 +90,10 @@ def condense(result: EpisodeResult, episode: int) -> Episode:
         float(np.abs(np.diff(weight, axis=0)).sum() / 2),
         tuple(weight.mean(axis=0).round(5).tolist()) if gates else (),
         {name: tuple(round(gate.stage_ms[name], 3) for gate in gates) for name in STAGES},
+        result.touched,
+        result.lacks,
+        {name: round(held_s, 2) for name, held_s in result.held_s.items()},
+        tuple(film_s),
     )
 
 
@@ -115,4 +138,5 @@ class EpisodeFile:
 
 def _episode(data: dict[str, Any]) -> Episode:
     stages = {name: tuple(values) for name, values in data["stage_ms"].items()}
-    return Episode(**{**data, "usage": tuple(data["usage"]), "stage_ms": stages})
+    film_s = tuple(data.get("film_s", ()))  # a file of before there were films has none
+    return Episode(**{**data, "usage": tuple(data["usage"]), "stage_ms": stages, "film_s": film_s})

@@ -12,6 +12,7 @@ import numpy as np
 from smp_bringup.bench.episodes import STAGES, Episode, condense
 from smp_bringup.bench.knockout import knocked_out
 from smp_bringup.config import dump
+from smp_bringup.errors import InstallError
 from smp_bringup.geometry import load_geometry
 from smp_bringup.manifest import read_checked
 from smp_bringup.pipeline import build_policy
@@ -30,6 +31,8 @@ from smp_bringup.stats import percentiles, wilson
 from smp_bringup.tasks import TASKS
 from smp_bringup.tasks.variation import DEFAULT, load_task, load_variation
 
+_FRAME_S = 0.4
+"""Between two frames of a film [s]."""
 _OTHER = 50_000
 """The control's images come from the episode so much later."""
 
@@ -53,6 +56,8 @@ class EpisodeJob:
     """"key=value", made to the settings of the trained policy."""
     knockout: str = ""
     """How its gate is spoiled, one of `KNOCKOUTS`, if at all."""
+    films: Path | None = None
+    """Folder of films, if any are wanted; they change nothing in the episode."""
 
 
 def arguments(job: EpisodeJob) -> dict[str, Any]:
@@ -156,6 +161,16 @@ def _policy(model: Path, robot: Robot, changes: tuple[str, ...]) -> AbstractPoli
     return build_policy(model, robot, changes=changes)
 
 
+@cache
+def _draws(world: World) -> bool:
+    """Return whether there is any OpenGL: the state track runs without it, and then without films."""
+    try:
+        world.render(world.robot.cameras[0].name)
+    except InstallError:
+        return False
+    return True
+
+
 def _run(job: EpisodeJob) -> tuple[EpisodeJob, Episode]:
     world = _world(job.task, job.robot, job.variation, "own")
     world.set_offset(job.action_offset)
@@ -164,10 +179,11 @@ def _run(job: EpisodeJob) -> tuple[EpisodeJob, Episode]:
         policy = knocked_out(policy, job.knockout)
     if job.sensor_noise:
         policy = NoisySensors(policy, world.robot, job.sensor_noise, seed)
+    film_s = _FRAME_S if job.films and _draws(world) else 0.0
     if policy.config.track == "state":
-        return job, condense(state_rollout(world, policy, world.robot, seed), job.episode)
+        return job, condense(state_rollout(world, policy, world.robot, seed, film_s), job.episode, job.films)
     other = None
     if job.swap_images:
         other = _world(job.task, job.robot, job.variation, "other")
         other.reset(evaluation_seed(job.seed, job.episode + _OTHER))
-    return job, condense(rollout(world, policy, world.robot, seed, other=other), job.episode)
+    return job, condense(rollout(world, policy, world.robot, seed, film_s, other), job.episode, job.films)

@@ -24,6 +24,7 @@ from smp_bringup.cli import (
     top,
     train,
     up,
+    view,
     why,
 )
 
@@ -49,6 +50,7 @@ app.command("top")(top.top)
 app.command("why")(why.why)
 app.command("console")(console.console)
 app.command("bridge")(bridge.bridge)
+app.command("view")(view.view)
 app.command("chaos")(chaos.chaos)
 app.command("doctor")(doctor.doctor)
 app.command("security")(security.security)

@@ -1,6 +1,9 @@
 """`smp demo`: the shipped policy on the simulated robot, through the real graph, in real time."""
 
+import shlex
+import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +14,7 @@ from smp_bringup.output import try_file, try_folder
 
 if TYPE_CHECKING:
     from smp_bringup.bench.report import Film
+    from smp_bringup.page.parts import Command
 
 _REMARK = "\n## What solves the tasks\n"
 """Section of a model card that a reader of the demo has to know."""
@@ -28,9 +32,11 @@ def demo(
     """Start simulator, sync, policy and command as processes, run every task, and write a report."""
     from rich.live import Live
 
-    from smp_bringup.bench.report import write_report
+    from smp_bringup.bench.report import demo_page
     from smp_bringup.graph import build_graph
     from smp_bringup.launcher import Graph
+    from smp_bringup.page.facts import facts
+    from smp_bringup.page.parts import Table, write_page
     from smp_bringup.pipeline import build_policy
     from smp_bringup.policy.checkpoint import find_model
     from smp_bringup.robot import load_robot
@@ -66,7 +72,10 @@ def demo(
     if remark:
         console.print(remark, markup=False, highlight=False)
     write_json(json, {"model": model, "seed": seed, "tasks": tasks, **figures})
-    write_report(out / "report.html", f"smp demo: {model}", tables, films, remark)
+    log = out / "graph.log"
+    told = facts(model, date.today().isoformat(), sys.argv[1:], robot=robot, log=str(log))
+    shown = [Table(header, rows) for header, rows in tables]
+    write_page(out / "report.html", demo_page(f"smp demo: {model}", told, shown, films, remark, _next(model, log)))
     console.print(f"report: {out / 'report.html'}")
 
 
@@ -106,12 +115,28 @@ def _counts(films: "Sequence[Film]") -> dict[str, dict[str, Any]]:
     return out
 
 
+def _next(model: str, log: Path) -> "list[Command]":
+    from smp_bringup.page.parts import Command
+
+    named = shlex.quote(model)
+    return [
+        Command(f"smp eval --policy {named} --episodes 10", "How often does it succeed? Ten layouts of each task:"),
+        Command("smp up --sim", "Drive the simulated robot yourself (smp console in another terminal shows it):"),
+        Command(f"grep -E 'WARN|ERROR' {shlex.quote(str(log))}", "What the nodes said while it ran:"),
+        Command(
+            f"smp replay data/demos --model {named} --criteria default --report out/replay",
+            "On your robot, before any arm moves: replay bags of yours.",
+        ),
+    ]
+
+
 def _task_rows(tasks: dict[str, dict[str, Any]]) -> list[tuple[str, ...]]:
+    from smp_bringup.page.facts import interval_words
+
     rows: list[tuple[str, ...]] = []
     for name, row in tasks.items():
-        low, high = row["interval"]
-        time_s = str(row["median_time_s"] or "-")
-        rows.append((name, f"{row['successes']}/{row['episodes']}", f"{low:.2f} - {high:.2f}", time_s))
+        interval = interval_words(row["interval"], row["episodes"])
+        rows.append((name, f"{row['successes']}/{row['episodes']}", interval, str(row["median_time_s"] or "-")))
     return rows
 
 

@@ -1,6 +1,10 @@
 """`smp eval`: closed-loop success in lockstep, without ROS."""
 
+import shlex
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +15,7 @@ from smp_bringup.errors import ConfigError
 from smp_bringup.output import try_file, try_folder
 
 if TYPE_CHECKING:
+    from smp_bringup.bench.episodes import Episode
     from smp_bringup.robot import Robot
 
 
@@ -30,7 +35,7 @@ def evaluate(
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     swap_images: Annotated[bool, typer.Option(help="Control: show the policy another episode's layout.")] = False,
     into_card: Annotated[bool, typer.Option(help="Write the result into the checkpoint's card.")] = False,
-    out: Annotated[Path, typer.Option(help="Finished episodes are kept here.")] = (Path("out/eval")),
+    out: Annotated[Path, typer.Option(help="Of the report and the finished episodes.")] = (Path("out/eval")),
     resume: Annotated[bool, typer.Option(help="Go on with an evaluation of the same arguments.")] = False,
     robot: Annotated[str, typer.Option(help="Robot in config/robots, or a path.")] = "aloha",
 ) -> None:
@@ -45,11 +50,13 @@ def evaluate(
     names, changes = task_names(tasks, folder), tuple(change or ())
     sees = _track(policy, folder, body, variation, track, swap_images, changes)
     first = EpisodeJob(names[0], body, folder, seed, 0, swap_images, variation, action_offset, sensor_noise, changes)
-    jobs = [replace(first, task=name, episode=i) for name in names for i in range(episodes)]
     try_folder(out)
+    try_file(out / "report.html")
     if into_card:
         try_folder(folder)
     file = EpisodeFile(out, folder.resolve().name, arguments(first), resume)
+    films = out / "films" / file.path.stem
+    jobs = [replace(first, films=films, task=name, episode=i) for name in names for i in range(episodes)]
     missing = [job for job in jobs if (job.task, job.episode) not in file.done]
     with progress() as bar:
         line = bar.add_task("evaluating", total=len(jobs), completed=len(jobs) - len(missing), note="")
@@ -62,6 +69,7 @@ def evaluate(
     report = {"policy": policy, **conditions, **disturbances, **summary(finished)}
     _print(report)
     write_json(json, report)
+    _page(out / "report.html", report, finished, films, episodes)
     if into_card:
         from smp_bringup.training.save import add_evaluation
 
@@ -92,8 +100,37 @@ def _track(
     return sees
 
 
+def _page(path: Path, report: dict[str, Any], finished: "Sequence[Episode]", films: Path, episodes: int) -> None:
+    """Write what is to be looked at."""
+    from smp_bringup.bench.report import eval_page
+    from smp_bringup.page.facts import facts
+    from smp_bringup.page.parts import Command, write_page
+
+    name, track = report["policy"], f"{report['track']}, layouts {report['variation']}, seed {report['seed']}"
+    told = facts(name, date.today().isoformat(), sys.argv[1:], track=track, finished_episodes=str(films.parents[1]))
+    failed = [task for task, row in report["tasks"].items() if row["successes"] < row["episodes"]]
+    named = shlex.quote(name)
+    steps = (
+        [Command(f"smp demo --model {named} --task {failed[0]}", "See a task that failed, in real time:")]
+        if failed
+        else []
+    )
+    if episodes < 20:
+        steps.append(Command(f"smp eval --policy {named} --episodes 50", "Narrower intervals, from more episodes:"))
+    steps.append(
+        Command(
+            f"smp replay data/demos --model {named} --criteria default --report out/replay",
+            "Success in this simulator says nothing of your robot. There, before any arm moves, replay bags of yours:",
+        )
+    )
+    write_page(path, eval_page(f"smp eval: {name}", told, report, finished, films, steps))
+    console.print(f"report: {path}", soft_wrap=True)
+
+
 def _print(report: dict[str, Any]) -> None:
     from rich.table import Table
+
+    from smp_bringup.page.facts import interval_words
 
     table = Table(
         "task",
@@ -106,12 +143,11 @@ def _print(report: dict[str, Any]) -> None:
         caption="time: median of the successes; collisions: arms / table; jerk: RMS [rad/s^3]",
     )
     for name, row in {**report["tasks"], "all": report["all"]}.items():
-        low, high = row["interval"]
         share, hits = f"{row['successes']}/{row['episodes']}", row["collisions"]
         table.add_row(
             name,
             share,
-            f"{low:.2f} - {high:.2f}",
+            interval_words(row["interval"], row["episodes"]),
             str(row["median_time_s"] or "-"),
             f"{hits['arms']} / {hits['table']}",
             f"{row['jerk']:.0f}",

@@ -1,6 +1,9 @@
 """`smp replay`: the deployed pipeline over bags, before any arm moves."""
 
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -151,14 +154,23 @@ def _page(
     path: Path,
 ) -> None:
     from smp_bringup.bag.reader import open_bag
+    from smp_bringup.page.facts import facts
+    from smp_bringup.page.parts import Command, write_page
     from smp_bringup.pipeline import build_policy
     from smp_bringup.policy.checkpoint import find_model
     from smp_bringup.replay.batch import robot_of
-    from smp_bringup.replay.report import write_report
+    from smp_bringup.replay.report import replay_page
 
     robots = [robot_of(open_bag(r.job.bag), r.job) for r in replays]
     replan_s = build_policy(find_model(model), robots[0]).config.replan_s
-    write_report(path, f"Replay of {model} over {len(replays)} bags", replays, robots, figures, verdicts, replan_s)
+    title, told = f"Replay of {model} over {len(replays)} bags", facts(model, date.today().isoformat(), sys.argv[1:])
+    if any(value is not None for _, value in verdicts):
+        text = "No arm should follow this policy yet. Record more of what the worst moments show:"
+        steps = [Command("smp up --teleop --record data/demos", text)]
+    else:
+        text = "Then on the robot, with a hand at the stop (docs/your_robot.md):"
+        steps = [Command(f"smp up --model {shlex.quote(model)}", text)]
+    write_page(path, replay_page(title, told, replays, robots, figures, verdicts, replan_s, steps))
     console.print(f"report: {path}")
 
 

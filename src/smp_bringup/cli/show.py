@@ -34,13 +34,19 @@ NamespaceOption = Annotated[str, typer.Option("--namespace", help="Of the runnin
 console = Console(markup=False)  # units stand in square brackets
 
 
-def progress(show: bool = True) -> Progress:
-    """Return a progress bar with counts and times, or one that is not shown."""
+def progress(show: bool = True, long_note: bool = False) -> Progress:
+    """Return a progress bar with counts and times, or one that is not shown; all of it fits into 80 columns.
+
+    Args:
+        show: whether it is seen.
+        long_note: leaves 33 columns to a note, at the cost of the bar's width and the time that has passed.
+    """
+    passed = () if long_note else (TimeElapsedColumn(),)
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=20),  # all of it fits into 80 columns
+        BarColumn(bar_width=8 if long_note else 20),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        *passed,
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,

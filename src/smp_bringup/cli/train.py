@@ -1,5 +1,7 @@
 """`smp train`: a policy from bags, exported and ready to deploy."""
 
+import sys
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,7 +38,9 @@ def train(
     ] = False,
 ) -> None:
     """Train a policy, save its state on the way, and export OUT/model, checked against PyTorch."""
+    from smp_bringup.page.facts import facts
     from smp_bringup.training.job import TrainingJob
+    from smp_bringup.training.journal import PAGE
     from smp_bringup.training.trainer import use_threads
 
     folder = out or Path("runs") / Path(policy).stem
@@ -45,29 +49,34 @@ def train(
     changes = (*(change or ()), *([f"training.steps={steps}"] if steps else ()))
     wanted = () if tasks == "all" else _tasks(tasks)
     training = _read(TrainingJob(bags, policy, changes, wanted, limit, seed, start, only_router, rejected, corrections))
+    model = folder / "model"
+    told = facts(Path(policy).stem, date.today().isoformat(), sys.argv[1:], run=str(folder))
     if show_augmentation:
-        _show_augmentation(training, folder, seed)
+        _show_augmentation(training, folder, told, seed)
         return
-    trainer = training.trainer(folder)
+    trainer = training.trainer(folder, training.about(told, model))
     try_folder(folder, trainer.state_bytes)
     done = trainer.resume() if resume else 0
-    with progress(trainer.first) as bar:
-        line = bar.add_task(
-            f"training {training.run.policy.kind}", total=training.run.training.steps, completed=done, note=""
-        )
-        trained = trainer.train(
-            lambda step, losses: bar.update(line, completed=step, note=f"loss {sum(losses.values()):.3f}")
-        )
+    if trainer.first:
+        console.print(f"page, written as it goes: {folder / PAGE}", soft_wrap=True)
+    with progress(trainer.first, long_note=True) as bar:
+        line = bar.add_task(training.run.policy.kind, total=training.run.training.steps, completed=done, note="")
+
+        def report(step: int, losses: dict[str, float]) -> None:
+            off = "" if trainer.held_out_error is None else f" held-out {trainer.held_out_error:.3f} rad"
+            bar.update(line, completed=step, note=f"loss {sum(losses.values()):.3f}{off}")
+
+        trained = trainer.train(report)
     if not trainer.first:
         return
-    model = folder / "model"
     training.save(trained, model)
     console.print(f"exported {model}; {training.next_step(model)}", soft_wrap=True)
 
 
-def _show_augmentation(training: "Training", folder: Path, seed: int) -> None:
+def _show_augmentation(training: "Training", folder: Path, told: list[tuple[str, str]], seed: int) -> None:
     """Write the page of changed images, or say why there is nothing to show."""
     from smp_bringup.errors import ConfigError
+    from smp_bringup.page.parts import write_page
     from smp_bringup.training.augment import AugmentConfig
     from smp_bringup.training.augment_page import augmentation_page
 
@@ -76,8 +85,7 @@ def _show_augmentation(training: "Training", folder: Path, seed: int) -> None:
     if training.run.training.augment == AugmentConfig():
         raise ConfigError("--show-augmentation: training.augment is empty; e.g. --set training.augment.hue=0.4")
     file = folder / "augmentation.html"
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(augmentation_page(training.data, training.run, seed), encoding="utf-8")
+    write_page(file, augmentation_page(training.data, training.run, told, seed))
     console.print(f"wrote {file}: what training makes of these images", soft_wrap=True)
 
 

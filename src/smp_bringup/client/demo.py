@@ -55,3 +55,13 @@ def _one(client: GraphClient, monitor: Monitor, graph: Graph, film: Film, status
 
     client.wait(over, 2 * budget_s + 5, f"the end of {film.task}", check)
     monitor.end()
+    film.account = [] if film.success else _account(client, monitor, budget_s)
+
+
+def _account(client: GraphClient, monitor: Monitor, budget_s: float) -> list[str]:
+    """Return in words why an episode that is over failed."""
+    command = client.command_state
+    end = f"fault: {command['reason']}" if command["mode"] == "fault" else f"its time budget of {budget_s:g} s"
+    held = [f"{check.replace('_', ' ')} held the arms: {reason}" for check, reason in monitor.held.items()]
+    lines = [f"ended by {end}", client.sim_state["touched"], client.sim_state["lacks"], *held]
+    return [line for line in lines if line] + ["no safety check held the arms"] * (not held)

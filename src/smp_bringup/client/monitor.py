@@ -10,10 +10,12 @@ from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import now_ns
 from smp_bringup.nodes.camera_messages import camera_type
 from smp_bringup.robot import Robot
+from smp_bringup.safety.modes import Mode
 from smp_bringup.stats import percentiles
-from smp_bringup.types import nanoseconds
+from smp_bringup.types import Severity, nanoseconds
 
 _FRAME_PERIOD_NS = nanoseconds(0.2)
+_DRIVEN = (Mode.POLICY.value, Mode.FAULT.value)
 
 
 class Monitor(Listener):
@@ -27,12 +29,15 @@ class Monitor(Listener):
         self.active: list[int] = []
         """Active experts of every chunk."""
         self.deadline_misses = 0
+        self.held: dict[str, str] = {}
+        """Of this episode: each safety check that held the arms, and why it did so last."""
         camera = robot.cameras[0]
         client.create_subscription(camera_type(camera), camera.topic, self._on_frame, qos.SENSOR)
 
     def film(self, film: Film) -> None:
         """Begin an episode, whose pictures and gate go into `film` until `end`."""
         self._film, self._start_ns, self._last_frame_ns = film, now_ns(self._client), 0
+        self.held = {}
         self.begin()
 
     def summary(self) -> dict[str, object]:
@@ -59,8 +64,14 @@ class Monitor(Listener):
             self._film.gate.append([value for name, value in values.items() if name.startswith("weight/")])
             self._film.active.append(active)
 
+    def on_command_state(self, stamp: int, values: dict[str, str]) -> None:
+        """As of a listener; what holds the arms while a policy drives belongs to the episode."""
+        super().on_command_state(stamp, values)
+        if self.listening and values["mode"] in _DRIVEN and Severity[values["severity"]] >= Severity.HOLD:
+            self.held[values["check"]] = values["reason"]
+
     def _on_frame(self, message: Image | CompressedImage) -> None:
         stamp = wire.stamp_ns(message.header.stamp)
         if self.listening and self._film is not None and stamp - self._last_frame_ns >= _FRAME_PERIOD_NS:
-            self._film.frames.append(wire.frame(message).image)
+            self._film.frames.append((max(0.0, (stamp - self._start_ns) / 1e9), wire.frame(message).image))
             self._last_frame_ns = stamp

@@ -1,28 +1,30 @@
 """One HTML page of a replay to look at: figures, criteria, and every bag's timeline with its worst moments first."""
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import matplotlib
 import numpy as np
-from PIL import Image
 
 from smp_bringup.arm import Arm
-from smp_bringup.output import write_text
-from smp_bringup.page import figure_png, gate_axis, page, picture, strip, table
+from smp_bringup.page.parts import Card, Command, Figure, Page, Part, Section, Table, Verdicts, Words
+from smp_bringup.page.pictures import (
+    COUNT_WORDS,
+    GATE_WORDS,
+    colour,
+    film,
+    film_sheet,
+    gate_axis,
+    gate_legend,
+    subplots,
+    svg,
+)
 from smp_bringup.replay.batch import Replayed
 from smp_bringup.replay.criteria import Criterion, unjudged
 from smp_bringup.replay.families import FAMILIES, members
 from smp_bringup.replay.metrics import COUNTS, executed, summarise
 from smp_bringup.replay.run import ReplayResult
 from smp_bringup.robot import Robot
-from smp_bringup.types import FloatArray, ImageArray
-
-matplotlib.use("Agg")
-
-from matplotlib import pyplot
+from smp_bringup.types import FloatArray
 
 _WORST = 8
 """Moments that open the page."""
@@ -67,37 +69,49 @@ class Moment:
     """How far, at most over the chunk [rad]."""
 
 
-def write_report(
-    path: Path,
+def replay_page(
     title: str,
+    told: Sequence[tuple[str, str]],
     replays: Sequence[Replayed],
     robots: Sequence[Robot],
     figures: Mapping[str, float],
     verdicts: Sequence[tuple[Criterion, float | None]],
     replan_s: float,
-) -> None:
-    """Write the page.
+    next_steps: Sequence[Command],
+) -> Page:
+    """Return the page of a replay.
 
     Args:
-        path: of the HTML file.
         title: its headline.
+        told: facts of the run.
         replays: one per bag, with film.
         robots: of the bags.
         figures: over all bags.
         verdicts: every criterion, with its figure where it failed.
         replan_s: period of the policy [s].
+        next_steps: what to try.
     """
     results = [replayed.result for replayed in replays]
-    parts = [_criteria(verdicts, figures), "<h2>Worst moments</h2>", _worst(results, robots)]
-    parts += ["<h2>Figures over all bags</h2>", spread_table(figures), _counts(figures)]
-    parts += ["<h2>Gate by phase of the task</h2>", _phases(figures), "<h2>Bags</h2>"]
     order = sorted(range(len(replays)), key=lambda i: -summarise(replays[i].samples).get("joint_rmse", 0.0))
-    for i in order:
-        parts += _bag(results[i], robots[i], summarise(replays[i].samples), replan_s)
-    write_text(path, page(title, parts))
+    bags = [_bag(results[i], robots[i], summarise(replays[i].samples), replan_s) for i in order]
+    failed = sum(value is not None for _, value in verdicts)
+    asked = f"{failed} of {len(verdicts)} criteria failed." if verdicts else "No criterion was asked for."
+    return Page(
+        title,
+        f"{asked} What the policy would have done in {len(replays)} bags, against what the operator did.",
+        told,
+        [
+            Section("Gates", [Verdicts(_criteria(verdicts, figures))] if verdicts else []),
+            Section("Worst moments", _worst(results, robots)),
+            Section("Figures over all bags", [spread_table(figures), _counts(figures)]),
+            Section("Gate by phase of the task", _phases(figures)),
+            Section("Bags, the worst first", bags),
+            Section("Next", next_steps),
+        ],
+    )
 
 
-def spread_table(figures: Mapping[str, float]) -> str:
+def spread_table(figures: Mapping[str, float]) -> Table:
     """Return the figures with their distributions as a table."""
     rows = []
     for name in _SHOWN:
@@ -105,7 +119,7 @@ def spread_table(figures: Mapping[str, float]) -> str:
             rmse = figures.get(f"{name}_rmse")
             spread = [f"{figures[f'{name}_{word}']:.4g}" for word in _SPREADS]
             rows.append((name, "" if rmse is None else f"{rmse:.4g}", *spread))
-    return table(("figure", "rmse", *_SPREADS), rows)
+    return Table(("figure", "rmse", *_SPREADS), rows)
 
 
 def worst_moments(results: Sequence[ReplayResult], robots: Sequence[Robot]) -> list[Moment]:
@@ -138,86 +152,92 @@ def _seconds(result: ReplayResult, chunk: int) -> float:
     return (result.chunks[chunk].stamp_ns - result.chunks[0].stamp_ns) / 1e9
 
 
-def _criteria(verdicts: Sequence[tuple[Criterion, float | None]], figures: Mapping[str, float]) -> str:
-    if not verdicts:
-        return ""
-    cells = []
+def _criteria(
+    verdicts: Sequence[tuple[Criterion, float | None]], figures: Mapping[str, float]
+) -> list[tuple[str, str, str]]:
+    rows = []
     for criterion, value in verdicts:
         why = unjudged(criterion, figures)
         word = f"not judged, {why}" if why else "pass" if value is None else f"FAIL ({value:.4g})"
-        style = "yes" if value is None else "no"
-        cells.append(f'<li>fails if {html.escape(str(criterion))}: <span class="{style}">{word}</span></li>')
-    return f"<h2>Gates</h2><ul>{''.join(cells)}</ul>"
+        rows.append((f"fails if {criterion}", "" if why else "yes" if value is None else "no", word))
+    return rows
 
 
-def _worst(results: Sequence[ReplayResult], robots: Sequence[Robot]) -> str:
+def _worst(results: Sequence[ReplayResult], robots: Sequence[Robot]) -> list[Part]:
     moments = worst_moments(results, robots)
     if not moments:
-        return "<p>No demonstration, or no joint that turns, to compare.</p>"
+        return [Words(["No demonstration, or no joint that turns, to compare."])]
     rows = [
         (f"{results[m.bag].task} / {results[m.bag].name}", f"{m.time_s:.2f}", f"{m.error:.3f}", m.joint, f"{m.off:.3f}")
         for m in moments
     ]
-    pictures = [results[m.bag].film[m.index][1] for m in moments if results[m.bag].film]
-    film = picture(_row(pictures), "what the camera saw at these moments, in their order") if pictures else ""
-    return film + table(("bag", "at [s]", "rms error [rad]", "farthest joint", "by [rad]"), rows)
+    table = Table(("bag", "at [s]", "rms error [rad]", "farthest joint", "by [rad]"), rows)
+    pictures = [(m.time_s, results[m.bag].film[m.index][1]) for m in moments if results[m.bag].film]
+    if not pictures:
+        return [table]
+    return [table, film(*film_sheet(pictures), "what the camera saw at these moments, in their order")]
 
 
-def _row(images: Sequence[ImageArray]) -> bytes:
-    small = [np.asarray(Image.fromarray(image).resize((128, 128))) for image in images]
-    return strip(small, count=len(small))
+def _counts(figures: Mapping[str, float]) -> Table:
+    return Table(("count", "total"), [(name, f"{figures[name]:.0f}") for name in COUNTS if name in figures])
 
 
-def _counts(figures: Mapping[str, float]) -> str:
-    return table(("count", "total"), [(name, f"{figures[name]:.0f}") for name in COUNTS if name in figures])
-
-
-def _phases(figures: Mapping[str, float]) -> str:
+def _phases(figures: Mapping[str, float]) -> list[Part]:
     head = "active_experts_mean/"
     rows = []
     for name in (key.removeprefix(head) for key in figures if key.startswith(head)):
         values = [figures[f"{figure}_mean/{name}"] for figure in ("active_experts", "gate_flip", "kept_mass")]
         rows.append((name, *(f"{value:.3f}" for value in values)))
     usage = [(k.removeprefix("usage_mean/"), f"{v:.3f}") for k, v in figures.items() if k.startswith("usage_mean/")]
-    phases = table(("phase", "active experts", "flips per chunk", "kept mass"), rows)
-    return phases + table(("share of the mass", "mean"), usage)
+    phases = Table(("phase", "active experts", "flips per chunk", "kept mass"), rows)
+    return [phases, Table(("share of the mass", "mean"), usage)]
 
 
-def _bag(result: ReplayResult, robot: Robot, figures: Mapping[str, float], replan_s: float) -> list[str]:
+def _bag(result: ReplayResult, robot: Robot, figures: Mapping[str, float], replan_s: float) -> Card:
     rmse = figures.get("joint_rmse", float("nan"))
-    parts = [f"<h3>{html.escape(result.task)} / {html.escape(result.name)}: joint rmse {rmse:.4f} rad</h3>"]
+    parts: list[Part] = []
     if result.film:
-        parts.append(picture(strip([image for _, image in result.film]), "the reference camera over the bag"))
-    parts.append(picture(_timeline(result, robot, replan_s), "predicted and demonstrated joints, error, gate, safety"))
+        start = result.film[0][0]
+        frames = [((stamp - start) / 1e9, image) for stamp, image in result.film]
+        parts.append(film(*film_sheet(frames), "the reference camera over the bag"))
+    parts.append(_timeline(result, robot, replan_s))
     if result.setpoints.events:
         start = result.chunks[0].stamp_ns
         rows = [(f"{(e.stamp_ns - start) / 1e9:.2f}", e.severity, e.check, e.reason) for e in result.setpoints.events]
-        parts.append(table(("at [s]", "severity", "check", "reason"), rows[:50]))
-    return parts
+        parts.append(Table(("at [s]", "severity", "check", "reason"), rows[:50], "Safety"))
+    return Card(f"{result.task} / {result.name}", "", f"joint rmse {rmse:.4f} rad", parts)
 
 
-def _timeline(result: ReplayResult, robot: Robot, replan_s: float) -> bytes:
+def _timeline(result: ReplayResult, robot: Robot, replan_s: float) -> Figure:
     """Return one picture: each arm's joints by family, the error, the gate; safety events as red lines."""
     rows = [(arm, name, mine) for arm in robot.arms for name in FAMILIES if (mine := _of_arm(robot, arm, name))]
-    count = len(rows) + 2
     start = result.chunks[0].stamp_ns
-    figure, axes = pyplot.subplots(count, 1, figsize=(11, 2.0 * count), sharex=True)
+    figure, axes = subplots(len(rows) + 2, 1.5)
     stamps, predicted = executed(result, replan_s)
     time_s, told_s = (stamps - start) / 1e9, (result.leader_ns - start) / 1e9
     for axis, (arm, name, mine) in zip(axes, rows, strict=False):
         _pair(axis, told_s, result.leader[:, mine], time_s, predicted[:, mine])
         axis.set_ylabel(f"{arm.name} {_AXES[name]}")
-        axis.legend([robot.joints[j].name for j in mine], loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=7)
     chunks_s = [_seconds(result, k) for k in range(len(result.chunks))]
-    axes[-2].plot(chunks_s, _chunk_errors(result, robot), color="black")
+    axes[-2].plot(chunks_s, _chunk_errors(result, robot), color=colour(7))
     axes[-2].set(ylabel="error [rad]")
-    gate_axis(axes[-1], chunks_s, np.array([g.weight for g in result.gates]), [len(g.active) for g in result.gates])
+    weight = np.array([g.weight for g in result.gates])
+    gate_axis(axes[-1], chunks_s, weight, [len(g.active) for g in result.gates])
     for axis in axes:
         for event in result.setpoints.events:
-            axis.axvline((event.stamp_ns - start) / 1e9, color="red", alpha=0.5, linewidth=1)
-    axes[0].set_title("solid: demonstrated, dashed: predicted, red: safety", fontsize=9, loc="left")
+            axis.axvline((event.stamp_ns - start) / 1e9, color=colour(6), alpha=0.5, linewidth=1)
     axes[-1].set(xlabel="time [s]", xlim=(0, max(chunks_s[-1], 1e-6)))
-    return figure_png(figure, dpi=75)
+    names = [f"joint {k + 1} of an arm, from its base" for k in range(max(len(mine) for _, _, mine in rows))]
+    legend = [*((colour(k), name) for k, name in enumerate(names)), *gate_legend(weight)]
+    text = (
+        "Solid: demonstrated, dashed: predicted, an upright red line: a safety check. Below: how far the chunks are "
+        "from the demonstration, and the gate. "
+    )
+    return Figure(
+        svg(figure, "predicted and demonstrated joints, error, gate, safety"),
+        f"{text}{GATE_WORDS} {COUNT_WORDS}",
+        legend,
+    )
 
 
 def _of_arm(robot: Robot, arm: Arm, name: str) -> list[int]:
@@ -229,9 +249,9 @@ def _of_arm(robot: Robot, arm: Arm, name: str) -> list[int]:
 def _pair(axis: object, told_s: FloatArray, told: FloatArray, time_s: FloatArray, predicted: FloatArray) -> None:
     for k in range(predicted.shape[1]):
         if len(told_s):
-            axis.plot(told_s, told[:, k], color=f"C{k}", linewidth=1)  # type: ignore[attr-defined]
+            axis.plot(told_s, told[:, k], color=colour(k), linewidth=1)  # type: ignore[attr-defined]
     for k in range(predicted.shape[1]):
-        axis.plot(time_s, predicted[:, k], "--", color=f"C{k}", linewidth=1)  # type: ignore[attr-defined]
+        axis.plot(time_s, predicted[:, k], "--", color=colour(k), linewidth=1)  # type: ignore[attr-defined]
 
 
 def _chunk_errors(result: ReplayResult, robot: Robot) -> FloatArray:

@@ -6,6 +6,7 @@ import numpy as np
 
 from smp_bringup.action.teleop import Leaders
 from smp_bringup.robot import Robot
+from smp_bringup.sim.account import Account
 from smp_bringup.sim.demonstration import led_by_joints
 from smp_bringup.sim.world import World
 from smp_bringup.tasks import TASKS
@@ -38,6 +39,7 @@ class LiveRobot:
             self._worlds[task] = World(TASKS[task](), self.robot)
         self.world, self.seed = self._worlds[task], seed
         self.world.reset(seed)
+        self._account = Account(self.world)
         self.episode += 1
         self._setpoint, self._held = {}, self.robot.joint_array("home")
         self._operator_start_s = None
@@ -70,6 +72,7 @@ class LiveRobot:
             self._held[part] = position
         self.world.set_setpoint(self._held)
         self.world.step(duration_s)
+        self._account.look()
 
     def leaders(self) -> FloatArray | None:
         """Return the leaders' joint positions (J,), or None without a scripted operator."""
@@ -103,6 +106,8 @@ class LiveRobot:
             "budget_s": self.world.budget_s,
             "success": int(self.world.succeeded()),
             "operator": running,
+            "touched": self._account.touched,
+            "lacks": self._account.lacks,
         }
 
     def close(self) -> None:

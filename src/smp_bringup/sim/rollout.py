@@ -14,6 +14,7 @@ from smp_bringup.pipeline import build_planner, build_sync
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
+from smp_bringup.sim.account import Account
 from smp_bringup.sim.collisions import Collisions
 from smp_bringup.sim.lockstep import Lockstep
 from smp_bringup.sim.state_ring import StateRing
@@ -56,6 +57,12 @@ class EpisodeResult:
     """For how long the source had nothing to say after its first chunk."""
     jerk: float = 0.0
     """Root mean square of the jerk of all published arm joints [rad/s^3]."""
+    touched: str = ""
+    """Which hand touched which object last."""
+    lacks: str = ""
+    """How far the scene was from what the task wants, at the end."""
+    held_s: dict[str, float] = field(default_factory=dict)
+    """For how long each safety check held the arms [s]."""
     arm_collisions: int = 0
     """Times that the arms came to touch each other."""
     table_collisions: int = 0
@@ -207,7 +214,7 @@ def rollout(
     driver = PolicyDriver(loop, policy, seed, timing or Timing(), other)
     result = EpisodeResult(world.task.name, seed)
     collisions, look_every = Collisions(world.model, robot), round(robot.action_period_s / robot.control_period_s)
-    accelerations = []
+    account, accelerations = Account(world), []
     loop.start(Mode.POLICY)
     for tick in range(round(world.budget_s / robot.control_period_s)):
         if film_s and tick % round(film_s / robot.control_period_s) == 0:
@@ -216,8 +223,11 @@ def rollout(
         accelerations.append(loop.advance().acceleration)
         if tick % look_every == 0:
             collisions.look(world.data)
-        waits = loop.output is not None and loop.output.verdict.severity >= Severity.HOLD
-        result.pause_s += robot.control_period_s * (waits and loop.command.mode.follows)
+            account.look()
+        if loop.output is not None and loop.output.verdict.severity >= Severity.HOLD and loop.command.mode.follows:
+            result.pause_s += robot.control_period_s
+            check = loop.output.verdict.check
+            result.held_s[check] = result.held_s.get(check, 0.0) + robot.control_period_s
         if loop.command.mode is Mode.FAULT:
             result.fault = loop.command.verdict.reason
             break
@@ -228,4 +238,5 @@ def rollout(
     result.arm_collisions, result.table_collisions = collisions.arms, collisions.table
     result.time_s, result.gates, result.seam_jumps = world.time_s, driver.gates, driver.seam_jumps
     result.planned = driver.planner.counters
+    result.touched, result.lacks = account.touched, account.lacks
     return result

@@ -18,6 +18,7 @@ from smp_bringup.action.planner import LATENCY_S
 from smp_bringup.pipeline import build_planner
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.robot import Robot
+from smp_bringup.sim.account import Account
 from smp_bringup.sim.collisions import Collisions
 from smp_bringup.sim.lockstep import START_NS
 from smp_bringup.sim.rollout import EpisodeResult, rms_jerk
@@ -92,17 +93,19 @@ def state_rollout(world: World, policy: AbstractPolicy, robot: Robot, seed: int,
     driver = StateDriver(world, robot, policy, seed)
     result = EpisodeResult(world.task.name, seed)
     collisions, look_every = Collisions(world.model, robot), round(robot.action_period_s / robot.control_period_s)
-    setpoints = []
+    account, setpoints = Account(world), []
     for tick in range(round(world.budget_s / robot.control_period_s)):
         if film_s and tick % round(film_s / robot.control_period_s) == 0:
             result.film.append((world.time_s, world.render(robot.cameras[0].name).copy()))
         setpoints.append(driver.step())
         if tick % look_every == 0:
             collisions.look(world.data)
+            account.look()
         if world.succeeded():
             result.success = True
             break
     result.jerk = rms_jerk(robot, setpoints, 3)
     result.arm_collisions, result.table_collisions = collisions.arms, collisions.table
     result.time_s, result.gates, result.planned = world.time_s, driver.gates, driver.planner.counters
+    result.touched, result.lacks = account.touched, account.lacks
     return result

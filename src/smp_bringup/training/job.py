@@ -9,11 +9,13 @@ from pathlib import Path
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.tree import bag_folders
 from smp_bringup.errors import BagError, ConfigError, SmpError, one_line
+from smp_bringup.page.parts import Command
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.record.stops import STOPPED
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import load_run
 from smp_bringup.training.dataset import OTHER_ROBOT, Dataset, first_of_each, load_dataset
+from smp_bringup.training.journal import About
 from smp_bringup.training.save import model_card, save_checkpoint
 from smp_bringup.training.trainer import Start, Trained, Trainer
 from smp_bringup.training.transfer import start_from
@@ -77,9 +79,28 @@ class Training:
         self.data: Dataset = load_dataset(found, self._robot, self.run.policy, job.bags.parent / "cache", progress)
         _require_most(self.data, self._robot)
 
-    def trainer(self, out: Path) -> Trainer:
-        """Return what trains; its state is kept in `out`."""
-        return Trainer(self.run, self.data, self._robot, self._job.seed, out, self._start, self._job.corrections)
+    def trainer(self, out: Path, about: About | None = None) -> Trainer:
+        """Return what trains; its state is kept in `out`, and a page if it is said what that is `about`."""
+        return Trainer(self.run, self.data, self._robot, self._job.seed, out, self._start, self._job.corrections, about)
+
+    def about(self, told: Sequence[tuple[str, str]], model: Path) -> About:
+        """Return what the page of this training says; `told` are facts of the run, `model` is what is exported."""
+        named, bags = shlex.quote(str(model)), shlex.quote(str(self._job.bags))
+        steps = [
+            Command(
+                f"smp replay {bags} --model {named} --criteria default --report out/replay",
+                "Before any arm moves: what the policy would have done in bags, best in ones it was not trained on. "
+                "Success in a simulator is no substitute for it.",
+            ),
+            Command(f"smp up --model {named}", "If the criteria pass, with a hand at the stop (docs/your_robot.md):"),
+        ]
+        if self._robot.simulation:
+            told_robot = f" --robot {self._robot.name}" * (self._robot.name != _EVALUATED)
+            steps.append(Command(f"smp eval --policy {named}{told_robot}", "In the simulator, if the bags are of it:"))
+        data = f"{len(self.data.starts) - 1} demonstrations, {len(self.data.state)} frames"
+        return About(
+            f"smp train: {Path(self._job.policy).stem}", [*told, ("data", data), ("inputs", self.sight)], steps
+        )
 
     def save(self, trained: Trained, folder: Path) -> None:
         """Export the policy as the checkpoint `folder`, checked against PyTorch."""

@@ -1,12 +1,15 @@
 """What a run says of itself: TensorBoard scalars and gate pictures, and the same losses as JSON lines."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from tensorboardX import SummaryWriter
 
+LOSSES = "losses.jsonl"
 _PICTURE_ROWS = 8
 """Pixels per expert in a gate picture."""
 
@@ -31,7 +34,7 @@ class Scalars:
         """Write the mean losses since the last call."""
         if self._writer is None:
             return
-        with (self._folder / "losses.jsonl").open("a", encoding="utf-8") as file:
+        with (self._folder / LOSSES).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **means}) + "\n")
         for name, value in means.items():
             self._writer.add_scalar(f"loss/{name}", value, step)
@@ -45,3 +48,19 @@ class Scalars:
         self._writer.add_scalar("gate/largest", gate.max(1).mean(), step)
         picture = np.repeat(gate.T, _PICTURE_ROWS, axis=0)
         self._writer.add_image("gate/held_out", picture[None], step)
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a file of JSON lines by step, the last of each; a line that a kill cut short is left out.
+
+    A training that is resumed from an earlier state does some steps again: what it said of later ones is left out.
+    """
+    rows: dict[int, dict[str, Any]] = {}
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    for line in lines:
+        with suppress(ValueError, KeyError, TypeError):
+            row = json.loads(line)
+            step = int(row["step"])
+            rows = {known: kept for known, kept in rows.items() if known < step}
+            rows[step] = row
+    return list(rows.values())

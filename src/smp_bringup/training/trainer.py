@@ -25,7 +25,10 @@ from smp_bringup.training.batches import Batches
 from smp_bringup.training.config import RunConfig, TrainingConfig
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.ema import Ema
+from smp_bringup.training.held_out import HeldOut, Look
+from smp_bringup.training.journal import About, Journal
 from smp_bringup.training.objective import Objective
+from smp_bringup.training.pace import Pace
 from smp_bringup.training.scalars import Scalars
 from smp_bringup.training.state import FILE, held_alone, load_state, save_state
 
@@ -34,6 +37,8 @@ Report = Callable[[int, dict[str, float]], None]
 
 _REPORT_EVERY = 50
 _HELD_OUT_BATCHES = 8
+_LOOK_BATCHES = 2
+"""While it trains: always the same ones, so that fewer do."""
 _MIN_SPREAD = 0.02
 """An object coordinate that hardly varies in the data is not magnified beyond this [m, or unit of a rotation]; one
 that never varies, as what belongs to tasks still to come, is not magnified at all."""
@@ -76,8 +81,19 @@ class Trainer:
         out: Path,
         start: Start | None = None,
         corrections: float = 1.0,
+        about: About | None = None,
     ) -> None:
-        """Prepare a run, from scratch or (transfer) from `start`; `corrections` are drawn so often, see `Batches`.
+        """Prepare a run.
+
+        Args:
+            run: settings.
+            data: demonstrations.
+            robot: of them.
+            seed: of weights and batches.
+            out: folder of the run.
+            start: to go on from (transfer); None: from scratch.
+            corrections: are drawn so often, see `Batches`.
+            about: what its page says beside figures; None: no page is written.
 
         Raises:
             InstallError: the device is not there.
@@ -106,6 +122,9 @@ class Trainer:
         self._objective, self._optimizer = self._fabric.setup(objective, optimizer)
         self._ema = Ema(self.network, settings.ema)  # now that the network is on its device
         self._step, self._seconds = 0, 0.0
+        self._journal = Journal(out, about, robot, settings.steps) if about is not None and self.first else None
+        self._look = HeldOut(data, robot, self.normalizer, held)
+        self._pace = Pace(2 * settings.pairs)
 
     @property
     def first(self) -> bool:
@@ -122,6 +141,11 @@ class Trainer:
         """Room on the disk that saving the state takes: the network, its average, and two moments."""
         return 4 * sum(p.numel() * p.element_size() for p in self.network.parameters())
 
+    @property
+    def held_out_error(self) -> float | None:
+        """Root mean square error [rad] at the last look at held-out demonstrations; None before the first."""
+        return None if self._journal is None else self._journal.error
+
     def resume(self) -> int:
         """Go on from the last saved state; return its step."""
         self._step, self._seconds = load_state(self._out, self.network, self._ema.network, self._optimizer)
@@ -136,6 +160,9 @@ class Trainer:
     def _train_all(self, report: Report) -> Trained:
         settings = self._run.training
         rows: list[dict[str, float]] = []
+        begun = self._seconds
+        if self._journal is not None:
+            self._journal.write()
         with Scalars(self._out, self.first) as scalars:
             try:
                 while self._step < settings.steps:
@@ -150,10 +177,14 @@ class Trainer:
                     if self._step % settings.save_every == 0:
                         self._save()
                         scalars.gate(self._step, self._gate())
+                        if self._journal is not None and self._journal.due(self._seconds - begun):
+                            self._journal.turn(self._step, self._held_out, self._pace.lap(self._seconds - begun))
             finally:
                 self._save()
         self._ema.network.conclude(self._features)
         metrics = self._metrics()
+        if self._journal is not None:
+            self._journal.turn(self._step, self._held_out, self._pace.lap(self._seconds - begun))
         return Trained(self._ema.network.cpu(), self.normalizer, metrics, self._tasks)
 
     def _one(self, settings: TrainingConfig) -> dict[str, float]:
@@ -161,7 +192,8 @@ class Trainer:
         torch.manual_seed((self._seed << 32) + self._step)
         for group in self._optimizer.param_groups:
             group["lr"] = settings.learning_rate * _schedule(self._step, settings)
-        batch = self._train.draw(settings.pairs, rng)
+        with self._pace.drawing():
+            batch = self._train.draw(settings.pairs, rng)
         if self._fabric.world_size > 1:
             batch = batch.part(self._fabric.global_rank, self._fabric.world_size)
         parts = self._objective(batch.to(self._fabric.device))
@@ -186,16 +218,22 @@ class Trainer:
         return float(out)  # type: ignore[arg-type]
 
     @torch.no_grad()
-    def _metrics(self) -> dict[str, float]:
-        """Return the held-out losses of the averaged weights, steps and seconds."""
+    def _metrics(self, batches: int = _HELD_OUT_BATCHES) -> dict[str, float]:
+        """Return the held-out losses of the averaged weights over so many batches, steps and seconds."""
         rng = np.random.default_rng(self._seed)
         torch.manual_seed(self._seed)
         sums: dict[str, float] = {}
         objective = Objective(self._ema.network).train(False)
-        for _ in range(_HELD_OUT_BATCHES):
+        for _ in range(batches):
             for name, value in objective(self._held.draw(32, rng).to(self._fabric.device)).items():
-                sums[f"held_out/{name}"] = sums.get(f"held_out/{name}", 0.0) + float(value) / _HELD_OUT_BATCHES
+                sums[f"held_out/{name}"] = sums.get(f"held_out/{name}", 0.0) + float(value) / batches
         return {**sums, "steps": float(self._step), "seconds": self._seconds}
+
+    def _held_out(self) -> tuple[Look, dict[str, float]]:
+        """Return what the averaged weights do in held-out demonstrations, and their losses by name."""
+        head = "held_out/"
+        losses = {k.removeprefix(head): v for k, v in self._metrics(_LOOK_BATCHES).items() if k.startswith(head)}
+        return self._look.look(self._ema.network), losses
 
     @torch.no_grad()
     def _features(self) -> torch.Tensor:

@@ -1,0 +1,1 @@
+"""Report pages: one template and one style for all, one file each, pictures inside, nothing fetched."""

@@ -1,0 +1,1 @@
+"""`smp view`: bags and a running graph in Rerun; the only room that imports rerun."""
