@@ -13,10 +13,11 @@ from smp_bringup.bench.episodes import STAGES, Episode, condense
 from smp_bringup.bench.knockout import knocked_out
 from smp_bringup.config import dump
 from smp_bringup.geometry import load_geometry
+from smp_bringup.lerobot.deployment import signature
 from smp_bringup.manifest import read_checked
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
-from smp_bringup.policy.checkpoint import CONFIG, NORMALIZER
+from smp_bringup.policy.checkpoint import CONFIG, NORMALIZER, is_hosted
 from smp_bringup.processes import unordered
 from smp_bringup.robot import Robot
 from smp_bringup.safety.config import load_safety, safety_of
@@ -76,7 +77,9 @@ def arguments(job: EpisodeJob) -> dict[str, Any]:
 
 def _moving(job: EpisodeJob) -> Iterator[str]:
     """Yield everything that moves a robot, as text."""
-    for name, content in sorted(read_checked(job.model).items()):
+    if is_hosted(job.model):
+        yield from signature(job.model)
+    for name, content in sorted(({} if is_hosted(job.model) else read_checked(job.model)).items()):
         if name in (CONFIG, NORMALIZER) or name.endswith(".onnx"):
             yield f"{name} {sha256(content).hexdigest()}"
     yield dump(job.robot)

@@ -118,7 +118,7 @@ def from_lerobot(
 ) -> None:
     """Write every episode of a LeRobotDataset v3.0 as a bag."""
     from smp_bringup.exchange.from_lerobot import import_dataset
-    from smp_bringup.exchange.mapping import load_mapping
+    from smp_bringup.mapping.document import load_mapping
     from smp_bringup.robot import load_robot
 
     if robot and mapping:
@@ -148,7 +148,7 @@ def import_(
 ) -> None:
     """Rewrite a foreign bag with the topics and joints of a robot file."""
     from smp_bringup.exchange.foreign import Importer
-    from smp_bringup.exchange.mapping import load_mapping
+    from smp_bringup.mapping.document import load_mapping
 
     try_folder(out.parent)
     importer = Importer(bag, load_mapping(mapping))

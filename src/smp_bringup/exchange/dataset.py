@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 
 from smp_bringup.errors import BagError, one_line
-from smp_bringup.exchange import layout
 from smp_bringup.exchange.foreign_files import (
     columns_of,
     filled,
@@ -21,6 +20,7 @@ from smp_bringup.exchange.foreign_files import (
     vectors,
     whole_numbers,
 )
+from smp_bringup.mapping import layout
 from smp_bringup.types import FloatArray
 
 _MAX_RATE_HZ = 1000.0
