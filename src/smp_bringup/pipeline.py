@@ -76,7 +76,7 @@ def build_planner(
         )
     if seam in ("inpaint", "prefix") and not policy.inpaints:
         raise ConfigError(
-            f"seam {seam} tells a policy what is committed, and the sampler of {policy.config.kind} takes no such thing; "
+            f"seam {seam} tells a policy what is committed, the sampler of {policy.config.kind} takes no such thing: "
             "use seam blend or latest"
         )
     joiner = Seam(seam, robot.dof, robot.action_period_s, robot.control_period_s)

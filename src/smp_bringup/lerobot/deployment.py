@@ -104,7 +104,7 @@ def signature(model: Path) -> Iterator[str]:
 def _read(path: Path) -> Deployment:
     """Return what a file says, its paths as seen from here."""
     said = config.build(Deployment, config.read_yaml(path), path.name)
-    changes = {}
+    changes: dict[str, Any] = {}
     for name in ("checkpoint", "python", "dataset", "mapping"):
         value = Path(getattr(said, name)).expanduser()
         if getattr(said, name) and (path.parent / value).exists():
@@ -127,7 +127,7 @@ def _completed(told: Deployment, checkpoint: Path) -> Deployment:
     features = info.get("features")
     if not isinstance(features, dict) or not isinstance(info.get("fps"), int | float):
         raise ConfigError(f"'{root / layout.INFO}' has no features and fps: it is no dataset of LeRobot")
-    names = {}
+    names: dict[str, Any] = {}
     for name, key in (("state_names", layout.STATE), ("action_names", layout.ACTION)):
         if not isinstance(features.get(key), dict):
             raise ConfigError(f"dataset '{root}' has no {key}, which a policy sees or says here")

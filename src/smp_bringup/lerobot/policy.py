@@ -84,8 +84,8 @@ class Parts:
                 raise ConfigError(f"{key} has shape {feature[1]} in '{found.checkpoint}', and {len(names)} names")
         if abs(1 / found.rate_hz - self.period_s) > _SAME_PERIOD * self.period_s:
             raise ConfigError(
-                f"'{found.checkpoint}' was trained on {found.rate_hz:g} frames a second, robot '{robot.name}' acts every "
-                f"{self.period_s:g} s: write action_period_s: {1 / found.rate_hz:.4g} into the robot file"
+                f"'{found.checkpoint}' was trained on {found.rate_hz:g} frames a second, robot '{robot.name}' acts "
+                f"every {self.period_s:g} s: write action_period_s: {1 / found.rate_hz:.4g} into the robot file"
             )
         self._require_units(found, mapping, robot)
 
@@ -124,9 +124,9 @@ def load(model: Path, robot: Robot, device: str = "cpu") -> LerobotPolicy:
         )
     if len(chunk.position) * chunk.period_s <= config.replan_s:
         raise ConfigError(
-            f"'{found.checkpoint}' gives {len(chunk.position)} actions, {len(chunk.position) * chunk.period_s:g} s, and "
-            f"the next chunk would come after {config.replan_s:g} s: train it with more (n_action_steps), or write a "
-            "shorter replan_s"
+            f"'{found.checkpoint}' gives {len(chunk.position)} actions, {len(chunk.position) * chunk.period_s:g} s, "
+            f"and the next chunk would come after {config.replan_s:g} s: train it with more (n_action_steps), or write "
+            "a shorter replan_s"
         )
     policy.config = PolicyConfig(
         kind, config.cameras, observation_steps=steps, replan_s=config.replan_s, horizon=len(chunk.position)

@@ -62,6 +62,5 @@ def make_processors(config: MixtureConfig, dataset_stats: object = None) -> tupl
     steps = make_default_policy_processor_steps(config)
     cameras = [config.body.camera(name) for name in config.settings.policy.cameras]
     images = ObservedImages({config.image_key(camera.name): settings.plain(camera) for camera in cameras})
-    return make_policy_processor_pipelines(
-        [steps.rename_observations, steps.add_batch_dim, images, steps.to_device], [steps.to_cpu]
-    )
+    before = [steps.rename_observations, steps.add_batch_dim, images, steps.to_device, steps.normalize]
+    return make_policy_processor_pipelines(before, [steps.unnormalize, steps.to_cpu])

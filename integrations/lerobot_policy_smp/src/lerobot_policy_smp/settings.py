@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lerobot.configs import PreTrainedConfig
+from lerobot.configs import NormalizationMode, PreTrainedConfig
 from lerobot.optim.optimizers import AdamWConfig
 from lerobot.optim.schedulers import CosineAnnealingWithWarmupSchedulerConfig
 from lerobot.utils.constants import ACTION, OBS_STATE
@@ -36,6 +36,10 @@ class MixtureConfig(PreTrainedConfig):
     """Mapping in config/imports, or a path, where the dataset's names or units are not the robot file's."""
     stride: int = 1
     """Frames of the dataset in one action period of the robot."""
+    normalization_mapping: dict[str, NormalizationMode] = field(
+        default_factory=lambda: dict.fromkeys(("VISUAL", "STATE", "ACTION"), NormalizationMode.IDENTITY)
+    )
+    """Of LeRobot's steps, which must be there: nothing, our normaliser is in the policy."""
     run_yaml: str = ""
     """The run in full; written by training."""
     robot_yaml: str = ""
@@ -149,8 +153,9 @@ class MixtureConfig(PreTrainedConfig):
 
     def set_dataset_feature_metadata(self, features: dict[str, dict[str, Any]]) -> None:
         """Hear the dataset's features before the policy is made; raises ConfigError where joints are not there."""
-        self.state_names = entry_names(OBS_STATE, features[OBS_STATE])
-        self.action_names = entry_names(ACTION, features[ACTION])
+        self.state_names, self.action_names = (
+            entry_names(key, {**features[key], "shape": list(features[key]["shape"])}) for key in (OBS_STATE, ACTION)
+        )
         for key in ("state", "action"):
             self.__dict__.pop(key, None)
             getattr(self, key)

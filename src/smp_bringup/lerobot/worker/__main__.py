@@ -80,13 +80,14 @@ def serve(pipe: socket.socket) -> None:
     worker = Worker()
     while True:
         request, arrays = framing.receive(pipe)
+        out: dict[str, np.ndarray] = {}
         try:
             if request["do"] == "load":
-                answer, out = worker.load(request["checkpoint"], request["device"]), {}
+                answer = worker.load(request["checkpoint"], request["device"])
             else:
                 answer, out = worker.infer(arrays, request["seed"], request["task"])
         except Exception as error:  # the parent decides what becomes of it
-            answer, out = {"error": f"{type(error).__name__}: {error}"}, {}
+            answer = {"error": f"{type(error).__name__}: {error}"}
         framing.send(pipe, answer, out)
 
 
