@@ -3,5 +3,6 @@
 from lerobot_policy_smp.configuration_dibm import DibmConfig
 from lerobot_policy_smp.configuration_smp import SmpConfig
 from lerobot_policy_smp.configuration_sparse import SparseConfig
+from lerobot_policy_smp.processors import ObservedImages
 
-__all__ = ["DibmConfig", "SmpConfig", "SparseConfig"]
+__all__ = ["DibmConfig", "ObservedImages", "SmpConfig", "SparseConfig"]
