@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from smp_bringup.action.seam import DEFAULT_SEAM
 from smp_bringup.bench.episodes import STAGES, Episode, condense
 from smp_bringup.bench.knockout import knocked_out
 from smp_bringup.config import dump
@@ -22,7 +23,7 @@ from smp_bringup.processes import unordered
 from smp_bringup.robot import Robot
 from smp_bringup.safety.config import load_safety, safety_of
 from smp_bringup.sim.noise import NoisySensors
-from smp_bringup.sim.rollout import rollout
+from smp_bringup.sim.rollout import Timing, rollout
 from smp_bringup.sim.seeds import evaluation_seed
 from smp_bringup.sim.state_track import state_rollout
 from smp_bringup.sim.world import World
@@ -54,6 +55,8 @@ class EpisodeJob:
     """"key=value", made to the settings of the trained policy."""
     knockout: str = ""
     """How its gate is spoiled, one of `KNOCKOUTS`, if at all."""
+    seam: str = DEFAULT_SEAM
+    """How chunks are joined."""
 
 
 def arguments(job: EpisodeJob) -> dict[str, Any]:
@@ -71,6 +74,7 @@ def arguments(job: EpisodeJob) -> dict[str, Any]:
         "sensor_noise": job.sensor_noise,
         "changes": job.changes,
         "knockout": job.knockout,
+        **({} if job.seam == DEFAULT_SEAM else {"seam": job.seam}),
         "sha256": sha256("\0".join(_moving(job)).encode()).hexdigest(),
     }
 
@@ -173,4 +177,6 @@ def _run(job: EpisodeJob) -> tuple[EpisodeJob, Episode]:
     if job.swap_images:
         other = _world(job.task, job.robot, job.variation, "other")
         other.reset(evaluation_seed(job.seed, job.episode + _OTHER))
-    return job, condense(rollout(world, policy, world.robot, seed, other=other), job.episode)
+    return job, condense(
+        rollout(world, policy, world.robot, seed, other=other, timing=Timing(seam=job.seam)), job.episode
+    )
