@@ -81,6 +81,7 @@ class Process:
                 framing.send(self._pipe, request, arrays)
                 answer, out = framing.receive(self._pipe)
             except TimeoutError:
+                self._process.kill()
                 self.close()
                 raise WorkerError(
                     f"LeRobot's process {self.pid} did not answer for {limit_s:g} s at {what}: it was ended"
