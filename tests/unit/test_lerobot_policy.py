@@ -89,7 +89,7 @@ def test_joints_are_found_by_name_whatever_their_order(robot, swapped):
 
 def test_a_mapping_says_their_names_and_signs(robot, python, tmp_path):
     said = [f"j{i}" for i in range(robot.dof)]
-    model = checkpoint(tmp_path, robot, said)
+    checkpoint(tmp_path, robot, said)
     arms = {}
     for arm in robot.arms:
         first = robot.arm_slices[arm.name].start
