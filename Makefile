@@ -15,7 +15,7 @@ else
 ROS_LOCK := -r $(LOCK)/ros-$(ROS_WHEELS).txt
 endif
 
-.PHONY: setup robots demo test browser view unit lint types mutants clean docs lock audit hooks
+.PHONY: setup robots demo test test-lerobot browser view unit lint types mutants clean docs lock audit hooks
 
 setup: $(STAMP)
 
@@ -77,6 +77,29 @@ view: $(STAMP)
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(LOCK)/view.txt
 	$(BIN)/python -m pytest tests/system/test_view.py -rs --durations=5
 
+# LeRobot needs Python 3.12 and lives in an environment of its own, 6 GB with PyPI's PyTorch; the older one wrote v2.1.
+LEROBOT_PYTHON ?= python3.12
+LEROBOT := .venv-lerobot
+LEROBOT_OLD := .venv-lerobot-old
+
+$(LEROBOT)/.ready: requirements/lerobot.in requirements/runtime.in integrations/*/pyproject.toml
+	$(LEROBOT_PYTHON) -m venv $(LEROBOT)
+	$(LEROBOT)/bin/python -m pip install --quiet -r requirements/lerobot.in -r requirements/ros-kilted.in --editable . $(addprefix --editable ,$(wildcard integrations/*))
+	$(LEROBOT)/bin/python -m pip install --quiet --no-deps -r requirements/assets.in
+	$(LEROBOT)/bin/python -m pip check
+	@touch $@
+
+# PyTorch and most else are those of the newer one.
+$(LEROBOT_OLD)/.ready: $(LEROBOT)/.ready
+	$(LEROBOT_PYTHON) -m venv $(LEROBOT_OLD)
+	ls -d $(CURDIR)/$(LEROBOT)/lib/python*/site-packages > $$(ls -d $(LEROBOT_OLD)/lib/python*/site-packages)/newer.pth
+	$(LEROBOT_OLD)/bin/python -m pip install --quiet --no-deps lerobot==0.3.3 datasets==3.6.0 jsonlines
+	@touch $@
+
+test-lerobot: $(STAMP) $(LEROBOT)/.ready $(LEROBOT_OLD)/.ready
+	SMP_LEROBOT_PYTHON=$(CURDIR)/$(LEROBOT)/bin/python SMP_LEROBOT_OLD_PYTHON=$(CURDIR)/$(LEROBOT_OLD)/bin/python \
+	  $(BIN)/python -m pytest tests/lerobot -rs --durations=5
+
 lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -95,4 +118,4 @@ docs: setup
 	$(BIN)/python tools/study_pages.py
 
 clean:
-	rm -rf $(VENV) $(TOOLS) build dist out *.egg-info src/*.egg-info
+	rm -rf $(VENV) $(TOOLS) $(LEROBOT) $(LEROBOT_OLD) build dist out *.egg-info src/*.egg-info

@@ -68,7 +68,8 @@ class GraphArguments:
     model: str = field(
         default="",
         metadata=spec(
-            help=f"shipped model, or a path to a checkpoint folder; empty: the robot's; {NO_MODEL}: no policy"
+            help="shipped model, a path to a checkpoint folder, or lerobot:PATH; empty: the robot's; "
+            f"{NO_MODEL}: no policy"
         ),
     )
     safety: str = field(
@@ -228,7 +229,8 @@ class ReplayArguments:
     bag: str = field(metadata=spec(help="bag to play: a folder or a file"))
     robot: str = field(default="aloha", metadata=spec(help="robot in config/robots, or a path to a YAML file"))
     model: str = field(
-        default="", metadata=spec(help="shipped model, or a path to a checkpoint folder; empty: the robot's")
+        default="",
+        metadata=spec(help="shipped model, a path to a checkpoint folder, or lerobot:PATH; empty: the robot's"),
     )
     device: str = field(default="cpu", metadata=spec(choices=("cpu", "cuda"), help="where inference runs"))
     safety: str = field(

@@ -14,7 +14,7 @@ from smp_bringup.robot import Robot
 
 if TYPE_CHECKING:
     from smp_bringup.action.planner import Planner
-    from smp_bringup.policy.base import AbstractPolicy, DeployedPolicy
+    from smp_bringup.policy.base import AbstractPolicy
     from smp_bringup.safety.command import CommandCore
     from smp_bringup.safety.config import SafetyConfig
     from smp_bringup.sync.aligner import Aligner
@@ -35,10 +35,19 @@ def build_watch(robot: Robot) -> "StreamWatch":
     return StreamWatch(robot)
 
 
-def build_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequence[str] = ()) -> "DeployedPolicy":
-    """Return the policy of a checkpoint folder; see `policy.checkpoint.load_policy` for changes and what is refused."""
-    from smp_bringup.policy.checkpoint import load_policy
+def build_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequence[str] = ()) -> "AbstractPolicy":
+    """Return the policy of a checkpoint folder, or of LeRobot (`lerobot:PATH`), of which no setting can be changed.
 
+    See `policy.checkpoint.load_policy` and `lerobot.policy.load` for what is refused.
+    """
+    from smp_bringup.policy.checkpoint import is_hosted, load_policy
+
+    if is_hosted(folder):
+        from smp_bringup.lerobot.policy import load
+
+        if changes:
+            raise ConfigError(f"'{folder}': --set changes policies of ours, not of LeRobot; got {changes[0]}")
+        return load(folder, robot, device)
     return load_policy(folder, robot, device, changes)
 
 
@@ -64,6 +73,11 @@ def build_planner(
         kind = policy.config.kind
         raise ConfigError(
             f"seam prefix needs a policy trained with prefix_steps, this {kind} was not; use seam inpaint"
+        )
+    if seam in ("inpaint", "prefix") and not policy.inpaints:
+        raise ConfigError(
+            f"seam {seam} tells a policy what is committed, the sampler of {policy.config.kind} takes no such thing: "
+            "use seam blend or latest"
         )
     joiner = Seam(seam, robot.dof, robot.action_period_s, robot.control_period_s)
     return Planner(policy, joiner, seed, deadline_s)

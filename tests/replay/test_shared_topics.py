@@ -14,9 +14,9 @@ from smp_bringup.bench.sync import recorded
 from smp_bringup.errors import ConfigError
 from smp_bringup.exchange.foreign import Importer
 from smp_bringup.exchange.from_lerobot import import_dataset
-from smp_bringup.exchange.mapping import ArmMapping, ImportMapping
 from smp_bringup.exchange.to_lerobot import export
 from smp_bringup.joints import DriverJoint
+from smp_bringup.mapping.document import ArmMapping, ImportMapping
 from smp_bringup.paths import named_config
 from smp_bringup.record.check import judge_bag
 from smp_bringup.record.config import QualityConfig

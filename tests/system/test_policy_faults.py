@@ -1,9 +1,12 @@
 """Faults of inference at the policy node: F26 to F28, with a GPU that is not there or is lost."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,9 @@ from smp_bringup.client.graph_client import graph_client
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import image_msg, joint_state_msg, status_values
 from smp_bringup.types import nanoseconds
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from lerobot_checkpoints import checkpoint, interpreter, is_there
 
 WAIT_S = 60.0
 HANGS = """
@@ -139,3 +145,32 @@ def test_f26_an_inference_that_hangs_ends_the_process_for_the_launcher_to_start_
     assert process.returncode == 70
     assert "inference hangs for more than 0.5 s" in log.read_text()
     assert not observed.chunks
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        (signal.SIGKILL, "was killed by SIGKILL at inference: ending"),
+        (signal.SIGSTOP, "inference hangs for more than 2 s"),
+    ],
+)
+def test_a_policy_of_lerobot_whose_process_dies_or_hangs_ends_its_node(how, why, robot, observed, tmp_path):
+    """No chunk follows; the launcher starts the node again, as after any inference that hangs."""
+    checkpoint(tmp_path, robot, **{"observation.images.wrist_right": None})
+    file = tmp_path / "policy.yaml"
+    file.write_text(f"checkpoint: pretrained_model\npython: {interpreter(tmp_path)}\n")
+    log, settings = tmp_path / "log", ("seam:=blend", "deadline_s:=5.0", "hung_s:=2.0")
+    with policy(NODE, f"lerobot:{file}", log, *settings) as node:
+        observed.wait(lambda: len(observed.chunks) > 3, 2 * WAIT_S, "chunks of the worker")
+        (worker,) = map(int, Path(f"/proc/{node.pid}/task/{node.pid}/children").read_text().split())
+        os.kill(worker, how)
+        observed.wait(lambda: node.poll() is not None, WAIT_S, "the end of the node")
+        assert node.returncode == 70
+        said = len(observed.chunks)
+        observed.wait(lambda: not is_there(worker) or how == signal.SIGSTOP, WAIT_S, "the end of the worker")
+        stamp_ns = observed.sync.stamp_ns
+        observed.wait(lambda: observed.sync.stamp_ns > stamp_ns + nanoseconds(1.0), WAIT_S, "a second of observations")
+        assert len(observed.chunks) <= said + 1
+    if is_there(worker):
+        os.kill(worker, signal.SIGCONT)  # at which it finds its parent gone
+    assert re.search(why, log.read_text())

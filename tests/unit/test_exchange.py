@@ -22,8 +22,8 @@ from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, ConfigError
 from smp_bringup.exchange.foreign import Importer
 from smp_bringup.exchange.from_lerobot import import_dataset
-from smp_bringup.exchange.mapping import load_mapping
 from smp_bringup.exchange.to_lerobot import Exported, export
+from smp_bringup.mapping.document import load_mapping
 from smp_bringup.paths import named_config
 from smp_bringup.robot import load_robot
 

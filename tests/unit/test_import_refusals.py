@@ -9,7 +9,7 @@ from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.errors import BagError, ConfigError
 from smp_bringup.exchange.foreign import Importer
-from smp_bringup.exchange.mapping import load_mapping
+from smp_bringup.mapping.document import load_mapping
 from smp_bringup.record.check import judge_bag
 from smp_bringup.record.config import QualityConfig
 

@@ -19,8 +19,8 @@ from smp_bringup.bag.aligned import aligned_sets, leader_trajectory
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.errors import BagError, ConfigError, SmpError
 from smp_bringup.exchange.from_lerobot import import_dataset
-from smp_bringup.exchange.mapping import ImportMapping, load_mapping, require_known
 from smp_bringup.exchange.to_lerobot import export
+from smp_bringup.mapping.document import ImportMapping, load_mapping, require_known
 from smp_bringup.paths import share
 from smp_bringup.robot import load_robot
 

@@ -12,7 +12,7 @@ from smp_bringup.errors import BagError, ModelError, OutputError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.sim.collect import DemonstrationJob, collect, jobs
-from smp_bringup.training.batches import Batches, _shift_into
+from smp_bringup.training.batches import Batches, shift_into
 from smp_bringup.training.config import RunConfig, TrainingConfig, load_run
 from smp_bringup.training.dataset import load_dataset
 from smp_bringup.training.journal import About, Journal
@@ -81,7 +81,7 @@ def test_shifting_an_image_moves_it_and_repeats_its_edges():
     image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     out = np.empty_like(image)
     for dx, dy in ((0, 0), (1, 0), (-2, 1), (3, -3)):
-        _shift_into(out, image, dx, dy)
+        shift_into(out, image, dx, dy)
         for y in range(4):
             for x in range(4):
                 np.testing.assert_array_equal(out[y, x], image[np.clip(y - dy, 0, 3), np.clip(x - dx, 0, 3)])

@@ -9,20 +9,22 @@ from typing import Any
 
 import numpy as np
 
+from smp_bringup.action.seam import DEFAULT_SEAM
 from smp_bringup.bench.episodes import STAGES, Episode, condense
 from smp_bringup.bench.knockout import knocked_out
 from smp_bringup.config import dump
 from smp_bringup.errors import InstallError
 from smp_bringup.geometry import load_geometry
+from smp_bringup.lerobot.deployment import signature
 from smp_bringup.manifest import read_checked
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
-from smp_bringup.policy.checkpoint import CONFIG, NORMALIZER
+from smp_bringup.policy.checkpoint import CONFIG, NORMALIZER, is_hosted
 from smp_bringup.processes import unordered
 from smp_bringup.robot import Robot
 from smp_bringup.safety.config import load_safety, safety_of
 from smp_bringup.sim.noise import NoisySensors
-from smp_bringup.sim.rollout import rollout
+from smp_bringup.sim.rollout import Timing, rollout
 from smp_bringup.sim.seeds import evaluation_seed
 from smp_bringup.sim.state_track import state_rollout
 from smp_bringup.sim.world import World
@@ -58,6 +60,8 @@ class EpisodeJob:
     """How its gate is spoiled, one of `KNOCKOUTS`, if at all."""
     films: Path | None = None
     """Folder of films, if any are wanted; they change nothing in the episode."""
+    seam: str = DEFAULT_SEAM
+    """How chunks are joined."""
 
 
 def arguments(job: EpisodeJob) -> dict[str, Any]:
@@ -75,13 +79,16 @@ def arguments(job: EpisodeJob) -> dict[str, Any]:
         "sensor_noise": job.sensor_noise,
         "changes": job.changes,
         "knockout": job.knockout,
+        **({} if job.seam == DEFAULT_SEAM else {"seam": job.seam}),
         "sha256": sha256("\0".join(_moving(job)).encode()).hexdigest(),
     }
 
 
 def _moving(job: EpisodeJob) -> Iterator[str]:
     """Yield everything that moves a robot, as text."""
-    for name, content in sorted(read_checked(job.model).items()):
+    if is_hosted(job.model):
+        yield from signature(job.model)
+    for name, content in sorted(({} if is_hosted(job.model) else read_checked(job.model)).items()):
         if name in (CONFIG, NORMALIZER) or name.endswith(".onnx"):
             yield f"{name} {sha256(content).hexdigest()}"
     yield dump(job.robot)
@@ -186,4 +193,5 @@ def _run(job: EpisodeJob) -> tuple[EpisodeJob, Episode]:
     if job.swap_images:
         other = _world(job.task, job.robot, job.variation, "other")
         other.reset(evaluation_seed(job.seed, job.episode + _OTHER))
-    return job, condense(rollout(world, policy, world.robot, seed, film_s, other), job.episode, job.films)
+    finished = rollout(world, policy, world.robot, seed, film_s, other, Timing(seam=job.seam))
+    return job, condense(finished, job.episode, job.films)

@@ -109,16 +109,16 @@ def to_lerobot(
 
 @app.command("from-lerobot")
 def from_lerobot(
-    dataset: Annotated[Path, typer.Argument(help="Folder of a LeRobotDataset v3.0.")],
+    dataset: Annotated[Path, typer.Argument(help="Folder of a LeRobotDataset v3.0 or v2.1.")],
     out: Annotated[Path, typer.Option(help="Folder of the bags.")],
     robot: Annotated[str | None, typer.Option(help="Robot, where the dataset is not of our making.")] = None,
     mapping: Annotated[
         str | None, typer.Option(help="Mapping in config/imports, or a path, where its names or units are not ours.")
     ] = None,
 ) -> None:
-    """Write every episode of a LeRobotDataset v3.0 as a bag."""
+    """Write every episode of a LeRobotDataset v3.0 or v2.1 as a bag."""
     from smp_bringup.exchange.from_lerobot import import_dataset
-    from smp_bringup.exchange.mapping import load_mapping
+    from smp_bringup.mapping.document import load_mapping
     from smp_bringup.robot import load_robot
 
     if robot and mapping:
@@ -148,7 +148,7 @@ def import_(
 ) -> None:
     """Rewrite a foreign bag with the topics and joints of a robot file."""
     from smp_bringup.exchange.foreign import Importer
-    from smp_bringup.exchange.mapping import load_mapping
+    from smp_bringup.mapping.document import load_mapping
 
     try_folder(out.parent)
     importer = Importer(bag, load_mapping(mapping))

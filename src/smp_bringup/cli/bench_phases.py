@@ -22,8 +22,7 @@ def phases(
     from rich.table import Table
 
     from smp_bringup.bench.phases import agreement, walk
-    from smp_bringup.pipeline import build_policy
-    from smp_bringup.policy.checkpoint import find_model
+    from smp_bringup.policy.checkpoint import find_model, load_policy
     from smp_bringup.robot import load_robot
     from smp_bringup.sim.seeds import evaluation_seed
     from smp_bringup.sim.world import World
@@ -31,7 +30,7 @@ def phases(
 
     try_file(json)
     folder = find_model(policy)
-    model, names = build_policy(folder, load_robot(robot)), task_names(tasks, folder)
+    model, names = load_policy(folder, load_robot(robot)), task_names(tasks, folder)
     rows: dict[str, dict[str, float]] = {}
     with progress() as bar:
         line = bar.add_task("looking on", total=len(names) * episodes, note="")

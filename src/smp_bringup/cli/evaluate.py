@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smp_bringup.action.seam import DEFAULT_SEAM, SEAMS
 from smp_bringup.cli.show import Track, console, progress, task_names, write_json
-from smp_bringup.errors import ConfigError
+from smp_bringup.errors import ConfigError, UnknownNameError
 from smp_bringup.output import try_file, try_folder
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    policy: Annotated[str, typer.Option(help="Shipped model, or a path to a checkpoint folder.")] = "smp_aloha",
+    policy: Annotated[str, typer.Option(help="Shipped model, a checkpoint folder, or lerobot:PATH.")] = "smp_aloha",
     tasks: Annotated[str, typer.Option(help="Comma-separated tasks, v2, or all that it was trained to do.")] = "all",
     episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the layouts; never met in training.")] = 0,
@@ -31,6 +32,7 @@ def evaluate(
     change: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of the trained policy's settings; may be repeated.")
     ] = None,
+    seam: Annotated[str, typer.Option(help="How chunks are joined: latest, blend, inpaint or prefix.")] = DEFAULT_SEAM,
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     swap_images: Annotated[bool, typer.Option(help="Control: show the policy another episode's layout.")] = False,
@@ -48,8 +50,9 @@ def evaluate(
     try_file(json)
     folder, body = find_model(policy), load_robot(robot)
     names, changes = task_names(tasks, folder), tuple(change or ())
-    sees = _track(policy, folder, body, variation, track, swap_images, changes)
+    sees = _track(policy, folder, body, variation, track, swap_images, changes, seam)
     first = EpisodeJob(names[0], body, folder, seed, 0, swap_images, variation, action_offset, sensor_noise, changes)
+    first = replace(first, seam=seam)
     try_folder(out)
     try_file(out / "report.html")
     if into_card:
@@ -64,6 +67,7 @@ def evaluate(
             file.append(episode)
             bar.update(line, advance=1, note=f"{episode.task} {'succeeded' if episode.success else 'failed'}")
     conditions = {"seed": seed, "track": sees, "variation": variation, "swap_images": swap_images, "set": list(changes)}
+    conditions["seam"] = seam
     disturbances = {"action_offset": action_offset, "sensor_noise": sensor_noise}
     finished = [file.done[job.task, job.episode] for job in jobs]
     report = {"policy": policy, **conditions, **disturbances, **summary(finished)}
@@ -86,13 +90,18 @@ def _track(
     track: Track | None,
     swap_images: bool,
     changes: tuple[str, ...],
+    seam: str,
 ) -> str:
     """Return the track of a policy; what does not fit is said before any process starts."""
-    from smp_bringup.pipeline import build_policy
+    from smp_bringup.pipeline import build_planner, build_policy
     from smp_bringup.tasks.variation import load_variation
 
     load_variation(variation)
-    sees = build_policy(folder, robot, changes=changes).config.track
+    if seam not in SEAMS:
+        raise UnknownNameError("seam", seam, SEAMS)
+    built = build_policy(folder, robot, changes=changes)
+    build_planner(built, robot, seam)  # raises where they do not fit
+    sees = built.config.track
     if track is not None and track.value != sees:
         raise ConfigError(f"policy '{policy}' is of the {sees} track, --track {track.value} was asked for")
     if sees == "state" and swap_images:

@@ -51,7 +51,9 @@ _PRINTED = (
 
 def replay(
     bags: Annotated[list[Path], typer.Argument(help="Bags, or folders of bags.")],
-    model: Annotated[str, typer.Option(help="Shipped model, or a path to a checkpoint folder.")] = "smp_aloha",
+    model: Annotated[
+        str, typer.Option(help="Shipped model, a path to a checkpoint folder, or lerobot:PATH.")
+    ] = "smp_aloha",
     compare: Annotated[str | None, typer.Option(help="Second model: show what changes from the first.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the policy's noise.")] = 0,
     robot: Annotated[str | None, typer.Option(help="Robot, where the bags carry none.")] = None,

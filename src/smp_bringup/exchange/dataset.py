@@ -1,7 +1,7 @@
-"""A LeRobotDataset v3.0 as its files say it: features, episodes, rows and images, none of it believed unread."""
+"""A LeRobotDataset v3.0 or v2.1 as its files say it: features, episodes, rows, images, none of it believed unread."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,16 +11,17 @@ import numpy as np
 import pyarrow as pa
 
 from smp_bringup.errors import BagError, one_line
-from smp_bringup.exchange import layout
 from smp_bringup.exchange.foreign_files import (
     columns_of,
     filled,
     read_json,
+    read_lines,
     read_table,
     reading,
     vectors,
     whole_numbers,
 )
+from smp_bringup.mapping import layout
 from smp_bringup.types import FloatArray
 
 _MAX_RATE_HZ = 1000.0
@@ -65,9 +66,12 @@ class Dataset:
             raise BagError(f"dataset '{root}' has no {layout.INFO}: is it a LeRobotDataset {layout.VERSION}?")
         self.info = read_json(root / layout.INFO)
         found = self.info.get("codebase_version")
-        if found != layout.VERSION:
-            shown = one_line(found)[:40]
-            raise BagError(f"dataset '{root}' has version {shown}, only {layout.VERSION} is read: convert with LeRobot")
+        if found not in (layout.VERSION, layout.OLD_VERSION):
+            raise BagError(
+                f"dataset '{root}' has version {one_line(found)[:40]}, {layout.VERSION} and {layout.OLD_VERSION} are "
+                "read: convert with LeRobot"
+            )
+        self._old = found == layout.OLD_VERSION
         features, rate = self.info.get("features"), self.info.get("fps")
         if not isinstance(features, dict) or not all(isinstance(f, dict) for f in features.values()):
             raise BagError(f"dataset '{root}': features in {layout.INFO} must map names to their shapes and types")
@@ -98,16 +102,11 @@ class Dataset:
     def episodes(self) -> list[Episode]:
         """All episodes by number; raises BagError where one is missing, twice there, or not told in whole."""
         found: dict[int, Episode] = {}
-        for path in sorted((self.root / "meta/episodes").rglob("*.parquet")):
-            columns = [name for name in columns_of(path) if not name.startswith("stats/")]
-            table = read_table(path, columns)
-            with reading(path):
-                rows = table.to_pylist()
-            for row in rows:
-                episode = _episode(path, row)
-                if episode.number in found:
-                    raise BagError(f"'{path}' names episode {episode.number} twice")
-                found[episode.number] = episode
+        for path, row in self._episode_rows():
+            episode = _episode(path, row)
+            if episode.number in found:
+                raise BagError(f"'{path}' names episode {episode.number} twice")
+            found[episode.number] = episode
         total = self.info.get("total_episodes")
         if not found or (type(total) is int and total != len(found)):
             shown = one_line(total)[:40]
@@ -116,9 +115,26 @@ class Dataset:
             )
         return [found[number] for number in sorted(found)]
 
+    def _episode_rows(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Yield what is said of each episode, and the file that says it."""
+        if self._old:
+            path = self.root / layout.OLD_EPISODES
+            yield from ((path, row) for row in read_lines(path))
+            return
+        for path in sorted((self.root / "meta/episodes").rglob("*.parquet")):
+            columns = [name for name in columns_of(path) if not name.startswith("stats/")]
+            table = read_table(path, columns)
+            with reading(path):
+                rows = table.to_pylist()
+            yield from ((path, row) for row in rows)
+
     @cached_property
     def tasks(self) -> dict[int, str]:
         """Texts of the tasks by number; nothing, where the dataset has no such table."""
+        if self._old:
+            path = self.root / layout.OLD_TASKS
+            rows = read_lines(path) if path.exists() else []
+            return {row[layout.TASK]: str(row.get("task")) for row in rows if type(row.get(layout.TASK)) is int}
         path = self.root / layout.TASKS
         if not path.exists():
             return {}
@@ -149,11 +165,15 @@ class Dataset:
 
     def table_path(self, episode: Episode) -> Path:
         """Return where the rows of an episode are."""
+        if self._old:
+            return filled(self.root, self.info.get("data_path"), self._old_place(episode))
         place = {name: episode.whole(f"data/{name}") for name in ("chunk_index", "file_index")}
         return filled(self.root, self.info.get("data_path"), place)
 
     def video(self, episode: Episode, key: str) -> tuple[Path, float]:
         """Return the video of a camera, and where in it [s] an episode begins."""
+        if self._old:
+            return filled(self.root, self.info.get("video_path"), self._old_place(episode) | {"video_key": key}), 0.0
         head = f"videos/{key}"
         place = {name: episode.whole(f"{head}/{name}") for name in ("chunk_index", "file_index")}
         start, end = episode.seconds(f"{head}/from_timestamp"), episode.seconds(f"{head}/to_timestamp")
@@ -163,6 +183,13 @@ class Dataset:
                 f"its {episode.length} rows need more at {self.rate_hz:g} Hz"
             )
         return filled(self.root, self.info.get("video_path"), place | {"video_key": key}), start
+
+    def _old_place(self, episode: Episode) -> dict[str, int | str]:
+        """Return what stands in the paths of v2.1, which has a file for each episode."""
+        size = self.info.get("chunks_size")
+        if type(size) is not int or size < 1:
+            raise BagError(f"dataset '{self.root}': chunks_size in {layout.INFO} is {one_line(size)[:40]}, no number")
+        return {"episode_chunk": episode.number // size, "episode_index": episode.number}
 
 
 def _episode(path: Path, row: Mapping[str, Any]) -> Episode:

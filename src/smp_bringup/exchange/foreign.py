@@ -13,8 +13,8 @@ from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, ODOMETRY, i
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, ConfigError, one_line
-from smp_bringup.exchange.extent import Extent
-from smp_bringup.exchange.mapping import ArmMapping, ImportMapping, joint_mappings, require_known
+from smp_bringup.mapping.document import ArmMapping, ImportMapping, joint_mappings, require_known
+from smp_bringup.mapping.extent import Extent
 from smp_bringup.robot import JointTopic, Robot, load_robot
 from smp_bringup.sync.checks import Refusal
 from smp_bringup.types import FloatArray

@@ -63,6 +63,18 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the JSON objects in a file, one a line; raises BagError."""
+    with reading(path):
+        if path.stat().st_size > _MAX_JSON:
+            raise BagError(f"'{path}' has {path.stat().st_size} bytes, at most {_MAX_JSON} are read")
+        with open_regular(path) as file:
+            rows = [json.loads(line) for line in file.read().decode("utf-8").splitlines() if line.strip()]
+    if not all(isinstance(row, dict) for row in rows):
+        raise BagError(f"'{path}' does not hold a JSON object a line")
+    return rows
+
+
 def columns_of(path: Path) -> list[str]:
     """Return the names of the columns of a table; raises BagError."""
     with reading(path), open_regular(path) as content, pq.ParquetFile(content) as file:

@@ -14,13 +14,13 @@ from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.camera import Camera
 from smp_bringup.errors import BagError, ConfigError, one_line
-from smp_bringup.exchange import layout
 from smp_bringup.exchange.dataset import Dataset, Episode, Rows, Tables
-from smp_bringup.exchange.extent import Extent
 from smp_bringup.exchange.foreign_files import whole_numbers
-from smp_bringup.exchange.joints import Selection, entry_names, select
-from smp_bringup.exchange.mapping import ArmMapping, ImportMapping, require_known
 from smp_bringup.exchange.pictures import Pictures
+from smp_bringup.mapping import layout
+from smp_bringup.mapping.document import ArmMapping, ImportMapping, require_known
+from smp_bringup.mapping.extent import Extent
+from smp_bringup.mapping.joints import Selection, entry_names, select
 from smp_bringup.robot import Robot, build_robot
 from smp_bringup.types import NS_PER_S
 
@@ -63,7 +63,7 @@ def import_dataset(
         ConfigError: its joints are not the robot's, or not in its units: a mapping must say which is which.
     """
     source = Dataset(dataset)
-    with closing(_Import(source, _as_told(robot or _own_robot(source), source.rate_hz), mapping)) as run:
+    with closing(_Import(source, _as_told(robot or own_robot(source), source.rate_hz), mapping)) as run:
         run.require_fit()
         return run.write(out, progress)
 
@@ -182,7 +182,8 @@ class _Import:
                 writer.write(camera.raw_topic, IMAGE, at_ns, image_cdr(at_ns, camera.name, image))
 
 
-def _own_robot(source: Dataset) -> Robot:
+def own_robot(source: Dataset) -> Robot:
+    """Return the robot file that a dataset of ours carries; raises BagError where it carries none."""
     first: dict[str, str] = next(iter(source.origin.values()), {})
     known = first.get(ROBOT_ATTACHMENT)
     if known is None:

@@ -16,8 +16,9 @@ from smp_bringup.bag.reader import Bag, open_bag
 from smp_bringup.camera import Camera
 from smp_bringup.documents import shown
 from smp_bringup.errors import BagError, one_line
-from smp_bringup.exchange import layout, statistics
+from smp_bringup.exchange import statistics
 from smp_bringup.exchange.video import pixel_format, write_video
+from smp_bringup.mapping import layout
 from smp_bringup.robot import Robot
 
 _MOST_LEFT_OUT = 0.1

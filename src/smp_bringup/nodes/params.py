@@ -69,7 +69,8 @@ class PolicyParams:
     robot: str = robot_parameter()
     autostart: bool = autostart_parameter()
     model: str = field(
-        default="", metadata=spec(help="shipped model, or a path to a checkpoint folder; empty: the robot's")
+        default="",
+        metadata=spec(help="shipped model, a path to a checkpoint folder, or lerobot:PATH; empty: the robot's"),
     )
     device: str = field(default="cpu", metadata=spec(choices=("cpu", "cuda"), help="where inference runs"))
     seed: int = field(default=0, metadata=spec(ge=0, help="of the initial noise of every chunk"))

@@ -15,7 +15,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup import wire
 from smp_bringup.action.mailbox import Mailbox
-from smp_bringup.errors import ConfigError, InstallError, one_line
+from smp_bringup.errors import ConfigError, InstallError, WorkerError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns
 from smp_bringup.nodes.managed import ManagedNode
@@ -32,7 +32,7 @@ from smp_bringup.stats import percentiles
 from smp_bringup.types import AlignedSet, Observation
 
 _HUNG_EXIT = 70
-"""Exit code of a node whose inference hangs: the launcher starts it again."""
+"""Exit code of a node whose inference hangs, or whose worker died: the launcher starts it again."""
 
 
 class PolicyNode(ManagedNode):
@@ -145,6 +145,8 @@ class PolicyNode(ManagedNode):
             self._queue_ms.append((self._busy_since_ns - since_ns) / 1e6)
             try:
                 self._infer(observation)
+            except WorkerError as error:
+                self._end(f"{one_line(error)}: ending")
             except Exception as error:  # no chunk: the one in execution goes on to its end
                 if self.context.ok():  # else the node is told to stop
                     self._failed(error)
@@ -183,8 +185,12 @@ class PolicyNode(ManagedNode):
         """End the process when an inference hangs: it cannot be interrupted, but the launcher starts it again."""
         since_ns = self._busy_since_ns
         if since_ns is not None and (steady_ns() - since_ns) / 1e9 > self._params.hung_s:
-            self.get_logger().fatal(f"inference hangs for more than {self._params.hung_s:g} s: ending")
-            os._exit(_HUNG_EXIT)
+            self._end(f"inference hangs for more than {self._params.hung_s:g} s: ending")
+
+    def _end(self, why: str) -> None:
+        """End the process: what is in the midst of an inference, or lost its worker, is begun anew by the launcher."""
+        self.get_logger().fatal(why)
+        os._exit(_HUNG_EXIT)
 
     def _report(self) -> dict[str, object]:
         queue, self._queue_ms = self._queue_ms, []

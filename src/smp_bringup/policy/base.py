@@ -45,6 +45,8 @@ class AbstractPolicy(ABC):
     """Maps observations to action chunks; `engine` does the arithmetic."""
 
     config: PolicyConfig
+    inpaints: bool = True
+    """Whether `infer` takes committed actions."""
 
     @abstractmethod
     def infer(

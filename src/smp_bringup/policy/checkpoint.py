@@ -30,14 +30,23 @@ CONFIG, NORMALIZER, ROBOT, METRICS, CARD = (
 ENCODER = "encoder.onnx"
 WEIGHTS = "weights.safetensors"
 DEFAULT_MODEL = "smp_aloha"
+HOSTED = "lerobot:"
+"""What the name of a policy of LeRobot begins with; a folder or file follows."""
+
+
+def is_hosted(model: Path) -> bool:
+    """Return whether a model is a policy of LeRobot, see `lerobot.policy`."""
+    return str(model).startswith(HOSTED)
 
 
 def find_model(name: str) -> Path:
-    """Return the folder of a shipped model, or `name` itself when it is a folder.
+    """Return the folder of a shipped model, or `name` itself when it is a folder, or lerobot: and a path.
 
     Raises:
         UnknownNameError: it is neither.
     """
+    if is_hosted(Path(name)):
+        return Path(name)
     if Path(name).is_dir():
         return Path(name)
     known = sorted(p.parent.name for p in share("models").glob(f"*/{MANIFEST}"))
@@ -81,6 +90,8 @@ def trained_settings(policy: PolicyConfig) -> dict[str, Any]:
 
 def trained_tasks(folder: Path) -> list[str]:
     """Return the tasks that a checkpoint was trained to do; none where it does not say."""
+    if is_hosted(folder):
+        return []
     tasks = read_metrics(read_checked(folder)).get("tasks", [])
     if not isinstance(tasks, list):
         raise ModelError(f"{METRICS} of '{folder}': tasks must be a list, got {config.kind_of(tasks)}")

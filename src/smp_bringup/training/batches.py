@@ -137,13 +137,12 @@ class Batches:
         """Return images (2B, To, h, w, C) moved by up to a few pixels, and by how much in keypoint units."""
         batch, steps = windows.shape
         height, width, channels = store.shape[1:]
-        moves = rng.integers(-_SHIFT_PX, _SHIFT_PX + 1, (batch, 2)) * self._augment
+        moves = draw_moves(batch, rng) * self._augment
         out = np.empty((batch, steps, height, width, channels), store.dtype)
         for i in range(batch):
             for j in range(steps):
-                _shift_into(out[i, j], store[windows[i, j]], *moves[i])
-        units = moves * 2.0 / np.array([width - 1, height - 1])
-        return out, torch.from_numpy(units.astype(np.float32))
+                shift_into(out[i, j], store[windows[i, j]], *moves[i])
+        return out, keypoint_units(moves, height, width)
 
 
 def _odds(taught: np.ndarray | None, frames: np.ndarray, corrections: float) -> np.ndarray | None:
@@ -154,7 +153,17 @@ def _odds(taught: np.ndarray | None, frames: np.ndarray, corrections: float) -> 
     return np.asarray(weight / weight.sum())
 
 
-def _shift_into(out: ImageArray, image: ImageArray, dx: int, dy: int) -> None:
+def draw_moves(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return by how much (count, 2) [px] images are moved in x and y."""
+    return rng.integers(-_SHIFT_PX, _SHIFT_PX + 1, (count, 2))
+
+
+def keypoint_units(moves: np.ndarray, height: int, width: int) -> Tensor:
+    """Return moves (N, 2) [px] of images (height, width) in the units of an encoder's keypoints."""
+    return torch.from_numpy((moves * 2.0 / np.array([width - 1, height - 1])).astype(np.float32))
+
+
+def shift_into(out: ImageArray, image: ImageArray, dx: int, dy: int) -> None:
     """Write `image` (h, w, C) moved by (dx, dy) px into `out`, edges repeated."""
     height, width = image.shape[:2]
     rows = np.clip(np.arange(height) - dy, 0, height - 1)

@@ -12,9 +12,9 @@ N = TypeVar("N", bound=nn.Module)
 class Ema(Generic[N]):
     """A smoothed copy of a network; buffers are copied as they are."""
 
-    def __init__(self, network: N, decay: float) -> None:
-        """Begin as a copy of `network`, on its device."""
-        self.network: N = copy.deepcopy(network).train(False).requires_grad_(False)
+    def __init__(self, network: N, decay: float, average: N | None = None) -> None:
+        """Begin as a copy of `network`, on its device, or go on with an `average` of it."""
+        self.network: N = smoothed_copy(network) if average is None else average
         self._decay = decay
         self._mine: list[Tensor] = list(self.network.parameters())
         self._theirs: list[Tensor] = list(network.parameters())
@@ -27,3 +27,8 @@ class Ema(Generic[N]):
         torch._foreach_lerp_(self._mine, self._theirs, 1 - decay)
         for mine, theirs in self._buffers:
             mine.copy_(theirs)
+
+
+def smoothed_copy(network: N) -> N:
+    """Return a copy of a network that is not trained itself."""
+    return copy.deepcopy(network).train(False).requires_grad_(False)

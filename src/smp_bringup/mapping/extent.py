@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from smp_bringup.errors import ConfigError
-from smp_bringup.exchange.mapping import ArmMapping, ImportMapping, joint_mappings
 from smp_bringup.joints import Joint
+from smp_bringup.mapping.document import ArmMapping, ImportMapping, joint_mappings
 from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray
 

@@ -1,6 +1,9 @@
 """The layout of a LeRobotDataset, version 3.0: where its files are and what they are called."""
 
 VERSION = "v3.0"
+OLD_VERSION = "v2.1"
+"""Read, not written: a file for each episode, and lists in JSON."""
+OLD_EPISODES, OLD_TASKS = "meta/episodes.jsonl", "meta/tasks.jsonl"
 INFO, STATS, TASKS = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
 ORIGIN = "meta/smp_bringup.json"
 """Ours: the settings that travel in our bags."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from smp_bringup.arm import Arm
 from smp_bringup.errors import ConfigError, one_line
-from smp_bringup.exchange import layout
-from smp_bringup.exchange.mapping import ArmMapping, JointMapping, joint_mappings
+from smp_bringup.mapping import layout
+from smp_bringup.mapping.document import ArmMapping, JointMapping, joint_mappings
 from smp_bringup.types import FloatArray
 
 _MEASURED = re.compile(r"[./_](pos|position|qpos)$")

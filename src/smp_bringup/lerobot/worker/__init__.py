@@ -1,0 +1,1 @@
+"""What runs in LeRobot's environment; it needs nothing of this package but the files beside it."""
