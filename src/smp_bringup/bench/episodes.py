@@ -14,8 +14,8 @@ from smp_bringup.errors import ConfigError, OutputError
 from smp_bringup.output import why
 from smp_bringup.sim.rollout import EpisodeResult
 
-STAGES = ("encode", "denoise", "decode")
-"""Of one inference, as `GateReport.stage_ms` has them."""
+STAGES = ("encode", "route", "denoise", "decode")
+"""Of one inference, as `GateReport.stage_ms` has them; a policy without experts has no route."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def condense(result: EpisodeResult, episode: int) -> Episode:
         int(np.count_nonzero(np.diff(first))),
         float(np.abs(np.diff(weight, axis=0)).sum() / 2),
         tuple(weight.mean(axis=0).round(5).tolist()) if gates else (),
-        {name: tuple(round(gate.stage_ms[name], 3) for gate in gates) for name in STAGES},
+        {name: tuple(round(gate.stage_ms.get(name, 0.0), 3) for gate in gates) for name in STAGES},
     )
 
 
@@ -114,5 +114,5 @@ class EpisodeFile:
 
 
 def _episode(data: dict[str, Any]) -> Episode:
-    stages = {name: tuple(values) for name, values in data["stage_ms"].items()}
+    stages = {name: tuple(data["stage_ms"][name]) for name in STAGES}
     return Episode(**{**data, "usage": tuple(data["usage"]), "stage_ms": stages})

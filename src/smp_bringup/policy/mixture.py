@@ -57,7 +57,7 @@ class SparseMlp(nn.Module):
         h = self.first(torch.cat([condition, x.flatten(1)], dim=1))
         for layer in layers:
             each = gelu(torch.matmul(layer_norm(h, h.shape[-1:]), layer))  # (E, B, W)
-            h = h + torch.einsum("be,ebw->bw", weight, each)
+            h = h + (weight @ each.squeeze(1) if len(weight) == 1 else torch.einsum("be,ebw->bw", weight, each))
         out: Tensor = self.last(h)
         return out.view(len(out), self.horizon, -1)
 
