@@ -15,7 +15,7 @@ else
 ROS_LOCK := -r $(LOCK)/ros-$(ROS_WHEELS).txt
 endif
 
-.PHONY: setup robots demo test browser unit lint types mutants clean docs lock audit hooks
+.PHONY: setup robots demo test test-gpu bench-gpu browser unit lint types mutants clean docs lock audit hooks
 
 setup: $(STAMP)
 
@@ -71,6 +71,13 @@ unit:
 browser: $(STAMP)
 	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)/browser.txt
 	$(BIN)/python -m pytest tests/system/test_console_page.py -rs --durations=5
+
+# What only a GPU can show, and what it is worth; with a PyTorch built for CUDA in .venv (docs/engines.md).
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest tests/unit/test_policy_engines.py -m gpu -rs
+
+bench-gpu: $(STAMP)
+	$(BIN)/smp bench policy --size paper --device cuda --json out/bench_gpu.json --picture out/bench_gpu.png
 
 lint:
 	$(BIN)/ruff check .

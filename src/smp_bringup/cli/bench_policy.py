@@ -94,14 +94,19 @@ def _print(rows: "list[Measured]", against: dict[str, dict[str, float]]) -> None
 
     from smp_bringup.bench.episodes import STAGES
 
-    heads = ("policy", "steps", "p50", "p99", *STAGES, "floor", "dense", "active", "total")
-    table = Table(*heads, title=f"one chunk [ms], {rows[0].engine}", box=SIMPLE, padding=(0, 0, 0, 1))
-    table.caption = "then shares: the floor of p50; p50 of dense, and of diffusion as large as what runs, as all"
+    heads = ("policy", "S", "p10", "p50", "p99", "enc", "route", "exp", "dec", "floor", "dense", "dpA", "dpT")
+    table = Table(title=f"one chunk [ms], {rows[0].engine}", box=SIMPLE, padding=(0, 0, 0, 1))
+    for head in heads:
+        table.add_column(head, no_wrap=True)
+    table.caption = (
+        "S: steps; enc to dec: medians of the stages; then shares of p10: floor, over dense, over diffusion policies "
+        "as large as what the mixture runs (dpA) and as all of it (dpT)"
+    )
     for row in rows:
         told, ratio = row.report(), against[row.contender.name]
         total, stages = told["total_ms"], [f"{told['stage_ms'][name]['p50']:.2f}" for name in STAGES]
         shares = [told.get("of_floor"), *(ratio.get(name) for name in ("dense", "diffusion_active", "diffusion_total"))]
         cells = ["-" if share is None else f"{share:.2f}" for share in shares]
-        sizes = (row.contender.name, str(row.steps), f"{total['p50']:.2f}", f"{total['p99']:.2f}")
+        sizes = (row.contender.name, str(row.steps), *(f"{total[key]:.2f}" for key in ("p10", "p50", "p99")))
         table.add_row(*sizes, *stages, *cells)
     console.print(table)

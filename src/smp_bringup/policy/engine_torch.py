@@ -20,7 +20,7 @@ class TorchEngine(AbstractEngine):
         self.name = f"PyTorch {torch.__version__} on {device}, step by step, fp32"
 
     @torch.inference_mode()
-    def encode(self, inputs: Mapping[str, np.ndarray]) -> dict[str, FloatArray]:
+    def encode(self, inputs: Mapping[str, np.ndarray]) -> Mapping[str, FloatArray]:
         """See `AbstractEngine`."""
         coded = self._network.code({name: torch.from_numpy(v)[None].to(self._device) for name, v in inputs.items()})
         return {name: value[0].cpu().numpy() for name, value in coded.items()}
