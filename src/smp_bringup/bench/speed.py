@@ -110,7 +110,7 @@ def contenders(size: str, folder: Path, robot: Robot, steps: int = 0) -> Iterato
         network = build(config, robot)
         write(network, robot, folder / f"diffusion_{label}")
         read = parameters_read(network, 1)
-        yield Contender(f"diffusion, {label}", folder / f"diffusion_{label}", (), 1, read)
+        yield Contender(f"dp {label}", folder / f"diffusion_{label}", (), 1, read)
 
 
 def build(config: PolicyConfig, robot: Robot) -> AbstractNetwork:
@@ -249,7 +249,7 @@ def ratios(rows: Sequence[Measured]) -> dict[str, dict[str, float]]:
     for row in rows:
         name = row.contender.name
         others = {"dense": f"{name.split()[0]} {row.experts}/{row.experts}"}
-        others |= {f"diffusion_{size}": f"diffusion, {size}" for size in _COMPARED}
+        others |= {f"diffusion_{size}": f"dp {size}" for size in _COMPARED}
         found[name] = {label: round(took[name] / took[other], 3) for label, other in others.items() if other in took}
     return found
 

@@ -94,13 +94,13 @@ def _print(rows: "list[Measured]", against: dict[str, dict[str, float]]) -> None
 
     from smp_bringup.bench.episodes import STAGES
 
-    heads = ("policy", "S", "p10", "p50", "p99", "enc", "route", "exp", "dec", "floor", "dense", "dpA", "dpT")
-    table = Table(title=f"one chunk [ms], {rows[0].engine}", box=SIMPLE, padding=(0, 0, 0, 1))
+    heads = ("policy", "S", "p10", "p50", "p99", "enc", "rt", "exp", "dec", "mem", "all", "dpA", "dpT")
+    table = Table(title=f"one chunk [ms], {rows[0].engine}", box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
     for head in heads:
-        table.add_column(head, no_wrap=True)
+        table.add_column(head, no_wrap=True, overflow="crop")
     table.caption = (
-        "S: steps; enc to dec: medians of the stages; then shares of p10: floor, over dense, over diffusion policies "
-        "as large as what the mixture runs (dpA) and as all of it (dpT)"
+        "S steps; enc, rt, exp, dec: medians of encode, route, experts, decode; then p10 as a share: reading its weights "
+        "of it (mem), it of all experts running (all), of diffusion as large as what runs (dpA), as all (dpT)"
     )
     for row in rows:
         told, ratio = row.report(), against[row.contender.name]
