@@ -79,9 +79,10 @@ def cpu_s(pid: int) -> float:
 
 
 def megabytes(pid: int) -> dict[str, float]:
-    """Return resident and locked memory of a process [MB]."""
+    """Return the memory of a process that is in use, and what it shares with others by segments [MB]."""
     lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
-    return {key: int(lines[key].split()[0]) / 1e3 for key in ("VmRSS", "VmLck")}
+    size = {key: int(lines[key].split()[0]) / 1e3 for key in ("RssAnon", "RssFile", "RssShmem")}
+    return {"own": size["RssAnon"] + size["RssFile"], "shared": size["RssShmem"]}
 
 
 def measure(tree: str, robot: Path, seconds: float, beside: bool) -> dict[str, object]:
@@ -117,8 +118,7 @@ def measure(tree: str, robot: Path, seconds: float, beside: bool) -> dict[str, o
     modes = sorted({values["mode"] for values in last})
     return {
         "cores": round(cores, 3),
-        "resident_mb": round(memory["VmRSS"]),
-        "locked_mb": round(memory["VmLck"]),
+        "memory_mb": {name: round(value) for name, value in memory.items()},
         "cycles_hz": round(cycles, 1),
         "late_p99_ms": {"median": round(median(late), 3), "max": round(max(late), 3)},
         "modes": modes,
