@@ -99,8 +99,8 @@ def _print(rows: "list[Measured]", against: dict[str, dict[str, float]]) -> None
     for head in heads:
         table.add_column(head, no_wrap=True, overflow="crop")
     table.caption = (
-        "S steps; enc, rt, exp, dec: medians of encode, route, experts, decode; then p10 as a share: reading its weights "
-        "of it (mem), it of all experts running (all), of diffusion as large as what runs (dpA), as all (dpT)"
+        "S steps; enc, rt, exp, dec: medians of encode, route, experts, decode; then p10 as a share: reading its "
+        "weights of it (mem), it of all experts (all), of diffusion as large as what runs (dpA), as all (dpT)"
     )
     for row in rows:
         told, ratio = row.report(), against[row.contender.name]

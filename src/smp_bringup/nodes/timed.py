@@ -9,14 +9,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
-from rclpy.executors import Executor
+from rclpy.executors import Executor, ShutdownException, TimeoutException
 from rclpy.subscription import Subscription
 
 from smp_bringup.nodes.base import steady_ns, waiting
 from smp_bringup.types import NS_PER_S, nanoseconds
 
 _SLOW_NS = nanoseconds(0.01)
-"""Services, timers and answers get a turn so often, each turn one of them."""
+"""Services, timers and answers get a turn so often, all that wait; or a cycle later, where the time was too short."""
+_MARGIN_NS = nanoseconds(0.001)
+"""None of them begins so shortly before a cycle."""
 
 
 class Polled(CallbackGroup):
@@ -60,6 +62,18 @@ class TimedLoop:
         self._next_ns += self._period_ns
         if now_ns >= self._next_ns:  # too late for the next one: those that were missed are not made up for
             self._next_ns = now_ns + self._period_ns - (now_ns - self._next_ns) % self._period_ns
-        if now_ns >= self._slow_ns:
+        if now_ns >= self._slow_ns and self._empty(executor):
             self._slow_ns = now_ns + _SLOW_NS
-            executor.spin_once(timeout_sec=0)
+
+    def _empty(self, executor: Executor) -> bool:
+        """Run what waits, at least one callback, until the next cycle is near; return whether that was all."""
+        while True:
+            try:
+                handler, *_ = executor.wait_for_ready_callbacks(timeout_sec=0)
+            except (TimeoutException, ShutdownException):
+                return True
+            handler()
+            if (error := handler.exception()) is not None:
+                raise error
+            if self._next_ns - steady_ns() < _MARGIN_NS:
+                return False
