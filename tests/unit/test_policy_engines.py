@@ -10,6 +10,7 @@ import torch
 
 from smp_bringup.errors import ModelError
 from smp_bringup.manifest import read_checked, write_checked
+from smp_bringup.policy import engine_onnx
 from smp_bringup.policy.base import AbstractEngine
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.checkpoint import WEIGHTS, load_policy
@@ -24,6 +25,7 @@ from smp_bringup.policy.smp import SmpConfig, SmpPolicyConfig
 from smp_bringup.policy.smp_config import SharedConfig
 from smp_bringup.policy.sparse import SparseConfig, SparsePolicyConfig
 from smp_bringup.policy.trial import blank
+from smp_bringup.training.save import export_again
 
 MLP, UNET = DenoiserConfig(width=16, depth=2), DenoiserConfig("unet", 8, 3)
 COMMON = {"cameras": ("overview",), "encoder": EncoderConfig(channels=(4, 8), keypoints=4, feature=24)}
@@ -214,6 +216,37 @@ def test_weights_that_are_missing_or_of_another_policy_are_one_line(checkpoints,
     with pytest.raises(ModelError, match="does not fit its config") as caught:
         load_policy(folder, robot, device="cpu_torch")
     assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_exported_again_says_the_same_and_is_whole(checkpoints, robot, tmp_path):
+    folder = checkpoints["sparse"][0]
+    assert export_again(folder, robot, tmp_path / "again") <= 1e-5
+    before, after = read_checked(folder), read_checked(tmp_path / "again")
+    assert set(before) == set(after)
+    assert all(before[name] == after[name] for name in before if not name.endswith(".onnx"))
+    files = {name: content for name, content in before.items() if name != WEIGHTS}
+    write_checked(tmp_path / "bare", files)
+    with pytest.raises(ModelError, match=r"was shipped without weights.safetensors: it cannot be exported"):
+        export_again(tmp_path / "bare", robot, tmp_path / "never")
+    assert not (tmp_path / "never").exists()
+
+
+def test_nothing_is_loaded_or_composed_after_the_policy_is_there(checkpoints, robot, monkeypatch):
+    """No chunk is a first one: whichever experts are active, and with fewer steps after a missed deadline."""
+    policies = {kind: load_policy(folder, robot) for kind, (folder, _) in checkpoints.items()}
+    monkeypatch.setattr(engine_onnx, "_session", lambda *_: pytest.fail("opened after it was loaded"))
+    for policy in policies.values():
+        config = policy.config
+        coded = policy.encode(blank(robot, 1))
+        noise = np.zeros((config.horizon, config.columns(robot.dof)))
+        for settings in (config, config.fewer_steps()):
+            for number in range(1, 2**config.experts if config.splits else 1):
+                active = tuple(i for i in range(config.experts) if number >> i & 1)
+                mask = np.isin(np.arange(config.experts), active).astype(float)
+                policy.engine.sample(Denoising(coded, mask, active), noise, settings, np.random.default_rng(0))
+            for whole in range(0 if config.splits else config.denoisers):
+                task = Denoising(coded, mask_of(config, coded), whole=whole)
+                policy.engine.sample(task, noise, settings, np.random.default_rng(0))
 
 
 @pytest.mark.gpu
