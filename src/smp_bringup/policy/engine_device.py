@@ -98,7 +98,7 @@ class DeviceEngine(TorchEngine):
             self._samplers[key] = _Sampler(task, noise.shape, config, self)
         out = self._samplers[key](task, noise, known)
         if known is not None:
-            out[: len(known)] = known  # not rounded
+            out[: len(known)] = known  # what the sampler says of them is left aside
         return out
 
     def warm_up(self, config: PolicyConfig, coded: Mapping[str, FloatArray], columns: int) -> dict[str, FloatArray]:
@@ -245,7 +245,7 @@ class _Sampler:
             x = torch.where(rows, signal * known + sigma * noise, x)
             out = predict(x, self._embedding[step : step + 1])
             clean = out if self._config.prediction == "x0" else (x - sigma * out) / signal
-            clean = torch.where(rows, known, clean.clamp(-X0_LIMIT, X0_LIMIT))
+            clean = clean.clamp(-X0_LIMIT, X0_LIMIT)
             if step + 1 < len(plan.signal):
                 kept = float(plan.residual[step]) / sigma
                 x = (float(plan.signal[step + 1]) - kept * signal) * clean + kept * x

@@ -128,18 +128,18 @@ class _Denoiser:
             self._whole[key] = _opened(unrolled(self._content, config), f"the sampler of {self._name}")
         session, names = self._whole[key]
         steps, rows = config.denoise_steps, 0 if known is None else len(known)
-        held, kept = np.zeros((len(noise), 1), dtype=bool), np.zeros_like(noise)
+        held = np.zeros((len(noise), 1), dtype=bool)
         noised = np.zeros((steps, 1, *noise.shape))
         if known is not None:
             plan = schedule(config)
-            held[:rows], kept[:rows] = True, known
+            held[:rows] = True
             noised[:, 0, :rows] = plan.signal[:, None, None] * known + plan.noise[:, None, None] * noise[:rows]
-        given = {"feature": task.coded["feature"], "mask": task.mask, "noise": noise, "known": kept}
+        given = {"feature": task.coded["feature"], "mask": task.mask, "noise": noise}
         feed = _feed([name for name in names if name in given], given)
         feed |= {"held": held[None], "noised": noised.astype(np.float32)}
         out: FloatArray = session.run([OUTPUT], feed)[0][0].astype(np.float64)
         if known is not None:
-            out[:rows] = known  # not rounded
+            out[:rows] = known
         return out
 
 

@@ -28,8 +28,8 @@ def unrolled(denoiser: bytes, config: PolicyConfig) -> bytes:
     """Return the model of the whole sampler, with DDIM, of a model of one denoiser that predicts the whole sample.
 
     Its inputs are what the denoiser takes of "feature" (1, F) and "mask" (1, K), and "noise" (1, T, N), "held"
-    (1, T, 1), whether a row is known, "known" (1, T, N), and "noised" (S, 1, T, N), the known rows as each step meets
-    them.
+    (1, T, 1), whether a row is known, and "noised" (S, 1, T, N), the known rows as each step meets them. What it says
+    of known rows is to be left aside.
     """
     graph = _Unrolled(onnx.load_from_string(denoiser), config)
     return graph.model()
@@ -55,7 +55,6 @@ class _Unrolled:
         self._steps(steps)
         given = [
             _value("noise", shape),
-            _value("known", shape),
             _value("noised", [steps, *shape]),
             helper.make_tensor_value_info("held", TensorProto.BOOL, [1, shape[1], 1]),
             *(inputs[name] for name in _GIVEN if name in inputs),
@@ -91,10 +90,8 @@ class _Unrolled:
                 scaled = self._add("Mul", [met, self._constant(f"s{step}", 1 / plan.signal[step])], f"scaled{step}")
                 noise = self._constant(f"n{step}", plan.noise[step] / plan.signal[step])
                 out = self._add("Sub", [scaled, self._add("Mul", [out, noise], f"taken{step}")], f"cleaned{step}")
-            clipped = self._add("Clip", [out, *limits], f"clipped{step}")
-            last = step + 1 == steps
-            clean = self._add("Where", ["held", "known", clipped], OUTPUT if last else f"clean{step}")
-            if last:
+            clean = self._add("Clip", [out, *limits], OUTPUT if step + 1 == steps else f"clean{step}")
+            if step + 1 == steps:
                 return
             kept = plan.residual[step] / plan.noise[step]
             share = self._constant(f"a{step}", plan.signal[step + 1] - kept * plan.signal[step])
