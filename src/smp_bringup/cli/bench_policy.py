@@ -89,13 +89,12 @@ def _cores() -> int:
 
 
 def _print(rows: "list[Measured]", against: dict[str, dict[str, float]]) -> None:
-    from rich.box import SIMPLE
     from rich.table import Table
 
     from smp_bringup.bench.episodes import STAGES
 
     heads = ("policy", "S", "p10", "p50", "p99", "enc", "rt", "exp", "dec", "mem", "all", "dpA", "dpT")
-    table = Table(title=f"one chunk [ms], {rows[0].engine}", box=SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
+    table = Table(title=f"one chunk [ms], {rows[0].engine}", box=None, padding=(0, 0, 0, 1), pad_edge=False)
     for head in heads:
         table.add_column(head, no_wrap=True, overflow="crop")
     table.caption = (
