@@ -15,7 +15,7 @@ else
 ROS_LOCK := -r $(LOCK)/ros-$(ROS_WHEELS).txt
 endif
 
-.PHONY: setup robots demo test test-lerobot browser view unit lint types mutants clean docs lock audit hooks
+.PHONY: setup robots demo test test-lerobot test-gpu bench-gpu browser view unit lint types mutants clean docs lock audit hooks
 
 setup: $(STAMP)
 
@@ -99,6 +99,13 @@ $(LEROBOT_OLD)/.ready: $(LEROBOT)/.ready
 test-lerobot: $(STAMP) $(LEROBOT)/.ready $(LEROBOT_OLD)/.ready
 	SMP_LEROBOT_PYTHON=$(CURDIR)/$(LEROBOT)/bin/python SMP_LEROBOT_OLD_PYTHON=$(CURDIR)/$(LEROBOT_OLD)/bin/python \
 	  $(BIN)/python -m pytest tests/lerobot -rs --durations=5
+
+# What only a GPU can show, and what it is worth; with a PyTorch built for CUDA in .venv (docs/engines.md).
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest tests/unit/test_policy_engines.py -m gpu -rs
+
+bench-gpu: $(STAMP)
+	$(BIN)/smp bench policy --size paper --device cuda --json out/bench_gpu.json --picture out/bench_gpu.png
 
 lint:
 	$(BIN)/ruff check .

@@ -23,6 +23,16 @@ from smp_bringup.robot import Robot, load_robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.types import JointSample, nanoseconds
 
+
+def pytest_runtest_setup(item):
+    """Skip what needs a GPU where there is none."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a GPU")
+
+
 CAMERAS = ("overview", "wrist_left")
 PARTS = {
     "denoiser": DenoiserConfig(width=16, depth=1),

@@ -46,8 +46,10 @@ def test_a_robot_without_a_simulation_is_recorded_beside_its_graph(tmp_path, mon
         (("train", "--bags", BAG, "--policy", "spm"), "unknown policy 'spm' (did you mean 'smp'?)"),
         (("demo", "--robot", "panda"), "unknown robot 'panda'"),
         (("up", "--model", "nothing"), "unknown model 'nothing'"),
+        (("bench", "policy", "--size", "huge"), "unknown size 'huge'"),
+        (("bench", "policy", "--device", "cuda"), "device cuda was asked for"),
         (("up", "--device", "tpu"), "device must be one of cpu, cuda, got 'tpu'"),
-        (("up", "--device", "cuda"), "CUDAExecutionProvider requested"),
+        (("up", "--device", "cuda"), "device cuda was asked for"),
         (("bag", "from-lerobot", "nowhere", "--out", "bags"), "dataset 'nowhere' is no folder"),
         (("bag", "from-lerobot", BAG, "--out", "bags"), "is it a LeRobotDataset v3.0?"),
         (

@@ -58,6 +58,11 @@ def try_folder(path: Path | None, room: int = _TRIED_BYTES) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """As `write_bytes`, in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file in one step: where that fails, what was there before stays.
 
     Raises:
@@ -66,12 +71,12 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_file():  # a device or a pipe
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(content)
             return
         target = path.resolve()
         partial = target.with_name(target.name + ".partial")
         try:
-            partial.write_text(text, encoding="utf-8")
+            partial.write_bytes(content)
             partial.replace(target)
         except OSError:
             partial.unlink(missing_ok=True)

@@ -124,7 +124,7 @@ class GateReport:
     denoiser_calls: NDArray[np.int64]
     """(K,) denoiser calls of this inference."""
     stage_ms: Mapping[str, float]
-    """Wall time per stage [ms]: encode, denoise, decode."""
+    """Wall time per stage [ms]: encode, route (where there are experts to choose), denoise, decode."""
 
     @property
     def heaviest(self) -> int:

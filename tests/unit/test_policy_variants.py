@@ -103,7 +103,7 @@ def test_every_variant_trains_exports_and_runs_the_same_in_both_engines(name, ro
         "objects": rng.normal(size=(1, OBJECTS)).astype(np.float32),
     }
     a = TorchEngine(network).encode(inputs)
-    b = OnnxEngine(encoder, denoisers, "cpu").encode(inputs)
+    b = OnnxEngine(encoder, denoisers).encode(inputs)
     assert set(a) == set(b)
 
 

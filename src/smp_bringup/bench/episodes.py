@@ -15,8 +15,8 @@ from smp_bringup.output import why
 from smp_bringup.page.pictures import film_sheet
 from smp_bringup.sim.rollout import EpisodeResult
 
-STAGES = ("encode", "denoise", "decode")
-"""Of one inference, as `GateReport.stage_ms` has them."""
+STAGES = ("encode", "route", "denoise", "decode")
+"""Of one inference, as `GateReport.stage_ms` has them; a policy without experts has no route."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def condense(result: EpisodeResult, episode: int, films: Path | None = None) -> 
         int(np.count_nonzero(np.diff(first))),
         float(np.abs(np.diff(weight, axis=0)).sum() / 2),
         tuple(weight.mean(axis=0).round(5).tolist()) if gates else (),
-        {name: tuple(round(gate.stage_ms[name], 3) for gate in gates) for name in STAGES},
+        {name: tuple(round(gate.stage_ms.get(name, 0.0), 3) for gate in gates) for name in STAGES},
         result.touched,
         result.lacks,
         {name: round(held_s, 2) for name, held_s in result.held_s.items()},

@@ -7,6 +7,8 @@ import numpy as np
 
 from smp_bringup.errors import ModelError, UnknownNameError
 from smp_bringup.policy.base import AbstractEngine, AbstractPolicy, DeployedPolicy
+from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.denoising import Denoising
 from smp_bringup.types import FloatArray
 
 KNOCKOUTS = ("all", "heaviest", "permuted")
@@ -17,7 +19,7 @@ class _SpoiledGate(AbstractEngine):
     """Another engine whose gate is changed before the policy sees it."""
 
     def __init__(self, engine: AbstractEngine, how: str) -> None:
-        self._engine, self._how = engine, how
+        self._engine, self._how, self.name = engine, how, engine.name
 
     def encode(self, inputs: Mapping[str, np.ndarray]) -> dict[str, FloatArray]:
         """See `AbstractEngine`."""
@@ -33,6 +35,17 @@ class _SpoiledGate(AbstractEngine):
     ) -> FloatArray:
         """See `AbstractEngine`."""
         return self._engine.denoise(expert, feature, x, mask, embedding)
+
+    def sample(
+        self,
+        task: Denoising,
+        noise: FloatArray,
+        config: PolicyConfig,
+        rng: np.random.Generator,
+        known: FloatArray | None = None,
+    ) -> FloatArray:
+        """See `AbstractEngine`."""
+        return self._engine.sample(task, noise, config, rng, known)
 
 
 def spoiled(gate: FloatArray, how: str) -> FloatArray:

@@ -15,6 +15,7 @@ from smp_bringup.cli import (
     demo,
     doctor,
     evaluate,
+    export,
     operate,
     record,
     replay,
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("record")(record.record)
 app.command("train")(train.train)
+app.command("export")(export.export)
 app.command("eval")(evaluate.evaluate)
 app.command("replay")(replay.replay)
 app.add_typer(bag.app, name="bag")

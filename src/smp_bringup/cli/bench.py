@@ -2,11 +2,19 @@
 
 import typer
 
-from smp_bringup.cli import bench_graph, bench_phases, bench_recording, bench_seams, bench_study, bench_sync
+from smp_bringup.cli import (
+    bench_graph,
+    bench_phases,
+    bench_policy,
+    bench_recording,
+    bench_seams,
+    bench_study,
+    bench_sync,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Measure: aligners, the running graph, the seams between chunks, policies against each other.",
+    help="Measure: aligners, the running graph, seams between chunks, policies against each other, what a chunk costs.",
 )
 app.command("recording")(bench_recording.recording)
 app.command("graph")(bench_graph.graph)
@@ -14,3 +22,4 @@ app.command("sync")(bench_sync.sync)
 app.command("seams")(bench_seams.seams)
 app.command("study")(bench_study.study)
 app.command("phases")(bench_phases.phases)
+app.command("policy")(bench_policy.policy)

@@ -12,7 +12,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -43,6 +43,10 @@ class LeanNode(Node):
 
     def start(self) -> None:
         """Begin: what is made in the constructor runs already; a managed node is configured and activated here."""
+
+    def spin(self, executor: Executor) -> None:
+        """Run until the node is told to stop."""
+        executor.spin()
 
     def destroy_node(self) -> None:
         """As of Node, in bounded time."""
@@ -114,7 +118,7 @@ def run_node(make: Callable[[], LeanNode]) -> None:
             node.start()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        executor.spin()
+        node.spin(executor)
     except ExternalShutdownException:
         pass
     except RuntimeError:

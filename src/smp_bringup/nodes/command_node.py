@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.executors import Executor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
@@ -37,6 +38,7 @@ from smp_bringup.nodes.messages import (
     type_name,
 )
 from smp_bringup.nodes.params import CommandParams, declare
+from smp_bringup.nodes.timed import Polled, TimedLoop
 from smp_bringup.pipeline import build_command, warm_up_command
 from smp_bringup.robot import JointTopic, load_robot
 from smp_bringup.safety.config import load_safety, safety_of
@@ -47,7 +49,7 @@ from smp_bringup.sync.checks import JointOrder, Refusal
 from smp_bringup.types import JointSample
 
 M = TypeVar("M")
-_GRAPH_PERIOD_S = 0.05
+_GRAPH_PERIOD_S, _IDLE_S = 0.05, 0.1
 _ESTOP, _OBSERVATION = "estop", "observation/state"
 _ANYBODY = "topic"
 """Who speaks on it where the middleware does not say."""
@@ -68,6 +70,8 @@ class CommandNode(ManagedNode):
         self._params = declare(self, CommandParams)
         self.autostart = self._params.autostart
         self.add_on_set_parameters_callback(self._on_set)
+        self._group = Polled()
+        self._loop: TimedLoop | None = None
 
     def configure(self) -> None:
         """As of ManagedNode."""
@@ -95,12 +99,24 @@ class CommandNode(ManagedNode):
         self._diagnostics = Diagnostics(self, lambda: self._values(grants))
         self._born_ns = steady_ns()
         clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(self._robot.control_period_s, self._cycle, clock=clock)
+        self._loop = TimedLoop(self._robot.control_period_s, self._polled, self._cycle)
         self.create_timer(_GRAPH_PERIOD_S, lambda: self._inspect(self._watch.look()), clock=clock)
         self.get_logger().info(", ".join(f"{grant.option} {grant}" for grant in grants) or "realtime off")
         if self._core.left_out:
             self.get_logger().warning(f"checks that do not run: {', '.join(self._core.left_out)}")
         self.get_logger().info("disarmed; no certified safety function: keep the hardware e-stop at hand")
+
+    def spin(self, executor: Executor) -> None:
+        """As of LeanNode: cycles at their times while the node is active."""
+        while self.context.ok():
+            if self._loop is not None and self.active:
+                self._loop.turn(executor)
+            else:
+                executor.spin_once(timeout_sec=_IDLE_S)
+
+    def deactivate(self) -> None:
+        """As of ManagedNode: end the cycles."""
+        self._loop = None
 
     def why_not_deactivate(self) -> str:
         """Begin to disarm where that is not done: arms that move come to rest under control, and latched ones stay."""
@@ -154,8 +170,10 @@ class CommandNode(ManagedNode):
             ("teleop/command", JointState, self._on_teleop, qos.LATEST),
             (_ESTOP, Bool, self._on_estop, qos.OBSERVATION),
         ]
+        self._polled = []
         for topic, kind, callback, profile in listened:
-            self.create_subscription(kind, topic, callback, profile, raw=True)  # its size is looked at first
+            how = {"raw": True, "callback_group": self._group}  # raw: its size is looked at first
+            self._polled.append(self.create_subscription(kind, topic, callback, qos.drained(profile), **how))
             self._watch.subscribes(topic, type_name(kind))
 
     def _serve(self) -> None:

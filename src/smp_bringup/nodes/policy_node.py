@@ -24,7 +24,7 @@ from smp_bringup.nodes.params import PolicyParams, declare
 from smp_bringup.observation.assembler import Assembler
 from smp_bringup.observation.observer import Observer
 from smp_bringup.pipeline import build_planner, build_policy
-from smp_bringup.policy.base import AbstractPolicy
+from smp_bringup.policy.base import AbstractPolicy, DeployedPolicy
 from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.policy.trial import blank
 from smp_bringup.robot import Robot, load_robot
@@ -50,7 +50,7 @@ class PolicyNode(ManagedNode):
         params = self._params
         self._robot = load_robot(params.robot, self.get_namespace())
         policy = self._load(params.device)
-        config = policy.config
+        config, self._engine = policy.config, policy.engine.name
         deadline_s = params.deadline_s or config.replan_s
         self._planner = build_planner(policy, self._robot, params.seam, params.seed, deadline_s)
         self._assembler = Assembler(config.sights, bool(config.vectors))
@@ -77,7 +77,9 @@ class PolicyNode(ManagedNode):
         self.create_timer(0.1, self._watch_worker, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._worker = threading.Thread(target=self._work, name="inference", daemon=True)
         self._worker.start()
-        self.get_logger().info(f"{config.kind} ready, {config.experts} experts, seam {self._params.seam}")
+        self.get_logger().info(
+            f"{config.kind} ready, {config.experts} experts, seam {self._params.seam}, {self._engine}"
+        )
 
     def _hear(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
         self.create_subscription(kind, topic, self.speakers.only(topic, callback), qos.OBSERVATION)
@@ -100,7 +102,7 @@ class PolicyNode(ManagedNode):
             raise ConfigError(f"policy: robot '{self._robot.name}' names no model in its file: set the parameter model")
         return find_model(model)
 
-    def _load(self, device: str) -> AbstractPolicy:
+    def _load(self, device: str) -> DeployedPolicy:
         """Return the policy, warmed up; on the CPU instead of a missing GPU only if that is allowed."""
         folder = self._folder()
         try:
@@ -179,7 +181,7 @@ class PolicyNode(ManagedNode):
         self.get_logger().error(f"gpu_lost: {took_ms:.0f} ms a chunk on the CPU, {'used' if fits else 'too slow'}")
         if fits:
             self._planner.replace(policy)
-            self._gpu_lost = ""
+            self._gpu_lost, self._engine = "", policy.engine.name
 
     def _watch_worker(self) -> None:
         """End the process when an inference hangs: it cannot be interrupted, but the launcher starts it again."""
@@ -199,6 +201,7 @@ class PolicyNode(ManagedNode):
         warning = self._gpu_lost or self._planner.warning
         return {
             **({"warning": warning} if warning else {}),
+            "engine": self._engine,
             **self._planner.values(),
             **{f"age_ms/observation/{key}": value for key, value in percentiles(age).items()},
             **{f"queue_age_ms/{key}": value for key, value in percentiles(queue).items()},

@@ -29,6 +29,8 @@ STATE = QoSProfile(
 )
 """State that a late joiner must see."""
 
+_BETWEEN_CYCLES = 16
+
 LATCHED = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     history=HistoryPolicy.KEEP_LAST,
@@ -36,6 +38,13 @@ LATCHED = QoSProfile(
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
 """Hearing what several publishers keep for late joiners, as on /tf_static."""
+
+
+def drained(profile: QoSProfile) -> QoSProfile:
+    """Return a profile for whoever takes all that has come, cycle by cycle: nothing that comes between two is lost."""
+    out = with_reliability(profile, profile.reliability)
+    out.durability, out.depth = profile.durability, max(profile.depth, _BETWEEN_CYCLES)
+    return out
 
 
 def as_seen(profile: QoSProfile) -> QoSProfile:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from smp_bringup.errors import ConfigError
 
 PRIORITY = 50
-_MCL_CURRENT, _MCL_FUTURE = 1, 2
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
+"""Of linux/mman.h; the last locks a page when it is first touched, not all that is mapped and never used."""
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _KEPT_BYTES = 64 * 1024 * 1024
 """Memory for large messages, of strangers: they fit into one segment of shared memory (config/fastdds.xml)."""
@@ -91,7 +92,7 @@ def _lock_memory() -> None:
         # Locking succeeds now and makes a later allocation fail: worse than not locking.
         raise OSError(0, f"RLIMIT_MEMLOCK is {soft} bytes, not unlimited")
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE) != 0:
+    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 

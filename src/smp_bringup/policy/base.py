@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from smp_bringup.errors import ModelError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.policy.denoise import Denoiser, sample
+from smp_bringup.policy.denoise import EMBEDDING, sample
+from smp_bringup.policy.denoising import Denoising
 from smp_bringup.policy.select import Selection
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
@@ -18,8 +19,13 @@ from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 class AbstractEngine(ABC):
     """Runs the networks of one checkpoint, one sample at a time."""
 
+    name: str
+    """What computes, on which device, in which precision: as the log and /diagnostics say it."""
+    weight_bytes: int = 4
+    """Size of one weight of the denoisers as it is read."""
+
     @abstractmethod
-    def encode(self, inputs: Mapping[str, np.ndarray]) -> dict[str, FloatArray]:
+    def encode(self, inputs: Mapping[str, np.ndarray]) -> Mapping[str, FloatArray]:
         """Return what the policy derives from an observation once, by name; see `policy_inputs`."""
 
     def input_length(self, name: str) -> int:
@@ -39,6 +45,48 @@ class AbstractEngine(ABC):
             mask: (K,) weight of each expert, zero where it is off.
             embedding: of the diffusion step.
         """
+
+    def predict(self, task: Denoising, x: FloatArray, embedding: FloatArray) -> FloatArray:
+        """Return what the denoisers of a task say together of a noisy sample (T, N), at a step's embedding."""
+        seen = x if task.whole is not None else x * task.mask
+        feature = task.coded["feature"]
+        said = {i: self.denoise(i, feature, seen, task.mask, embedding) for i in task.denoisers}
+        return task.joined(said, (len(x), len(task.mask)))
+
+    def sample(
+        self,
+        task: Denoising,
+        noise: FloatArray,
+        config: PolicyConfig,
+        rng: np.random.Generator,
+        known: FloatArray | None = None,
+    ) -> FloatArray:
+        """Return the denoised sample (T, N) of a task; arguments as of `denoise.sample`.
+
+        Here the sampler runs step by step in NumPy: what every engine is held to.
+        """
+        return sample(lambda x, embedding: self.predict(task, x, embedding), noise, config, rng, known)
+
+    def warm_up(self, config: PolicyConfig, coded: Mapping[str, FloatArray], columns: int) -> dict[str, FloatArray]:
+        """Run once all that a policy with these settings may ask for, so that no later call is a first one.
+
+        Args:
+            config: of the policy.
+            coded: of any observation.
+            columns: N of the samples (T, N) that are denoised.
+
+        Returns:
+            What every denoiser predicts, by its name.
+        """
+        blank, mask, rng = np.zeros((config.horizon, columns)), np.ones(config.experts), np.random.default_rng(0)
+        said = {}
+        for i in range(config.denoisers):
+            if config.splits:
+                said[f"denoiser_{i}"] = self.denoise(i, coded["feature"], blank, mask, np.zeros(EMBEDDING))
+                continue
+            for settings in (config.fewer_steps(), config):
+                said[f"denoiser_{i}"] = self.sample(Denoising(coded, mask, whole=i), blank, settings, rng)
+        return said
 
 
 class AbstractPolicy(ABC):
@@ -68,7 +116,7 @@ class DeployedPolicy(AbstractPolicy):
         """Join the parts; actions of a chunk are `period_s` apart."""
         self.config, self.engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
 
-    def encode(self, observation: Observation, prefix: FloatArray | None = None) -> dict[str, FloatArray]:
+    def encode(self, observation: Observation, prefix: FloatArray | None = None) -> Mapping[str, FloatArray]:
         """Return what is derived from an observation once, by name.
 
         "feature" (F,); of a mixture "gate" (K,); of SMP "basis" (J, K), and by its form: "scale" (K,) of the
@@ -80,19 +128,11 @@ class DeployedPolicy(AbstractPolicy):
             inputs["objects"] = known_objects(inputs["objects"], size)
         return self.engine.encode(inputs)
 
-    def denoiser(self, expert: int, feature: FloatArray, mask: FloatArray) -> Denoiser:
-        """Return one denoiser of the engine for a feature (F,) and the weight of each expert (K,)."""
-
-        def predict(x: FloatArray, embedding: FloatArray) -> FloatArray:
-            return self.engine.denoise(expert, feature, x, mask, embedding)
-
-        return predict
-
-    def denoise_action(self, denoiser: Denoiser, prefix: FloatArray | None, seed: int) -> FloatArray:
-        """Return the normalised actions (T, J) that a denoiser gives, continuing the committed ones (d, J) if any."""
+    def denoise_action(self, task: Denoising, prefix: FloatArray | None, seed: int) -> FloatArray:
+        """Return the normalised actions (T, J) of a task, continuing the committed ones (d, J) if any."""
         rng = np.random.default_rng(seed)
         noise = rng.normal(size=(self.config.horizon, len(self._normalizer.center))) * self.config.noise
-        return sample(denoiser, noise, self.config, rng, self.inpainted(prefix))
+        return self.engine.sample(task, noise, self.config, rng, self.inpainted(prefix))
 
     def inpainted(self, prefix: FloatArray | None) -> FloatArray | None:
         """Return the committed actions (d, J), normalised, that the sampler must be held to.

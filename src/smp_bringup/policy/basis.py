@@ -18,15 +18,18 @@ def orthonormalise(matrix: Tensor) -> Tensor:
 
 
 def gram_schmidt(matrix: Tensor) -> Tensor:
-    """Return the same as `orthonormalise`, by Gram-Schmidt run twice: only products, so that it exports to ONNX."""
-    columns: list[Tensor] = []
-    for k in range(matrix.shape[-1]):
-        v = matrix[..., k]
+    """Return the same as `orthonormalise`, by Gram-Schmidt run twice: only products.
+
+    So it exports to ONNX, and can be captured in a CUDA graph, in which QR cannot. Each column is freed of all before
+    it at once, by two products of matrices: a fifth of the operations for eight columns.
+    """
+    basis = matrix[..., :1] * torch.rsqrt(matrix[..., :1].square().sum(-2, keepdim=True))
+    for k in range(1, matrix.shape[-1]):
+        v = matrix[..., k : k + 1]
         for _ in range(2):
-            for other in columns:
-                v = v - (other * v).sum(-1, keepdim=True) * other
-        columns.append(v / torch.linalg.vector_norm(v, dim=-1, keepdim=True))
-    return torch.stack(columns, dim=-1)
+            v = v - basis @ (basis.transpose(-1, -2) @ v)
+        basis = torch.cat([basis, v * torch.rsqrt(v.square().sum(-2, keepdim=True))], dim=-1)
+    return basis
 
 
 def principal_components(actions: Tensor, count: int) -> Tensor:

@@ -15,7 +15,7 @@ from smp_bringup.paths import share
 from smp_bringup.policy import POLICIES, policy_config
 from smp_bringup.policy.base import DeployedPolicy
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.policy.engine_onnx import OnnxEngine
+from smp_bringup.policy.engines import Stored, open_engine, require_device
 from smp_bringup.policy.onnx_check import check_model
 from smp_bringup.policy.trial import LIMIT_S, try_out, within
 from smp_bringup.robot import Robot
@@ -121,6 +121,7 @@ def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequen
         ModelError: the checkpoint is incomplete, altered, unsafe, made for another robot, or cannot be run.
         InstallError: the device is not there.
     """
+    require_device(device)
     files = read_checked(folder)
     policy = read_config(files, changes)
     _check_robot(files, policy, robot)
@@ -132,7 +133,8 @@ def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequen
         check_model(files[name], name, robot, policy)
 
     def opened() -> DeployedPolicy:
-        engine = OnnxEngine(files[ENCODER], [files[name] for name in models[1:]], device)
+        stored = Stored(files[ENCODER], [files[name] for name in models[1:]], files.get(WEIGHTS))
+        engine = open_engine(stored, policy, robot.dof, device)
         deployed: DeployedPolicy = POLICIES[policy.kind].deploy(policy, engine, normalizer, robot.action_period_s)
         try_out(deployed, engine, robot, engine.input_length("objects"))
         return deployed

@@ -107,6 +107,11 @@ class PolicyConfig:
         """How many networks denoise when deployed."""
         return 1
 
+    @property
+    def splits(self) -> bool:
+        """Whether several denoisers predict one sample together; else each predicts the whole of it."""
+        return False
+
     def columns(self, dof: int) -> int:
         """Return N of the samples (T, N) that are denoised: by default whole actions of `dof` joints."""
         return dof

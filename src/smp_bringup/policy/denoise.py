@@ -1,6 +1,9 @@
 """Noise schedule and samplers: DDIM (arXiv 2010.02502) and DDPM (arXiv 2006.11239), on any number of steps."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -35,6 +38,37 @@ def step_embedding(step: int, diffusion_steps: int) -> FloatArray:
     return np.concatenate([np.sin(angle), np.cos(angle)])
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """All that a sampler knows before it begins, per step that it visits, noisiest first."""
+
+    embedding: FloatArray
+    """(S, 32)."""
+    signal: FloatArray
+    """(S,) square root of alpha-bar."""
+    noise: FloatArray
+    """(S,) square root of what is left."""
+    residual: FloatArray
+    """(S - 1,) of the noise in it that the next sample keeps."""
+    fresh: FloatArray
+    """(S - 1,) of the new noise that is added to the next sample; zeros for DDIM."""
+
+
+def schedule(config: PolicyConfig) -> Schedule:
+    """Return the schedule of a policy's sampler."""
+    return _schedule(config.diffusion_steps, config.denoise_steps, config.sampler)
+
+
+@cache
+def _schedule(diffusion_steps: int, denoise_steps: int, sampler: str) -> Schedule:
+    visits = visited_steps(diffusion_steps, denoise_steps)
+    bar = alphas_cumprod(diffusion_steps)[visits]
+    embedding = np.array([step_embedding(step, diffusion_steps) for step in visits])
+    ddpm = sampler == "ddpm"
+    variance = np.array([_fresh(a, b) if ddpm else 0.0 for a, b in pairwise(bar)])
+    return Schedule(embedding, np.sqrt(bar), np.sqrt(1 - bar), np.sqrt(1 - bar[1:] - variance), np.sqrt(variance))
+
+
 def sample(
     denoiser: Denoiser,
     noise: FloatArray,
@@ -52,24 +86,20 @@ def sample(
         known: the clean sample's first rows (d, N), where they are given: inpainted, as in arXiv 2201.09865.
     """
     rows = 0 if known is None else len(known)
-    bar = alphas_cumprod(config.diffusion_steps)
-    visits = visited_steps(config.diffusion_steps, config.denoise_steps)
-    x = noise
-    for step, after in zip(visits, [*visits[1:], None], strict=True):
+    plan, x = schedule(config), noise
+    for step, (embedding, signal, sigma) in enumerate(zip(plan.embedding, plan.signal, plan.noise, strict=True)):
         if known is not None:
-            x = np.concatenate([np.sqrt(bar[step]) * known + np.sqrt(1 - bar[step]) * noise[:rows], x[rows:]])
-        out = denoiser(x, step_embedding(step, config.diffusion_steps))
-        clean = out if config.prediction == "x0" else (x - np.sqrt(1 - bar[step]) * out) / np.sqrt(bar[step])
+            x = np.concatenate([signal * known + sigma * noise[:rows], x[rows:]])
+        out = denoiser(x, embedding)
+        clean = out if config.prediction == "x0" else (x - sigma * out) / signal
         clean = np.clip(clean, -X0_LIMIT, X0_LIMIT)
         if known is not None:
             clean[:rows] = known
-        if after is None:
+        if step + 1 == len(plan.signal):
             break
-        residual = (x - np.sqrt(bar[step]) * clean) / np.sqrt(1 - bar[step])
-        variance = _fresh(bar[step], bar[after]) if config.sampler == "ddpm" else 0.0
-        x = np.sqrt(bar[after]) * clean + np.sqrt(1 - bar[after] - variance) * residual
-        if variance:
-            x = x + np.sqrt(variance) * config.noise * rng.normal(size=x.shape)
+        x = plan.signal[step + 1] * clean + plan.residual[step] * ((x - signal * clean) / sigma)
+        if plan.fresh[step]:
+            x = x + plan.fresh[step] * config.noise * rng.normal(size=x.shape)
     return clean
 
 

@@ -8,6 +8,7 @@ from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.policy.base import DeployedPolicy, Stopwatch
 from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.denoising import Denoising
 from smp_bringup.policy.select import Selection
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
@@ -59,11 +60,12 @@ class DibmPolicy(DeployedPolicy):
         watch, config = Stopwatch(), self.config
         coded = self.encode(observation, prefix)
         weight = coded["gate"]
+        watch.lap("encode")
         expert = int(np.argmax(weight))
         mask = np.zeros(config.experts)
         mask[expert] = 1.0
-        watch.lap("encode")
-        action = self.denoise_action(self.denoiser(expert, coded["feature"], mask), prefix, seed)
+        watch.lap("route")
+        action = self.denoise_action(Denoising(coded, mask, whole=expert), prefix, seed)
         watch.lap("denoise")
         calls = (mask * config.denoise_steps).astype(np.int64)
         return self.answer(observation, action, weight, Selection(weight, (expert,)), calls, watch)

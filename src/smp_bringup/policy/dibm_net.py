@@ -44,6 +44,10 @@ class DibmNet(AbstractNetwork):
         """See `AbstractNetwork`."""
         return self.experts.one(expert, torch.cat([feature, embedding], dim=1), x)
 
+    def denoising_parts(self) -> list[nn.Module]:
+        """See `AbstractNetwork`."""
+        return [self.experts]
+
     def losses(self, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
         """Return the expert and gate losses for features (2B, F).
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from smp_bringup.policy.base import DeployedPolicy, Stopwatch
+from smp_bringup.policy.denoising import Denoising
 from smp_bringup.policy.select import Selection
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
@@ -17,7 +18,7 @@ class DiffusionPolicy(DeployedPolicy):
         watch, weight = Stopwatch(), np.ones(1)
         coded = self.encode(observation, prefix)
         watch.lap("encode")
-        action = self.denoise_action(self.denoiser(0, coded["feature"], weight), prefix, seed)
+        action = self.denoise_action(Denoising(coded, weight, whole=0), prefix, seed)
         watch.lap("denoise")
         calls = np.array([self.config.denoise_steps])
         return self.answer(observation, action, weight, Selection(weight, (0,)), calls, watch)

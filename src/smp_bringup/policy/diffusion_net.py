@@ -1,7 +1,7 @@
 """The trainable network of the plain diffusion policy (arXiv 2303.04137)."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smp_bringup.policy.batch import Batch, Noiser
 from smp_bringup.policy.config import PolicyConfig
@@ -26,6 +26,10 @@ class DiffusionNet(AbstractNetwork):
     def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
         """See `AbstractNetwork`."""
         return self.denoiser.one(0, torch.cat([feature, embedding], dim=1), x)
+
+    def denoising_parts(self) -> list[nn.Module]:
+        """See `AbstractNetwork`."""
+        return [self.denoiser]
 
     def losses(self, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
         """See `AbstractNetwork`."""

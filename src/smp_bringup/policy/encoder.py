@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm
 
 from smp_bringup.policy.base import VECTORS, image_key
 from smp_bringup.policy.config import EncoderConfig, PolicyConfig
@@ -45,17 +46,15 @@ class Keypoints(nn.Module):
         """
         score = self.stack(image).float()
         height, width = score.shape[-2:]
-        flat = score.flatten(2)
-        flat = flat - flat.mean(-1, keepdim=True)
-        flat = flat * torch.rsqrt(flat.square().mean(-1, keepdim=True) + 1e-6)
-        weight = torch.softmax(flat * self.sharpness, dim=-1).view(*score.shape)
-        x = (weight.sum(2) * torch.linspace(-1, 1, width, device=score.device)).sum(-1)
-        y = (weight.sum(3) * torch.linspace(-1, 1, height, device=score.device)).sum(-1)
-        points = torch.stack([x, y], dim=-1).flatten(1)
+        flat = layer_norm(score.flatten(2), (height * width,), eps=1e-6)
+        weight = torch.softmax(flat * self.sharpness, dim=-1)
+        y, x = (torch.linspace(-1, 1, size, device=score.device) for size in (height, width))
+        places = torch.stack([x.repeat(height), y.repeat_interleave(width)], dim=1)
+        points = (weight @ places).flatten(1)
         if not self._depth:
             return points
         far = image[:, :, :: self._stride, :: self._stride].float()
-        trust = weight * (far >= 0).float()
+        trust = weight.view(*score.shape) * (far >= 0).float()
         return torch.cat([points, (trust * far).sum((2, 3)) / (trust.sum((2, 3)) + _LEAST_TRUST)], dim=1)
 
     def moved_back(self, points: Tensor, moved: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Runs a network in PyTorch: the reference for the exported engine, and the one for GPUs."""
+"""Runs a network in PyTorch step by step: what the exported models are checked against."""
 
 from collections.abc import Mapping
 
@@ -17,9 +17,10 @@ class TorchEngine(AbstractEngine):
     def __init__(self, network: AbstractNetwork, device: str = "cpu") -> None:
         self._network = network.to(device).train(False)
         self._device = device
+        self.name = f"PyTorch {torch.__version__} on {device}, step by step, fp32"
 
     @torch.inference_mode()
-    def encode(self, inputs: Mapping[str, np.ndarray]) -> dict[str, FloatArray]:
+    def encode(self, inputs: Mapping[str, np.ndarray]) -> Mapping[str, FloatArray]:
         """See `AbstractEngine`."""
         coded = self._network.code({name: torch.from_numpy(v)[None].to(self._device) for name, v in inputs.items()})
         return {name: value[0].cpu().numpy() for name, value in coded.items()}

@@ -1,14 +1,16 @@
 """Banks of denoisers: all experts in one call in training, one by one when deployed."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import gelu, layer_norm
 
 from smp_bringup.policy.config import DenoiserConfig
-from smp_bringup.policy.unet import ConvUnet
+from smp_bringup.policy.unet import ConvUnet, by_products
 
 _Affine = Callable[[Tensor, Tensor, Tensor], Tensor]
 """bias + input @ weight."""
@@ -28,6 +30,10 @@ class AbstractBank(nn.Module, ABC):
     @abstractmethod
     def one(self, expert: int, condition: Tensor, x: Tensor) -> Tensor:
         """Return (B, T, M) of one expert for (B, C) and (B, T, N); its weights are views, never copies."""
+
+    def gathered(self, experts: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return `forward` of some experts (k,) alone, whose weights are read here: (k, B, C), (k, B, T, N)."""
+        raise NotImplementedError
 
 
 class MlpBank(AbstractBank):
@@ -59,6 +65,11 @@ class MlpBank(AbstractBank):
         weights, biases = [w[expert] for w in self.weights], [b[expert] for b in self.biases]
         return self._run(torch.addmm, weights, biases, condition, x)
 
+    def gathered(self, experts: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """See `AbstractBank`."""
+        weights, biases = [w[experts] for w in self.weights], [b[experts] for b in self.biases]
+        return lambda condition, x: self._run(torch.baddbmm, weights, biases, condition, x)
+
     def _run(
         self, affine: _Affine, weights: Iterable[Tensor], biases: Iterable[Tensor], condition: Tensor, x: Tensor
     ) -> Tensor:
@@ -78,6 +89,7 @@ class UnetBank(AbstractBank):
         """Build `experts` networks; `columns` are N and M."""
         super().__init__()
         self.nets = nn.ModuleList(ConvUnet(condition, *columns, config) for _ in range(experts))
+        self._stacked: tuple[nn.Module, dict[str, Tensor]] | None = None
 
     def forward(self, condition: Tensor, x: Tensor) -> Tensor:
         """See `AbstractBank`."""
@@ -91,6 +103,20 @@ class UnetBank(AbstractBank):
         """See `AbstractBank`."""
         out: Tensor = self.nets[expert](condition, x)
         return out
+
+    def gathered(self, experts: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """See `AbstractBank`; a second copy of all weights, stacked, is made at the first call."""
+        if self._stacked is None:
+            skeleton = by_products(copy.deepcopy(self.nets[0])).to("meta")
+            self._stacked = skeleton, stack_module_state(list(self.nets))[0]
+        skeleton, stacked = self._stacked
+        chosen = {name: value.detach()[experts] for name, value in stacked.items()}
+
+        def one(weights: dict[str, Tensor], condition: Tensor, x: Tensor) -> Tensor:
+            out: Tensor = functional_call(skeleton, weights, (condition, x))
+            return out
+
+        return lambda condition, x: vmap(one)(chosen, condition, x)
 
 
 def build_bank(

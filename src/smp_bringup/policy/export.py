@@ -141,7 +141,7 @@ def _check(
     rng: np.random.Generator,
 ) -> None:
     """Run both engines on random inputs and compare."""
-    ours, theirs = TorchEngine(network), OnnxEngine(encoder, denoisers, "cpu")
+    ours, theirs = TorchEngine(network), OnnxEngine(encoder, denoisers)
     a, b = ours.encode(inputs), theirs.encode(inputs)
     gaps = {name: float(np.abs(a[name] - b[name]).max()) for name in b}
     x = rng.normal(size=(network.config.horizon, network.config.columns(network.dof)))

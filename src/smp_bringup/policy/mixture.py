@@ -1,5 +1,7 @@
 """A residual MLP whose hidden layers are mixtures of feed-forward experts, and the router that weighs them."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm
@@ -50,16 +52,24 @@ class SparseMlp(nn.Module):
 
         For a batch of one, as deployed, only the weights of the `active` heaviest experts are read.
         """
+        return self.gathered(weight, active)(condition, x)
+
+    def gathered(self, weight: Tensor, active: int) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return `forward` for the routing weights (B, E); of a batch of one, the experts' weights are read here."""
         layers = list(self.layers)
-        if len(weight) == 1:
+        if len(weight) == 1 and active < weight.shape[1]:
             heaviest = weight[0].topk(active).indices
             weight, layers = weight[:, heaviest], [layer[heaviest] for layer in layers]
-        h = self.first(torch.cat([condition, x.flatten(1)], dim=1))
-        for layer in layers:
-            each = gelu(torch.matmul(layer_norm(h, h.shape[-1:]), layer))  # (E, B, W)
-            h = h + torch.einsum("be,ebw->bw", weight, each)
-        out: Tensor = self.last(h)
-        return out.view(len(out), self.horizon, -1)
+
+        def run(condition: Tensor, x: Tensor) -> Tensor:
+            h = self.first(torch.cat([condition, x.flatten(1)], dim=1))
+            for layer in layers:
+                each = gelu(torch.matmul(layer_norm(h, h.shape[-1:]), layer))  # (E, B, W)
+                h = h + (weight @ each.squeeze(1) if len(weight) == 1 else torch.einsum("be,ebw->bw", weight, each))
+            out: Tensor = self.last(h)
+            return out.view(len(out), self.horizon, -1)
+
+        return run
 
 
 class SparseHead(nn.Module):

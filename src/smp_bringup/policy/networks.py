@@ -45,6 +45,18 @@ class AbstractNetwork(nn.Module, ABC):
     def denoise(self, expert: int, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
         """Return one denoiser's prediction for samples (B, T, N), gate weights (B, K) and step embeddings (B, 32)."""
 
+    def denoiser_of(self, expert: int, feature: Tensor, mask: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return `denoise` for one observation: what no step changes, as the choice of weights, is done here once."""
+        return lambda x, embedding: self.denoise(expert, feature, x, mask, embedding)
+
+    def columns_of(self, experts: Tensor, feature: Tensor, mask: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return what gives the columns (B, T, k) of some experts (k,) at a step; only of policies that split."""
+        raise NotImplementedError
+
+    def denoising_parts(self) -> list[nn.Module]:
+        """Return the modules that are read at every step of the sampler."""
+        return []
+
     @abstractmethod
     def losses(self, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
         """Return the weighted losses by name, whose sum is minimised, for features (2B, F) of a batch."""

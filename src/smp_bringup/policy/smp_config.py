@@ -132,6 +132,11 @@ class SmpPolicyConfig(PolicyConfig):
         """The experts, and after them the shared one."""
         return self.experts + (self.smp.form == "shared")
 
+    @property
+    def splits(self) -> bool:
+        """As of PolicyConfig: every expert predicts its own column."""
+        return True
+
     def columns(self, dof: int) -> int:
         """Return N: all experts denoise the action of `dof` joints beside a shared one, else their K coefficients."""
         return dof if self.smp.form == "shared" else self.experts

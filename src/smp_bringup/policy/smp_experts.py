@@ -1,35 +1,41 @@
 """The active experts of one inference of SMP, and their coefficients."""
 
+from collections.abc import Mapping
+
 import numpy as np
+from numpy.typing import NDArray
 
 from smp_bringup.policy.base import AbstractEngine
-from smp_bringup.policy.denoise import sample
+from smp_bringup.policy.denoising import Denoising
 from smp_bringup.policy.select import Selection
 from smp_bringup.policy.smp_config import SmpPolicyConfig
 from smp_bringup.types import FloatArray
 
 
-class ActiveExperts:
-    """Runs the selected experts and no other."""
+def coefficients(
+    engine: AbstractEngine,
+    config: SmpPolicyConfig,
+    coded: Mapping[str, FloatArray],
+    chosen: Selection,
+    seed: int,
+    known: FloatArray | None,
+) -> FloatArray:
+    """Return the denoised coefficients (T, K) of the selected experts, zero for the others; no other expert is run.
 
-    def __init__(self, engine: AbstractEngine, config: SmpPolicyConfig, feature: FloatArray, chosen: Selection) -> None:
-        """Prepare the experts of a selection for the feature (F,) of an observation."""
-        self._engine, self._config, self._feature, self._active = engine, config, feature, chosen.active
-        self.mask = chosen.mask
-        self.calls = np.zeros(config.experts, dtype=np.int64)
-        """(K,) how often each was run."""
+    Args:
+        engine: that runs them.
+        config: of the policy.
+        coded: what the engine derived from the observation.
+        chosen: the selection.
+        seed: of the initial noise.
+        known: coefficients (d, K) of committed actions, which are held.
+    """
+    rng, mask = np.random.default_rng(seed), chosen.mask
+    noise = rng.normal(size=(config.horizon, config.experts)) * config.noise * mask
+    held = None if known is None else known * mask
+    return engine.sample(Denoising(coded, mask, columns=chosen.active), noise, config, rng, held)
 
-    def predict(self, x: FloatArray, embedding: FloatArray) -> FloatArray:
-        """Return what they predict (T, K) for a noisy sample (T, N), zero for the others."""
-        out = np.zeros((len(x), len(self.mask)))
-        for expert in self._active:
-            out[:, expert] = self._engine.denoise(expert, self._feature, x, self.mask, embedding)
-            self.calls[expert] += 1
-        return out
 
-    def sample(self, seed: int, known: FloatArray | None) -> FloatArray:
-        """Return their denoised coefficients (T, K), zero for the others; the first rows `known` (d, K) are held."""
-        rng, config = np.random.default_rng(seed), self._config
-        noise = rng.normal(size=(config.horizon, config.experts)) * config.noise * self.mask
-        held = None if known is None else known * self.mask
-        return sample(lambda x, embedding: self.predict(x * self.mask, embedding), noise, config, rng, held)
+def calls(config: SmpPolicyConfig, chosen: Selection) -> NDArray[np.int64]:
+    """Return how often each expert was run (K,)."""
+    return (chosen.mask * config.denoise_steps).astype(np.int64)

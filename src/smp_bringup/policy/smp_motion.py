@@ -3,7 +3,7 @@
 from smp_bringup.policy.base import DeployedPolicy, Stopwatch
 from smp_bringup.policy.select import choose
 from smp_bringup.policy.smp_config import SmpPolicyConfig
-from smp_bringup.policy.smp_experts import ActiveExperts
+from smp_bringup.policy.smp_experts import calls, coefficients
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 
@@ -19,12 +19,12 @@ class MotionSmpPolicy(DeployedPolicy):
         watch = Stopwatch()
         coded = self.encode(observation, prefix)
         gate, basis, mean, offset = coded["gate"], coded["basis"], coded["reference"], coded["offset"]
-        chosen = choose(gate, self.config.smp.gate)
-        experts = ActiveExperts(self.engine, self.config, coded["feature"], chosen)
         watch.lap("encode")
+        chosen = choose(gate, self.config.smp.gate)
+        watch.lap("route")
         held = self.inpainted(prefix)
         known = None if held is None else (held - mean[: len(held)]) @ basis + offset[: len(held)]
-        z = experts.sample(seed, known)
+        z = coefficients(self.engine, self.config, coded, chosen, seed, known)
         watch.lap("denoise")
-        action = mean + (z - offset) * experts.mask @ basis.T  # offset: the mean head's own coefficients, B^T (mu - q)
-        return self.answer(observation, action, gate, chosen, experts.calls, watch)
+        action = mean + (z - offset) * chosen.mask @ basis.T  # offset: the mean head's own coefficients, B^T (mu - q)
+        return self.answer(observation, action, gate, chosen, calls(self.config, chosen), watch)

@@ -1,6 +1,7 @@
 """What SMP's trainable networks have in common: basis, gate and experts, and the losses of gate and basis."""
 
 from abc import ABC
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, distributed, nn
@@ -90,6 +91,20 @@ class AbstractSmpNet(AbstractNetwork, ABC):
         """See `AbstractNetwork`; returns (B, T) of an expert that sees the whole sample and knows who is active."""
         return self.experts.one(expert, torch.cat([feature, mask, embedding], dim=1), x).squeeze(2)
 
+    def columns_of(self, experts: Tensor, feature: Tensor, mask: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """See `AbstractNetwork`: each sees the whole sample, and who is active."""
+        run = self.experts.gathered(experts)
+
+        def columns(x: Tensor, embedding: Tensor) -> Tensor:
+            condition = torch.cat([feature, mask, embedding], dim=1)
+            return side_by_side(run(*(v.expand(len(experts), *v.shape) for v in (condition, x))))
+
+        return columns
+
+    def denoising_parts(self) -> list[nn.Module]:
+        """See `AbstractNetwork`."""
+        return [self.experts]
+
     def denoise_active(self, feature: Tensor, x: Tensor, mask: Tensor, embedding: Tensor) -> Tensor:
         """Return the experts' predictions (B, T, K) for noisy samples (B, T, N), zero where inactive.
 
@@ -116,6 +131,11 @@ class AbstractSmpNet(AbstractNetwork, ABC):
     def router_parts(self) -> list[nn.Module]:
         """See `AbstractNetwork`."""
         return [self.router]
+
+
+def side_by_side(each: Tensor) -> Tensor:
+    """Return the columns (B, T, k) of experts that gave (k, B, T, 1)."""
+    return each.squeeze(3).permute(1, 2, 0)
 
 
 def active_sets(posterior: Tensor, router: Tensor, cover: Tensor, gate: GateConfig) -> Tensor:

@@ -5,7 +5,7 @@ import numpy as np
 from smp_bringup.policy.base import DeployedPolicy, Stopwatch
 from smp_bringup.policy.select import choose
 from smp_bringup.policy.smp_config import SmpPolicyConfig
-from smp_bringup.policy.smp_experts import ActiveExperts
+from smp_bringup.policy.smp_experts import calls, coefficients
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 _LEAST_GAIN = 1e-4
@@ -24,13 +24,14 @@ class PaperSmpPolicy(DeployedPolicy):
         watch = Stopwatch()
         coded = self.encode(observation, prefix)
         gate, basis = coded["gate"], coded["basis"]
-        chosen = choose(gate, self.config.smp.gate)
-        experts = ActiveExperts(self.engine, self.config, coded["feature"], chosen)
         watch.lap("encode")
-        z = coded["scale"] * experts.sample(seed, self._committed(prefix, gate * coded["scale"], basis))
+        chosen = choose(gate, self.config.smp.gate)
+        watch.lap("route")
+        known = self._committed(prefix, gate * coded["scale"], basis)
+        z = coded["scale"] * coefficients(self.engine, self.config, coded, chosen, seed, known)
         watch.lap("denoise")
         action = (gate * z) @ basis.T
-        return self.answer(observation, action, gate, chosen, experts.calls, watch)
+        return self.answer(observation, action, gate, chosen, calls(self.config, chosen), watch)
 
     def _committed(self, prefix: FloatArray | None, gain: FloatArray, basis: FloatArray) -> FloatArray | None:
         """Return what the experts would have to predict (d, K) for the committed actions (d, J)."""

@@ -1,5 +1,7 @@
 """SMP as published: its trainable network and objective (arXiv 2601.21251, equations 2 to 6)."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -10,7 +12,7 @@ from smp_bringup.policy.distance import distance
 from smp_bringup.policy.networks import Orthonormaliser
 from smp_bringup.policy.router import mean_gate
 from smp_bringup.policy.smp_config import SmpPolicyConfig
-from smp_bringup.policy.smp_net import AbstractSmpNet, over_processes
+from smp_bringup.policy.smp_net import AbstractSmpNet, over_processes, side_by_side
 
 _RUNNING = 0.01
 _LEAST_SCALE = 1e-4
@@ -35,6 +37,16 @@ class PaperSmpNet(AbstractSmpNet):
         """See `AbstractNetwork`; returns (B, T) for noisy coefficients (B, T, K)."""
         own = x[:, :, expert : expert + 1]
         return self.experts.one(expert, torch.cat([feature, embedding], dim=1), own).squeeze(2)
+
+    def columns_of(self, experts: Tensor, feature: Tensor, mask: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """See `AbstractNetwork`: each sees its own column."""
+        run = self.experts.gathered(experts)
+
+        def columns(x: Tensor, embedding: Tensor) -> Tensor:
+            condition = torch.cat([feature, embedding], dim=1).expand(len(experts), -1, -1)
+            return side_by_side(run(condition, x[:, :, experts].permute(2, 0, 1).unsqueeze(3)))
+
+        return columns
 
     def losses(self, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
         """Return L_coeff + L_recon + L_gate + L_align; every expert learns from every sample."""

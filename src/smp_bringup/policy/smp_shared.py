@@ -1,9 +1,10 @@
 """SMP beside a shared expert (docs/adr/0005): all denoise the same noisy action together."""
 
 from smp_bringup.policy.base import DeployedPolicy, Stopwatch
+from smp_bringup.policy.denoising import Denoising
 from smp_bringup.policy.select import choose
 from smp_bringup.policy.smp_config import SmpPolicyConfig
-from smp_bringup.policy.smp_experts import ActiveExperts
+from smp_bringup.policy.smp_experts import calls
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 
@@ -18,11 +19,11 @@ class SharedSmpPolicy(DeployedPolicy):
         """Return the chunk and the gate; beside the shared expert only those in `GateReport.active` were run."""
         watch = Stopwatch()
         coded = self.encode(observation, prefix)
-        gate, basis = coded["gate"], coded["basis"]
-        chosen = choose(gate, self.config.smp.gate)
-        experts = ActiveExperts(self.engine, self.config, coded["feature"], chosen)
-        shared = self.denoiser(self.config.experts, coded["feature"], experts.mask)
+        gate = coded["gate"]
         watch.lap("encode")
-        action = self.denoise_action(lambda x, e: shared(x, e) + experts.predict(x, e) @ basis.T, prefix, seed)
+        chosen = choose(gate, self.config.smp.gate)
+        watch.lap("route")
+        task = Denoising(coded, chosen.mask, columns=chosen.active, whole=self.config.experts)
+        action = self.denoise_action(task, prefix, seed)
         watch.lap("denoise")
-        return self.answer(observation, action, gate, chosen, experts.calls, watch)
+        return self.answer(observation, action, gate, chosen, calls(self.config, chosen), watch)

@@ -1,7 +1,7 @@
 """SMP beside a shared expert: its trainable network and objective (docs/adr/0005)."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smp_bringup.policy.basis import orthonormalise
 from smp_bringup.policy.batch import Batch, Noiser
@@ -51,6 +51,10 @@ class SharedSmpNet(AbstractSmpNet):
             out: Tensor = self.shared(feature, embedding, x)
             return out
         return self.shared.one(0, torch.cat([feature, embedding], dim=1), x)
+
+    def denoising_parts(self) -> list[nn.Module]:
+        """See `AbstractNetwork`."""
+        return [self.experts, self.shared]
 
     def losses(self, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
         """Return the losses: the shared expert and the active ones, each along its column, denoise the action together.

@@ -8,6 +8,7 @@ from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.policy.base import DeployedPolicy, Stopwatch
 from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.denoising import Denoising
 from smp_bringup.policy.select import Selection
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
@@ -52,9 +53,10 @@ class SparsePolicy(DeployedPolicy):
         coded = self.encode(observation, prefix)
         weight = coded["gate"]
         watch.lap("encode")
-        action = self.denoise_action(self.denoiser(0, coded["feature"], weight), prefix, seed)
-        watch.lap("denoise")
         active = tuple(int(i) for i in np.argsort(-weight, kind="stable") if weight[i] > 0)
+        watch.lap("route")
+        action = self.denoise_action(Denoising(coded, weight, whole=0), prefix, seed)
+        watch.lap("denoise")
         return self.answer(
             observation, action, weight, Selection(weight, active), np.where(weight > 0, steps, 0), watch
         )

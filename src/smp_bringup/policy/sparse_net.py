@@ -1,5 +1,7 @@
 """The trainable network of the sparse mixture."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +31,15 @@ class SparseNet(AbstractNetwork):
         """See `AbstractNetwork`."""
         out: Tensor = self.denoiser(torch.cat([feature, embedding], dim=1), x, mask, self.router.active)
         return out
+
+    def denoiser_of(self, expert: int, feature: Tensor, mask: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """See `AbstractNetwork`: the heaviest experts' weights are gathered once."""
+        run = self.denoiser.gathered(mask, self.router.active)
+        return lambda x, embedding: run(torch.cat([feature, embedding], dim=1), x)
+
+    def denoising_parts(self) -> list[nn.Module]:
+        """See `AbstractNetwork`."""
+        return [self.denoiser]
 
     def losses(self, feature: Tensor, batch: Batch, noiser: Noiser) -> dict[str, Tensor]:
         """See `AbstractNetwork`."""

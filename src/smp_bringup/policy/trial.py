@@ -8,7 +8,6 @@ import numpy as np
 
 from smp_bringup.errors import ModelError, SmpError, one_line
 from smp_bringup.policy.base import AbstractEngine, DeployedPolicy
-from smp_bringup.policy.denoise import EMBEDDING
 from smp_bringup.robot import Robot
 from smp_bringup.types import Observation
 
@@ -61,7 +60,7 @@ def blank(robot: Robot, steps: int, objects: int = 0) -> Observation:
 
 
 def try_out(policy: DeployedPolicy, engine: AbstractEngine, robot: Robot, objects: int) -> None:
-    """Run a policy once, and every denoiser of its engine.
+    """Run a policy once, and all that it may ask its engine for.
 
     Raises:
         ModelError: an output is missing or not finite.
@@ -78,9 +77,8 @@ def try_out(policy: DeployedPolicy, engine: AbstractEngine, robot: Robot, object
     _require_finite("chunk", chunk.position)
     if chunk.position.shape != (config.horizon, robot.dof):
         raise ModelError(f"a chunk has the shape {chunk.position.shape}, not {(config.horizon, robot.dof)}")
-    x, mask = np.zeros((config.horizon, config.columns(robot.dof))), np.ones(config.experts)
-    for i in range(config.denoisers):
-        _require_finite(f"denoiser_{i}", engine.denoise(i, coded["feature"], x, mask, np.zeros(EMBEDDING)))
+    for name, value in engine.warm_up(config, coded, config.columns(robot.dof)).items():
+        _require_finite(name, value)
 
 
 def _require_finite(name: str, value: np.ndarray) -> None:

@@ -1,20 +1,27 @@
 """A trained policy as a checkpoint folder with its model card."""
 
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors.torch import save
 
+from smp_bringup.errors import ModelError
 from smp_bringup.manifest import read_checked, write_checked
 from smp_bringup.policy import checkpoint
+from smp_bringup.policy.build import trained_network
 from smp_bringup.policy.export import export
+from smp_bringup.policy.trial import blank
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import RunConfig
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.trainer import Trained
 
+_TRIED, _APART = 8, 1e-4
+"""Chunks that are compared, and how far they may be apart [rad], [m]."""
 _EVALUATION = "\n## Success in closed loop\n"
 
 
@@ -37,6 +44,42 @@ def save_checkpoint(trained: Trained, robot: Robot, folder: Path, card: str) -> 
         checkpoint.CARD: card.encode(),
     }
     write_checked(folder, files)
+
+
+def export_again(folder: Path, robot: Robot, out: Path) -> float:
+    """Write a checkpoint with its ONNX models made anew from its weights; all else stays.
+
+    Args:
+        folder: checkpoint.
+        robot: that it was trained for.
+        out: folder of the new one.
+
+    Returns:
+        The largest difference of a joint between chunks of both, of a blank observation [rad], grippers [m].
+
+    Raises:
+        ModelError: the checkpoint has no weights, is broken, or says something else once exported.
+    """
+    before = checkpoint.load_policy(folder, robot)
+    files = read_checked(folder)
+    if checkpoint.WEIGHTS not in files:
+        raise ModelError(f"'{folder}' was shipped without {checkpoint.WEIGHTS}: it cannot be exported; train it anew")
+    where = f"'{folder}/{checkpoint.WEIGHTS}'"
+    network = trained_network(files[checkpoint.WEIGHTS], checkpoint.read_config(files), robot.dof, where)
+    encoder, denoisers = export(network, robot)
+    made = {checkpoint.ENCODER: encoder, **{f"denoiser_{i}.onnx": model for i, model in enumerate(denoisers)}}
+    with tempfile.TemporaryDirectory() as trial:
+        write_checked(Path(trial), {**files, **made})
+        after = checkpoint.load_policy(Path(trial), robot)
+    observation = blank(robot, before.config.observation_steps, before.engine.input_length("objects"))
+    one, two = (
+        np.array([policy.infer(observation, seed)[0].position for seed in range(_TRIED)]) for policy in (before, after)
+    )
+    apart = float(np.abs(one - two).max())
+    if not apart <= _APART:
+        raise ModelError(f"exported anew, chunks of '{folder}' differ by {apart:.1e}, allowed {_APART:.0e}")
+    write_checked(out, {**files, **made})
+    return apart
 
 
 def model_card(run: RunConfig, data: Dataset, trained: Trained, command: str) -> str:

@@ -3,19 +3,14 @@
 import dataclasses
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load
-
-from smp_bringup.errors import ModelError, one_line
+from smp_bringup.errors import ModelError
 from smp_bringup.manifest import read_checked
-from smp_bringup.policy.build import build_network
+from smp_bringup.policy.build import trained_network
 from smp_bringup.policy.checkpoint import WEIGHTS, lacks, read_config, read_normalizer
 from smp_bringup.policy.networks import AbstractNetwork
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import RunConfig
 from smp_bringup.training.trainer import Start
-
-SCALE = "encoder.object_scale"
 
 
 def start_from(folder: Path, run: RunConfig, robot: Robot, only_router: bool) -> tuple[RunConfig, Start]:
@@ -38,15 +33,7 @@ def start_from(folder: Path, run: RunConfig, robot: Robot, only_router: bool) ->
         raise ModelError(f"'{folder}' was shipped without {WEIGHTS}: it can be run, not trained on; train it anew")
     if lack := lacks(policy, robot):
         raise ModelError(f"'{folder}' sees {lack}")
-    try:
-        tensors = load(files[WEIGHTS])
-        network = build_network(policy, robot.dof, len(tensors[SCALE]))
-    except (SafetensorError, KeyError, TypeError) as error:
-        raise ModelError(f"'{folder}/{WEIGHTS}' are no weights of ours: {one_line(error)}") from None
-    try:
-        network.load_state_dict({name: value.float() for name, value in tensors.items()})
-    except RuntimeError as error:
-        raise ModelError(f"'{folder}/{WEIGHTS}' does not fit its config: {str(error).splitlines()[0]}") from None
+    network = trained_network(files[WEIGHTS], policy, robot.dof, f"'{folder}/{WEIGHTS}'")
     if only_router:
         _freeze_all_but_router(network)
     return dataclasses.replace(run, policy=policy), Start(network, read_normalizer(files, policy, robot))

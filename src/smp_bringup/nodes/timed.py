@@ -1,0 +1,79 @@
+"""A control loop that takes its messages itself, and leaves what may wait a little to an executor.
+
+rclpy's executor puts all that a node has into a wait set for every message that comes, which costs more than the
+control cycle does. Here no executor waits for the fast topics: what has come is taken just before each cycle.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.executors import Executor, ShutdownException, TimeoutException
+from rclpy.subscription import Subscription
+
+from smp_bringup.nodes.base import steady_ns, waiting
+from smp_bringup.types import NS_PER_S, nanoseconds
+
+_SLOW_NS = nanoseconds(0.01)
+"""Services, timers and answers get a turn so often, all that wait; or a cycle later, where the time was too short."""
+_MARGIN_NS = nanoseconds(0.001)
+"""None of them begins so shortly before a cycle."""
+
+
+class Polled(CallbackGroup):
+    """Subscriptions that no executor waits for."""
+
+    def can_execute(self, entity: Any) -> bool:
+        """Return that an executor must leave it alone."""
+        return False
+
+    def beginning_execution(self, entity: Any) -> bool:
+        """Return that an executor must not begin."""
+        return False
+
+    def ending_execution(self, entity: Any) -> None:
+        """Nothing ever began."""
+
+
+class TimedLoop:
+    """Takes what has come on each topic, then runs one cycle, at fixed times of the steady clock."""
+
+    def __init__(self, period_s: float, subscriptions: Sequence[Subscription], cycle: Callable[[], None]) -> None:
+        """Begin now.
+
+        Args:
+            period_s: between two cycles [s].
+            subscriptions: of the group `Polled`; their callbacks take message and info.
+            cycle: what is to be done at every period.
+        """
+        self._period_ns, self._subscriptions, self._cycle = nanoseconds(period_s), tuple(subscriptions), cycle
+        self._next_ns = self._slow_ns = steady_ns()
+
+    def turn(self, executor: Executor) -> None:
+        """Sleep until the next cycle is due, run it, and give what may wait its turn in the time that is left."""
+        if (ahead_ns := self._next_ns - steady_ns()) > 0:
+            time.sleep(ahead_ns / NS_PER_S)
+        for subscription in self._subscriptions:
+            for message, info in waiting(subscription):
+                subscription.callback(message, info)
+        self._cycle()
+        now_ns = steady_ns()
+        self._next_ns += self._period_ns
+        if now_ns >= self._next_ns:  # too late for the next one: those that were missed are not made up for
+            self._next_ns = now_ns + self._period_ns - (now_ns - self._next_ns) % self._period_ns
+        if now_ns >= self._slow_ns and self._empty(executor):
+            self._slow_ns = now_ns + _SLOW_NS
+
+    def _empty(self, executor: Executor) -> bool:
+        """Run what waits, at least one callback, until the next cycle is near; return whether that was all."""
+        while True:
+            try:
+                handler, *_ = executor.wait_for_ready_callbacks(timeout_sec=0)
+            except (TimeoutException, ShutdownException):
+                return True
+            handler()
+            if (error := handler.exception()) is not None:
+                raise error
+            if self._next_ns - steady_ns() < _MARGIN_NS:
+                return False
