@@ -1,12 +1,12 @@
 """The picture of `smp bench policy`: where the time of a chunk goes, and how much of it is reading the weights."""
 
+import io
 from collections.abc import Sequence
 
 import matplotlib
 
 from smp_bringup.bench.episodes import STAGES
 from smp_bringup.bench.speed import Measured
-from smp_bringup.page import figure_png
 
 matplotlib.use("Agg")
 
@@ -31,4 +31,7 @@ def picture(rows: Sequence[Measured], title: str) -> bytes:
     most = max(1.6 * float(left.max()), max((floor for floor, _ in floors), default=0.0))
     axes.set(xlabel="one chunk [ms], medians of the stages", xlim=(0, most), title=title)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
-    return figure_png(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=90, bbox_inches="tight")
+    pyplot.close(figure)
+    return buffer.getvalue()

@@ -35,6 +35,11 @@ class LerobotPolicy(AbstractPolicy):
         self.config, self._process, self._parts, self._task = config, process, parts, task
 
     @property
+    def runs_in(self) -> str:
+        """LeRobot's own process."""
+        return "LeRobot"
+
+    @property
     def process(self) -> Process:
         """Where the policy runs."""
         return self._process

@@ -24,7 +24,7 @@ from smp_bringup.nodes.params import PolicyParams, declare
 from smp_bringup.observation.assembler import Assembler
 from smp_bringup.observation.observer import Observer
 from smp_bringup.pipeline import build_planner, build_policy
-from smp_bringup.policy.base import AbstractPolicy, DeployedPolicy
+from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.policy.trial import blank
 from smp_bringup.robot import Robot, load_robot
@@ -50,7 +50,7 @@ class PolicyNode(ManagedNode):
         params = self._params
         self._robot = load_robot(params.robot, self.get_namespace())
         policy = self._load(params.device)
-        config, self._engine = policy.config, policy.engine.name
+        config, self._engine = policy.config, policy.runs_in
         deadline_s = params.deadline_s or config.replan_s
         self._planner = build_planner(policy, self._robot, params.seam, params.seed, deadline_s)
         self._assembler = Assembler(config.sights, bool(config.vectors))
@@ -102,7 +102,7 @@ class PolicyNode(ManagedNode):
             raise ConfigError(f"policy: robot '{self._robot.name}' names no model in its file: set the parameter model")
         return find_model(model)
 
-    def _load(self, device: str) -> DeployedPolicy:
+    def _load(self, device: str) -> AbstractPolicy:
         """Return the policy, warmed up; on the CPU instead of a missing GPU only if that is allowed."""
         folder = self._folder()
         try:
@@ -181,7 +181,7 @@ class PolicyNode(ManagedNode):
         self.get_logger().error(f"gpu_lost: {took_ms:.0f} ms a chunk on the CPU, {'used' if fits else 'too slow'}")
         if fits:
             self._planner.replace(policy)
-            self._gpu_lost, self._engine = "", policy.engine.name
+            self._gpu_lost, self._engine = "", policy.runs_in
 
     def _watch_worker(self) -> None:
         """End the process when an inference hangs: it cannot be interrupted, but the launcher starts it again."""

@@ -96,6 +96,11 @@ class AbstractPolicy(ABC):
     inpaints: bool = True
     """Whether `infer` takes committed actions."""
 
+    @property
+    def runs_in(self) -> str:
+        """What computes it, in words."""
+        return "Python"
+
     @abstractmethod
     def infer(
         self, observation: Observation, seed: int, prefix: FloatArray | None = None
@@ -115,6 +120,11 @@ class DeployedPolicy(AbstractPolicy):
     def __init__(self, config: PolicyConfig, engine: AbstractEngine, normalizer: Normalizer, period_s: float) -> None:
         """Join the parts; actions of a chunk are `period_s` apart."""
         self.config, self.engine, self._normalizer, self._period_s = config, engine, normalizer, period_s
+
+    @property
+    def runs_in(self) -> str:
+        """The engine's name."""
+        return self.engine.name
 
     def encode(self, observation: Observation, prefix: FloatArray | None = None) -> Mapping[str, FloatArray]:
         """Return what is derived from an observation once, by name.
