@@ -47,7 +47,7 @@ setup(
     data_files=shared_files(),
     install_requires=ranges("runtime"),
     extras_require={
-        **{extra: ranges(extra) for extra in ("teleop", "bridge", "console")},
+        **{extra: ranges(extra) for extra in ("teleop", "bridge", "console", "words")},
         "test": ["pytest", "hypothesis"],
     },
     zip_safe=False,

@@ -33,7 +33,7 @@ LAYERS = (
         "verbs",
     }
     | {"manifest", "__init__"},
-    {"camera", "vector", "leader"},
+    {"camera", "vector", "leader", "words"},
     {"arm", "mounts"},
     {"robot"},
     {"physics", "simulation", "model_joints", "kinematics", "geometry", "body", "description"},
@@ -70,6 +70,7 @@ FENCES = {
     "onnxruntime": {"policy/engine_onnx.py"},
     "foxglove": {"client"},
     "cv2": set(),
+    "sentence_transformers": {"words"},
 }
 """Who may import what."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 REQUIREMENTS = Path(__file__).parents[1] / "requirements"
 LOCK = REQUIREMENTS / "lock"
 KINDS = ("ros-kilted", "ros-jazzy", "ros-system")
-EXTRAS = ("teleop", "bridge", "console", "browser")
+EXTRAS = ("teleop", "bridge", "console", "words", "browser")
 """What is installed where it is wanted, beside what every kind runs with."""
 CUDA = re.compile(r"(nvidia|cuda|triton)\b")
 """Packages that PyTorch's builds with CUDA ask for, and those without do not."""

@@ -29,6 +29,7 @@ from smp_bringup.simulation import load_simulation
 from smp_bringup.stats import percentiles, wilson
 from smp_bringup.tasks import TASKS
 from smp_bringup.tasks.variation import DEFAULT, load_task, load_variation
+from smp_bringup.words.phrasebook import EMBEDDINGS, SENTENCES
 
 _OTHER = 50_000
 """The control's images come from the episode so much later."""
@@ -53,6 +54,8 @@ class EpisodeJob:
     """"key=value", made to the settings of the trained policy."""
     knockout: str = ""
     """How its gate is spoiled, one of `KNOCKOUTS`, if at all."""
+    say: str = ""
+    """What a policy with words is told instead of the task's text."""
 
 
 def arguments(job: EpisodeJob) -> dict[str, Any]:
@@ -70,6 +73,7 @@ def arguments(job: EpisodeJob) -> dict[str, Any]:
         "sensor_noise": job.sensor_noise,
         "changes": job.changes,
         "knockout": job.knockout,
+        "say": job.say,
         "sha256": sha256("\0".join(_moving(job)).encode()).hexdigest(),
     }
 
@@ -77,7 +81,7 @@ def arguments(job: EpisodeJob) -> dict[str, Any]:
 def _moving(job: EpisodeJob) -> Iterator[str]:
     """Yield everything that moves a robot, as text."""
     for name, content in sorted(read_checked(job.model).items()):
-        if name in (CONFIG, NORMALIZER) or name.endswith(".onnx"):
+        if name in (CONFIG, NORMALIZER, SENTENCES, EMBEDDINGS) or name.endswith(".onnx"):
             yield f"{name} {sha256(content).hexdigest()}"
     yield dump(job.robot)
     yield from (dump(load_geometry(arm)) for arm in job.robot.arms if arm.geometry)
@@ -165,9 +169,9 @@ def _run(job: EpisodeJob) -> tuple[EpisodeJob, Episode]:
     if job.sensor_noise:
         policy = NoisySensors(policy, world.robot, job.sensor_noise, seed)
     if policy.config.track == "state":
-        return job, condense(state_rollout(world, policy, world.robot, seed), job.episode)
+        return job, condense(state_rollout(world, policy, world.robot, seed, say=job.say), job.episode)
     other = None
     if job.swap_images:
         other = _world(job.task, job.robot, job.variation, "other")
         other.reset(evaluation_seed(job.seed, job.episode + _OTHER))
-    return job, condense(rollout(world, policy, world.robot, seed, other=other), job.episode)
+    return job, condense(rollout(world, policy, world.robot, seed, other=other, say=job.say), job.episode)

@@ -1,5 +1,6 @@
 """`smp eval`: closed-loop success in lockstep, without ROS."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +30,7 @@ def evaluate(
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     swap_images: Annotated[bool, typer.Option(help="Control: show the policy another episode's layout.")] = False,
+    say: Annotated[str, typer.Option(help="What a policy with words is told [the text of each task].")] = "",
     into_card: Annotated[bool, typer.Option(help="Write the result into the checkpoint's card.")] = False,
     out: Annotated[Path, typer.Option(help="Finished episodes are kept here.")] = (Path("out/eval")),
     resume: Annotated[bool, typer.Option(help="Go on with an evaluation of the same arguments.")] = False,
@@ -44,7 +46,10 @@ def evaluate(
     folder, body = find_model(policy), load_robot(robot)
     names, changes = task_names(tasks, folder), tuple(change or ())
     sees = _track(policy, folder, body, variation, track, swap_images, changes)
-    first = EpisodeJob(names[0], body, folder, seed, 0, swap_images, variation, action_offset, sensor_noise, changes)
+    _try_words(policy, folder, body, names, say)
+    first = EpisodeJob(
+        names[0], body, folder, seed, 0, swap_images, variation, action_offset, sensor_noise, changes, say=say
+    )
     jobs = [replace(first, task=name, episode=i) for name in names for i in range(episodes)]
     try_folder(out)
     if into_card:
@@ -59,6 +64,8 @@ def evaluate(
     conditions = {"seed": seed, "track": sees, "variation": variation, "swap_images": swap_images, "set": list(changes)}
     disturbances = {"action_offset": action_offset, "sensor_noise": sensor_noise}
     finished = [file.done[job.task, job.episode] for job in jobs]
+    if say:
+        conditions["say"] = say
     report = {"policy": policy, **conditions, **disturbances, **summary(finished)}
     _print(report)
     write_json(json, report)
@@ -90,6 +97,18 @@ def _track(
     if sees == "state" and swap_images:
         raise ConfigError(f"policy '{policy}' is of the state track and sees no images to swap")
     return sees
+
+
+def _try_words(policy: str, folder: Path, robot: "Robot", tasks: Sequence[str], say: str) -> None:
+    """Raise ConfigError where the policy does not know what it is to be told, before any process starts."""
+    from smp_bringup.pipeline import build_policy
+    from smp_bringup.tasks.variation import load_task
+
+    built = build_policy(folder, robot)
+    if say and not built.config.words:
+        raise ConfigError(f"policy '{policy}' is not told in words what to do: leave out --say")
+    for sentence in [say] if say else [load_task(name).text for name in tasks]:
+        built.words_of(sentence)
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, JointState, Joy
+from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -186,6 +187,7 @@ def _topics(robot: Robot) -> dict[str, type]:
         "sim/objects": JointState,
         "policy/chunk": JointTrajectory,
         "policy/gate": JointState,
+        "policy/task": String,
         "command/state": DiagnosticArray,
     }
 
