@@ -1,7 +1,7 @@
 """Does a policy do what it is told? Closed loop, told in known words, new ones, wrong ones and none (docs/words.md).
 
-python tools/words.py --model runs/words/model [--episodes 10] [--only known,other]; the words that no training saw are
-in config/phrases/pairs_held_out.yaml and need the extra `words`. Rows that are in docs/results/words.json already stay.
+python tools/words.py buttons --model runs/words/model [--episodes 10] [--only known,other]; the words that no training
+saw are in config/phrases/pairs_held_out.yaml and need the extra `words`. What is in docs/results/words.json stays.
 """
 
 import argparse
@@ -33,7 +33,10 @@ from smp_bringup.tasks.variation import load_task
 from smp_bringup.words.phrases import load_phrases
 
 RESULTS, PAGE = Path("docs/results/words.json"), Path("docs/words.md")
-PAIRS = (("press_left_then_right", "press_right_then_left"), ("left_block_below", "right_block_below"))
+PAIRS = {
+    "buttons": ("press_left_then_right", "press_right_then_left"),
+    "blocks": ("left_block_below", "right_block_below"),
+}
 ROWS = {
     "known": "its sentence",
     "paraphrase": "a paraphrase that was trained",
@@ -64,10 +67,9 @@ def sentences(row: str, task: str, other: str) -> list[str]:
     return said[row] if row in said else list(load_phrases(files[row])[own])
 
 
-def jobs(row: str, model: Path, episodes: int, seed: int) -> list[Job]:
+def jobs(pair: str, row: str, model: Path, episodes: int, seed: int) -> list[Job]:
     """Return the episodes of a row; the same layouts in every row."""
-    asked = [(task, other) for pair in PAIRS for task, other in (pair, pair[::-1])]
-    told = {task: sentences(row, task, other) for task, other in asked}
+    told = {task: sentences(row, task, other) for task, other in (PAIRS[pair], PAIRS[pair][::-1])}
     return [Job(model, task, said[i % len(said)], i, seed) for task, said in told.items() for i in range(episodes)]
 
 
@@ -96,9 +98,9 @@ def _run(job: Job) -> tuple[Job, bool]:
     return job, rollout(world, heard, world.robot, seed, say=job.say).success
 
 
-def measured(row: str, model: Path, episodes: int, seed: int, workers: int) -> list[dict[str, Any]]:
-    """Return every episode of a row."""
-    wanted, out = jobs(row, model, episodes, seed), []
+def measured(wanted: list[Job], row: str, workers: int) -> list[dict[str, Any]]:
+    """Return how every episode of a row went."""
+    out = []
     with progress() as bar:
         line = bar.add_task(row, total=len(wanted), note="")
         for job, success in unordered(_run, wanted, workers):
@@ -109,43 +111,43 @@ def measured(row: str, model: Path, episodes: int, seed: int, workers: int) -> l
 
 def table(found: Mapping[str, Any]) -> str:
     """Return the table of the page."""
-    names = [task for pair in PAIRS for task in pair]
-    lines = ["| told | " + " | ".join(f"`{name}`" for name in names) + " | all, 95 % interval |"]
-    lines.append("|---" * (len(names) + 2) + "|")
-    for row, text in ROWS.items():
-        if row not in found["rows"]:
-            continue
-        each = [[e["success"] for e in found["rows"][row] if e["task"] == name] for name in names]
-        every = [success for one in each for success in one]
-        low, high = wilson(sum(every), len(every))
-        cells = [f"{sum(one)}/{len(one)}" for one in each]
-        lines.append(f"| {text} | {' | '.join(cells)} | {sum(every)}/{len(every)} ({low:.2f} - {high:.2f}) |")
-    how = f"seed {found['seed']}, {found['date']}, {found['machine']}"
-    made = f"*`python tools/words.py --model {found['model']}`, {how}.*"
-    return "\n".join([*lines, "", made, ""])
+    lines = ["| asked for | told | success of each | both, 95 % interval |", "|---|---|---|---|"]
+    for pair, names in PAIRS.items():
+        for row, text in ROWS.items():
+            episodes = found.get(pair, {}).get("rows", {}).get(row)
+            if not episodes:
+                continue
+            each = [[e["success"] for e in episodes if e["task"] == name] for name in names]
+            every = [success for one in each for success in one]
+            low, high = wilson(sum(every), len(every))
+            counts = ", ".join(f"{sum(one)}/{len(one)}" for one in each)
+            share = f"{sum(every)}/{len(every)} ({low:.2f} - {high:.2f})"
+            lines.append(f"| {', '.join(f'`{name}`' for name in names)} | {text} | {counts} | {share} |")
+    told = [f"{pair}: seed {one['seed']}, {one['date']}, {one['machine']}" for pair, one in found.items()]
+    return "\n".join([*lines, "", f"*`python tools/words.py PAIR --model ...`; {'; '.join(told)}.*", ""])
 
 
 def main() -> None:
     """Measure what is missing, write it, and the table."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pair", choices=PAIRS)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--episodes", type=int, default=10, help="of each task")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", default=",".join(ROWS), help="rows, comma-separated")
     asked = parser.parse_args()
-    cores = len(os.sched_getaffinity(0))
     head = {
-        "model": f"runs/{asked.model.parent.name}/model",
         "seed": asked.seed,
         "date": date.today().isoformat(),
-        "machine": f"{platform.machine()}, {cores} cores",
-        "training": json.loads((asked.model / "metrics.json").read_text()),
+        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+        "training": json.loads((asked.model / "metrics.json").read_text(encoding="utf-8")),
     }
-    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {**head, "rows": {}}
+    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    rows = found.setdefault(asked.pair, {**head, "rows": {}})["rows"]
     for row in asked.only.split(","):
-        if row not in found["rows"]:
-            found["rows"][row] = measured(row, asked.model, asked.episodes, asked.seed, asked.workers)
+        if row not in rows:
+            rows[row] = measured(jobs(asked.pair, row, asked.model, asked.episodes, asked.seed), row, asked.workers)
             RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(_TABLE.sub(lambda old: old[1] + table(found) + old[2], PAGE.read_text()), encoding="utf-8")
 

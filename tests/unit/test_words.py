@@ -17,6 +17,8 @@ from smp_bringup.policy.base import policy_inputs
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.policy.engine_torch import TorchEngine
 from smp_bringup.policy.trial import blank
+from smp_bringup.sim.world import World
+from smp_bringup.tasks import TASKS
 from smp_bringup.training.config import RunConfig, TrainingConfig
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.told import Told, book_of, wanted_phrases
@@ -203,3 +205,15 @@ def test_embeddings_are_those_of_the_model_run_by_another_library():
 def test_paraphrases_are_nearer_than_other_sentences():
     first, same, other = encoder.embed(["fold the towel", "make the towel small by folding it", "press the button"])
     assert first @ same > NEAR > first @ other
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("press_left_then_right", "press_right_then_left"), ("left_block_below", "right_block_below")]
+)
+def test_nothing_but_the_sentence_tells_two_tasks_of_a_scene_apart(one, other, robot):
+    worlds = [World(TASKS[name](), robot) for name in (one, other)]
+    for world in worlds:
+        world.reset(7)
+    assert worlds[0].task.config.text != worlds[1].task.config.text
+    for camera in robot.cameras:
+        np.testing.assert_array_equal(*(world.render(camera.name) for world in worlds))
