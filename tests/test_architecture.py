@@ -33,7 +33,7 @@ LAYERS = (
         "verbs",
     }
     | {"manifest", "__init__"},
-    {"camera", "vector", "leader"},
+    {"camera", "vector", "leader", "words"},
     {"arm", "mounts"},
     {"robot"},
     {"mapping"},
@@ -76,6 +76,7 @@ FENCES = {
     "rerun_cli": {"view"},
     "jinja2": {"page"},
     "cv2": set(),
+    "sentence_transformers": {"words"},
 }
 """Who may import what."""
 

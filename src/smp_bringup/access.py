@@ -55,7 +55,7 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
     replayed = tuple(f"/replay{topic}" for topic in commands)
     seen = (*(f"observation/{camera.name}" for camera in robot.cameras), "observation/joint_states")
     seen += ("observation/vectors",) if robot.vectors else ()
-    policy = ("policy/chunk", "policy/gate")
+    policy = ("policy/chunk", "policy/gate", "policy/task")
     nodes = {
         "sim": Access(
             (*cameras, *states, *leaders, "sim/objects", "sim/state", "/clock")
@@ -96,7 +96,7 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
         ),
         diagnosed=False,
     )
-    set_parameters = tuple(f"{name}/set_parameters" for name in ("sim", "recorder"))
+    set_parameters = tuple(f"{name}/set_parameters" for name in ("sim", "recorder", "policy"))
     managed = tuple(f"{name}/{service}" for name in MANAGED for service in _LIFECYCLE)
     nodes[CLIENT] = Access(
         ("/rosout", "/parameter_events"),

@@ -97,6 +97,7 @@ _KINDS = {
     "tasks": "task",
     "variations": "variation",
     "policies": "policy",
+    "phrases": "phrases",
     "studies": "study",
     "safety": "safety settings",
     "recording": "recording settings",

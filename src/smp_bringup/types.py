@@ -95,6 +95,8 @@ class Observation:
     """(To, D) poses of the task's objects; the state track only, in simulation."""
     vectors: Mapping[str, FloatArray] = field(default_factory=dict)
     """Per vector of the robot file (To, n)."""
+    words: FloatArray | None = None
+    """(384,) embedding of the sentence that says what to do; None where nothing was said."""
 
 
 @dataclass(frozen=True)

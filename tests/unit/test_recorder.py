@@ -327,10 +327,16 @@ def test_gaps_in_the_numbers_of_a_publisher_are_what_the_transport_lost():
     assert [heard.missed("/b", n) for n in (7, 100, 8, 101, 9)] == [0, 92, 0, 0, 0]  # two publishers: given up
 
 
-@pytest.mark.parametrize(("text", "message"), [("a*0", "count of at least 1"), ("a,,b", "must be a task")])
+@pytest.mark.parametrize(("text", "message"), [("a*0", "count of at least 1"), ("a*2,,b", "must be a task")])
 def test_a_queue_that_asks_for_nothing_is_refused(text, message):
     with pytest.raises(ConfigError, match=message):
         TaskQueue(text)
+
+
+def test_commas_of_a_sentence_part_no_tasks():
+    sentence = "press the left button, let it come up, then press the other one"
+    assert [entry.task for entry in TaskQueue(sentence).entries] == [sentence]
+    assert str(TaskQueue(f"{sentence}*20, fold*5, a, b")) == f"{sentence} 0/20, fold 0/5, a, b 0/-"
 
 
 def test_tasks_become_folder_names():

@@ -19,6 +19,8 @@ from smp_bringup.training.journal import About, Journal
 from smp_bringup.training.save import model_card, save_checkpoint
 from smp_bringup.training.scalars import rows_of
 from smp_bringup.training.trainer import Trainer
+from smp_bringup.words.encoder import SIZE
+from smp_bringup.words.phrasebook import Phrasebook
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,18 @@ def test_the_cache_is_used_again(data, demos, robot, small_policies, tmp_path):
     load_dataset(demos, robot, small_policies["smp"], tmp_path)
     again = load_dataset(demos, robot, small_policies["smp"], tmp_path, never)
     np.testing.assert_array_equal(again.action, data.action)
+    assert again.sentences == data.sentences == ("press both buttons at the same time",) * 3
+
+
+def test_a_policy_that_is_told_learns_the_sentences_of_its_bags(data, robot, small_policies, tmp_path):
+    wordings = np.eye(2, SIZE, dtype=np.float32)
+    book = Phrasebook({data.sentences[0]: ("both at once",)}, wordings)
+    run = run_config(replace(small_policies["sparse"], words=True), 2)
+    trained = Trainer(run, data, robot, 0, tmp_path / "run", book=book).train(lambda *_: None)
+    save_checkpoint(trained, robot, tmp_path / "model", model_card(run, data, trained, "smp train"))
+    policy = load_policy(tmp_path / "model", robot)
+    np.testing.assert_array_equal(policy.words_of("Both at once."), wordings[1])
+    assert "what to do, in words" in (tmp_path / "model" / "README.md").read_text()
 
 
 def test_nothing_usable_is_an_error(demos, robot, small_policies, tmp_path):

@@ -44,6 +44,12 @@ def instruction(task: str, files: Mapping[str, str]) -> str:
     return str(config.parse_yaml(files[TASK_ATTACHMENT], TASK_ATTACHMENT).get("text", task))
 
 
+def in_words(task: str) -> str:
+    """Return a task in words: the text of its file in config/tasks, or the task itself."""
+    described = _task_yaml(task)
+    return instruction(task, {} if described is None else {TASK_ATTACHMENT: described})
+
+
 def slug(task: str) -> str:
     """Return a task as the name of a folder: "fold the towel" becomes fold_the_towel.
 

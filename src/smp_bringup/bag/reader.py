@@ -65,6 +65,11 @@ class Bag:
         """ "success", "failure" or "unlabelled"."""
         return self.episode.get("outcome", "unlabelled")
 
+    @property
+    def text(self) -> str:
+        """What the episode shows, in words: its text, or its task; empty where neither was said."""
+        return self.episode.get("text") or self.episode.get("task", "")
+
     def robot(self) -> Robot:
         """Return the robot that the bag was recorded on.
 

@@ -32,6 +32,7 @@ from smp_bringup.simulation import load_simulation
 from smp_bringup.stats import percentiles, wilson
 from smp_bringup.tasks import TASKS
 from smp_bringup.tasks.variation import DEFAULT, load_task, load_variation
+from smp_bringup.words.phrasebook import EMBEDDINGS, SENTENCES
 
 _FRAME_S = 0.4
 """Between two frames of a film [s]."""
@@ -62,6 +63,8 @@ class EpisodeJob:
     """Folder of films, if any are wanted; they change nothing in the episode."""
     seam: str = DEFAULT_SEAM
     """How chunks are joined."""
+    say: str = ""
+    """What a policy with words is told instead of the task's text."""
 
 
 def arguments(job: EpisodeJob) -> dict[str, Any]:
@@ -80,6 +83,7 @@ def arguments(job: EpisodeJob) -> dict[str, Any]:
         "changes": job.changes,
         "knockout": job.knockout,
         **({} if job.seam == DEFAULT_SEAM else {"seam": job.seam}),
+        "say": job.say,
         "sha256": sha256("\0".join(_moving(job)).encode()).hexdigest(),
     }
 
@@ -89,7 +93,7 @@ def _moving(job: EpisodeJob) -> Iterator[str]:
     if is_hosted(job.model):
         yield from signature(job.model)
     for name, content in sorted(({} if is_hosted(job.model) else read_checked(job.model)).items()):
-        if name in (CONFIG, NORMALIZER) or name.endswith(".onnx"):
+        if name in (CONFIG, NORMALIZER, SENTENCES, EMBEDDINGS) or name.endswith(".onnx"):
             yield f"{name} {sha256(content).hexdigest()}"
     yield dump(job.robot)
     yield from (dump(load_geometry(arm)) for arm in job.robot.arms if arm.geometry)
@@ -188,10 +192,11 @@ def _run(job: EpisodeJob) -> tuple[EpisodeJob, Episode]:
         policy = NoisySensors(policy, world.robot, job.sensor_noise, seed)
     film_s = _FRAME_S if job.films and _draws(world) else 0.0
     if policy.config.track == "state":
-        return job, condense(state_rollout(world, policy, world.robot, seed, film_s), job.episode, job.films)
+        result = state_rollout(world, policy, world.robot, seed, film_s, say=job.say)
+        return job, condense(result, job.episode, job.films)
     other = None
     if job.swap_images:
         other = _world(job.task, job.robot, job.variation, "other")
         other.reset(evaluation_seed(job.seed, job.episode + _OTHER))
-    finished = rollout(world, policy, world.robot, seed, film_s, other, Timing(seam=job.seam))
+    finished = rollout(world, policy, world.robot, seed, film_s, other, Timing(seam=job.seam), say=job.say)
     return job, condense(finished, job.episode, job.films)

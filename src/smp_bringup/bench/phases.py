@@ -44,7 +44,8 @@ def walk(world: World, policy: DeployedPolicy, seed: int) -> Walk:
     robot = world.robot
     world.reset(seed)
     operator = ScriptedOperator(world.task, world.model, world.data, robot, seed)
-    follower, ring = Follower(robot, robot.joint_array("home")), StateRing(world, policy.config.observation_steps)
+    follower, words = Follower(robot, robot.joint_array("home")), policy.words_of(world.task.config.text)
+    ring = StateRing(world, policy.config.observation_steps, words)
     ticks = round(robot.action_period_s / robot.control_period_s)
     times, phases, coded = [], [], []
     for tick in range(round(operator.duration_s / robot.control_period_s)):

@@ -36,6 +36,7 @@ def evaluate(
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     swap_images: Annotated[bool, typer.Option(help="Control: show the policy another episode's layout.")] = False,
+    say: Annotated[str, typer.Option(help="What a policy with words is told [the text of each task].")] = "",
     into_card: Annotated[bool, typer.Option(help="Write the result into the checkpoint's card.")] = False,
     out: Annotated[Path, typer.Option(help="Of the report and the finished episodes.")] = (Path("out/eval")),
     resume: Annotated[bool, typer.Option(help="Go on with an evaluation of the same arguments.")] = False,
@@ -52,7 +53,8 @@ def evaluate(
     names, changes = task_names(tasks, folder), tuple(change or ())
     sees = _track(policy, folder, body, variation, track, swap_images, changes, seam)
     first = EpisodeJob(names[0], body, folder, seed, 0, swap_images, variation, action_offset, sensor_noise, changes)
-    first = replace(first, seam=seam)
+    _try_words(policy, folder, body, names, say)
+    first = replace(first, seam=seam, say=say)
     try_folder(out)
     try_file(out / "report.html")
     if into_card:
@@ -70,6 +72,8 @@ def evaluate(
     conditions["seam"] = seam
     disturbances = {"action_offset": action_offset, "sensor_noise": sensor_noise}
     finished = [file.done[job.task, job.episode] for job in jobs]
+    if say:
+        conditions["say"] = say
     report = {"policy": policy, **conditions, **disturbances, **summary(finished)}
     _print(report)
     write_json(json, report)
@@ -134,6 +138,18 @@ def _page(path: Path, report: dict[str, Any], finished: "Sequence[Episode]", fil
     )
     write_page(path, eval_page(f"smp eval: {name}", told, report, finished, films, steps))
     console.print(f"report: {path}", soft_wrap=True)
+
+
+def _try_words(policy: str, folder: Path, robot: "Robot", tasks: Sequence[str], say: str) -> None:
+    """Raise ConfigError where the policy does not know what it is to be told, before any process starts."""
+    from smp_bringup.pipeline import build_policy
+    from smp_bringup.tasks.variation import load_task
+
+    built = build_policy(folder, robot)
+    if say and not built.config.words:
+        raise ConfigError(f"policy '{policy}' is not told in words what to do: leave out --say")
+    for sentence in [say] if say else [load_task(name).text for name in tasks]:
+        built.words_of(sentence)
 
 
 def _print(report: dict[str, Any]) -> None:

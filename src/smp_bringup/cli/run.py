@@ -10,7 +10,7 @@ from smp_bringup.cli.show import NamespaceOption, console
 
 def run(
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Run so long; without it, until Ctrl-C.")] = None,
-    task: Annotated[str, typer.Option(help="What is done, for the label of a recorder that runs.")] = "",
+    task: Annotated[str, typer.Option(help="What to do, in words or in config/tasks; labels a recorder, too.")] = "",
     namespace: NamespaceOption = "/",
 ) -> None:
     """Arm, follow the policy, hold; a line for each phase.

@@ -160,6 +160,8 @@ class GraphClient(LeanNode):
         self.wait(lambda: bool(self.sim_state and self.command_state), START_S, "the graph", check)
         if source == Mode.POLICY.value:
             self.wait(lambda: self.count_publishers("policy/chunk") > 0, START_S, "the policy", check)
+            if self.service_ready("policy/set_parameters"):  # ours: another's may be told in its own way
+                self.set_parameters("policy", task=task)
         self.wait(lambda: not self.latched or self.accepts("reset"), 5.0, "the command node to be reset", check)
         # The arms come to rest first: what is still published would move the simulated arms of the next episode.
         self.wait(lambda: self.trigger("command/disarm") == "disarmed", 5.0, "the arms to rest", check)

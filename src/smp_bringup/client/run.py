@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from smp_bringup.client.answers import GraphError
-from smp_bringup.client.graph_client import GraphClient
+from smp_bringup.client.graph_client import START_S, GraphClient
 from smp_bringup.safety.modes import Mode
 
 _SAID_S = 0.2
@@ -49,17 +49,18 @@ def run_policy(client: GraphClient, task: str, seconds: float | None, stopped: C
 
     Args:
         client: of the graph.
-        task: what is done, for the label of a recorder that runs; may be empty.
+        task: what is done, for a policy that is told and the label of a recorder that runs; may be empty.
         seconds: to run [s]; None until stopped.
         stopped: whether somebody asks to stop.
         say: who hears of it.
 
     Raises:
-        GraphError: the graph did not come so far, or the arms did not come to rest.
+        GraphError: the policy does not know the task, the graph did not come so far, or the arms did not come to rest.
 
     A command node that is latched is left to who looked at why.
     """
     if task:
+        client.set_parameters("policy", START_S, task=task)  # before an arm moves; loading an encoder takes its time
         with suppress(GraphError):  # no recorder runs
             client.set_parameters("recorder", _LABEL_S, task=task)
     try:

@@ -93,6 +93,11 @@ class PolicyParams:
     allow_cpu_fallback: bool = field(
         default=False, metadata=spec(help="whether the CPU may stand in for a GPU that is missing or lost")
     )
+    task: str = field(
+        default="",
+        metadata=spec(help="what to do, in config/tasks or in words, for a policy that is told; it waits until it is")
+        | _LIVE,
+    )
 
 
 @dataclass(frozen=True)

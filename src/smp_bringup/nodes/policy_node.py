@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup import wire
 from smp_bringup.action.mailbox import Mailbox
-from smp_bringup.errors import ConfigError, InstallError, WorkerError, one_line
+from smp_bringup.bag.episode import in_words
+from smp_bringup.errors import ConfigError, InstallError, SmpError, WorkerError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns
 from smp_bringup.nodes.managed import ManagedNode
@@ -55,7 +59,10 @@ class PolicyNode(ManagedNode):
         self._planner = build_planner(policy, self._robot, params.seam, params.seed, deadline_s)
         self._assembler = Assembler(config.sights, bool(config.vectors))
         self._observer = Observer(self._robot, config.observation_steps, config.replan_s, resized=True)
-        self._config = config
+        self._config, self._policy, self._told = config, policy, ""
+        if self._params.task:
+            self._tell(self._params.task)
+        self.add_on_set_parameters_callback(self._on_set)
         self._busy_since_ns: int | None = None
         self._gpu_lost, self._observations = "", 0
         self._errors, self._queue_ms, self._latency_ms = 0, [], []  # type: ignore[var-annotated]
@@ -67,6 +74,7 @@ class PolicyNode(ManagedNode):
         self._mailbox: Mailbox[tuple[Observation, int]] = Mailbox()
         self._chunks = self.create_publisher(JointTrajectory, "policy/chunk", qos.LATEST)
         self._gates = self.create_publisher(JointState, "policy/gate", qos.OBSERVATION)
+        self._tasks = self.create_publisher(String, "policy/task", qos.OBSERVATION)
         for name in config.sights:
             self._hear(Image, f"observation/{name}", partial(self._on_image, name))
         if config.vectors:
@@ -115,6 +123,28 @@ class PolicyNode(ManagedNode):
         _time_ms(policy, self._robot)
         return policy
 
+    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
+        """Tell the policy what to do; refuse what it does not know."""
+        try:
+            for parameter in parameters:
+                if parameter.name == "task":
+                    self._tell(parameter.value)
+        except SmpError as error:
+            return SetParametersResult(successful=False, reason=one_line(error))
+        return SetParametersResult(successful=True)
+
+    def _tell(self, task: str) -> None:
+        """Let every observation from now on say what to do; raises ConfigError where the policy does not know it."""
+        sentence = in_words(task)
+        self._observer.words = self._policy.words_of(sentence)
+        self._told = sentence
+
+    @property
+    def _waits(self) -> str:
+        """Why nothing is inferred although there are observations; empty where that is not so."""
+        untold = self._config.words and self._observer.words is None
+        return "told nothing: this policy waits to be told what to do (smp run --task, or its parameter task)" * untold
+
     def _on_image(self, camera: str, message: Image) -> None:
         frame = wire.depth_frame(message) if camera in self._config.depth else wire.frame(message)
         self._take(self._assembler.push_image(camera, frame.stamp_ns, frame.image))
@@ -135,7 +165,7 @@ class PolicyNode(ManagedNode):
             self._observations += 1
             self._age_ms.append((now_ns(self) - aligned.stamp_ns) / 1e6)
         observation = None if aligned is None else self._observer.observe(aligned)
-        if observation is not None:
+        if observation is not None and not self._waits:
             self._mailbox.put((observation, steady_ns()))
 
     def _work(self) -> None:
@@ -165,6 +195,8 @@ class PolicyNode(ManagedNode):
         latency_ms = (now_ns(self) - observation.stamp_ns) / 1e6
         self._latency_ms.append(latency_ms)
         self._gates.publish(gate_msg(plan.gate, latency_ms))
+        if self._config.words:
+            self._tasks.publish(String(data=self._told))
 
     def _failed(self, error: Exception) -> None:
         """Count an inference that raised; one that a GPU lost is tried once on the CPU, if that is allowed and fits."""
@@ -198,10 +230,11 @@ class PolicyNode(ManagedNode):
         queue, self._queue_ms = self._queue_ms, []
         latency, self._latency_ms = self._latency_ms, []
         age, self._age_ms = self._age_ms, []
-        warning = self._gpu_lost or self._planner.warning
+        warning = self._gpu_lost or self._waits or self._planner.warning
         return {
             **({"warning": warning} if warning else {}),
             "engine": self._engine,
+            **({"told": self._told} if self._config.words else {}),
             **self._planner.values(),
             **{f"age_ms/observation/{key}": value for key, value in percentiles(age).items()},
             **{f"queue_age_ms/{key}": value for key, value in percentiles(queue).items()},

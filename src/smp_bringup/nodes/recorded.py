@@ -3,6 +3,7 @@
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from sensor_msgs.msg import CameraInfo, JointState, Joy
+from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from smp_bringup.nodes.camera_messages import camera_type
@@ -35,5 +36,6 @@ def topics(robot: Robot) -> dict[str, type]:
         "sim/objects": JointState,
         "policy/chunk": JointTrajectory,
         "policy/gate": JointState,
+        "policy/task": String,
         "command/state": DiagnosticArray,
     }

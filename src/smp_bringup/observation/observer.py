@@ -5,7 +5,7 @@ import numpy as np
 from smp_bringup.observation.builder import to_observation_size
 from smp_bringup.robot import Robot
 from smp_bringup.sync.history import History
-from smp_bringup.types import AlignedSet, Observation, nanoseconds
+from smp_bringup.types import AlignedSet, FloatArray, Observation, nanoseconds
 
 
 class Observer:
@@ -21,6 +21,8 @@ class Observer:
             resized: whether sets come as the policy sees them, from sync: a crop is not taken twice.
         """
         self._resized = resized
+        self.words: FloatArray | None = None
+        """(384,) of every observation from now on."""
         self._robot, self._replan_ns = robot, nanoseconds(replan_s)
         self._history: History[AlignedSet] = History(steps, robot.action_period_s)
         self._last_ns: int | None = None
@@ -45,6 +47,7 @@ class Observer:
             np.stack([s.position for s in sets]),
             np.stack([s.velocity for s in sets]),
             vectors={name: np.stack([s.vectors[name] for s in sets]) for name in sets[-1].vectors},
+            words=self.words,
         )
 
     def due(self, observation: Observation) -> bool:

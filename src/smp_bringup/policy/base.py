@@ -14,6 +14,7 @@ from smp_bringup.policy.denoise import EMBEDDING, sample
 from smp_bringup.policy.denoising import Denoising
 from smp_bringup.policy.select import Selection
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
+from smp_bringup.words.phrasebook import Phrasebook
 
 
 class AbstractEngine(ABC):
@@ -96,10 +97,21 @@ class AbstractPolicy(ABC):
     inpaints: bool = True
     """Whether `infer` takes committed actions."""
 
+    phrasebook: Phrasebook = Phrasebook()
+    """What it can be told."""
+
     @property
     def runs_in(self) -> str:
         """What computes it, in words."""
         return "Python"
+
+    def words_of(self, sentence: str) -> FloatArray | None:
+        """Return the words of an observation (384,) where a sentence says what to do; None for a policy without words.
+
+        Raises:
+            ConfigError: the policy does not know the sentence, see `Phrasebook.understood`.
+        """
+        return self.phrasebook.understood(sentence).astype(np.float64) if self.config.words else None
 
     @abstractmethod
     def infer(
@@ -193,11 +205,11 @@ def policy_inputs(
     """Return what an encoder takes, by name.
 
     "state" (To, J) normalised, "image_NAME" (To, h, w, 3), of depth (To, h, w, 1) normalised, "vectors" (To, V)
-    normalised, "objects" (To, D), and "prefix" (P, J + 1): the committed actions, normalised, each followed by a one;
-    zeros after the last.
+    normalised, "objects" (To, D), "words" (384,), and "prefix" (P, J + 1): the committed actions, normalised, each
+    followed by a one; zeros after the last.
 
     Raises:
-        ModelError: a policy of the state track was given no object poses.
+        ModelError: a policy of the state track was given no object poses, or one with words was told nothing.
     """
     senses = normalizer.senses
     inputs: dict[str, np.ndarray] = {image_key(name): observation.images[name] for name in config.cameras}
@@ -209,6 +221,10 @@ def policy_inputs(
         if observation.objects is None:
             raise ModelError("this policy sees object poses (track: state), which only the simulator knows")
         inputs["objects"] = observation.objects.astype(np.float32)
+    if config.words:
+        if observation.words is None:
+            raise ModelError('this policy is told in words what to do, and was told nothing: smp run --task "..."')
+        inputs["words"] = observation.words.astype(np.float32)
     if config.prefix_steps:
         told = np.zeros((config.prefix_steps, len(normalizer.center) + 1), np.float32)
         if prefix is not None:

@@ -19,6 +19,7 @@ from smp_bringup.policy.engines import Stored, open_engine, require_device
 from smp_bringup.policy.onnx_check import check_model
 from smp_bringup.policy.trial import LIMIT_S, try_out, within
 from smp_bringup.robot import Robot
+from smp_bringup.words.phrasebook import Phrasebook
 
 CONFIG, NORMALIZER, ROBOT, METRICS, CARD = (
     "config.yaml",
@@ -126,6 +127,7 @@ def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequen
     policy = read_config(files, changes)
     _check_robot(files, policy, robot)
     normalizer = read_normalizer(files, policy, robot)
+    phrasebook = Phrasebook.from_files(files) if policy.words else Phrasebook()
     models = [ENCODER, *(f"denoiser_{i}.onnx" for i in range(policy.denoisers))]
     for name in models:
         if name not in files:
@@ -136,6 +138,7 @@ def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequen
         stored = Stored(files[ENCODER], [files[name] for name in models[1:]], files.get(WEIGHTS))
         engine = open_engine(stored, policy, robot.dof, device)
         deployed: DeployedPolicy = POLICIES[policy.kind].deploy(policy, engine, normalizer, robot.action_period_s)
+        deployed.phrasebook = phrasebook
         try_out(deployed, engine, robot, engine.input_length("objects"))
         return deployed
 

@@ -60,6 +60,8 @@ class PolicyConfig:
     """Of the robot file: forces, touch and the like."""
     track: str = field(default="camera", metadata=spec(choices=("camera", "state")))
     """What the policy sees beside the joints: cameras, or (in simulation) the poses of the objects."""
+    words: bool = False
+    """Whether the policy is told in words what to do, see `words.phrasebook`."""
     observation_steps: int = field(default=1, metadata=spec(ge=1, le=16))
     """To."""
     horizon: int = field(default=16, metadata=spec(ge=2, le=256))

@@ -10,11 +10,17 @@ from torch.nn.functional import layer_norm
 from smp_bringup.policy.base import VECTORS, image_key
 from smp_bringup.policy.config import EncoderConfig, PolicyConfig
 from smp_bringup.policy.resnet import ResNet18
+from smp_bringup.words.encoder import SIZE as WORDS_SIZE
 
 _LEAST_TRUST = 1e-3
 """Where so little of a keypoint is measured, its distance goes to zero."""
 _SHARPNESS = 5.0
 """Of the softmax at the start: on scores of unit spread it is peaked from the first step."""
+
+_LEAST_SPREAD = 1e-3
+"""Of embeddings: where only one sentence is ever said, it is not magnified beyond this."""
+_WORDS_FEATURE = 32
+"""Numbers into which what is said goes: a feature that saw all 384 would learn the training's sentences by heart."""
 
 _SHARED_EYE, _SHARED_DEPTH_EYE = "all", "all_depth"
 
@@ -64,6 +70,28 @@ class Keypoints(nn.Module):
         return torch.cat([there, points[:, count:]], dim=1) if self._depth else there
 
 
+class Words(nn.Module):
+    """What is said, made small; embeddings are nearly alike, so they are taken about their middle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.center: Tensor
+        self.register_buffer("center", torch.zeros(WORDS_SIZE))
+        self.scale: Tensor
+        self.register_buffer("scale", torch.ones(1))
+        self.linear = nn.Linear(WORDS_SIZE, _WORDS_FEATURE)
+
+    def fit(self, embeddings: Tensor) -> None:
+        """Take the middle and the spread of the embeddings (n, 384) that training tells."""
+        self.center.copy_(embeddings.mean(0))
+        self.scale.copy_(1 / (embeddings - self.center).square().mean().sqrt().clamp(min=_LEAST_SPREAD))
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Return what the trunk sees of embeddings (B, 384)."""
+        out: Tensor = self.linear((embedding - self.center) * self.scale)
+        return out
+
+
 class Encoder(nn.Module):
     """All that is observed into one feature s: joints, and per track cameras and vectors, or object poses."""
 
@@ -93,6 +121,10 @@ class Encoder(nn.Module):
         self.prefix_steps = config.prefix_steps
         inputs = config.observation_steps * (dof + objects + size)
         inputs += config.prefix_steps * (dof + 1)
+        self.words: Words | None = None
+        if config.words:
+            self.words = Words()
+            inputs += _WORDS_FEATURE
         self.trunk = nn.Sequential(nn.Linear(inputs, width), nn.GELU(), nn.Linear(width, width), nn.GELU())
 
     def forward(self, inputs: Mapping[str, Tensor], shifts: Mapping[str, Tensor] | None = None) -> Tensor:
@@ -100,7 +132,8 @@ class Encoder(nn.Module):
 
         Args:
             inputs: "state" (B, To, J), normalised; "image_NAME" (B, To, h, w, 3), 0 to 255, of depth (B, To, h, w, 1),
-                normalised; "objects" (B, To, D); "vectors" (B, To, V), normalised; "prefix" (B, P, J + 1).
+                normalised; "objects" (B, To, D); "vectors" (B, To, V), normalised; "prefix" (B, P, J + 1);
+                "words" (B, 384).
             shifts: per camera (B, 2), how far its images were moved by augmentation in units of
                 keypoints (x, y); taken off again, so that geometry stays absolute.
         """
@@ -110,6 +143,8 @@ class Encoder(nn.Module):
             parts.append(((inputs[self._numbers] - self.object_center) * self.object_scale).flatten(1))
         if self.prefix_steps:
             parts.append(inputs["prefix"].flatten(1))
+        if self.words is not None:
+            parts.append(self.words(inputs["words"]))
         for name in (*self.cameras, *self.depth):
             flat = inputs[image_key(name)].flatten(0, 1).permute(0, 3, 1, 2)
             eye = self.eyes[self._eye_of[name]]

@@ -19,6 +19,7 @@ from smp_bringup.policy.engine_onnx import OnnxEngine
 from smp_bringup.policy.engine_torch import TorchEngine
 from smp_bringup.policy.networks import AbstractNetwork
 from smp_bringup.robot import Robot
+from smp_bringup.words.encoder import SIZE as WORDS_SIZE
 
 OPSET = 20
 _TOLERANCE = 1e-4
@@ -100,6 +101,8 @@ def _random_inputs(network: AbstractNetwork, robot: Robot, rng: np.random.Genera
         inputs[VECTORS] = (rng.normal(size=(steps, network.encoder.objects)) * 0.3).astype(np.float32)
     if config.track == "state":
         inputs["objects"] = (rng.normal(size=(steps, network.encoder.objects)) * 0.3).astype(np.float32)
+    if config.words:
+        inputs["words"] = rng.normal(size=WORDS_SIZE).astype(np.float32) / np.float32(np.sqrt(WORDS_SIZE))
     if config.prefix_steps:
         inputs["prefix"] = (rng.normal(size=(config.prefix_steps, robot.dof + 1)) * 0.3).astype(np.float32)
     return inputs

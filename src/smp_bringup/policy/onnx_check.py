@@ -12,6 +12,7 @@ from smp_bringup.errors import ModelError, one_line
 from smp_bringup.policy.base import VECTORS
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.robot import Robot
+from smp_bringup.words.encoder import SIZE as WORDS_SIZE
 
 _DOMAINS = {"", "ai.onnx"}
 _LARGEST_VALUE = 1 << 28
@@ -73,7 +74,7 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 def _check_inputs(model: onnx.ModelProto, name: str, robot: Robot, policy: PolicyConfig) -> None:
     steps, numbers = policy.observation_steps, sum(robot.vector(one).length for one in policy.vectors)
     wanted = {"state": [1, steps, robot.dof], "x": [1, policy.horizon, policy.columns(robot.dof)]}
-    wanted[VECTORS] = [1, steps, numbers]
+    wanted |= {VECTORS: [1, steps, numbers], "words": [1, WORDS_SIZE]}
     for value in model.graph.input:
         shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
         if value.name in wanted and shape != wanted[value.name]:

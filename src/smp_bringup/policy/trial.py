@@ -10,6 +10,7 @@ from smp_bringup.errors import ModelError, SmpError, one_line
 from smp_bringup.policy.base import AbstractEngine, DeployedPolicy
 from smp_bringup.robot import Robot
 from smp_bringup.types import Observation
+from smp_bringup.words.encoder import SIZE as WORDS_SIZE
 
 T = TypeVar("T")
 
@@ -52,11 +53,12 @@ def within(limit_s: float, what: str, work: Callable[[], T]) -> T:
 
 
 def blank(robot: Robot, steps: int, objects: int = 0) -> Observation:
-    """Return an observation at home that shows nothing: vectors and `objects` numbers of object poses are zero."""
+    """Return an observation at home that shows nothing: vectors, `objects` numbers of poses, and words are zero."""
     images = {c.name: np.stack([c.blank(c.observation_height, c.observation_width)] * steps) for c in robot.cameras}
     vectors = {vector.name: np.zeros((steps, vector.length)) for vector in robot.vectors}
     home = np.tile(robot.joint_array("home"), (steps, 1))
-    return Observation(1, images, home, np.zeros_like(home), np.zeros((steps, objects)) if objects else None, vectors)
+    poses = np.zeros((steps, objects)) if objects else None
+    return Observation(1, images, home, np.zeros_like(home), poses, vectors, np.zeros(WORDS_SIZE))
 
 
 def try_out(policy: DeployedPolicy, engine: AbstractEngine, robot: Robot, objects: int) -> None:

@@ -7,6 +7,8 @@ from smp_bringup.bag.episode import slug
 from smp_bringup.documents import shown
 from smp_bringup.errors import ConfigError
 
+_COUNT_AND_COMMA = re.compile(r"(\*\s*\d+\s*),")
+"""Such a comma parts two tasks; any other belongs to the words of one."""
 _COUNTED = re.compile(r"^(?P<task>.*\S)\s*\*\s*(?P<count>\d+)$")
 
 
@@ -26,12 +28,15 @@ class Entry:
 
 
 class TaskQueue:
-    """Tasks in order, e.g. "transfer_cube*20, fold the towel*5"; without a count a task goes on without end."""
+    """Tasks in order, e.g. "transfer_cube*20, fold the towel*5"; without a count a task goes on without end.
+
+    A comma that follows no count is part of a task's words: "press the left button, then the other one".
+    """
 
     def __init__(self, text: str) -> None:
         """Read `text`; raises ConfigError for one that names no task or asks for none of it."""
         self.text = text
-        self.entries = [_entry(part.strip()) for part in text.split(",")]
+        self.entries = [_entry(part.strip()) for part in _COUNT_AND_COMMA.sub(r"\1\n", text).split("\n")]
 
     @property
     def current(self) -> Entry | None:
@@ -56,7 +61,7 @@ class TaskQueue:
 def _entry(part: str) -> Entry:
     match = _COUNTED.match(part)
     task, count = (match["task"], int(match["count"])) if match else (part, None)
-    if not task or count == 0:
+    if not task or task[0] == "," or count == 0:
         raise ConfigError(f"task queue: '{shown(part)}' must be a task, or a task*count with a count of at least 1")
     slug(task)  # raises for a name that no folder can have
     return Entry(task, count)

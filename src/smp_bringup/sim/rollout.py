@@ -91,20 +91,28 @@ class PolicyDriver:
     """Feeds sensors to the policy and its chunks, a little later, to the command core."""
 
     def __init__(
-        self, loop: Lockstep, policy: AbstractPolicy, seed: int, timing: Timing, other: World | None = None
+        self,
+        loop: Lockstep,
+        policy: AbstractPolicy,
+        seed: int,
+        timing: Timing,
+        other: World | None = None,
+        say: str = "",
     ) -> None:
         """Attach to `loop`; the policy sees the images of the world `other`, if given.
 
         `other` is a control: another layout of the objects with these arms in it, so that
-        only what the cameras say about the objects is wrong.
+        only what the cameras say about the objects is wrong. `say` is what the policy is told, by default the task.
         """
         self._loop, self._policy, self._timing, self._other = loop, policy, timing, other
         seam = "latest" if timing.synchronous else timing.seam
         self.planner = build_planner(policy, loop.robot, seam, seed, timing.deadline_s)
         self._aligner = build_sync(loop.robot)
         state = policy.config.track == "state"
-        self._ring = StateRing(loop.world, policy.config.observation_steps) if state else None
+        words = policy.words_of(say or loop.world.task.config.text)
+        self._ring = StateRing(loop.world, policy.config.observation_steps, words) if state else None
         self._observer = Observer(loop.robot, policy.config.observation_steps, policy.config.replan_s)
+        self._observer.words = words
         self._flight: deque[tuple[int, ActionChunk]] = deque()
         self._latest: Observation | None = None
         self._free_ns = loop.start_ns
@@ -197,6 +205,7 @@ def rollout(
     film_s: float = 0.0,
     other: World | None = None,
     timing: Timing | None = None,
+    say: str = "",
 ) -> EpisodeResult:
     """Run the episode of `seed` to success or the end of its budget.
 
@@ -208,10 +217,11 @@ def rollout(
         film_s: spacing of the overview images kept in the result [s]; 0 keeps none.
         other: a world of another layout, whose images the policy sees instead (a control).
         timing: delay of inference and seam between chunks; by default the deployed ones.
+        say: what a policy with words is told to do; by default the text of the task.
     """
     world.reset(seed)
     loop = Lockstep(world, robot)
-    driver = PolicyDriver(loop, policy, seed, timing or Timing(), other)
+    driver = PolicyDriver(loop, policy, seed, timing or Timing(), other, say)
     result = EpisodeResult(world.task.name, seed)
     collisions, look_every = Collisions(world.model, robot), round(robot.action_period_s / robot.control_period_s)
     account, accelerations = Account(world), []

@@ -19,8 +19,9 @@ class _Instant:
 class StateRing:
     """Remembers what was looked at."""
 
-    def __init__(self, world: World, steps: int) -> None:
-        self._world = world
+    def __init__(self, world: World, steps: int, words: FloatArray | None = None) -> None:
+        """Look at `world`, in windows of `steps`; `words` (384,) are said in each."""
+        self._world, self._words = world, words
         self._history: History[_Instant] = History(steps, world.robot.action_period_s)
 
     def look(self, now_ns: int) -> Observation | None:
@@ -34,4 +35,5 @@ class StateRing:
             np.stack([instant.position for instant in instants]),
             np.stack([instant.velocity for instant in instants]),
             np.stack([instant.objects for instant in instants]),
+            words=self._words,
         )

@@ -56,12 +56,12 @@ class Follower:
 class StateDriver:
     """Observes the world, asks the policy when a chunk is due, and hands it over a little later."""
 
-    def __init__(self, world: World, robot: Robot, policy: AbstractPolicy, seed: int) -> None:
+    def __init__(self, world: World, robot: Robot, policy: AbstractPolicy, seed: int, say: str = "") -> None:
         self._world, self._robot = world, robot
         self.planner = build_planner(policy, robot, "latest", seed)
         config = policy.config
         self._period_ns, self._replan_ns = nanoseconds(robot.action_period_s), nanoseconds(config.replan_s)
-        self._ring = StateRing(world, config.observation_steps)
+        self._ring = StateRing(world, config.observation_steps, policy.words_of(say or world.task.config.text))
         self._flight: deque[tuple[int, ActionChunk]] = deque()
         self._due_ns = START_NS
         self.now_ns = START_NS
@@ -87,10 +87,12 @@ class StateDriver:
         return setpoint
 
 
-def state_rollout(world: World, policy: AbstractPolicy, robot: Robot, seed: int, film_s: float = 0.0) -> EpisodeResult:
+def state_rollout(
+    world: World, policy: AbstractPolicy, robot: Robot, seed: int, film_s: float = 0.0, say: str = ""
+) -> EpisodeResult:
     """Run the episode of `seed` to success or the end of its budget; arguments as of `sim.rollout.rollout`."""
     world.reset(seed)
-    driver = StateDriver(world, robot, policy, seed)
+    driver = StateDriver(world, robot, policy, seed, say)
     result = EpisodeResult(world.task.name, seed)
     collisions, look_every = Collisions(world.model, robot), round(robot.action_period_s / robot.control_period_s)
     account, setpoints = Account(world), []

@@ -15,7 +15,9 @@ from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.training.augment import AugmentConfig, augmented
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.packed import PackedImages
+from smp_bringup.training.told import Told
 from smp_bringup.types import FloatArray, ImageArray
+from smp_bringup.words.phrasebook import Phrasebook
 
 _SHIFT_PX = 4
 
@@ -32,6 +34,7 @@ class Batches:
         state_noise: FloatArray | None = None,
         corrections: float = 1.0,
         augment: AugmentConfig | None = None,
+        book: Phrasebook | None = None,
     ) -> None:
         """Draw from the episodes (E,).
 
@@ -43,9 +46,11 @@ class Batches:
             corrections: how often a correction is drawn, a demonstration being drawn once.
             state_noise: (J,) standard deviation [rad] by which the joints are told wrong; None: no augmentation at all.
             augment: what else happens to images in colour; None: nothing.
+            book: the sentences of the demonstrations, for a policy with words.
         """
         self._data, self._config, self._augment = data, config, state_noise is not None
         self._changes = augment or AugmentConfig()
+        self._told = Told(data, book or Phrasebook()) if config.words else None
         self._state_noise = np.zeros(len(normalizer.center)) if state_noise is None else state_noise
         self._state_noise = (self._state_noise / normalizer.half_range).astype(np.float32)
         self._windows = data.windows(config.observation_steps)
@@ -93,6 +98,8 @@ class Batches:
         if self._config.prefix_steps:
             told = rng.integers(0, self._config.prefix_steps + 1, 2 * pairs)
             inputs["prefix"] = torch.from_numpy(self._prefix(frames, told))
+        if self._told is not None:  # a pair is told the same, as a robot is
+            inputs["words"] = torch.from_numpy(self._told.draw(later, rng)).repeat(2, 1)
         columns = max(self._action.shape[2], self._config.experts)
         noise = rng.standard_normal((2 * pairs, self._config.horizon, columns), dtype=np.float32)
         return Batch(
@@ -123,6 +130,8 @@ class Batches:
             if self._config.prefix_steps:
                 frames = self._frames[first : first + batch]
                 inputs["prefix"] = torch.from_numpy(self._prefix(frames, np.zeros(len(frames), np.int64)))
+            if self._told is not None:
+                inputs["words"] = torch.from_numpy(self._told.own(self._frames[first : first + batch]))
             yield inputs
 
     def _prefix(self, frames: np.ndarray, told: np.ndarray) -> np.ndarray:

@@ -27,6 +27,9 @@ class TrainingConfig:
     state_noise: float = field(default=0.03, metadata=spec(ge=0, le=0.5, unit="rad"))
     """The joints of the arms are told wrong by a normal error of this size, drawn for every sample, while its actions
     stay: the policy learns to come back from poses that no demonstration shows."""
+    phrases: str = ""
+    """Other ways to say what the demonstrations show, in config/phrases or a path to a YAML file: one is drawn for
+    every pair of samples of a policy that is told in words."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Of images in colour."""
     ema: float = field(default=0.998, metadata=spec(ge=0, lt=1))

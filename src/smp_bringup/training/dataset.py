@@ -36,7 +36,7 @@ OTHER_ROBOT = "is of another robot"
 _ARRAYS = {"stamps": np.int64, "vectors": np.float64, "taught": np.int8} | dict.fromkeys(
     ("state", "objects", "action", "foresight"), np.float32
 )
-_FORMAT = 5
+_FORMAT = 6
 """Of the cache: another one is not read but made anew."""
 _MOST_INDEX = 100_000_000
 """Bytes of the cache's index: a hundred for each bag."""
@@ -64,6 +64,8 @@ class Episode:
     taught: np.ndarray
     """(N,) what each sample is to training, see `bag.commanders.Taught`."""
     task: str
+    text: str
+    """What it shows, in words."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Dataset:
     """Per vector of the robot (N, n)."""
     taught: np.ndarray | None = None
     """(N,) what each sample is to training, see `bag.commanders.Taught`; None: all are demonstrations."""
+    sentences: tuple[str, ...] = ()
+    """(E,) what each episode shows, in words, as its bag says."""
 
     held: tuple[bool, ...] = ()
     """(E,) whether somebody marked the episode as held out; of nothing, nobody did."""
@@ -163,7 +167,8 @@ def read_episode(folder: Path, robot: Robot, policy: PolicyConfig) -> Episode:
     target = np.stack([np.interp(at - base, stamps - base, column) for column in leader.T], axis=-1)
     action, foresight = np.split(target, [policy.horizon], axis=1)
     task = bag.episode.get("task", "unnamed")
-    return Episode(seen.stamps, seen.images, seen.state, seen.objects, action, foresight, seen.vectors, taught, task)
+    told = task, bag.text
+    return Episode(seen.stamps, seen.images, seen.state, seen.objects, action, foresight, seen.vectors, taught, *told)
 
 
 def _targets(bag: Bag, robot: Robot, who: Commanders) -> tuple[np.ndarray, FloatArray]:
@@ -236,13 +241,22 @@ def _cached(robot: Robot, policy: PolicyConfig, target: Path) -> Dataset:
     arrays = {name: _array(target / f"{name}.npy") for name in _ARRAYS}
     starts, skipped, tasks = np.array(index["starts"]), tuple(index["skipped"]), tuple(index["tasks"])
     held = tuple(read_marks(Path(bag)).get(USE) == HELD_OUT for bag in index["bags"])
+    sentences = tuple(index["sentences"])
     lengths = {*map(len, images.values()), *map(len, arrays.values())}
-    if lengths != {starts[-1]}:
+    if lengths != {starts[-1]} or len(sentences) != len(starts) - 1:
         raise ValueError("arrays of other lengths than the index")
     numbers = arrays.pop("vectors")
     vectors = split(robot.vectors, numbers) if numbers.shape[1] else {}
     return Dataset(
-        robot.action_period_s, images, **arrays, starts=starts, skipped=skipped, tasks=tasks, vectors=vectors, held=held
+        robot.action_period_s,
+        images,
+        **arrays,
+        starts=starts,
+        skipped=skipped,
+        tasks=tasks,
+        vectors=vectors,
+        sentences=sentences,
+        held=held,
     )
 
 
@@ -285,7 +299,7 @@ def _fill(
     """Write what every bag shows into the folder `target`."""
     files = {c.name: PackedWriter(target, c.name) for c in _cameras(robot, policy)}
     arrays: dict[str, list[np.ndarray]] = {name: [] for name in _ARRAYS}
-    starts, skipped, tasks, bags = [0], [], set(), []
+    starts, skipped, tasks, bags, sentences = [0], [], set(), [], []
     jobs = [(folder, robot, policy) for folder in folders]
     for done, result in enumerate(ordered(_read, jobs, 2), 1):
         progress(done, len(folders))
@@ -301,6 +315,7 @@ def _fill(
         starts.append(starts[-1] + len(episode.state))
         bags.append(str(folders[done - 1]))
         tasks.add(episode.task)
+        sentences.append(episode.text)
     for file in files.values():
         file.close()
     if len(starts) == 1:
@@ -309,9 +324,8 @@ def _fill(
     arrays["objects"] = [known_objects(part, longest) for part in arrays["objects"]]
     for name, parts in arrays.items():
         np.save(target / f"{name}.npy", np.concatenate(parts))
-    (target / "index.json").write_text(
-        json.dumps({"starts": starts, "skipped": skipped, "tasks": sorted(tasks), "bags": bags})
-    )
+    index = {"starts": starts, "skipped": skipped, "tasks": sorted(tasks), "bags": bags, "sentences": sentences}
+    (target / "index.json").write_text(json.dumps(index))
 
 
 def _cameras(robot: Robot, policy: PolicyConfig) -> tuple[Camera, ...]:

@@ -17,6 +17,7 @@ from smp_bringup.training.config import load_run
 from smp_bringup.training.dataset import OTHER_ROBOT, Dataset, first_of_each, load_dataset
 from smp_bringup.training.journal import About
 from smp_bringup.training.save import model_card, save_checkpoint
+from smp_bringup.training.told import book_of, wanted_phrases
 from smp_bringup.training.trainer import Start, Trained, Trainer
 from smp_bringup.training.transfer import start_from
 
@@ -76,12 +77,15 @@ class Training:
         self._start: Start | None = None
         if job.start is not None:
             self.run, self._start = start_from(job.start, self.run, self._robot, job.only_router)
+        phrases = wanted_phrases(self.run)
         self.data: Dataset = load_dataset(found, self._robot, self.run.policy, job.bags.parent / "cache", progress)
         _require_most(self.data, self._robot)
+        self._book = book_of(self.data, self.run, phrases)
 
     def trainer(self, out: Path, about: About | None = None) -> Trainer:
         """Return what trains; its state is kept in `out`, and a page if it is said what that is `about`."""
-        return Trainer(self.run, self.data, self._robot, self._job.seed, out, self._start, self._job.corrections, about)
+        told = self._job.corrections, about, self._book
+        return Trainer(self.run, self.data, self._robot, self._job.seed, out, self._start, *told)
 
     def about(self, told: Sequence[tuple[str, str]], model: Path) -> About:
         """Return what the page of this training says; `told` are facts of the run, `model` is what is exported."""
@@ -110,7 +114,8 @@ class Training:
     @property
     def sight(self) -> str:
         """What the policy sees of the robot beside its joints, and what it does not."""
-        return sight(self.run.policy, self._robot)
+        heard = f"; is told one of {len(self._book.wordings)} sentences" if self.run.policy.words else ""
+        return sight(self.run.policy, self._robot) + heard
 
     def next_step(self, model: Path) -> str:
         """Return what to do with the exported `model`: try it in the simulator, or where there is none, by replay."""

@@ -43,6 +43,8 @@ def save_checkpoint(trained: Trained, robot: Robot, folder: Path, card: str) -> 
         checkpoint.METRICS: _json({**trained.metrics, **counts, "tasks": list(trained.tasks)}),
         checkpoint.CARD: card.encode(),
     }
+    if config.words:
+        files |= trained.phrasebook.to_files()
     write_checked(folder, files)
 
 
@@ -88,6 +90,7 @@ def model_card(run: RunConfig, data: Dataset, trained: Trained, command: str) ->
     deployed, each = trained.network.parameter_counts()
     kinds = (("cameras", run.policy.cameras), ("depth cameras", run.policy.depth), ("vectors", run.policy.vectors))
     seen = "; ".join(f"{kind} {', '.join(names)}" for kind, names in kinds if names)
+    seen += "; what to do, in words" if run.policy.words else ""
     seen = seen or "poses of the objects (simulation only)"
     skipped, settings = len(data.skipped), run.training
     steps, minutes = trained.metrics["steps"], trained.metrics["seconds"] / 60

@@ -6,7 +6,7 @@ Lightning Fabric places the network, and averages gradients over the processes t
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ from smp_bringup.training.objective import Objective
 from smp_bringup.training.pace import Pace
 from smp_bringup.training.scalars import Scalars
 from smp_bringup.training.state import FILE, held_alone, load_state, save_state
+from smp_bringup.words.phrasebook import Phrasebook
 
 Report = Callable[[int, dict[str, float]], None]
 """Called after a step with its number and mean losses since the last call."""
@@ -54,6 +55,8 @@ class Trained:
     metrics: dict[str, float]
     tasks: tuple[str, ...] = ()
     """What it was trained to do."""
+    phrasebook: Phrasebook = field(default_factory=Phrasebook)
+    """What it was told."""
 
 
 def use_threads(count: int) -> None:
@@ -82,6 +85,7 @@ class Trainer:
         start: Start | None = None,
         corrections: float = 1.0,
         about: About | None = None,
+        book: Phrasebook | None = None,
     ) -> None:
         """Prepare a run.
 
@@ -93,6 +97,7 @@ class Trainer:
             out: folder of the run.
             start: to go on from (transfer); None: from scratch.
             corrections: are drawn so often, see `Batches`.
+            book: of what the policy is told, see `Batches`.
             about: what its page says beside figures; None: no page is written.
 
         Raises:
@@ -101,18 +106,19 @@ class Trainer:
         if run.training.device == "cuda" and not torch.cuda.is_available():
             raise InstallError("training.device is cuda, this PyTorch finds no GPU: --set training.device=cpu")
         self._run, self._seed, self._out, self._tasks = run, seed, out, data.tasks
+        self._book = book or Phrasebook()
         settings = run.training
         torch.manual_seed(seed)
         self._fabric = Fabric(accelerator=run.training.device, devices=run.training.devices)
         self._fabric.launch()
-        start = start or _from_scratch(run.policy, data, robot)
+        start = start or _from_scratch(run.policy, data, robot, self._book)
         self.network, self.normalizer = start.network, start.normalizer
         if run.policy.track == "state":
             data = replace(data, objects=known_objects(data.objects, self.network.encoder.objects))
         train, held = _split(len(data.starts) - 1, run.training.held_out, seed, data.held)
         noise = np.asarray(settings.state_noise * robot.turning, dtype=np.float64)
-        self._train = Batches(data, self.normalizer, run.policy, train, noise, corrections, settings.augment)
-        self._held = Batches(data, self.normalizer, run.policy, held)
+        self._train = Batches(data, self.normalizer, run.policy, train, noise, corrections, settings.augment, book)
+        self._held = Batches(data, self.normalizer, run.policy, held, book=book)
         self.network.frames = self._train.frames
         self._trained = [p for p in self.network.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
@@ -185,7 +191,7 @@ class Trainer:
         metrics = self._metrics()
         if self._journal is not None:
             self._journal.turn(self._step, self._held_out, self._pace.lap(self._seconds - begun))
-        return Trained(self._ema.network.cpu(), self.normalizer, metrics, self._tasks)
+        return Trained(self._ema.network.cpu(), self.normalizer, metrics, self._tasks, self._book)
 
     def _one(self, settings: TrainingConfig) -> dict[str, float]:
         rng = np.random.default_rng([self._seed, self._step])
@@ -257,8 +263,8 @@ class Trainer:
             save_state(self._out, self._step, self._seconds, self.network, self._ema.network, self._optimizer)
 
 
-def _from_scratch(policy: PolicyConfig, data: Dataset, robot: Robot) -> Start:
-    """Return an untrained network with what it takes from the data: scales of joints, vectors and objects."""
+def _from_scratch(policy: PolicyConfig, data: Dataset, robot: Robot, book: Phrasebook) -> Start:
+    """Return an untrained network with what it takes from the data: scales of joints, vectors, objects and words."""
     seen = {name: data.vectors[name] for name in policy.vectors}
     ranges = {name: robot.camera(name).depth for name in policy.depth}
     senses = Senses.from_data(seen, {name: (depth.min, depth.max) for name, depth in ranges.items() if depth})
@@ -270,6 +276,8 @@ def _from_scratch(policy: PolicyConfig, data: Dataset, robot: Robot) -> Start:
         network.encoder.object_center.copy_(torch.from_numpy((low + high) / 2))
         spread = np.where(high > low, np.maximum(high - low, _MIN_SPREAD), 2.0)
         network.encoder.object_scale.copy_(torch.from_numpy(2 / spread))
+    if network.encoder.words is not None:
+        network.encoder.words.fit(torch.from_numpy(book.embeddings))
     network.prepare(torch.from_numpy(normalizer.normalise(data.action[:, 0]).astype(np.float32)))
     return Start(network, normalizer)
 
