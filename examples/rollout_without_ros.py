@@ -2,7 +2,7 @@
 
 import sys
 
-from smp_bringup.bench.report import Film, strip
+from smp_bringup.page.pictures import film_sheet
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.checkpoint import DEFAULT_MODEL, find_model
 from smp_bringup.robot import load_robot
@@ -18,7 +18,7 @@ robot = load_robot("aloha")
 world = World(TASKS[task](), robot)
 result = rollout(world, build_policy(find_model(model), robot), robot, seed, film_s=0.4)
 world.close()
-film = Film(task, seed, result.success, result.time_s, [image for _, image in result.film])
-with open("rollout.png", "wb") as file:
-    file.write(strip(film.frames))
-print(f"{task}, seed {seed}: {'success' if result.success else 'failure'} after {result.time_s:.1f} s; rollout.png")
+with open("rollout.webp", "wb") as file:
+    file.write(film_sheet(result.film)[0])
+print(f"{task}, seed {seed}: {'success' if result.success else 'failure'} after {result.time_s:.1f} s; rollout.webp")
+print(result.touched if result.success else f"{result.touched}; {result.lacks}")

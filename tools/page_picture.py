@@ -1,6 +1,6 @@
 """A report page as a picture for the docs: desktop in light beside a phone in dark; fails where axe-core finds much.
 
-    python tools/page_picture.py out/demo/report.html docs/images/report_demo.png [SECTION]
+    python tools/page_picture.py out/eval/report.html docs/images/report_eval.png [SECTION]
 
 SECTION is the headline that the picture begins with. Needs `make browser` and the machine's own Chromium (SMP_CHROMIUM
 names another).

@@ -1,14 +1,12 @@
 """Draws docs/images/verdict.png and docs/images/replay.png: what `smp bag check` and `smp replay --report` show."""
 
-import base64
-import io
-import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from matplotlib import font_manager
+from page_picture import main as page_picture
 from PIL import Image, ImageDraw, ImageFont
 
 from smp_bringup.bag.messages import IMAGE, image_cdr, typestore
@@ -60,18 +58,6 @@ def terminal(text: str, path: Path) -> None:
     picture.save(path)
 
 
-def stack(pngs: list[bytes], path: Path) -> None:
-    """Put pictures below each other."""
-    images = [Image.open(io.BytesIO(png)).convert("RGB") for png in pngs]
-    width = max(image.width for image in images)
-    page = Image.new("RGB", (width, sum(image.height + 8 for image in images)), "white")
-    y = 0
-    for image in images:
-        page.paste(image, (0, y))
-        y += image.height + 8
-    page.save(path)
-
-
 def main() -> None:
     """Record, spoil, judge, replay, draw."""
     with tempfile.TemporaryDirectory() as name:
@@ -81,10 +67,8 @@ def main() -> None:
         spoil(bags[0], folder / "demos/transfer_cube/spoiled")
         shown = smp("bag", "check", folder / "demos").replace(f"{folder}/", "")
         terminal(f"$ smp bag check demos\n{shown}", IMAGES / "verdict.png")
-        smp("replay", *bags, "--gates", "default", "--report", folder / "report")
-        page = (folder / "report/report.html").read_text(encoding="utf-8")
-        pngs = [base64.b64decode(text) for text in re.findall(r'base64,([^"]+)"', page)]
-        stack(pngs[:3], IMAGES / "replay.png")
+        smp("replay", *bags, "--criteria", "default", "--report", folder / "report")
+        page_picture(folder / "report/report.html", IMAGES / "replay.png", "Worst moments")
 
 
 if __name__ == "__main__":

@@ -143,8 +143,13 @@ def test_rows_of_a_resumed_run_are_those_of_its_last_course(tmp_path):
 def test_a_journal_waits_until_a_turn_is_a_hundredth_of_the_time(tmp_path, robot):
     journal = Journal(tmp_path, About("t", [], []), robot, 100)
     assert [journal.due(s) for s in (100, 149, 151)] == [False, False, True]
-    journal.write()
-    assert "Step 0 of 100" in (tmp_path / "report.html").read_text()
+    (tmp_path / "held_out.jsonl").write_text('{"step": 80}\n')  # of another run in this folder
+    (tmp_path / "losses.jsonl").write_text('{"step": 100, "mean": 1.0}\n')
+    journal.begin(0)
+    page = (tmp_path / "report.html").read_text()
+    assert "Step 0 of 100: not finished" in page
+    assert "The first figures come after some steps" in page
+    assert not (tmp_path / "held_out.jsonl").exists()
 
 
 @pytest.mark.parametrize("steps", [9, 100000])

@@ -45,6 +45,13 @@ class Journal:
         self.error: float | None = None
         """Of the last look, root mean square over the arms' joints and the whole chunk [rad]."""
 
+    def begin(self, step: int) -> None:
+        """Write the page before the first step, or go on after `step`: what another run left in the folder is gone."""
+        if not step:
+            for name in (_HELD_OUT, _PICTURES):
+                (self._folder / name).unlink(missing_ok=True)
+        self._write(step)
+
     def due(self, seconds: float) -> bool:
         """Return whether a turn may be paid for after `seconds` of training in this process."""
         return self._spent_s + self._cost_s <= _SHARE * seconds
@@ -73,19 +80,22 @@ class Journal:
         with (self._folder / _HELD_OUT).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         write_text(self._folder / _PICTURES, json.dumps([vars(figure) for figure in _examples(seen, self._robot)]))
-        self.write()
+        self._write(step)
         self._cost_s = time.monotonic() - begun
         self._spent_s += self._cost_s
 
-    def write(self) -> None:
-        """Write the page from what the folder holds."""
-        losses, looks = rows_of(self._folder / LOSSES), rows_of(self._folder / _HELD_OUT)
+    def _write(self, step: int) -> None:
+        """Write the page from what the folder holds of the steps up to `step`."""
+        losses, looks = (
+            [row for row in rows_of(self._folder / name) if row["step"] <= step] for name in (LOSSES, _HELD_OUT)
+        )
         pictures = self._folder / _PICTURES
         examples = [_figure(saved) for saved in json.loads(pictures.read_text())] if pictures.is_file() else []
-        write_page(self._folder / PAGE, self._page(losses, looks, examples))
+        write_page(self._folder / PAGE, self._page(step, losses, looks, examples))
 
-    def _page(self, losses: list[dict[str, Any]], looks: list[dict[str, Any]], examples: Sequence[Figure]) -> Page:
-        step = max((row["step"] for row in (*losses, *looks)), default=0)
+    def _page(
+        self, step: int, losses: list[dict[str, Any]], looks: list[dict[str, Any]], examples: Sequence[Figure]
+    ) -> Page:
         done = "finished" if step >= self._steps else "not finished; the page is written anew as it goes"
         lead = f"Step {step} of {self._steps}: {done}."
         curves: list[Part | Card] = [Words(["The first figures come after some steps."])]

@@ -168,7 +168,7 @@ class Trainer:
         rows: list[dict[str, float]] = []
         begun = self._seconds
         if self._journal is not None:
-            self._journal.write()
+            self._journal.begin(self._step)
         with Scalars(self._out, self.first) as scalars:
             try:
                 while self._step < settings.steps:
