@@ -221,7 +221,7 @@ def test_an_episode_is_recorded_by_keys_judged_at_once_and_labelled_later(window
     page.keyboard.press("f")
     says(page, "record-said", "saved")
     page.wait_for_selector("#last .verdict.reject")
-    assert "missing" in page.inner_text("#last ul")
+    assert "reject" in page.inner_text("#last ul")
     page.wait_for_selector("#last .films img")
     says(page, "counts", "wave: 0 kept (0 with a warning), 0 failures, 1 rejected")
     page.locator("#last select[data-mark='outcome']").select_option("success")
