@@ -48,7 +48,7 @@ def _gate_words(weights: list[float], active: list[int], kept: float) -> str:
 
 
 def recording(values: Mapping[str, str] | None) -> dict[str, object]:
-    """Return whether the recorder records, and what; of nothing where no recorder was heard lately; "short" without what was before."""
+    """Return whether the recorder records, and what, "short" without what was before; of nothing: none is heard."""
     if values is None:
         none = "Nothing is recorded: no recorder runs here (smp up --record FOLDER starts one)."
         return {"on": False, "words": none, "short": none}
