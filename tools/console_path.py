@@ -20,7 +20,7 @@ from playwright.sync_api import Error, Page, sync_playwright
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 TASK, EPISODES, STEPS = "press_two_buttons", 3, 20
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-WAIT_MS, ANSWER_S = 90_000, 60
+WAIT_MS, ANSWER_S = 180_000, 90
 TOKEN = "a-token-for-the-newcomer"
 GRAPH = ("up", "--sim", "--teleop", "--record", "data/demos", "--task", TASK)
 

@@ -82,8 +82,7 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
             _RECORDER,
         ),
     }
-    heard = tuple(topic for topic in nodes["recorder"].subscribe if topic != "recorder/pedal")
-    nodes["blackbox"] = Access(("blackbox/state",), heard)
+    nodes["blackbox"] = Access(("blackbox/state",), nodes["recorder"].subscribe[:-1])  # all but the pedal
     shown = ("robot_description", "/tf", "/tf_static")
     nodes["description"] = Access(shown, (*states, *commands, "/tf", "/clock"))
     nodes = {name: _with_own(name, access) for name, access in nodes.items()}

@@ -25,7 +25,7 @@ CHROMIUM = os.environ.get("SMP_CHROMIUM") or shutil.which("chromium") or shutil.
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here: apt install chromium, or set SMP_CHROMIUM")
 WAIT_MS = 60_000
 PHONE = {"width": 390, "height": 844}
-PAGES = ("run", "record", "data", "why")
+PAGES = ("run", "record", "data", "models", "why")
 HOSTILE = "<img src=x onerror=alert(1)>"
 """A name that would be a picture, and run what it says, if it became HTML."""
 
@@ -159,7 +159,12 @@ def test_pictures_arrive_in_both_views(window):
 def turn(page, name):
     """Go to a page, and wait until it shows what is on the disk."""
     page.click(f"nav a[href='#{name}']")
-    shown = {"record": "#counts p", "data": ".episode .verdict", "why": "#stopped .films figcaption"}
+    shown = {
+        "record": "#counts p",
+        "data": ".episode .verdict",
+        "models": "#models button",
+        "why": "#stopped .films figcaption",
+    }
     if name in shown:
         page.wait_for_selector(shown[name])
 
@@ -221,7 +226,7 @@ def test_an_episode_is_recorded_by_keys_judged_at_once_and_labelled_later(window
     page.keyboard.press("f")
     says(page, "record-said", "saved")
     page.wait_for_selector("#last .verdict.reject")
-    assert "missing" in page.inner_text("#last ul")
+    assert "reject" in page.inner_text("#last ul")
     page.wait_for_selector("#last .films img")
     says(page, "counts", "wave: 0 kept (0 with a warning), 0 failures, 1 rejected")
     page.locator("#last select[data-mark='outcome']").select_option("success")

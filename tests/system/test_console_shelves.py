@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("starlette", reason="the console's extra is not installed: make setup")
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from console_party import console, episode_bag
+from console_party import Live, console, episode_bag
 
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.errors import BagError
@@ -171,3 +171,31 @@ def test_a_bag_that_cannot_be_read_is_one_line(page, data):
     finally:
         file.write_bytes(sound)
     assert np.isfinite(json.loads(page.get(f"/data/{entry['id']}")[2])["duration_s"])
+
+
+def test_checkpoints_are_listed_with_card_and_fit_and_only_those_are_looked_at(page):
+    status, _, text = page.get("/models")
+    entries = {entry["name"]: entry["id"] for entry in json.loads(text)["entries"]}
+    assert status == 200
+    assert "smp_aloha" in entries
+    told = json.loads(page.get(f"/models/{entries['smp_aloha']}")[2])
+    assert (told["misfit"], told["command"]) == ("", "smp up --robot aloha --model smp_aloha")
+    assert "demonstrations" in told["card"]
+    for path in ("/models/smp_aloha", "/models/..", "/models/0"):
+        assert page.get(path)[0] == 404
+
+
+def test_a_comparison_runs_beside_the_console_and_says_why_it_ended(page):
+    models = [entry["id"] for entry in json.loads(page.get("/models")[2])["entries"]]
+    episode = listed(page)["lift/episode_00000"]["id"]
+    asked = {"episode": episode, "first": models[0], "second": models[1]}
+    for wrong in ({"episode": "../x"}, {"first": "smp_aloha"}, {"second": ""}):
+        assert post(page, "/compare", json.dumps(asked | wrong))[0] == 404
+    assert post(page, "/compare", json.dumps(asked), Origin=None)[0] == 403
+    assert post(page, "/compare", json.dumps(asked))[0] == 200
+    status, text = post(page, "/compare", json.dumps(asked))
+    assert (status, "compared already" in text) == (404, True)
+    with page.socket("/live") as socket:  # the episode lacks an arm: replay says so, and so does the page
+        state = Live(socket).until(lambda state: state["trial"]["words"] and not state["trial"]["running"])
+    assert "missing topics" in state["trial"]["words"]
+    assert state["trial"]["rows"] == []

@@ -42,8 +42,10 @@ def test_what_is_recorded_is_said_with_its_warning():
     assert "no recorder runs" in recording(None)["words"]
     waits = recording({"recording": "False", "task": "fold", "said": "kept"})
     assert (waits["on"], waits["words"]) == (False, "The recorder waits; next: fold. Last: kept.")
+    assert waits["short"] == "The recorder waits; next: fold."
     values = {"recording": "True", "task": "fold", "seconds": "3.2", "messages": "9", "warning": "1 messages dropped"}
-    assert recording(values) == {"on": True, "words": "Records fold: 3.2 s, 9 messages. Warning: 1 messages dropped."}
+    said = "Records fold: 3.2 s, 9 messages. Warning: 1 messages dropped."
+    assert recording(values) == {"on": True, "words": said, "short": said}
 
 
 def test_the_rate_of_commands_is_of_one_process():

@@ -63,6 +63,14 @@ def test_a_hold_that_becomes_a_fault_and_then_an_emergency_stop_is_one_stop():
     assert 3.5 <= at_s < 4.0
 
 
+def test_a_source_that_is_held_from_its_first_cycle_on_was_followed():
+    told = Told()
+    told.say(1.0, "hold")
+    told.say(0.3, "policy", "HOLD", "source_near", "far")
+    told.say(3.0, "estop", "ESTOP", "estop", "pressed")
+    assert [(stop.kind, stop.mode) for _, stop in told.stops] == [("estop", "policy")]
+
+
 def test_after_a_reset_the_next_fault_is_another_stop():
     told = Told()
     for _ in range(2):

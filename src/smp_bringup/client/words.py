@@ -48,16 +48,19 @@ def _gate_words(weights: list[float], active: list[int], kept: float) -> str:
 
 
 def recording(values: Mapping[str, str] | None) -> dict[str, object]:
-    """Return whether the recorder records, and what; of nothing where no recorder was heard lately."""
+    """Return whether the recorder records, and what, "short" without what was before; of nothing: none is heard."""
     if values is None:
-        return {"on": False, "words": "Nothing is recorded: no recorder runs here (smp up --record FOLDER starts one)."}
+        none = "Nothing is recorded: no recorder runs here (smp up --record FOLDER starts one)."
+        return {"on": False, "words": none, "short": none}
     task = values.get("task") or "no task"
     warning = f" Warning: {values['warning']}." if values.get("warning") else ""
     if values.get("recording") == "True":
         seconds, messages = values.get("seconds", "0"), values.get("messages", "0")
-        return {"on": True, "words": f"Records {task}: {seconds} s, {messages} messages.{warning}"}
+        now = f"Records {task}: {seconds} s, {messages} messages.{warning}"
+        return {"on": True, "words": now, "short": now}
     said = f" Last: {values['said']}." if values.get("said") else ""
-    return {"on": False, "words": f"The recorder waits; next: {task}.{said}{warning}"}
+    waits = f"The recorder waits; next: {task}."
+    return {"on": False, "words": f"{waits}{said}{warning}", "short": f"{waits}{warning}"}
 
 
 def simulated(values: Mapping[str, str]) -> str:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 DATA, STOPS = "data", "stops"
 _REMEMBERED = 6
 """Stories that are kept in memory: a few megabytes each."""
-_NICE = 10
+_NICE = 5
 
 
 class Library:

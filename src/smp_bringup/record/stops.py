@@ -77,14 +77,14 @@ class StopWatch:
     def hear(self, said: Mapping[str, str], log_ns: int, steady_ns: int) -> None:
         """Take a state of the command node, heard at a time of the bag's clock and of a steady one."""
         mode, before = said.get("mode", ""), self._kind
+        if mode not in _LATCHED:
+            self._mode = mode
         self._kind, self._heard_ns = _kind(mode, said.get("severity", "")), steady_ns
         if self._kind and before is not None and self._kind != before:
             words = [said.get(key, "") for key in ("check", "reason", "reasons")]
             self._take(Stop(self._kind, log_ns, self._mode or mode, *words), before, steady_ns)
         if self._kind != HOLD and before == HOLD:
             self._ended_ns = steady_ns
-        if mode not in _LATCHED:
-            self._mode = mode
 
     def due(self, log_ns: int, steady_ns: int, ending: bool = False) -> Stop | None:
         """Return the stop that is to be told now, if any; at the end of the graph, the one that waits."""

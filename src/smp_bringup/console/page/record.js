@@ -56,9 +56,10 @@ function press(key, button) {
 export function drawRecord(state) {
   recorder = state.recorder;
   const on = state.recording.on;
-  $("record-now").textContent = state.recording.words;
+  $("record-now").textContent = state.recording.short;
   $("record-now").dataset.on = String(on);
-  $("record-said").textContent = recorder ? recorder.said : "";
+  // Its reasons stand below, with the episode.
+  $("record-said").textContent = recorder ? recorder.said.replace(/(: (?:keep|warn|reject)(?:; truncated: \w+)?): .*/, "$1") : "";
   $("record-mode").textContent = state.alive ? state.words : state.gone;
   const [start] = $("record-keys").children;
   if (start) start.lastChild.textContent = on ? "stop as a success" : "start";
