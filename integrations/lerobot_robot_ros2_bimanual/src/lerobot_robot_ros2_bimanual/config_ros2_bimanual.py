@@ -33,3 +33,8 @@ class Ros2LeadersConfig(TeleoperatorConfig):
     """Of the graph."""
     wait_s: float = 10.0
     """For how long they are awaited."""
+
+
+def joint_key(name: str) -> str:
+    """Return what LeRobot calls the position of a joint."""
+    return f"{name}.pos"

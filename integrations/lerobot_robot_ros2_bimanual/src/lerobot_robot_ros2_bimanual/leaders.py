@@ -1,12 +1,14 @@
 """Who leads the arms, as a teleoperator of LeRobot that is only listened to."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lerobot.teleoperators.teleoperator import Teleoperator
 
-from lerobot_robot_ros2_bimanual.config_ros2_bimanual import Ros2LeadersConfig
-from lerobot_robot_ros2_bimanual.link import Link, joint_key
+from lerobot_robot_ros2_bimanual.config_ros2_bimanual import Ros2LeadersConfig, joint_key
 from smp_bringup.robot import load_robot
+
+if TYPE_CHECKING:
+    from lerobot_robot_ros2_bimanual.link import Link
 
 
 class Ros2Leaders(Teleoperator):
@@ -43,6 +45,8 @@ class Ros2Leaders(Teleoperator):
 
     def connect(self, calibrate: bool = True) -> None:
         """Join the graph."""
+        from lerobot_robot_ros2_bimanual.link import Link  # ROS, which no other command of LeRobot needs
+
         self._link = Link.opened(self.config.robot, self.config.namespace)
 
     def calibrate(self) -> None:

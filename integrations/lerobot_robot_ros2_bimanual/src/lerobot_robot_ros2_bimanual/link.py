@@ -104,8 +104,3 @@ class Link:
 
     def _take(self, aligned: AlignedSet | None) -> None:
         self.seen = aligned or self.seen
-
-
-def joint_key(name: str) -> str:
-    """Return what LeRobot calls the position of a joint."""
-    return f"{name}.pos"

@@ -1,14 +1,16 @@
 """The robot of a running graph as a robot of LeRobot: observations of sync, actions under the command node's limits."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from lerobot.robots.robot import Robot
 
-from lerobot_robot_ros2_bimanual.config_ros2_bimanual import Ros2BimanualConfig
-from lerobot_robot_ros2_bimanual.link import Link, joint_key
+from lerobot_robot_ros2_bimanual.config_ros2_bimanual import Ros2BimanualConfig, joint_key
 from smp_bringup.errors import ConfigError
 from smp_bringup.robot import load_robot
+
+if TYPE_CHECKING:
+    from lerobot_robot_ros2_bimanual.link import Link
 
 
 class Ros2Bimanual(Robot):
@@ -28,8 +30,8 @@ class Ros2Bimanual(Robot):
         self._body = load_robot(config.robot, config.namespace)
         if config.lead and not self._body.has_leader_arms:
             raise ConfigError(
-                f"robot '{self._body.name}' has arms without leader_topic, on which LeRobot would lead them: name one for "
-                "each in the robot file, or give --robot.lead=false"
+                f"robot '{self._body.name}' has arms without leader_topic, on which LeRobot would lead them: name one "
+                "for each in the robot file, or give --robot.lead=false"
             )
         self._link: Link | None = None
         self._given_ns = 0
@@ -63,6 +65,8 @@ class Ros2Bimanual(Robot):
         Raises:
             GraphError: the graph does not run, or the command node refuses, and why.
         """
+        from lerobot_robot_ros2_bimanual.link import Link  # ROS, which no other command of LeRobot needs
+
         config = self.config
         self._link = link = Link.opened(config.robot, config.namespace)
         link.await_(lambda: link.seen is not None, config.wait_s, "an observation of sync")
