@@ -3,12 +3,12 @@
 import json
 import os
 import re
+import select
 import signal
 import socket
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from smp_bringup.policy.trial import blank
 from smp_bringup.types import Observation
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lerobot_checkpoints import checkpoint, interpreter, is_there
+from lerobot_checkpoints import checkpoint, interpreter
 
 SWAPPED = [*range(7, 14), *range(7)]
 """The right arm first."""
@@ -71,10 +71,15 @@ def deployed(folder, **said):
 
 
 def gone(pid):
-    end = time.monotonic() + WAIT_S
-    while time.monotonic() < end and is_there(pid):
-        time.sleep(0.01)
-    return not is_there(pid)
+    """Wait for the end of a process; return whether it came."""
+    try:
+        watched = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([watched], [], [], WAIT_S)[0])
+    finally:
+        os.close(watched)
 
 
 def test_joints_are_found_by_name_whatever_their_order(robot, swapped):
