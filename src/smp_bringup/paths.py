@@ -14,6 +14,10 @@ from smp_bringup.errors import ConfigError, UnknownNameError, one_line
 PACKAGE = "smp_bringup"
 
 
+HOSTED = "lerobot:"
+"""What the name of a policy of LeRobot begins with; a folder or a file follows."""
+
+
 def share_candidates() -> tuple[Path, ...]:
     """Return the folders that may hold the shared files, in the order they are tried."""
     prefixes = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]

@@ -24,7 +24,7 @@ from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.joints import DriverJoints, Joint
 from smp_bringup.mounts import Mount, find_mounts
 from smp_bringup.names import check_name, check_topic, in_namespace, require_unique
-from smp_bringup.paths import PACKAGE_URI, named_config
+from smp_bringup.paths import HOSTED, PACKAGE_URI, named_config
 from smp_bringup.types import FloatArray
 from smp_bringup.vector import Vector, check_vectors
 
@@ -305,8 +305,10 @@ def load_robot(name: str, namespace: str = "/") -> Robot:
     path = named_config("robots", name)
     document = config.read_yaml(path)
     for key in ("model", "safety", "simulation"):  # a relative path is meant from the file that says it
-        if isinstance(word := document.get(key), str) and word and (path.parent / word).exists():
-            document[key] = str(path.parent / word)
+        if isinstance(word := document.get(key), str) and word:
+            kind = HOSTED if key == "model" and word.startswith(HOSTED) else ""
+            beside = path.parent / word.removeprefix(kind)
+            document[key] = f"{kind}{beside}" if beside.exists() else word
     robot = build_robot(document, path.name, namespace)
     robot = replace(robot, arms=tuple(_with_geometry_beside(path, arm) for arm in robot.arms))
     if not robot.description or robot.description.startswith(PACKAGE_URI):

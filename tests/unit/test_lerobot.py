@@ -125,6 +125,37 @@ def test_what_the_format_allows_is_read_by_name(form, small, tmp_path):
     assert (episode["source"], episode["rate_hz"], episode["commands"]) == ("lerobot", str(told.fps), "none")
 
 
+def aged(root):
+    """Turn a dataset into what LeRobot wrote before v3.0: a file for each episode, lists in JSON."""
+    table, data = pq.read_table(root / DATA), "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
+    numbers = table["episode_index"].to_numpy()
+    rows = [{"episode_index": e, "tasks": [TASK], "length": int((numbers == e).sum())} for e in np.unique(numbers)]
+    for row in rows:
+        row["episode_index"] = number = int(row["episode_index"])
+        pq.write_table(
+            table.filter(pa.array(numbers == number)), root / data.format(episode_chunk=0, episode_index=number)
+        )
+    (root / "meta/episodes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (root / "meta/tasks.jsonl").write_text(json.dumps({"task_index": 0, "task": TASK}) + "\n")
+    (root / DATA).unlink()
+    (root / EPISODES).unlink()
+    rewrite_info(root, codebase_version="v2.1", data_path=data, chunks_size=1000)
+    return root
+
+
+def test_what_lerobot_wrote_before_is_read_too(small, tmp_path):
+    told = Foreign(small, images=True, state_names=names(small, order=SWAPPED), state_order=SWAPPED)
+    told.action_names = names(small)
+    dataset = aged(told.write(tmp_path / "dataset"))
+    check_values(told, import_dataset(dataset, tmp_path / "bags", small).folders)
+    (dataset / "meta/episodes.jsonl").write_text("[1]\n")
+    with pytest.raises(BagError, match=r"episodes.jsonl' does not hold a JSON object a line"):
+        import_dataset(dataset, tmp_path / "again", small)
+    rewrite_info(dataset, codebase_version="v2.0")
+    with pytest.raises(BagError, match=r"has version v2.0, v3.0 and v2.1 are read"):
+        import_dataset(dataset, tmp_path / "again", small)
+
+
 def test_twenty_episodes_in_a_file_cost_as_much_each_as_five(small, tmp_path, monkeypatch):
     decoded = []
     real = av.open

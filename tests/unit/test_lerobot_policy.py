@@ -3,12 +3,12 @@
 import json
 import os
 import re
+import select
 import signal
 import socket
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +20,15 @@ from smp_bringup.lerobot import process as process_module
 from smp_bringup.lerobot.deployment import PYTHON_VARIABLE, signature
 from smp_bringup.lerobot.policy import load
 from smp_bringup.lerobot.worker import framing
+from smp_bringup.paths import named_config
 from smp_bringup.pipeline import build_planner, build_policy
 from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.policy.trial import blank
+from smp_bringup.robot import load_robot
 from smp_bringup.types import Observation
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lerobot_checkpoints import checkpoint, interpreter, is_there
+from lerobot_checkpoints import checkpoint, interpreter
 
 SWAPPED = [*range(7, 14), *range(7)]
 """The right arm first."""
@@ -71,10 +73,15 @@ def deployed(folder, **said):
 
 
 def gone(pid):
-    end = time.monotonic() + WAIT_S
-    while time.monotonic() < end and is_there(pid):
-        time.sleep(0.01)
-    return not is_there(pid)
+    """Wait for the end of a process; return whether it came."""
+    try:
+        watched = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([watched], [], [], WAIT_S)[0])
+    finally:
+        os.close(watched)
 
 
 def test_joints_are_found_by_name_whatever_their_order(robot, swapped):
@@ -257,3 +264,10 @@ def test_what_is_no_message_is_refused(kind, shape, why):
         ours.sendall(struct.pack("<II", 1 << 31, 0))
         with pytest.raises(ValueError, match="too long"):
             framing.receive(theirs)
+
+
+def test_a_robot_file_names_a_policy_beside_it(robot, tmp_path):
+    checkpoint(tmp_path, robot)
+    text = named_config("robots", "aloha").read_text().replace("model: smp_aloha", "model: lerobot:pretrained_model")
+    (tmp_path / "mine.yaml").write_text(text)
+    assert load_robot(str(tmp_path / "mine.yaml")).model == f"lerobot:{tmp_path / 'pretrained_model'}"

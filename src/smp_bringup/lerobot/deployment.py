@@ -15,7 +15,7 @@ from smp_bringup.errors import ConfigError, ModelError, one_line
 from smp_bringup.mapping import layout
 from smp_bringup.mapping.document import ImportMapping, load_mapping
 from smp_bringup.mapping.joints import entry_names
-from smp_bringup.policy.checkpoint import HOSTED
+from smp_bringup.paths import HOSTED
 
 PYTHON_VARIABLE = "SMP_LEROBOT_PYTHON"
 SETTINGS = "config.json"

@@ -11,7 +11,7 @@ from smp_bringup.errors import ConfigError, ModelError, UnknownNameError, one_li
 from smp_bringup.manifest import MANIFEST, read_checked
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.observation.senses import Senses
-from smp_bringup.paths import share
+from smp_bringup.paths import HOSTED, share
 from smp_bringup.policy import POLICIES, policy_config
 from smp_bringup.policy.base import DeployedPolicy
 from smp_bringup.policy.config import PolicyConfig
@@ -31,8 +31,6 @@ CONFIG, NORMALIZER, ROBOT, METRICS, CARD = (
 ENCODER = "encoder.onnx"
 WEIGHTS = "weights.safetensors"
 DEFAULT_MODEL = "smp_aloha"
-HOSTED = "lerobot:"
-"""What the name of a policy of LeRobot begins with; a folder or file follows."""
 
 
 def is_hosted(model: Path) -> bool:

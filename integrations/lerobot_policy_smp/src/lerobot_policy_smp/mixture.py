@@ -59,13 +59,13 @@ class MixturePolicy(PreTrainedPolicy):
         self.network: AbstractNetwork = build_network(policy, dof)
         for name in ("center", "half_range"):
             self.register_buffer(name, torch.ones(dof, dtype=torch.float64))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))  # that the average has seen, also on resume
         self._meta = dataset_meta
         if dataset_meta is not None:
             self._prepare(dataset_meta, dataset_stats or {})
         self.averaged: AbstractNetwork = smoothed_copy(self.network)
         self._samples, self._objective = Samples(config), [Objective(self.network)]
         self._ema: Ema[AbstractNetwork] | None = None
-        self._steps = 0
         self._deployed: DeployedPolicy | None = None
         self.reset()
 
@@ -109,8 +109,8 @@ class MixturePolicy(PreTrainedPolicy):
         """Move the average; lerobot-train calls this after every step."""
         if self._ema is None:  # now that the network is on its device
             self._ema = Ema(self.network, self.config.settings.training.ema, self.averaged)
-        self._steps += 1
-        self._ema.update(self._steps)
+        self.steps += 1
+        self._ema.update(int(self.steps))
 
     def reset(self) -> None:
         """Forget what was seen and what is yet to be done."""

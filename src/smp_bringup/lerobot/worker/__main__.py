@@ -79,7 +79,10 @@ def serve(pipe: socket.socket) -> None:
     """Answer requests until the parent is gone."""
     worker = Worker()
     while True:
-        request, arrays = framing.receive(pipe)
+        try:
+            request, arrays = framing.receive(pipe)
+        except EOFError:
+            return
         out: dict[str, np.ndarray] = {}
         try:
             if request["do"] == "load":
