@@ -93,11 +93,13 @@ def megabytes(pid: int) -> dict[str, float]:
 
 def measure(tree: str, robot: Path, seconds: float, beside: bool) -> dict[str, object]:
     """Return the figures of one run of one tree's command node."""
-    env, word = {**os.environ, "PYTHONPATH": tree}, f"robot:={robot}"
+    env, word, log = {**os.environ, "PYTHONPATH": tree}, f"robot:={robot}", robot.with_suffix(".log")
+    log.write_bytes(b"")
 
     def node(name: str, *more: str) -> subprocess.Popen[bytes]:
         words = [sys.executable, "-m", f"smp_bringup.nodes.{name}_node", "--ros-args", "-p", word, *more]
-        return subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with log.open("ab") as file:
+            return subprocess.Popen(words, env=env, stdout=file, stderr=file)
 
     nodes = [node("command"), *([node("sync"), node("policy")] if beside else [])]
     words = [sys.executable, __file__, "--drive", str(robot), "--seconds", str(seconds)]
@@ -105,7 +107,7 @@ def measure(tree: str, robot: Path, seconds: float, beside: bool) -> dict[str, o
     try:
         assert driver.stdout is not None
         if driver.stdout.readline().strip() != "led":
-            raise SystemExit("the command node was not led: see its log")
+            raise SystemExit(f"the command node was not led: {log.read_text(encoding='utf-8')[-2000:]}")
         before, start = cpu_s(nodes[0].pid), time.monotonic()
         time.sleep(max(1.0, seconds - 1.5))
         cores = (cpu_s(nodes[0].pid) - before) / (time.monotonic() - start)
