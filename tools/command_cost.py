@@ -9,6 +9,7 @@ and policy with it, which wait for cameras.
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -84,6 +85,13 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def disturbed(pid: int) -> dict[str, int]:
+    """Return how often a process has waited for a page from the disk, and how often its core was taken from it."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    taken = re.search(r"nonvoluntary_ctxt_switches:\s*(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return {"pages_read": int(fields[9]), "core_taken": int(taken[1]) if taken else 0}
+
+
 def megabytes(pid: int) -> dict[str, float]:
     """Return the memory of a process that is in use, and what it shares with others by segments [MB]."""
     lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
@@ -108,10 +116,10 @@ def measure(tree: str, robot: Path, seconds: float, beside: bool) -> dict[str, o
         assert driver.stdout is not None
         if driver.stdout.readline().strip() != "led":
             raise SystemExit(f"the command node was not led: {log.read_text(encoding='utf-8')[-2000:]}")
-        before, start = cpu_s(nodes[0].pid), time.monotonic()
+        before, start, calm = cpu_s(nodes[0].pid), time.monotonic(), disturbed(nodes[0].pid)
         time.sleep(max(1.0, seconds - 1.5))
         cores = (cpu_s(nodes[0].pid) - before) / (time.monotonic() - start)
-        memory = megabytes(nodes[0].pid)
+        memory, busy = megabytes(nodes[0].pid), disturbed(nodes[0].pid)
         said = json.loads(driver.stdout.read())
     finally:
         driver.kill()
@@ -128,6 +136,7 @@ def measure(tree: str, robot: Path, seconds: float, beside: bool) -> dict[str, o
     return {
         "cores": round(cores, 3),
         "memory_mb": {name: round(value) for name, value in memory.items()},
+        "disturbed": {name: busy[name] - calm[name] for name in busy},
         "cycles_hz": round(cycles, 1),
         "late_p99_ms": {"median": round(median(late), 3), "max": round(max(late), 3)},
         "modes": modes,
