@@ -177,7 +177,7 @@ class _Buffer:
 
     def upload(self, value: np.ndarray, stream: "torch.cuda.Stream | None") -> None:
         """Put a value on its way; the caller has waited for what the last one was used for."""
-        self._here.copy_(torch.from_numpy(value))
+        np.copyto(self._here.numpy(), value)  # of a message it is read-only, which PyTorch warns of
         with torch.cuda.stream(stream):
             self.there.copy_(self._here, non_blocking=True)
 
