@@ -9,6 +9,7 @@ and policy with it, which wait for cameras.
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+
+_PATIENCE_S = 60.0
+"""Nodes start within so long."""
 
 
 def drive(robot_file: str, seconds: float) -> None:
@@ -51,17 +55,20 @@ def drive(robot_file: str, seconds: float) -> None:
 
     node.create_subscription(DiagnosticArray, "/diagnostics", hear, 10)
     requests = [node.create_client(Trigger, f"command/{name}") for name in ("arm", "use_teleop")]
-    begun, next_s, asked = time.monotonic(), time.monotonic(), 0
-    while time.monotonic() - begun < seconds:
+    begun, next_s, asked, led_s = time.monotonic(), time.monotonic(), 0, 0.0
+    while time.monotonic() < (led_s + seconds if led_s else begun + _PATIENCE_S):
         stamp = time.time_ns()
         for arm, publisher in states:
             part = home[robot.arm_slices[arm.name]]
             publisher.publish(joint_state_msg(stamp, tuple(j.name for j in arm.joints), part, 0 * part))
         teleop.publish(joint_state_msg(stamp, robot.joint_names, home, 0 * home))
-        if asked < 40 and time.monotonic() - begun > 2 + 0.1 * asked:  # asked again: discovery takes its time
-            led = said and said[-1]["mode"] == "teleop"
+        if not led_s and said and said[-1]["mode"] == "teleop":
+            led_s = time.monotonic()
+            said.clear()
+            print("led", flush=True)
+        if not led_s and time.monotonic() - begun > 2 + 0.2 * asked:  # asked again: discovery takes its time
             client = requests[asked % 2]
-            if not led and client.service_is_ready():
+            if client.service_is_ready():
                 client.call_async(Trigger.Request())
             asked += 1
         for _ in range(3):
@@ -78,6 +85,13 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def disturbed(pid: int) -> dict[str, int]:
+    """Return how often a process has waited for a page from the disk, and how often its core was taken from it."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    taken = re.search(r"nonvoluntary_ctxt_switches:\s*(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return {"pages_read": int(fields[9]), "core_taken": int(taken[1]) if taken else 0}
+
+
 def megabytes(pid: int) -> dict[str, float]:
     """Return the memory of a process that is in use, and what it shares with others by segments [MB]."""
     lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
@@ -87,22 +101,26 @@ def megabytes(pid: int) -> dict[str, float]:
 
 def measure(tree: str, robot: Path, seconds: float, beside: bool) -> dict[str, object]:
     """Return the figures of one run of one tree's command node."""
-    env, word = {**os.environ, "PYTHONPATH": tree}, f"robot:={robot}"
+    env, word, log = {**os.environ, "PYTHONPATH": tree}, f"robot:={robot}", robot.with_suffix(".log")
+    log.write_bytes(b"")
 
     def node(name: str, *more: str) -> subprocess.Popen[bytes]:
         words = [sys.executable, "-m", f"smp_bringup.nodes.{name}_node", "--ros-args", "-p", word, *more]
-        return subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with log.open("ab") as file:
+            return subprocess.Popen(words, env=env, stdout=file, stderr=file)
 
     nodes = [node("command"), *([node("sync"), node("policy")] if beside else [])]
-    words = [sys.executable, __file__, "--drive", str(robot), "--seconds", str(seconds + 8)]
+    words = [sys.executable, __file__, "--drive", str(robot), "--seconds", str(seconds)]
     driver = subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True)
     try:
-        time.sleep(8)
-        before, start = cpu_s(nodes[0].pid), time.monotonic()
+        assert driver.stdout is not None
+        if driver.stdout.readline().strip() != "led":
+            raise SystemExit(f"the command node was not led: {log.read_text(encoding='utf-8')[-2000:]}")
+        before, start, calm = cpu_s(nodes[0].pid), time.monotonic(), disturbed(nodes[0].pid)
         time.sleep(max(1.0, seconds - 1.5))
         cores = (cpu_s(nodes[0].pid) - before) / (time.monotonic() - start)
-        memory = megabytes(nodes[0].pid)
-        said = json.loads(driver.communicate(timeout=60)[0])
+        memory, busy = megabytes(nodes[0].pid), disturbed(nodes[0].pid)
+        said = json.loads(driver.stdout.read())
     finally:
         driver.kill()
         for each in nodes:
@@ -112,17 +130,17 @@ def measure(tree: str, robot: Path, seconds: float, beside: bool) -> dict[str, o
                 each.wait(20)
             except subprocess.TimeoutExpired:
                 each.kill()
-    last = said[-round(seconds) :]
-    cycles = (int(last[-1]["cycles"]) - int(last[0]["cycles"])) / max(1, len(last) - 1)
-    late = [float(values["late_p99_ms"]) for values in last]
-    modes = sorted({values["mode"] for values in last})
+    cycles = (int(said[-1]["cycles"]) - int(said[0]["cycles"])) / max(1, len(said) - 1)
+    late = [float(values["late_p99_ms"]) for values in said]
+    modes = sorted({values["mode"] for values in said})
     return {
         "cores": round(cores, 3),
         "memory_mb": {name: round(value) for name, value in memory.items()},
+        "disturbed": {name: busy[name] - calm[name] for name in busy},
         "cycles_hz": round(cycles, 1),
         "late_p99_ms": {"median": round(median(late), 3), "max": round(max(late), 3)},
         "modes": modes,
-        "errors": sorted({values["error"] for values in last if values.get("error")}),
+        "errors": sorted({values["error"] for values in said if values.get("error")}),
     }
 
 

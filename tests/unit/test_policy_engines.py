@@ -182,6 +182,24 @@ def test_half_precision_on_the_device_is_close(variant, robot, rng):
     assert all(p.dtype is torch.bfloat16 for part in engine._network.denoising_parts() for p in part.parameters())
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_policy_in_half_precision_is_warmed_up_step_by_step_and_with_every_number_of_experts(variant, robot, rng):
+    config = VARIANTS[variant]
+    engine, _ = device_engine(config, robot, torch.bfloat16)
+    coded = engine.encode(seen(config, robot, rng))
+    said = engine.warm_up(config, coded, config.columns(robot.dof))
+    assert len(said) == config.denoisers + (config.experts + 1 if config.splits else 0)
+    assert all(np.isfinite(value).all() for value in said.values())
+    before = set(engine._samplers)
+    for task in tasks(config, coded, 1):
+        for settings in (config, config.fewer_steps()):
+            engine.sample(task, np.zeros((config.horizon, config.columns(robot.dof))), settings, rng)
+    assert set(engine._samplers) == before  # whichever experts are active: nothing is captured any more
+    ddpm = replace(config, sampler="ddpm")
+    task = list(tasks(config, coded, 0))[-1]
+    assert np.isfinite(engine.sample(task, np.zeros((16, config.columns(robot.dof))), ddpm, rng)).all()
+
+
 def test_the_host_waits_for_the_device_once_for_the_gate_and_once_for_the_sample(robot, rng):
     config = VARIANTS["smp of U-Nets"]
     engine, _ = device_engine(config, robot)

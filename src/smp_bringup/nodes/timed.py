@@ -17,6 +17,8 @@ from smp_bringup.types import NS_PER_S, nanoseconds
 
 _SLOW_NS = nanoseconds(0.01)
 """Services, timers and answers get a turn so often, all that wait; or a cycle later, where the time was too short."""
+_LEAD_NS = nanoseconds(0.0005)
+"""Messages are taken so long before a cycle is due: how many have come does not move when it begins."""
 _MARGIN_NS = nanoseconds(0.001)
 """None of them begins so shortly before a cycle."""
 
@@ -51,12 +53,12 @@ class TimedLoop:
         self._next_ns = self._slow_ns = steady_ns()
 
     def turn(self, executor: Executor) -> None:
-        """Sleep until the next cycle is due, run it, and give what may wait its turn in the time that is left."""
-        if (ahead_ns := self._next_ns - steady_ns()) > 0:
-            time.sleep(ahead_ns / NS_PER_S)
+        """Take what has come, run the next cycle when it is due, and then give what may wait its turn."""
+        _sleep_until(self._next_ns - min(_LEAD_NS, self._period_ns // 4))
         for subscription in self._subscriptions:
             for message, info in waiting(subscription):
                 subscription.callback(message, info)
+        _sleep_until(self._next_ns)
         self._cycle()
         now_ns = steady_ns()
         self._next_ns += self._period_ns
@@ -77,3 +79,8 @@ class TimedLoop:
                 raise error
             if self._next_ns - steady_ns() < _MARGIN_NS:
                 return False
+
+
+def _sleep_until(at_ns: int) -> None:
+    if (ahead_ns := at_ns - steady_ns()) > 0:
+        time.sleep(ahead_ns / NS_PER_S)

@@ -6,6 +6,7 @@ the CPU the same functions are called without being captured, which is how tests
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,6 +58,8 @@ class DeviceEngine(TorchEngine):
         self._encoder: _Captured | None = None
         self._coded: _Coded | None = None
         self._samplers: dict[tuple[object, ...], _Sampler] = {}
+        self._pool = torch.cuda.graph_pool_handle() if device == "cuda" else None
+        """Memory that all samplers share: they run one after the other, and each begins anew."""
         self.waits = 0
         """How often the host waited for the device."""
 
@@ -137,8 +140,10 @@ class DeviceEngine(TorchEngine):
 class _Captured:
     """A function on fixed buffers: on a GPU captured as a CUDA graph at the first call, elsewhere simply called."""
 
-    def __init__(self, function: Callable[[], dict[str, Tensor]], stream: "torch.cuda.Stream | None") -> None:
-        self._function, self._stream = function, stream
+    def __init__(
+        self, function: Callable[[], dict[str, Tensor]], stream: "torch.cuda.Stream | None", pool: Any = None
+    ) -> None:
+        self._function, self._stream, self._pool = function, stream, pool
         self._graph: torch.cuda.CUDAGraph | None = None
         self._out: dict[str, Tensor] = {}
 
@@ -156,7 +161,7 @@ class _Captured:
                     self._function()
                 self._stream.synchronize()
                 self._graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(self._graph, stream=self._stream):
+                with torch.cuda.graph(self._graph, pool=self._pool, stream=self._stream):
                     self._out = self._function()
             self._graph.replay()
         return self._out
@@ -172,7 +177,7 @@ class _Buffer:
 
     def upload(self, value: np.ndarray, stream: "torch.cuda.Stream | None") -> None:
         """Put a value on its way; the caller has waited for what the last one was used for."""
-        self._here.copy_(torch.from_numpy(value))
+        np.copyto(self._here.numpy(), value)  # of a message it is read-only, which PyTorch warns of
         with torch.cuda.stream(stream):
             self.there.copy_(self._here, non_blocking=True)
 
@@ -213,7 +218,7 @@ class _Sampler:
         self._count, self._columns = int(np.prod(shape)), len(task.columns)
         self._sizes = [self._count, self._count, shape[0], len(task.mask), self._columns]
         self._given = _Buffer(np.zeros(sum(self._sizes), np.float32), engine._device)
-        self._run = _Captured(self._sample, engine._stream)
+        self._run = _Captured(self._sample, engine._stream, engine._pool)
         self._embedding = torch.tensor(schedule(config).embedding, dtype=torch.float32, device=engine._device)
 
     def __call__(self, task: Denoising, noise: FloatArray, known: FloatArray | None) -> FloatArray:

@@ -35,7 +35,7 @@ class TorchEngine(AbstractEngine):
     ) -> FloatArray:
         """See `AbstractEngine`."""
         clean = self._network.denoise(expert, *(self._tensor(v) for v in (feature, x, mask, embedding)))
-        out: FloatArray = clean[0].cpu().numpy().astype(np.float64)
+        out: FloatArray = clean[0].float().cpu().numpy().astype(np.float64)
         return out
 
     def _tensor(self, array: FloatArray) -> Tensor:
