@@ -1,7 +1,8 @@
 """Does a policy do what it is told? Closed loop, told in known words, new ones, wrong ones and none (docs/words.md).
 
 python tools/words.py buttons --model runs/words/model [--episodes 10] [--only known,other]; the words that no training
-saw are in config/phrases/pairs_held_out.yaml and need the extra `words`. Episodes that are in docs/results/words.json stay.
+saw are in config/phrases/pairs_held_out.yaml and need the extra `words`. Episodes that are in docs/results/words.json
+stay.
 """
 
 import argparse
