@@ -1,7 +1,8 @@
 """Does a policy do what it is told? Closed loop, told in known words, new ones, wrong ones and none (docs/words.md).
 
 python tools/words.py buttons --model runs/words/model [--episodes 10] [--only known,other]; the words that no training
-saw are in config/phrases/pairs_held_out.yaml and need the extra `words`. What is in docs/results/words.json stays.
+saw are in config/phrases/pairs_held_out.yaml and need the extra `words`. Episodes that are in docs/results/words.json
+stay.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -70,7 +71,7 @@ def sentences(row: str, task: str, other: str) -> list[str]:
 def jobs(pair: str, row: str, model: Path, episodes: int, seed: int) -> list[Job]:
     """Return the episodes of a row; the same layouts in every row."""
     told = {task: sentences(row, task, other) for task, other in (PAIRS[pair], PAIRS[pair][::-1])}
-    return [Job(model, task, said[i % len(said)], i, seed) for task, said in told.items() for i in range(episodes)]
+    return [Job(model, task, said[i % len(said)], i, seed) for i in range(episodes) for task, said in told.items()]
 
 
 @cache
@@ -98,15 +99,13 @@ def _run(job: Job) -> tuple[Job, bool]:
     return job, rollout(world, heard, world.robot, seed, say=job.say).success
 
 
-def measured(wanted: list[Job], row: str, workers: int) -> list[dict[str, Any]]:
-    """Return how every episode of a row went."""
-    out = []
+def measured(wanted: list[Job], row: str, workers: int) -> Iterator[dict[str, Any]]:
+    """Yield how every episode of a row went, as they finish."""
     with progress() as bar:
         line = bar.add_task(row, total=len(wanted), note="")
         for job, success in unordered(_run, wanted, workers):
             bar.update(line, advance=1, note=job.task)
-            out.append({"task": job.task, "episode": job.episode, "say": job.say, "success": success})
-    return sorted(out, key=lambda one: (one["task"], one["episode"]))
+            yield {"task": job.task, "episode": job.episode, "say": job.say, "success": success}
 
 
 def table(found: Mapping[str, Any]) -> str:
@@ -146,8 +145,10 @@ def main() -> None:
     found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     rows = found.setdefault(asked.pair, {**head, "rows": {}})["rows"]
     for row in asked.only.split(","):
-        if row not in rows:
-            rows[row] = measured(jobs(asked.pair, row, asked.model, asked.episodes, asked.seed), row, asked.workers)
+        done = {(one["task"], one["episode"]) for one in rows.setdefault(row, [])}
+        wanted = jobs(asked.pair, row, asked.model, asked.episodes, asked.seed)
+        for one in measured([job for job in wanted if (job.task, job.episode) not in done], row, asked.workers):
+            rows[row].append(one)
             RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(_TABLE.sub(lambda old: old[1] + table(found) + old[2], PAGE.read_text()), encoding="utf-8")
 

@@ -24,7 +24,7 @@ from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns
 from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.messages import chunk_msg, gate_msg, status_values
-from smp_bringup.nodes.params import PolicyParams, declare
+from smp_bringup.nodes.params import PolicyParams, current, declare
 from smp_bringup.observation.assembler import Assembler
 from smp_bringup.observation.observer import Observer
 from smp_bringup.pipeline import build_planner, build_policy
@@ -60,8 +60,8 @@ class PolicyNode(ManagedNode):
         self._assembler = Assembler(config.sights, bool(config.vectors))
         self._observer = Observer(self._robot, config.observation_steps, config.replan_s, resized=True)
         self._config, self._policy, self._told = config, policy, ""
-        if self._params.task:
-            self._tell(self._params.task)
+        if task := current(self, PolicyParams).task:
+            self._tell(task)
         self.add_on_set_parameters_callback(self._on_set)
         self._busy_since_ns: int | None = None
         self._gpu_lost, self._observations = "", 0
