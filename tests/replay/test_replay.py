@@ -12,6 +12,7 @@ from smp_bringup.bag.aligned import aligned_sets, leader_trajectory
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.tree import bag_folders
 from smp_bringup.errors import BagError, ConfigError, ModelError
+from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.replay.metrics import samples, summarise
 from smp_bringup.replay.run import ReplaySettings, replay
@@ -79,7 +80,7 @@ def test_the_leaders_are_read_as_they_were(robot):
     np.testing.assert_allclose(leader[100], make.position(robot, 1000 + make.LEAD_MS), atol=1e-12)
 
 
-class _Oracle:
+class _Oracle(AbstractPolicy):
     """Says what the leaders do, plus a known error on one arm."""
 
     def __init__(self, robot, error):

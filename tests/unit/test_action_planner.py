@@ -9,13 +9,14 @@ from smp_bringup.action.planner import Planner
 from smp_bringup.action.seam import Seam
 from smp_bringup.errors import ConfigError
 from smp_bringup.pipeline import build_planner
+from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.smp_config import SmpConfig, SmpPolicyConfig
 from smp_bringup.types import ActionChunk, GateReport, Observation
 
 MS = 1_000_000
 
 
-class Doctored:
+class Doctored(AbstractPolicy):
     """A policy whose gate and chunk are what a test says, and which keeps what it was asked."""
 
     def __init__(self):

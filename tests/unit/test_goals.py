@@ -13,7 +13,7 @@ from smp_bringup.errors import ConfigError, InstallError
 from smp_bringup.goals import GoalPace, feedback_topic
 from smp_bringup.joints import DriverJoint
 from smp_bringup.nodes.gripper_actions import action_class
-from smp_bringup.nodes.recorder_node import _topics
+from smp_bringup.nodes.recorded import topics
 from smp_bringup.record.config import load_recording
 from smp_bringup.record.quality import judge
 from smp_bringup.record.tracks import Tracks
@@ -121,7 +121,7 @@ def test_an_action_is_no_topic_of_commands(body):
     actions = [a.command_topic for a in body.arms if a.action_type]
     assert [joints.topic for joints in body.command_actions] == actions
     assert {joints.topic for joints in body.command_topics} == {a.command_topic for a in body.arms} - set(actions)
-    assert not set(actions) & set(_topics(body)), "the recorder has nothing to subscribe to"
+    assert not set(actions) & set(topics(body)), "the recorder has nothing to subscribe to"
     nodes = accesses(body)
     assert nodes["command"].call == tuple(actions)
     assert not set(actions) & {*nodes["command"].publish, *nodes["recorder"].subscribe}

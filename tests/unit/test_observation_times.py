@@ -109,7 +109,7 @@ def test_training_sees_the_observations_that_the_robot_sees(filmed, steps, tmp_p
     trained, deployed = {}, {}
     for window in data.windows(steps):
         if (window >= 0).all():
-            trained[data.stamps[window[-1]]] = data.images["overview"][window, 0, 0, 0].tolist()
+            trained[data.stamps[window[-1]]] = data.images["overview"][window][:, 0, 0, 0].tolist()
     for episode, bag in enumerate(bags):
         observer = Observer(robot, steps, 0.16)
         for aligned in aligned_sets(open_bag(bag), robot):

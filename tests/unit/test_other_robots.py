@@ -17,6 +17,7 @@ from smp_bringup.camera import Depth
 from smp_bringup.cli.app import app
 from smp_bringup.errors import ConfigError
 from smp_bringup.joints import Joint
+from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.record.check import judge_bag
@@ -146,7 +147,7 @@ def test_a_robot_that_is_simulated_is_told_to_be_evaluated(robot, tmp_path):
     assert training.sight == "sees cameras overview, wrist_left, wrist_right"
 
 
-class Leading:
+class Leading(AbstractPolicy):
     """A policy that says what the leaders do."""
 
     def __init__(self, body):

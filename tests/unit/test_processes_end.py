@@ -61,7 +61,8 @@ def own_pid(job):
 def errors():
     """Return every exception class of the package."""
     for module in pkgutil.walk_packages(smp_bringup.__path__, "smp_bringup."):
-        if not module.name.endswith("launch_actions"):  # for launch files, where ROS is installed whole
+        elsewhere = ("launch_actions", "worker.__main__")  # where ROS is installed whole; in LeRobot's environment
+        if not module.name.endswith(elsewhere):
             importlib.import_module(module.name)
     found, new = set(), {Exception}
     while new:

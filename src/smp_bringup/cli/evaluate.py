@@ -17,6 +17,7 @@ from smp_bringup.output import try_file, try_folder
 
 if TYPE_CHECKING:
     from smp_bringup.bench.episodes import Episode
+    from smp_bringup.bench.evaluate import EpisodeJob
     from smp_bringup.robot import Robot
 
 
@@ -68,13 +69,8 @@ def evaluate(
         for _, episode in run(missing, workers):
             file.append(episode)
             bar.update(line, advance=1, note=f"{episode.task} {'succeeded' if episode.success else 'failed'}")
-    conditions = {"seed": seed, "track": sees, "variation": variation, "swap_images": swap_images, "set": list(changes)}
-    conditions["seam"] = seam
-    disturbances = {"action_offset": action_offset, "sensor_noise": sensor_noise}
     finished = [file.done[job.task, job.episode] for job in jobs]
-    if say:
-        conditions["say"] = say
-    report = {"policy": policy, **conditions, **disturbances, **summary(finished)}
+    report = {"policy": policy, "track": sees, **_conditions(first), **summary(finished)}
     _print(report)
     write_json(json, report)
     _page(out / "report.html", report, finished, films, episodes)
@@ -84,6 +80,13 @@ def evaluate(
         add_evaluation(folder, report)
     if file.lost is not None:
         raise file.lost
+
+
+def _conditions(job: "EpisodeJob") -> dict[str, Any]:
+    """Return what an evaluation was made under, as its report says it."""
+    names = ("seed", "variation", "swap_images", "seam", "action_offset", "sensor_noise")
+    told = {"say": job.say} if job.say else {}
+    return {**{name: getattr(job, name) for name in names}, "set": list(job.changes), **told}
 
 
 def _track(

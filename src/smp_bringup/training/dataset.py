@@ -26,7 +26,7 @@ from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.processes import ordered
 from smp_bringup.robot import Robot
 from smp_bringup.sync.history import windows
-from smp_bringup.training.packed import PackedImages, PackedWriter, packed
+from smp_bringup.training.packed import PackedImages, PackedWriter, packed, plain_array
 from smp_bringup.types import NS_PER_S, FloatArray, ImageArray, nanoseconds
 from smp_bringup.vector import Vector, joined, split
 
@@ -238,7 +238,7 @@ def _cached(robot: Robot, policy: PolicyConfig, target: Path) -> Dataset:
     """Return the dataset in the folder `target`; raises all kinds of errors where it is damaged."""
     index = config.parse_json((target / "index.json").read_bytes(), "index.json", _MOST_INDEX)
     images = {c.name: PackedImages(target, c.name, _blank(c)) for c in _cameras(robot, policy)}
-    arrays = {name: _array(target / f"{name}.npy") for name in _ARRAYS}
+    arrays = {name: plain_array(target / f"{name}.npy") for name in _ARRAYS}
     starts, skipped, tasks = np.array(index["starts"]), tuple(index["skipped"]), tuple(index["tasks"])
     held = tuple(read_marks(Path(bag)).get(USE) == HELD_OUT for bag in index["bags"])
     sentences = tuple(index["sentences"])
@@ -258,14 +258,6 @@ def _cached(robot: Robot, policy: PolicyConfig, target: Path) -> Dataset:
         sentences=sentences,
         held=held,
     )
-
-
-def _array(path: Path) -> np.ndarray:
-    """Return the array of an .npy file; raises ValueError for a pickle, an archive, or anything else."""
-    found = np.load(path, allow_pickle=False)
-    if not isinstance(found, np.ndarray):
-        raise ValueError(f"{path.name} is no .npy file")
-    return found
 
 
 def bag_signature(folder: Path) -> list[str]:

@@ -14,6 +14,14 @@ _LEVEL = 3
 """Of Zstandard. Level 9 makes the files a tenth smaller and takes five times as long."""
 
 
+def plain_array(path: Path) -> np.ndarray:
+    """Return the array of an .npy file; raises ValueError for a pickle, an archive, or anything else."""
+    found = np.load(path, allow_pickle=False)
+    if not isinstance(found, np.ndarray):
+        raise ValueError(f"{path.name} is no .npy file")
+    return found
+
+
 def packed(images: ImageArray) -> Iterator[bytes]:
     """Yield each of the images (N, h, w, C), packed without loss."""
     packer = zstandard.ZstdCompressor(level=_LEVEL)
@@ -48,7 +56,7 @@ class PackedImages:
         Raises:
             OSError, ValueError: the files are not there, or damaged.
         """
-        self._ends = np.load(folder / f"{name}.npy", allow_pickle=False)
+        self._ends = plain_array(folder / f"{name}.npy")
         self._data = np.memmap(folder / f"{name}.zst", np.uint8, "r")
         if self._ends.ndim != 1 or self._ends[-1] != len(self._data) or (np.diff(self._ends) <= 0).any():
             raise ValueError(f"{name}.zst is not what {name}.npy tells")
