@@ -12,8 +12,8 @@ from smp_bringup.training.trainer import Trained
 from smp_bringup.words.encoder import SIZE
 from smp_bringup.words.phrasebook import Phrasebook
 
-LEFT, RIGHT = (f"press the {side} button, let it come up, then press the other one" for side in ("left", "right"))
-PHRASES = {LEFT: ("left button first",), RIGHT: ("right button first", "begin on the right")}
+LEFT, RIGHT = (f"pick up the cube with the {side} hand and pass it on" for side in ("left", "right"))
+PHRASES = {LEFT: ("left hand first",), RIGHT: ("right hand first", "begin on the right")}
 
 
 def book(phrases=PHRASES):

@@ -84,7 +84,7 @@ def only(pins: Pins, wanted: Iterable[str]) -> Pins:
 
 
 def split(full: dict[str, Pins], needed: dict[str, set[str]], extra: dict[str, dict[str, set[str]]]) -> dict[str, Pins]:
-    """Return the locks by file: what every kind runs with, what each kind, extras, tests and lint add, and CUDA.
+    """Return the locks by file: what every kind runs with, what each kind, extras, and tests and lint add, and CUDA.
 
     Args:
         full: pins of every kind, extras, tests and lint included.
@@ -99,10 +99,6 @@ def split(full: dict[str, Pins], needed: dict[str, set[str]], extra: dict[str, d
         "runtime": only(everything, common),
         "cuda": only(everything, (p for p in everything if CUDA.match(p))),
         **{file: only(everything, pins) for file, pins in added.items()},
-        "dev": only(
-            everything,
-            {p for k, pins in full.items() for p in pins if name(p) not in needed[k]} - set().union(*added.values()),
-        ),
         **{kind: only(everything, run[kind] - common) for kind in full},
     }
 
@@ -115,12 +111,12 @@ def main(flags: list[str]) -> None:
         alone = ["--no-deps"] if file in BESIDE else []
         write(f"{file}.txt", resolve([file], old.get(file, ()), *flags, *alone))
     flags = [*flags, f"--constraint={LOCK / 'build.txt'}"]
-    full, needed, extra = {}, {}, {each: {} for each in EXTRAS}
+    full, needed, extra = {}, {}, {each: {} for each in (*EXTRAS, "dev")}
     for kind in KINDS:
         locked = [pin for file in ("runtime", kind, *EXTRAS, "dev", "cuda") for pin in old.get(file, ())]
         full[kind] = resolve(["runtime", kind, *EXTRAS, "dev"], locked, *flags)
         needed[kind] = {name(pin) for pin in resolve(["runtime", kind], full[kind], *flags)}
-        for each in EXTRAS:
+        for each in extra:  # tests and lint too: what they need may also be an extra's
             extra[each][kind] = {name(pin) for pin in resolve(["runtime", kind, each], full[kind], *flags)}
         add_builds(full[kind])
     for file, pins in split(full, needed, extra).items():

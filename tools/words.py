@@ -1,6 +1,6 @@
 """Does a policy do what it is told? Closed loop, told in known words, new ones, wrong ones and none (docs/words.md).
 
-python tools/words.py buttons --model runs/words/model [--episodes 10] [--only known,other]; the words that no training
+python tools/words.py hands --model runs/words/model [--episodes 10] [--only known,other]; the words that no training
 saw are in config/phrases/pairs_held_out.yaml and need the extra `words`. Episodes that are in docs/results/words.json
 stay.
 """
@@ -35,9 +35,11 @@ from smp_bringup.words.phrases import load_phrases
 
 RESULTS, PAGE = Path("docs/results/words.json"), Path("docs/words.md")
 PAIRS = {
-    "buttons": ("press_left_then_right", "press_right_then_left"),
+    "hands": ("transfer_from_left", "transfer_from_right"),
     "blocks": ("left_block_below", "right_block_below"),
 }
+LEVEL = "v2"
+"""Of variation: at it the layouts of the tasks of a pair are drawn alike."""
 ROWS = {
     "known": "its sentence",
     "paraphrase": "a paraphrase that was trained",
@@ -76,7 +78,7 @@ def jobs(pair: str, row: str, model: Path, episodes: int, seed: int) -> list[Job
 
 @cache
 def _world(task: str) -> World:
-    return World(TASKS[task](), load_robot("aloha"))
+    return World(TASKS[task](LEVEL), load_robot("aloha"))
 
 
 @cache

@@ -69,13 +69,13 @@ def test_it_waits_to_be_told_refuses_what_it_does_not_know_and_says_what_it_foll
     told.wait(lambda: "told nothing" in told.said.get("warning", ""), WAIT_S, "the warning")
     told.wait(lambda: told.said.get("observations", "0") != "0", WAIT_S, "observations")
     assert not told.chunks
-    with pytest.raises(GraphError, match=r"does not know the sentence 'make me a coffee'.*left button"):
+    with pytest.raises(GraphError, match=r"does not know the sentence 'make me a coffee'.*left hand"):
         told.set_parameters("policy", WAIT_S, task="make me a coffee")
     assert not told.chunks
-    told.set_parameters("policy", WAIT_S, task="Right button first.")
+    told.set_parameters("policy", WAIT_S, task="Right hand first.")
     told.wait(lambda: told.chunks and told.tasks, WAIT_S, "a chunk, and what it follows")
-    assert told.tasks[0] == "Right button first."
-    told.set_parameters("policy", WAIT_S, task="press_left_then_right")  # a task is told by its text
+    assert told.tasks[0] == "Right hand first."
+    told.set_parameters("policy", WAIT_S, task="transfer_from_left")  # a task is told by its text
     told.wait(lambda: told.tasks[-1] == LEFT, WAIT_S, "the other task")
     told.wait(lambda: told.said.get("told") == LEFT, WAIT_S, "what it is told on /diagnostics")
     with pytest.raises(GraphError, match="does not know"):

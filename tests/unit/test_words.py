@@ -208,10 +208,10 @@ def test_paraphrases_are_nearer_than_other_sentences():
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("press_left_then_right", "press_right_then_left"), ("left_block_below", "right_block_below")]
+    ("one", "other"), [("transfer_from_left", "transfer_from_right"), ("left_block_below", "right_block_below")]
 )
 def test_nothing_but_the_sentence_tells_two_tasks_of_a_scene_apart(one, other, robot):
-    worlds = [World(TASKS[name](), robot) for name in (one, other)]
+    worlds = [World(TASKS[name]("v2"), robot) for name in (one, other)]
     for world in worlds:
         world.reset(7)
     assert worlds[0].task.config.text != worlds[1].task.config.text
