@@ -32,7 +32,7 @@ from smp_bringup.types import JointSample, Severity, nanoseconds
 if find_spec("robosuite") is None:
     pytest.skip("models of the robots are missing: make robots", allow_module_level=True)
 
-OTHERS = [path.stem for path in sorted(share("config", "robots").glob("*.yaml")) if path.stem != "aloha"]
+OTHERS = [path.stem for path in sorted(share("config", "robots").glob("*.yaml")) if not path.stem.startswith("aloha")]
 STARTS = int(os.environ.get("SMP_STARTS", "3"))
 """Drives into each other; 100 before a release."""
 FAR = 0.2

@@ -58,11 +58,14 @@ def own_pid(job):
     return os.getpid()
 
 
+ELSEWHERE = ("launch_actions", "worker.__main__")
+"""Loaded where ROS is installed whole, and in LeRobot's environment; `view` is where Rerun is."""
+
+
 def errors():
     """Return every exception class of the package."""
     for module in pkgutil.walk_packages(smp_bringup.__path__, "smp_bringup."):
-        elsewhere = ("launch_actions", "worker.__main__")  # where ROS is installed whole; in LeRobot's environment
-        if not module.name.endswith(elsewhere):
+        if not module.name.endswith(ELSEWHERE) and not module.name.startswith("smp_bringup.view."):
             importlib.import_module(module.name)
     found, new = set(), {Exception}
     while new:

@@ -158,7 +158,7 @@ def _try_words(policy: str, folder: Path, robot: "Robot", tasks: Sequence[str], 
 def _print(report: dict[str, Any]) -> None:
     from rich.table import Table
 
-    from smp_bringup.page.facts import interval_words
+    from smp_bringup.page.facts import FEWEST_FOR_INTERVAL
 
     table = Table(
         "task",
@@ -171,11 +171,12 @@ def _print(report: dict[str, Any]) -> None:
         caption="time: median of the successes; collisions: arms / table; jerk: RMS [rad/s^3]",
     )
     for name, row in {**report["tasks"], "all": report["all"]}.items():
+        low, high = row["interval"]
         share, hits = f"{row['successes']}/{row['episodes']}", row["collisions"]
         table.add_row(
             name,
             share,
-            interval_words(row["interval"], row["episodes"]),
+            f"{low:.2f} - {high:.2f}" if row["episodes"] >= FEWEST_FOR_INTERVAL else "-",
             str(row["median_time_s"] or "-"),
             f"{hits['arms']} / {hits['table']}",
             f"{row['jerk']:.0f}",

@@ -1,6 +1,7 @@
 """Images of the simulated cameras, drawn on a CPU or a GPU through EGL or OSMesa."""
 
 import os
+import sys
 
 import mujoco
 
@@ -20,6 +21,7 @@ class Camera:
         height, width = max(h for h, _ in self._sizes.values()), max(w for _, w in self._sizes.values())
         model.vis.global_.offheight, model.vis.global_.offwidth = height, width
         try:
+            _require_display()
             for size in set(self._sizes.values()):
                 self._renderers[size] = mujoco.Renderer(model, *size)
         except Exception as error:  # each GL backend raises its own type
@@ -41,3 +43,10 @@ class Camera:
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers = {}
+
+
+def _require_display() -> None:
+    """Raise OSError where GLFW has no display: MuJoCo's window would end the process without a word."""
+    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform != "linux"
+    if os.environ["MUJOCO_GL"] == "glfw" and not shown:
+        raise OSError("glfw needs a display, and neither DISPLAY nor WAYLAND_DISPLAY is set")
