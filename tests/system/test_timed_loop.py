@@ -47,7 +47,7 @@ def until(condition, act=lambda: None):
 def test_all_that_came_is_heard_before_the_next_cycle_and_by_no_executor(party):
     _, speaker, subscriptions, heard, executor = party
     seen = []
-    loop = TimedLoop(PERIOD_S, subscriptions, lambda: seen.append(list(heard)))
+    loop = TimedLoop(PERIOD_S, subscriptions, lambda: seen.append(list(heard)), lambda: False)
     for number in range(1, 9):
         speaker.publish(Int32(data=number))
     for _ in range(20):
@@ -70,7 +70,7 @@ def test_services_are_answered_and_cycles_that_were_missed_are_not_made_up_for(p
 
     node.create_service(Trigger, "ask", lambda _, response: response)
     client = node.create_client(Trigger, "ask")
-    loop = TimedLoop(PERIOD_S, subscriptions, cycle)
+    loop = TimedLoop(PERIOD_S, subscriptions, cycle, lambda: False)
     until(client.service_is_ready)
     asked = client.call_async(Trigger.Request())
     until(asked.done, lambda: loop.turn(executor))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType, ROSClock
 from rclpy.executors import Executor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
@@ -99,7 +99,7 @@ class CommandNode(ManagedNode):
         self._diagnostics = Diagnostics(self, lambda: self._values(grants))
         self._born_ns = steady_ns()
         clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._loop = TimedLoop(self._robot.control_period_s, self._polled, self._cycle)
+        self._loop = TimedLoop(self._robot.control_period_s, self._polled, self._cycle, self._simulated)
         self.create_timer(_GRAPH_PERIOD_S, lambda: self._inspect(self._watch.look()), clock=clock)
         self.get_logger().info(", ".join(f"{grant.option} {grant}" for grant in grants) or "realtime off")
         if self._core.left_out:
@@ -297,6 +297,11 @@ class CommandNode(ManagedNode):
     def _refuse(self, what: str, why: object) -> None:
         if why:
             self.get_logger().error(f"{what} refused: {one_line(why)[:_LONGEST_LOG]}", throttle_duration_sec=1.0)
+
+    def _simulated(self) -> bool:
+        """Return whether time is that of /clock."""
+        clock = self.get_clock()
+        return isinstance(clock, ROSClock) and clock.ros_time_is_active
 
     def _cycle(self) -> None:
         steady = steady_ns()

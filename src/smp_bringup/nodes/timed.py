@@ -41,20 +41,30 @@ class Polled(CallbackGroup):
 class TimedLoop:
     """Takes what has come on each topic, then runs one cycle, at fixed times of the steady clock."""
 
-    def __init__(self, period_s: float, subscriptions: Sequence[Subscription], cycle: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        period_s: float,
+        subscriptions: Sequence[Subscription],
+        cycle: Callable[[], None],
+        simulated: Callable[[], bool],
+    ) -> None:
         """Begin now.
 
         Args:
             period_s: between two cycles [s].
             subscriptions: of the group `Polled`; their callbacks take message and info.
             cycle: what is to be done at every period.
+            simulated: whether time is that of /clock, which an executor hears.
         """
+        self._simulated = simulated
         self._period_ns, self._subscriptions, self._cycle = nanoseconds(period_s), tuple(subscriptions), cycle
         self._next_ns = self._slow_ns = steady_ns()
 
     def turn(self, executor: Executor) -> None:
         """Take what has come, run the next cycle when it is due, and then give what may wait its turn."""
         _sleep_until(self._next_ns - min(_LEAD_NS, self._period_ns // 4))
+        if self._simulated():  # the clock first: the stamps of what is taken next are held against it
+            self._empty(executor, self._next_ns + self._period_ns // 2)
         for subscription in self._subscriptions:
             for message, info in waiting(subscription):
                 subscription.callback(message, info)
@@ -64,11 +74,11 @@ class TimedLoop:
         self._next_ns += self._period_ns
         if now_ns >= self._next_ns:  # too late for the next one: those that were missed are not made up for
             self._next_ns = now_ns + self._period_ns - (now_ns - self._next_ns) % self._period_ns
-        if now_ns >= self._slow_ns and self._empty(executor):
+        if now_ns >= self._slow_ns and self._empty(executor, self._next_ns - _MARGIN_NS):
             self._slow_ns = now_ns + _SLOW_NS
 
-    def _empty(self, executor: Executor) -> bool:
-        """Run what waits, at least one callback, until the next cycle is near; return whether that was all."""
+    def _empty(self, executor: Executor, until_ns: int) -> bool:
+        """Run what waits, at least one callback, until a time of the steady clock; return whether that was all."""
         while True:
             try:
                 handler, *_ = executor.wait_for_ready_callbacks(timeout_sec=0)
@@ -77,7 +87,7 @@ class TimedLoop:
             handler()
             if (error := handler.exception()) is not None:
                 raise error
-            if self._next_ns - steady_ns() < _MARGIN_NS:
+            if steady_ns() > until_ns:
                 return False
 
 
