@@ -73,12 +73,12 @@ def accesses(robot: Robot, namespace: str = "/") -> dict[str, Access]:
         ),
         "teleop": Access(
             ("teleop/command",),
-            (*leaders, "/clock", *(() if robot.has_leader_arms else (*hands, *states, *commands, "command/state"))),
+            leaders if robot.has_leader_arms else (*leaders, *hands, *states, *commands, "command/state"),
         ),
         "recorder": Access(
             ("recorder/state",),
             (*cameras, *calibrations, *further, *states, *leaders, *hands, *commands, "teleop/command", "sim/objects")
-            + ("/clock", *policy, "command/state", "recorder/pedal"),
+            + (*policy, "command/state", "recorder/pedal"),
             _RECORDER,
         ),
     }
