@@ -58,6 +58,8 @@ _EXTRA_JOINTS = 64
 _BOOL_BYTES = 64
 _LONGEST_LOG = 200
 """Characters of what a stranger makes us say."""
+_SENDING_NS = 50_000_000
+"""A publisher may take so long to send what it was given: a best-effort one does so in a thread of its own."""
 _YOUNG_NS = 5_000_000_000
 """A node that finds another of its name so soon after its start, and is not armed, is the second, and ends."""
 
@@ -72,6 +74,7 @@ class CommandNode(ManagedNode):
         self.add_on_set_parameters_callback(self._on_set)
         self._group = Polled()
         self._loop: TimedLoop | None = None
+        self._sent_ns = -_SENDING_NS  # when the last setpoint was published
 
     def configure(self) -> None:
         """As of ManagedNode."""
@@ -120,8 +123,9 @@ class CommandNode(ManagedNode):
 
     def why_not_deactivate(self) -> str:
         """Begin to disarm where that is not done: arms that move come to rest under control, and latched ones stay."""
-        if self._core.resting:
-            return ""
+        if self._core.resting:  # a publisher that is destroyed takes along what it has not sent yet
+            sent = steady_ns() - self._sent_ns > _SENDING_NS
+            return "" if sent else "the last setpoint is on its way to the arms"
         reply = self._core.disarm()
         return "" if self._core.resting else reply.message
 
@@ -313,6 +317,7 @@ class CommandNode(ManagedNode):
             for publisher, message in parts:
                 publisher.publish(message)
                 sent_ns.append(steady_ns())
+            self._sent_ns = sent_ns[-1]
         self._hands.follow(output.command, steady)
         self._report.cycle(output, steady, sent_ns)
 
