@@ -1,4 +1,4 @@
-"""Draws what each factor of config/variations/factor_*.yaml changes: docs/images/factor_layouts.png, one layout of each."""
+"""Draws what each factor of config/variations changes, on two layouts: docs/images/factor_layouts.png."""
 
 from pathlib import Path
 
