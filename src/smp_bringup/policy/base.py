@@ -1,7 +1,7 @@
 """What every deployed policy and every engine is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 
 import numpy as np
@@ -51,8 +51,16 @@ class AbstractEngine(ABC):
         """Return what the denoisers of a task say together of a noisy sample (T, N), at a step's embedding."""
         seen = x if task.whole is not None else x * task.mask
         feature = task.coded["feature"]
-        said = {i: self.denoise(i, feature, seen, task.mask, embedding) for i in task.denoisers}
+
+        def call(expert: int) -> FloatArray:
+            return self.denoise(expert, feature, seen, task.mask, embedding)
+
+        said = dict(zip(task.denoisers, self.each(call, task.denoisers), strict=True))
         return task.joined(said, (len(x), len(task.mask)))
+
+    def each(self, call: Callable[[int], FloatArray], experts: Sequence[int]) -> Iterable[FloatArray]:
+        """Return what a call gives for each of the experts, in their order; here one after the other."""
+        return map(call, experts)
 
     def sample(
         self,

@@ -1,7 +1,7 @@
 """Runs an exported policy in ONNX Runtime on the CPU: small networks in one thread, large experts side by side."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
@@ -62,14 +62,9 @@ class OnnxEngine(AbstractEngine):
         """See `AbstractEngine`."""
         return self._denoisers[expert].denoise(feature, x, mask, embedding)
 
-    def predict(self, task: Denoising, x: FloatArray, embedding: FloatArray) -> FloatArray:
-        """See `AbstractEngine`."""
-        if self._pool is None or len(task.denoisers) < 2:
-            return super().predict(task, x, embedding)
-        seen, feature = x if task.whole is not None else x * task.mask, task.coded["feature"]
-        calls = [self._pool.submit(self.denoise, i, feature, seen, task.mask, embedding) for i in task.denoisers]
-        said = {i: call.result() for i, call in zip(task.denoisers, calls, strict=True)}
-        return task.joined(said, (len(x), len(task.mask)))
+    def each(self, call: Callable[[int], FloatArray], experts: Sequence[int]) -> Iterable[FloatArray]:
+        """See `AbstractEngine`: side by side, where that was found to be worth it."""
+        return map(call, experts) if self._pool is None or len(experts) < 2 else self._pool.map(call, experts)
 
     def sample(
         self,

@@ -1,17 +1,15 @@
 """Who leads the arms, as a teleoperator of LeRobot that is only listened to."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lerobot.teleoperators.teleoperator import Teleoperator
 
 from lerobot_robot_ros2_bimanual.config_ros2_bimanual import Ros2LeadersConfig, joint_key
+from lerobot_robot_ros2_bimanual.member import GraphMember
 from smp_bringup.robot import load_robot
 
-if TYPE_CHECKING:
-    from lerobot_robot_ros2_bimanual.link import Link
 
-
-class Ros2Leaders(Teleoperator):
+class Ros2Leaders(GraphMember, Teleoperator):
     """Gives LeRobot what the teleop node tells the arms: in the robot's own joints, whatever leads them."""
 
     config_class = Ros2LeadersConfig
@@ -21,7 +19,6 @@ class Ros2Leaders(Teleoperator):
         super().__init__(config)
         self.config = config
         self._joints = load_robot(config.robot, config.namespace).joint_names
-        self._link: Link | None = None
 
     @property
     def action_features(self) -> dict[str, type]:
@@ -33,27 +30,11 @@ class Ros2Leaders(Teleoperator):
         """None: nothing is felt."""
         return {}
 
-    @property
-    def is_connected(self) -> bool:
-        """Whether the graph is joined."""
-        return self._link is not None
-
-    @property
-    def is_calibrated(self) -> bool:
-        """True: robot files and drivers are calibrated, not LeRobot."""
-        return True
-
     def connect(self, calibrate: bool = True) -> None:
         """Join the graph."""
         from lerobot_robot_ros2_bimanual.link import Link  # ROS, which no other command of LeRobot needs
 
         self._link = Link.opened(self.config.robot, self.config.namespace)
-
-    def calibrate(self) -> None:
-        """Do nothing."""
-
-    def configure(self) -> None:
-        """Do nothing."""
 
     def get_action(self) -> dict[str, float]:
         """Return what the arms are told; raises GraphError while nobody leads them."""

@@ -1,19 +1,17 @@
 """The robot of a running graph as a robot of LeRobot: observations of sync, actions under the command node's limits."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from lerobot.robots.robot import Robot
 
 from lerobot_robot_ros2_bimanual.config_ros2_bimanual import Ros2BimanualConfig, joint_key
+from lerobot_robot_ros2_bimanual.member import GraphMember
 from smp_bringup.errors import ConfigError
 from smp_bringup.robot import load_robot
 
-if TYPE_CHECKING:
-    from lerobot_robot_ros2_bimanual.link import Link
 
-
-class Ros2Bimanual(Robot):
+class Ros2Bimanual(GraphMember, Robot):
     """Joints [rad], grippers [m], and images as sync gives them to a policy."""
 
     config_class = Ros2BimanualConfig
@@ -33,7 +31,6 @@ class Ros2Bimanual(Robot):
                 f"robot '{self._body.name}' has arms without leader_topic, on which LeRobot would lead them: name one "
                 "for each in the robot file, or give --robot.lead=false"
             )
-        self._link: Link | None = None
         self._given_ns = 0
         self.cameras = {camera.name: camera for camera in self._body.cameras if not camera.depth}
         """LeRobot counts them."""
@@ -48,16 +45,6 @@ class Ros2Bimanual(Robot):
     def action_features(self) -> dict[str, type]:
         """The joints of all arms."""
         return dict.fromkeys(map(joint_key, self._body.joint_names), float)
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether the graph is joined."""
-        return self._link is not None
-
-    @property
-    def is_calibrated(self) -> bool:
-        """True: robot files and drivers are calibrated, not LeRobot."""
-        return True
 
     def connect(self, calibrate: bool = True) -> None:
         """Join the graph; where LeRobot leads, have the arms follow it from where they are.
@@ -78,12 +65,6 @@ class Ros2Bimanual(Robot):
         assert self._link is not None
         if self._link.seen is not None:
             self._link.lead(self._link.seen.position)
-
-    def calibrate(self) -> None:
-        """Do nothing."""
-
-    def configure(self) -> None:
-        """Do nothing."""
 
     def get_observation(self) -> dict[str, Any]:
         """Return the newest set of sync, one that was not given before; raises GraphError where none comes."""
