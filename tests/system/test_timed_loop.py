@@ -59,6 +59,27 @@ def test_all_that_came_is_heard_before_the_next_cycle_and_by_no_executor(party):
     assert seen[-1] == heard
 
 
+def test_on_simulated_time_a_service_that_ends_the_loop_ends_it_before_anything_more_is_taken_or_done(party):
+    """What a deactivated node has destroyed is not touched again."""
+    node, _, subscriptions, _, executor = party
+    cycles, ended = [], []
+
+    def end(_, response):
+        loop.end()
+        for subscription in subscriptions:
+            node.destroy_subscription(subscription)
+        ended.append(len(cycles))
+        return response
+
+    node.create_service(Trigger, "end", end)
+    client = node.create_client(Trigger, "end")
+    loop = TimedLoop(PERIOD_S, subscriptions, lambda: cycles.append(steady_ns()), lambda: True)
+    until(client.service_is_ready)
+    client.call_async(Trigger.Request())
+    until(lambda: ended, lambda: loop.turn(executor))
+    assert len(cycles) == ended[0]
+
+
 def test_services_are_answered_and_cycles_that_were_missed_are_not_made_up_for(party):
     node, _, subscriptions, _, executor = party
     begun = []

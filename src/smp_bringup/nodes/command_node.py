@@ -119,6 +119,8 @@ class CommandNode(ManagedNode):
 
     def deactivate(self) -> None:
         """As of ManagedNode: end the cycles."""
+        if self._loop is not None:
+            self._loop.end()
         self._loop = None
 
     def why_not_deactivate(self) -> str:

@@ -56,15 +56,21 @@ class TimedLoop:
             cycle: what is to be done at every period.
             simulated: whether time is that of /clock, which an executor hears.
         """
-        self._simulated = simulated
+        self._simulated, self._ended = simulated, False
         self._period_ns, self._subscriptions, self._cycle = nanoseconds(period_s), tuple(subscriptions), cycle
         self._next_ns = self._slow_ns = steady_ns()
+
+    def end(self) -> None:
+        """Take nothing more and run no further cycle: what the loop works with may be destroyed."""
+        self._ended = True
 
     def turn(self, executor: Executor) -> None:
         """Take what has come, run the next cycle when it is due, and then give what may wait its turn."""
         _sleep_until(self._next_ns - min(_LEAD_NS, self._period_ns // 4))
         if self._simulated():  # the clock first: the stamps of what is taken next are held against it
             self._empty(executor, self._next_ns + self._period_ns // 2)
+            if self._ended:
+                return
         for subscription in self._subscriptions:
             for message, info in waiting(subscription):
                 subscription.callback(message, info)
