@@ -2,10 +2,8 @@
 
 import time
 from pathlib import Path
-from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.subscription import Subscription
 
@@ -15,24 +13,13 @@ from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, stea
 from smp_bringup.nodes.messages import status_msg, type_name
 from smp_bringup.nodes.params import BlackBoxParams, declare
 from smp_bringup.nodes.recorded import images, topics
+from smp_bringup.nodes.timed import Polled
 from smp_bringup.record.blackbox import BlackBox, BlackBoxConfig
 from smp_bringup.robot import Robot, load_robot
 from smp_bringup.safety.config import load_safety, safety_of
 
 _LOOK_S = 0.1
 """Messages are taken all at once so often: one by one, the executor would cost more than all the rest."""
-
-
-class _Polled(CallbackGroup):
-    """Of subscriptions that no executor looks at."""
-
-    def can_execute(self, entity: Any) -> bool:
-        """Return whether it may be run: never."""
-        return False
-
-    def beginning_execution(self, entity: Any) -> bool:
-        """Return whether it may begin: never."""
-        return False
 
 
 class BlackBoxNode(LeanNode):
@@ -58,7 +45,7 @@ class BlackBoxNode(LeanNode):
         super().destroy_node()
 
     def _subscribe(self, here: Robot, written: Robot) -> None:
-        polled = _Polled()
+        polled = Polled()
         heard = {**images(here), **topics(here)}
         names = [full_name(name) for name in (*images(written), *topics(written))]
         self._heard: list[tuple[str, str, Subscription]] = []
