@@ -44,7 +44,7 @@ setup(
     package_dir={"": "src"},
     packages=find_packages("src"),
     package_data={
-        PACKAGE: ["py.typed", "page/report.*"],
+        PACKAGE: ["py.typed", "page/palette.css", "page/report.*"],
         f"{PACKAGE}.console": ["page/*"],
         f"{PACKAGE}.record": ["page/*"],
     },

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from smp_bringup.client.previews import VIEWS, Cameras
 from smp_bringup.errors import one_line
+from smp_bringup.page.parts import PALETTE
 from smp_bringup.record.story_page import ASSETS
 
 PAGE = Path(__file__).parent / "page"
@@ -21,6 +22,7 @@ _FILES = {
     "/": (PAGE / "index.html", "text/html"),
     "/console.css": (PAGE / "console.css", "text/css"),
     "/icon.svg": (PAGE / "icon.svg", "image/svg+xml"),
+    "/palette.css": (PALETTE, "text/css"),
     "/story.css": (ASSETS / "story.css", "text/css"),
     "/story.js": (ASSETS / "story.js", "text/javascript"),
     **{

@@ -8,6 +8,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from smp_bringup.output import write_text
 
+PALETTE = Path(__file__).parent / "palette.css"
+"""Colours of every page, in light and dark."""
+
 
 @dataclass(frozen=True)
 class Words:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from smp_bringup.bag.reader import Bag
 from smp_bringup.output import write_text
+from smp_bringup.page.parts import PALETTE
 from smp_bringup.record.story import Story, replay_command, tell
 
 ASSETS = Path(__file__).parent / "page"
@@ -41,13 +42,15 @@ def story_page(story: Story) -> str:
     told = json.dumps({"story": story.told, "stills": stills}, allow_nan=False).replace(
         "<", "\\u003c"
     )  # ends no script
-    style, script = ((ASSETS / name).read_text(encoding="utf-8") for name in ("story.css", "story.js"))
+    palette, style, script = (
+        file.read_text(encoding="utf-8") for file in (PALETTE, ASSETS / "story.css", ASSETS / "story.js")
+    )
     return "\n".join(
         (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-            f"<title>Why did it stop</title><style>{style}</style></head>",
+            f"<title>Why did it stop</title><style>{palette}{style}</style></head>",
             f'<body><main class="story"></main><script type="application/json" id="told">{told}</script>',
             f'<script type="module">{script}{_BEGIN}</script></body></html>',
             "",
