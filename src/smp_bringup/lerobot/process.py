@@ -7,6 +7,7 @@ import subprocess
 import threading
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class Process:
                     [python, str(_WORKER), str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
+                    start_new_session=True,  # an interrupt at the keyboard is ours to pass on
                     env=inherited | {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"},
                 )
             except OSError as error:
@@ -103,6 +105,8 @@ class Process:
 
 def _end(pipe: socket.socket, process: "subprocess.Popen[bytes]") -> None:
     """Close the pipe, at which a worker ends by itself; kill one that does not."""
+    with suppress(OSError):  # also where another thread waits for an answer: closing alone would not be heard
+        pipe.shutdown(socket.SHUT_RDWR)
     pipe.close()
     try:
         process.wait(_END_S)

@@ -10,7 +10,7 @@ from rclpy.subscription import Subscription
 from smp_bringup.names import full_name
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, LeanNode, now_ns, run_node, steady_ns, waiting
-from smp_bringup.nodes.messages import status_msg, type_name
+from smp_bringup.nodes.messages import STATUS_BYTES, status_msg, type_name
 from smp_bringup.nodes.params import BlackBoxParams, declare
 from smp_bringup.nodes.recorded import images, topics
 from smp_bringup.nodes.timed import Polled
@@ -18,6 +18,7 @@ from smp_bringup.record.blackbox import BlackBox, BlackBoxConfig
 from smp_bringup.robot import Robot, load_robot
 from smp_bringup.safety.config import load_safety, safety_of
 
+_STATUS = type_name(DiagnosticArray)
 _LOOK_S = 0.1
 """Messages are taken all at once so often: one by one, the executor would cost more than all the rest."""
 
@@ -69,6 +70,8 @@ class BlackBoxNode(LeanNode):
         ahead_ns, steady = now_ns(self) - time.time_ns(), steady_ns()
         for topic, kind, subscription in self._heard:
             for cdr, info in waiting(subscription):
+                if kind == _STATUS and len(cdr) > STATUS_BYTES:  # no node of ours says so much
+                    continue
                 self._box.take(topic, kind, info["received_timestamp"] + ahead_ns, cdr, steady)
 
 

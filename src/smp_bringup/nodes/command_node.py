@@ -102,17 +102,20 @@ class CommandNode(ManagedNode):
         self._diagnostics = Diagnostics(self, lambda: self._values(grants))
         self._born_ns = steady_ns()
         clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._loop = TimedLoop(self._robot.control_period_s, self._polled, self._cycle, self._simulated)
         self.create_timer(_GRAPH_PERIOD_S, lambda: self._inspect(self._watch.look()), clock=clock)
         self.get_logger().info(", ".join(f"{grant.option} {grant}" for grant in grants) or "realtime off")
         if self._core.left_out:
             self.get_logger().warning(f"checks that do not run: {', '.join(self._core.left_out)}")
         self.get_logger().info("disarmed; no certified safety function: keep the hardware e-stop at hand")
+        self._loop = TimedLoop(self._robot.control_period_s, self._polled, self._cycle, self._simulated)
 
     def spin(self, executor: Executor) -> None:
-        """As of LeanNode: cycles at their times while the node is active."""
+        """As of LeanNode: cycles at their times, until a deactivation that was not refused.
+
+        A node that was told to shut down while its arms moved is no longer active, and goes on.
+        """
         while self.context.ok():
-            if self._loop is not None and self.active:
+            if self._loop is not None:
                 self._loop.turn(executor)
             else:
                 executor.spin_once(timeout_sec=_IDLE_S)
@@ -141,7 +144,8 @@ class CommandNode(ManagedNode):
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         """Refuse another clock of the headers while what is published or followed was planned on this one."""
-        if not self.active or self._core.resting or all(parameter.name != "use_sim_time" for parameter in parameters):
+        clocked = any(parameter.name == "use_sim_time" for parameter in parameters)
+        if self._loop is None or self._core.resting or not clocked:
             return SetParametersResult(successful=True)
         why = f"use_sim_time cannot change in {self._core.mode.value}: disarm first, and let the arms rest"
         return SetParametersResult(successful=False, reason=why)
@@ -319,7 +323,7 @@ class CommandNode(ManagedNode):
             for publisher, message in parts:
                 publisher.publish(message)
                 sent_ns.append(steady_ns())
-            self._sent_ns = sent_ns[-1]
+            self._sent_ns = steady_ns()
         self._hands.follow(output.command, steady)
         self._report.cycle(output, steady, sent_ns)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
+from rclpy.time_source import CLOCK_TOPIC
 
 from smp_bringup.errors import SmpError, one_line
 from smp_bringup.nodes.base import LeanNode
@@ -48,6 +49,9 @@ class ManagedNode(LifecycleNodeMixin, LeanNode):
     def deactivate(self) -> None:
         """Stop what `activate` started beside publishers, subscriptions, services and timers."""
 
+    def let_go(self) -> None:
+        """Give back what `configure` loaded beside those: processes, memory of a device."""
+
     def start(self) -> None:
         """Configure and activate, if the node is to begin by itself; raises what either raised."""
         if not self.autostart:
@@ -84,6 +88,7 @@ class ManagedNode(LifecycleNodeMixin, LeanNode):
     def on_cleanup(self, _: LifecycleState) -> TransitionCallbackReturn:
         """As of LifecycleNode."""
         self._destroy("configure")
+        self.let_go()
         return _OK
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -91,6 +96,7 @@ class ManagedNode(LifecycleNodeMixin, LeanNode):
         if state.label == "active" and self.on_deactivate(state) != _OK:
             return _OK
         self._destroy("configure")
+        self.let_go()
         return _OK
 
     def on_error(self, _: LifecycleState) -> TransitionCallbackReturn:
@@ -113,7 +119,9 @@ class ManagedNode(LifecycleNodeMixin, LeanNode):
         return _OK
 
     def _entities(self) -> Iterable[tuple[str, Any]]:
-        return [(kind, entity) for kind in _KINDS for entity in getattr(self, f"{kind}s")]
+        """Return what the phases make; who hears the clock is rclpy's, which subscribes when `use_sim_time` is set."""
+        every = [(kind, entity) for kind in _KINDS for entity in getattr(self, f"{kind}s")]
+        return [(kind, entity) for kind, entity in every if kind != "subscription" or entity.topic_name != CLOCK_TOPIC]
 
     def _destroy(self, phase: str) -> None:
         """Destroy what was made since a phase began, also what came in the place of something else."""

@@ -19,7 +19,7 @@ from trajectory_msgs.msg import JointTrajectory
 from smp_bringup import wire
 from smp_bringup.action.mailbox import Mailbox
 from smp_bringup.bag.episode import in_words
-from smp_bringup.errors import ConfigError, InstallError, SmpError, WorkerError, one_line
+from smp_bringup.errors import ConfigError, InstallError, ModelError, SmpError, WorkerError, one_line
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import Diagnostics, now_ns, run_node, steady_ns
 from smp_bringup.nodes.managed import ManagedNode
@@ -29,7 +29,7 @@ from smp_bringup.observation.assembler import Assembler
 from smp_bringup.observation.observer import Observer
 from smp_bringup.pipeline import build_planner, build_policy
 from smp_bringup.policy.base import AbstractPolicy
-from smp_bringup.policy.checkpoint import find_model
+from smp_bringup.policy.checkpoint import find_model, is_hosted
 from smp_bringup.policy.trial import blank
 from smp_bringup.robot import Robot, load_robot
 from smp_bringup.stats import percentiles
@@ -43,11 +43,14 @@ class PolicyNode(ManagedNode):
     """Wires a policy to topics; observations that arrive during inference replace each other."""
 
     _worker: threading.Thread | None = None
+    _policy: AbstractPolicy | None = None
+    """None until there is one to be told anything."""
 
     def __init__(self) -> None:
         super().__init__("policy")
         self._params = declare(self, PolicyParams)
         self.autostart = self._params.autostart
+        self.add_on_set_parameters_callback(self._on_set)
 
     def configure(self) -> None:
         """As of ManagedNode."""
@@ -59,10 +62,10 @@ class PolicyNode(ManagedNode):
         self._planner = build_planner(policy, self._robot, params.seam, params.seed, deadline_s)
         self._assembler = Assembler(config.sights, bool(config.vectors))
         self._observer = Observer(self._robot, config.observation_steps, config.replan_s, resized=True)
-        self._config, self._policy, self._told = config, policy, ""
+        self._config, self._told = config, ""
         if task := current(self, PolicyParams).task:
-            self._tell(task)
-        self.add_on_set_parameters_callback(self._on_set)
+            self._tell(policy, task)
+        self._policy = policy
         self._busy_since_ns: int | None = None
         self._gpu_lost, self._observations = "", 0
         self._errors, self._queue_ms, self._latency_ms = 0, [], []  # type: ignore[var-annotated]
@@ -83,7 +86,7 @@ class PolicyNode(ManagedNode):
         self.create_subscription(DiagnosticArray, "command/state", self._on_command_state, qos.STATE)
         self._diagnostics = Diagnostics(self, self._report)
         self.create_timer(0.1, self._watch_worker, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._worker = threading.Thread(target=self._work, name="inference", daemon=True)
+        self._worker = threading.Thread(target=self._work, args=(self._mailbox,), name="inference", daemon=True)
         self._worker.start()
         self.get_logger().info(
             f"{config.kind} ready, {config.experts} experts, seam {self._params.seam}, {self._engine}"
@@ -92,16 +95,24 @@ class PolicyNode(ManagedNode):
     def _hear(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
         self.create_subscription(kind, topic, self.speakers.only(topic, callback), qos.OBSERVATION)
 
-    def deactivate(self) -> None:
-        """Stop the worker."""
+    def why_not_deactivate(self) -> str:
+        """Stop the worker; while it is in the midst of an inference, what it works with must stay."""
         if self._worker is not None:
             self._mailbox.close()
             self._worker.join(timeout=2.0)
+            if self._worker.is_alive():
+                return "an inference is running: ask again once it has ended"
             self._worker = None
+        return ""
+
+    def let_go(self) -> None:
+        """End the policy's process, or give back its memory, before another one is loaded."""
+        self._policy = None
+        self.__dict__.pop("_planner", None)
 
     def destroy_node(self) -> None:
         """Stop the worker, then the node."""
-        self.deactivate()
+        self.why_not_deactivate()
         super().destroy_node()
 
     def _folder(self) -> Path:
@@ -113,6 +124,8 @@ class PolicyNode(ManagedNode):
     def _load(self, device: str) -> AbstractPolicy:
         """Return the policy, warmed up; on the CPU instead of a missing GPU only if that is allowed."""
         folder = self._folder()
+        if is_hosted(folder) and self._params.allow_cpu_fallback:
+            raise ConfigError(f"policy: allow_cpu_fallback is for policies of ours, '{folder}' runs where device says")
         try:
             policy = build_policy(folder, self._robot, device)
         except InstallError as error:
@@ -127,16 +140,16 @@ class PolicyNode(ManagedNode):
         """Tell the policy what to do; refuse what it does not know."""
         try:
             for parameter in parameters:
-                if parameter.name == "task":
-                    self._tell(parameter.value)
+                if parameter.name == "task" and self._policy is not None:
+                    self._tell(self._policy, parameter.value)
         except SmpError as error:
             return SetParametersResult(successful=False, reason=one_line(error))
         return SetParametersResult(successful=True)
 
-    def _tell(self, task: str) -> None:
+    def _tell(self, policy: AbstractPolicy, task: str) -> None:
         """Let every observation from now on say what to do; raises ConfigError where the policy does not know it."""
         sentence = in_words(task)
-        self._observer.words = self._policy.words_of(sentence)
+        self._observer.words = policy.words_of(sentence)
         self._told = sentence
 
     @property
@@ -168,8 +181,8 @@ class PolicyNode(ManagedNode):
         if observation is not None and not self._waits:
             self._mailbox.put((observation, steady_ns()))
 
-    def _work(self) -> None:
-        while (item := self._mailbox.take()) is not None:
+    def _work(self, mailbox: "Mailbox[tuple[Observation, int]]") -> None:
+        while (item := mailbox.take()) is not None:
             observation, since_ns = item
             if self._gpu_lost or not self._observer.due(observation):
                 continue
@@ -178,7 +191,8 @@ class PolicyNode(ManagedNode):
             try:
                 self._infer(observation)
             except WorkerError as error:
-                self._end(f"{one_line(error)}: ending")
+                if self.context.ok():
+                    self._end(f"{one_line(error)}: ending")
             except Exception as error:  # no chunk: the one in execution goes on to its end
                 if self.context.ok():  # else the node is told to stop
                     self._failed(error)
@@ -202,7 +216,7 @@ class PolicyNode(ManagedNode):
         """Count an inference that raised; one that a GPU lost is tried once on the CPU, if that is allowed and fits."""
         self._errors += 1
         self.get_logger().error(f"inference failed: {one_line(repr(error))}", throttle_duration_sec=1.0)
-        if self._params.device == "cpu":
+        if self._params.device == "cpu" or isinstance(error, ModelError):  # the policy refused, the device works
             return
         self._gpu_lost = "gpu_lost"
         if not self._params.allow_cpu_fallback:
