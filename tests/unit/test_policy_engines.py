@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from smp_bringup.errors import ModelError
 from smp_bringup.manifest import read_checked, write_checked
 from smp_bringup.policy import engine_onnx
-from smp_bringup.policy.base import AbstractEngine
+from smp_bringup.policy.base import STALL, AbstractEngine
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.checkpoint import WEIGHTS, load_policy
 from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
@@ -20,11 +21,12 @@ from smp_bringup.policy.dibm import DibmConfig, DibmPolicyConfig
 from smp_bringup.policy.engine_device import DeviceEngine
 from smp_bringup.policy.engine_onnx import OnnxEngine
 from smp_bringup.policy.engine_torch import TorchEngine
+from smp_bringup.policy.engines import Model
 from smp_bringup.policy.export import export
 from smp_bringup.policy.smp import SmpConfig, SmpPolicyConfig
 from smp_bringup.policy.smp_config import SharedConfig
 from smp_bringup.policy.sparse import SparseConfig, SparsePolicyConfig
-from smp_bringup.policy.trial import blank
+from smp_bringup.policy.trial import blank, warm_up
 from smp_bringup.training.save import export_again
 
 MLP, UNET = DenoiserConfig(width=16, depth=2), DenoiserConfig("unet", 8, 3)
@@ -47,13 +49,18 @@ WHOLE = ["diffusion", "dibm", "sparse"]
 """Kinds whose denoisers each predict a whole action chunk."""
 
 
+def onnx_engine(network, robot):
+    encoder, denoisers = export(network, robot)
+    return OnnxEngine(encoder, [Model.of(model) for model in denoisers])
+
+
 @pytest.fixture(scope="module")
 def engines(robot, small_policies):
     """Per kind: an engine of ONNX Runtime, its settings, and what it makes of an observation."""
     out = {}
     for kind, config in small_policies.items():
         torch.manual_seed(5)
-        engine = OnnxEngine(*export(build_network(config, robot.dof), robot))
+        engine = onnx_engine(build_network(config, robot.dof), robot)
         images = {f"image_{n}": v for n, v in blank(robot, 1).images.items() if n in config.cameras}
         coded = engine.encode({"state": np.full((1, robot.dof), 0.1, np.float32), **images})
         out[kind] = engine, config, coded
@@ -95,19 +102,68 @@ def test_a_sampler_that_draws_noise_draws_what_the_host_draws(kind, engines):
     np.testing.assert_array_equal(one, two)
 
 
-def test_experts_side_by_side_say_what_they_say_one_by_one(engines):
+def test_experts_side_by_side_say_what_they_say_one_by_one(engines, monkeypatch):
     engine, config, coded = engines["smp"]
     task = Denoising(coded, np.array([1.0, 0.0, 1.0, 1.0]), columns=(0, 2, 3))
     alone = both(engine, config, task)[0]
-    engine.run_side_by_side(2)
+    threads = set()
+    monkeypatch.setattr(engine, "_cores", 2)
+    monkeypatch.setattr(engine_onnx, "_WORTH_A_THREAD_S", 0.0)  # however quick an expert is
+    monkeypatch.setattr(engine, "denoise", heard(engine.denoise, threads))
     np.testing.assert_array_equal(both(engine, config, task)[0], alone)
+    assert threads
+    assert all(name.startswith("experts") for name in threads)
+
+
+def heard(call, threads):
+    """Return the call; the names of the threads that it is made in are added to `threads`."""
+
+    def said(*arguments):
+        threads.add(threading.current_thread().name)
+        return call(*arguments)
+
+    return said
+
+
+def test_experts_that_take_no_time_run_in_one_thread(engines, monkeypatch):
+    engine, config, coded = engines["smp"]
+    monkeypatch.setattr(engine, "_cores", 2)
+    monkeypatch.setattr(engine, "_pool", None)
+    both(engine, config, Denoising(coded, np.ones(4), columns=(0, 1, 2, 3)))
+    assert engine._pool is None
 
 
 def test_what_is_not_called_is_not_loaded(robot, small_policies):
-    engine = OnnxEngine(*export(build_network(small_policies["smp"], robot.dof), robot))
+    engine = onnx_engine(build_network(small_policies["smp"], robot.dof), robot)
     coded = {"feature": np.zeros(32, np.float32)}
     engine.predict(Denoising(coded, np.array([0.0, 1, 0, 0]), columns=(1,)), np.zeros((16, 4)), np.zeros(32))
-    assert [denoiser.loaded for denoiser in engine._denoisers] == [False, True, False, False]
+    assert opened(engine) == [1]
+
+
+def opened(engine):
+    return [i for i, denoiser in enumerate(engine._denoisers) if denoiser.loaded]
+
+
+@pytest.mark.parametrize("kind", ["smp", "dibm"])
+def test_an_expert_is_opened_when_it_is_first_run_and_never_in_what_a_stage_is_said_to_take(kind, checkpoints, robot):
+    policy = load_policy(checkpoints[kind][0], robot, changes=["gate.top_k=1"] * (kind == "smp"))
+    config, observation = policy.config, blank(robot, 1)
+    report = policy.infer(observation, 0)[1]
+    assert opened(policy.engine) == sorted(report.active)
+    assert STALL not in report.stage_ms  # what loading ran once is there
+    others = next(i for i in range(config.experts) if i not in report.active)
+    coded = policy.encode(observation)
+    mask = (np.arange(config.experts) == others).astype(float)
+    task = Denoising(coded, mask, (others,)) if config.splits else Denoising(coded, mask, whole=others)
+    noise = np.zeros((config.horizon, config.columns(robot.dof)))
+    policy.engine.sample(task, noise, config, np.random.default_rng(0))
+    assert opened(policy.engine) == sorted((*report.active, others))
+    stage_ms = policy.infer(observation, 0)[1].stage_ms
+    assert stage_ms[STALL] > 0
+    assert STALL not in policy.infer(observation, 0)[1].stage_ms
+    warm_up(policy, robot)
+    assert opened(policy.engine) == list(range(config.experts))
+    assert STALL not in policy.infer(observation, 0)[1].stage_ms
 
 
 def device_engine(config, robot, precision=torch.float32):
@@ -252,9 +308,11 @@ def test_a_checkpoint_exported_again_says_the_same_and_is_whole(checkpoints, rob
     assert not (tmp_path / "never").exists()
 
 
-def test_nothing_is_loaded_or_composed_after_the_policy_is_there(checkpoints, robot, monkeypatch):
+def test_nothing_is_opened_or_composed_after_the_policy_is_warm(checkpoints, robot, monkeypatch):
     """No chunk is a first one: whichever experts are active, and with fewer steps after a missed deadline."""
     policies = {kind: load_policy(folder, robot) for kind, (folder, _) in checkpoints.items()}
+    for policy in policies.values():
+        warm_up(policy, robot)
     monkeypatch.setattr(engine_onnx, "_session", lambda *_: pytest.fail("opened after it was loaded"))
     for policy in policies.values():
         config = policy.config

@@ -16,7 +16,7 @@ from smp_bringup.policy.build import build_network
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.networks import AbstractNetwork
-from smp_bringup.policy.trial import blank
+from smp_bringup.policy.trial import blank, warm_up
 from smp_bringup.robot import Robot
 from smp_bringup.stats import percentiles
 from smp_bringup.training.config import load_run
@@ -200,6 +200,8 @@ def measure(
     """
     torch.set_num_threads(1)
     policies = [load_policy(row.folder, robot, device, row.changes) for row in rows]
+    for policy in policies:
+        warm_up(policy, robot)
     floors = [_floor(row, policy, device) for row, policy in zip(rows, policies, strict=True)]
     took: list[list[dict[str, float]]] = [[] for _ in rows]
     floor_ms: list[list[float]] = [[] for _ in rows]

@@ -1,6 +1,6 @@
 """The engines: which one runs a checkpoint on which device. What is asked for is there, or is refused in one line."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -13,15 +13,28 @@ DEVICES = ("cpu", "cuda", "cpu_torch")
 
 
 @dataclass(frozen=True)
+class Model:
+    """One ONNX model that is read when it is needed."""
+
+    size: int
+    """[bytes]."""
+    read: Callable[[], bytes]
+
+    @classmethod
+    def of(cls, content: bytes) -> "Model":
+        """Return a model that is in memory."""
+        return cls(len(content), lambda: content)
+
+
+@dataclass(frozen=True)
 class Stored:
     """What of a checkpoint engines are made of."""
 
     encoder: bytes
     """ONNX."""
-    denoisers: Sequence[bytes]
-    """ONNX."""
-    weights: bytes | None
-    """Of the whole network, as safetensors; some old checkpoints have none."""
+    denoisers: Sequence[Model]
+    weights: Callable[[], bytes] | None
+    """Reads those of the whole network, safetensors; some old checkpoints have none."""
 
 
 def require_device(device: str) -> None:
@@ -61,4 +74,4 @@ def open_engine(stored: Stored, policy: PolicyConfig, dof: int, device: str) -> 
         return OnnxEngine(stored.encoder, stored.denoisers)
     from smp_bringup.policy.engine_device import open_device_engine
 
-    return open_device_engine(stored.weights, policy, dof, "cuda" if device == "cuda" else "cpu")
+    return open_device_engine(stored.weights and stored.weights(), policy, dof, "cuda" if device == "cuda" else "cpu")
