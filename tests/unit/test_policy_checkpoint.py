@@ -381,7 +381,7 @@ def test_an_expert_that_could_hurt_is_never_run(fault, copy, robot, observation)
 
 def test_an_expert_that_changes_after_it_was_loaded_is_not_run(copy, robot, observation):
     policy = load_policy(copy, robot, changes=["gate.top_k=1"])
-    path = next(copy / f"denoiser_{i}.onnx" for i, d in enumerate(policy.engine._denoisers) if not d.loaded)
+    path = next(copy / f"denoiser_{i}.onnx" for i, d in enumerate(policy.engine._denoisers) if not d.ready)
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(ModelError, match=f"{path.name} sha256 is .* refusing to load"):
         warm_up(policy, robot)

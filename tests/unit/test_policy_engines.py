@@ -1,17 +1,20 @@
 """Engines: each gives what the step-by-step sampler gives, runs only what is asked for, and says what it is."""
 
 import copy
+import os
 import shutil
 import threading
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
-from smp_bringup.errors import ModelError
+from smp_bringup.errors import ConfigError, ModelError
 from smp_bringup.manifest import read_checked, write_checked
-from smp_bringup.policy import engine_onnx
+from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.policy import engine_onnx, sessions
 from smp_bringup.policy.base import STALL, AbstractEngine
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.checkpoint import WEIGHTS, load_policy
@@ -23,11 +26,13 @@ from smp_bringup.policy.engine_onnx import OnnxEngine
 from smp_bringup.policy.engine_torch import TorchEngine
 from smp_bringup.policy.engines import Model
 from smp_bringup.policy.export import export
+from smp_bringup.policy.sessions import Sessions
 from smp_bringup.policy.smp import SmpConfig, SmpPolicyConfig
 from smp_bringup.policy.smp_config import SharedConfig
 from smp_bringup.policy.sparse import SparseConfig, SparsePolicyConfig
 from smp_bringup.policy.trial import blank, warm_up
-from smp_bringup.training.save import export_again
+from smp_bringup.training.save import export_again, save_checkpoint
+from smp_bringup.training.trainer import Trained
 
 MLP, UNET = DenoiserConfig(width=16, depth=2), DenoiserConfig("unet", 8, 3)
 COMMON = {"cameras": ("overview",), "encoder": EncoderConfig(channels=(4, 8), keypoints=4, feature=24)}
@@ -141,7 +146,8 @@ def test_what_is_not_called_is_not_loaded(robot, small_policies):
 
 
 def opened(engine):
-    return [i for i, denoiser in enumerate(engine._denoisers) if denoiser.loaded]
+    held = {key[0] if isinstance(key, tuple) else key for key in engine._sessions._held}
+    return sorted(held)
 
 
 @pytest.mark.parametrize("kind", ["smp", "dibm"])
@@ -164,6 +170,94 @@ def test_an_expert_is_opened_when_it_is_first_run_and_never_in_what_a_stage_is_s
     warm_up(policy, robot)
     assert opened(policy.engine) == list(range(config.experts))
     assert STALL not in policy.infer(observation, 0)[1].stage_ms
+
+
+def written(config, robot, folder):
+    """Write a checkpoint of random weights, and return its folder."""
+    torch.manual_seed(5)
+    normalizer = Normalizer(np.array(robot.joint_array("home")), np.full(robot.dof, 0.2))
+    trained = Trained(build_network(config, robot.dof), normalizer, {"steps": 0.0})
+    save_checkpoint(trained, robot, folder / "model", "# random weights\n")
+    return folder / "model"
+
+
+def chunks(policy, robot):
+    """Return the chunks of four observations, and of how many of them experts had to be waited for."""
+    rng, out, stalls = np.random.default_rng(2), [], 0
+    for seed in range(4):
+        empty = blank(robot, 1)
+        images = {name: rng.integers(0, 256, image.shape, dtype=np.uint8) for name, image in empty.images.items()}
+        position = empty.position + 3.0 * rng.normal(size=empty.position.shape)
+        chunk, report = policy.infer(replace(empty, images=images, position=position), seed)
+        stalls += STALL in report.stage_ms
+        out.append(chunk.position)
+    return np.array(out), stalls
+
+
+@pytest.mark.parametrize("side_by_side", [False, True])
+@pytest.mark.parametrize("variant", ["smp with a shared expert", "dibm"])
+def test_chunks_are_the_same_to_the_bit_at_every_budget_down_to_one_expert(
+    variant, side_by_side, robot, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(engine_onnx, "_WORTH_A_THREAD_S", 0.0 if side_by_side else 1.0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    folder = written(VARIANTS[variant], robot, tmp_path)
+    every = load_policy(folder, robot)
+    sizes = [denoiser._size / 1e6 for denoiser in every.engine._denoisers]
+    warm_up(every, robot)
+    expected, stalls = chunks(every, robot)
+    assert stalls == 0
+    for share in (1 / 2, 1 / 4, 0.0):
+        budget = max(share * sum(sizes), 1.001 * max(sizes))
+        policy = load_policy(folder, robot, experts_mb=budget)
+        warm_up(policy, robot)
+        held = [key for key in policy.engine._sessions._held if isinstance(key, int)]
+        assert (policy.config.experts in held) == (policy.config.denoisers > policy.config.experts)  # the shared one
+        found, stalls = chunks(policy, robot)
+        np.testing.assert_array_equal(found, expected)
+        assert sum(size for _, size in policy.engine._sessions._held.values()) <= budget * 1e6
+    assert stalls  # with one expert in memory
+
+
+def test_what_was_used_longest_ago_makes_room():
+    read, held = [], Sessions(budget=20.0)
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            [onnx.helper.make_node("Neg", ["a"], ["b"])],
+            "g",
+            [onnx.helper.make_tensor_value_info("a", 1, [1])],
+            [onnx.helper.make_tensor_value_info("b", 1, [1])],
+        ),
+        opset_imports=[onnx.helper.make_opsetid("", 20)],
+        ir_version=9,
+    ).SerializeToString()
+
+    def use(name, size=10):
+        assert held.get(name, size, lambda: read.append(name) or model, name)[1] == ["a"]
+
+    for name in "abacb":
+        use(name)
+    assert read == ["a", "b", "c", "b"]  # c takes the room of b, which a was used after, and b that of a
+    assert [name in held for name in "abc"] == [False, True, True]
+    use("d", 20)
+    assert [name in held for name in "bcd"] == [False, False, True]
+    before_s = held.opened_s
+    use("d", 20)
+    assert held.opened_s == before_s > 0
+    use("stays", 0)
+    use("e", 20)
+    use("f", 20)
+    assert [name in held for name in ("stays", "d", "e", "f")] == [True, False, False, True]
+
+
+def test_a_budget_that_makes_no_sense_is_one_line(checkpoints, robot):
+    for kind, device, mb, why in (
+        ("smp", "cpu", 1e-3, r"experts_mb 0\.001: one expert takes 0\.\d, all of them 0\.\d"),
+        ("smp", "cpu_torch", 100, "experts_mb 100: device cpu_torch holds all experts; leave it out, or run on cpu"),
+        ("sparse", "cpu", 100, "experts_mb 100: every chunk of this policy needs all its weights; leave it out"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            load_policy(checkpoints[kind][0], robot, device, experts_mb=mb)
 
 
 def device_engine(config, robot, precision=torch.float32):
@@ -313,7 +407,7 @@ def test_nothing_is_opened_or_composed_after_the_policy_is_warm(checkpoints, rob
     policies = {kind: load_policy(folder, robot) for kind, (folder, _) in checkpoints.items()}
     for policy in policies.values():
         warm_up(policy, robot)
-    monkeypatch.setattr(engine_onnx, "_session", lambda *_: pytest.fail("opened after it was loaded"))
+    monkeypatch.setattr(sessions, "opened", lambda *_: pytest.fail("opened after it was loaded"))
     for policy in policies.values():
         config = policy.config
         coded = policy.encode(blank(robot, 1))

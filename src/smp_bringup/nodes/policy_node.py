@@ -30,6 +30,7 @@ from smp_bringup.observation.observer import Observer
 from smp_bringup.pipeline import build_planner, build_policy
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import find_model, is_hosted
+from smp_bringup.policy.reduced import costs_s
 from smp_bringup.policy.trial import blank, warm_up
 from smp_bringup.robot import Robot, load_robot
 from smp_bringup.stats import percentiles
@@ -59,7 +60,12 @@ class PolicyNode(ManagedNode):
         policy = self._load(params.device)
         config, self._engine = policy.config, policy.runs_in
         deadline_s = params.deadline_s or config.replan_s
-        self._planner = build_planner(policy, self._robot, params.seam, params.seed, deadline_s)
+        cost = costs_s(policy, blank(self._robot, config.observation_steps))
+        self._planner = build_planner(policy, self._robot, params.seam, params.seed, deadline_s, cost)
+        if (level := self._planner.level) != "full":
+            self.get_logger().warning(
+                f"a chunk takes {cost[0] * 1e3:.0f} ms here, the deadline is {deadline_s * 1e3:.0f} ms: {level}"
+            )
         self._assembler = Assembler(config.sights, bool(config.vectors))
         self._observer = Observer(self._robot, config.observation_steps, config.replan_s, resized=True)
         self._config, self._told = config, ""
@@ -127,11 +133,11 @@ class PolicyNode(ManagedNode):
         if is_hosted(folder) and self._params.allow_cpu_fallback:
             raise ConfigError(f"policy: allow_cpu_fallback is for policies of ours, '{folder}' runs where device says")
         try:
-            policy = build_policy(folder, self._robot, device)
+            policy = build_policy(folder, self._robot, device, experts_mb=self._params.experts_mb)
         except InstallError as error:
             if device == "cpu" or not self._params.allow_cpu_fallback:
                 raise
-            policy = build_policy(folder, self._robot, "cpu")
+            policy = build_policy(folder, self._robot, "cpu", experts_mb=self._params.experts_mb)
             self.get_logger().warning(f"{one_line(error)}: on the CPU, {_time_ms(policy, self._robot):.0f} ms a chunk")
         warm_up(policy, self._robot)
         return policy
@@ -227,7 +233,7 @@ class PolicyNode(ManagedNode):
         fits = took_ms / 1e3 <= policy.config.replan_s
         self.get_logger().error(f"gpu_lost: {took_ms:.0f} ms a chunk on the CPU, {'used' if fits else 'too slow'}")
         if fits:
-            self._planner.replace(policy)
+            self._planner.replace(policy, costs_s(policy, blank(self._robot, policy.config.observation_steps)))
             self._gpu_lost, self._engine = "", policy.runs_in
 
     def _watch_worker(self) -> None:

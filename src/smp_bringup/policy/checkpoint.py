@@ -113,15 +113,18 @@ def config_yaml(policy: PolicyConfig) -> str:
     return config.dump(policy)
 
 
-def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequence[str] = ()) -> DeployedPolicy:
+def load_policy(
+    folder: Path, robot: Robot, device: str = "cpu", changes: Sequence[str] = (), experts_mb: float = 0.0
+) -> DeployedPolicy:
     """Return the deployed policy of a checkpoint, with `changes` made to its settings; see `read_config`.
 
     It has made one chunk. An expert that was not needed for that one is read from the folder, judged and opened when it
-    is first run, or by `trial.warm_up`.
+    is first run, or by `trial.warm_up`; and again where it had to make room for others, see `open_engine`.
 
     Raises:
         ModelError: the checkpoint is incomplete, altered, unsafe, made for another robot, or cannot be run.
         InstallError: the device is not there.
+        ConfigError: `experts_mb` makes no sense here.
     """
     require_device(device)
     files = open_checked(folder)
@@ -134,15 +137,23 @@ def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequen
         if name not in files:
             raise ModelError(f"'{folder}' lacks {name}")
 
+    judged: set[str] = set()
+
     def read(name: str) -> bytes:
-        check_model(content := files[name], name, robot, policy)
+        content = files[name]
+        if name not in judged:  # once: it has the same hash whenever it is read again
+            check_model(content, name, robot, policy)
+            judged.add(name)
         return content
 
     def opened() -> DeployedPolicy:
-        denoisers = [Model(files.size[name], partial(read, name)) for name in models[1:]]
+        denoisers = [
+            Model(files.size[name], partial(read, name), always=i >= policy.experts)
+            for i, name in enumerate(models[1:])
+        ]
         weights = partial(files.__getitem__, WEIGHTS) if WEIGHTS in files else None
         stored = Stored(read(ENCODER), denoisers, weights)
-        engine = open_engine(stored, policy, robot.dof, device)
+        engine = open_engine(stored, policy, robot.dof, device, experts_mb)
         deployed: DeployedPolicy = POLICIES[policy.kind].deploy(policy, engine, normalizer, robot.action_period_s)
         deployed.phrasebook = phrasebook
         try_out(deployed, robot)

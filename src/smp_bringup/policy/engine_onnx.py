@@ -9,12 +9,12 @@ from time import perf_counter
 import numpy as np
 import onnxruntime as ort
 
-from smp_bringup.errors import ModelError, one_line
 from smp_bringup.policy.base import AbstractEngine
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.denoise import schedule
 from smp_bringup.policy.denoising import Denoising
 from smp_bringup.policy.engines import Model
+from smp_bringup.policy.sessions import Opened, Sessions, opened
 from smp_bringup.policy.unrolled import OUTPUT, can_unroll, unrolled
 from smp_bringup.types import FloatArray
 
@@ -24,27 +24,25 @@ reading them."""
 _WORTH_A_THREAD_S = 1e-3
 """Handing a call to another thread and back costs a tenth of this."""
 
-_Opened = tuple[ort.InferenceSession, list[str]]
-"""A session, and the names of its inputs."""
-
 
 class OnnxEngine(AbstractEngine):
-    """Sessions of one thread each that do not spin: several of them share two cores without fighting.
+    """A denoiser is opened when it is called; within a budget of memory, those that were called longest ago are closed.
 
-    A denoiser is opened when it is first called. One that predicts the whole sample runs all steps of the sampler in
-    one call. Several experts that are active together run one a thread where a call of one of them takes long enough.
+    One that predicts the whole sample runs all steps of the sampler in one call. Several experts that are active
+    together run one a thread where a call of one of them takes long enough, and all of them are in memory.
     """
 
-    def __init__(self, encoder: bytes, denoisers: Sequence[Model]) -> None:
-        """Open the encoder.
+    def __init__(self, encoder: bytes, denoisers: Sequence[Model], budget: float = inf) -> None:
+        """Open the encoder; the weights of open denoisers take up to `budget` [bytes], see `Sessions`.
 
         Raises:
             ModelError: it is corrupt.
         """
         self.name = f"ONNX Runtime {ort.__version__} on the CPU, fp32"
-        self._encoder = _session(encoder, "encoder.onnx")
+        self._encoder = opened(encoder, "encoder.onnx")
         self._outputs = [output.name for output in self._encoder.get_outputs()]
-        self._denoisers = [_Denoiser(model, f"denoiser_{i}.onnx") for i, model in enumerate(denoisers)]
+        self._sessions = Sessions(budget)
+        self._denoisers = [_Denoiser(i, model, self._sessions) for i, model in enumerate(denoisers)]
         self._cores = len(os.sched_getaffinity(0))
         self._pool: ThreadPoolExecutor | None = None
         self._told_s = 0.0
@@ -68,7 +66,8 @@ class OnnxEngine(AbstractEngine):
 
     def each(self, call: Callable[[int], FloatArray], experts: Sequence[int]) -> Iterable[FloatArray]:
         """See `AbstractEngine`: side by side, where the first one's quickest call yet says that it is worth it."""
-        if self._cores < 2 or len(experts) < 2 or not _WORTH_A_THREAD_S < self._denoisers[experts[0]].quick_s < inf:
+        asked = [self._denoisers[i] for i in experts]
+        if self._cores < 2 or len(asked) < 2 or not all(_WORTH_A_THREAD_S < d.quick_s < inf and d.ready for d in asked):
             return map(call, experts)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(min(self._cores, len(self._denoisers)), "experts")
@@ -91,28 +90,24 @@ class OnnxEngine(AbstractEngine):
 
     def take_stall_s(self) -> float:
         """See `AbstractEngine`."""
-        opened_s, before_s = sum(denoiser.opened_s for denoiser in self._denoisers), self._told_s
-        self._told_s = opened_s
-        return opened_s - before_s
+        before_s, self._told_s = self._told_s, self._sessions.opened_s
+        return self._told_s - before_s
 
 
 class _Denoiser:
-    """One denoiser, called step by step or with all its steps in one; what is not called is not loaded."""
+    """One denoiser, called step by step or with all its steps in one."""
 
-    def __init__(self, model: Model, name: str) -> None:
-        self._model, self._name = model, name
+    def __init__(self, index: int, model: Model, sessions: Sessions) -> None:
+        self._index, self._model, self._sessions = index, model, sessions
+        self._name, self._size = f"denoiser_{index}.onnx", 0 if model.always else model.weight_bytes
         self.large = model.size > _LARGE_BYTES
         self.quick_s = inf
         """The quickest call of one step yet: a busy machine makes none of them quicker."""
-        self.opened_s = 0.0
-        """How long opening it took, all in all."""
-        self._one: _Opened | None = None
-        self._whole: dict[tuple[int, int, str], _Opened] = {}
 
     @property
-    def loaded(self) -> bool:
-        """Whether it was called."""
-        return self._one is not None or bool(self._whole)
+    def ready(self) -> bool:
+        """Whether one step can be called without opening anything."""
+        return self._index in self._sessions
 
     def denoise(self, feature: FloatArray, x: FloatArray, mask: FloatArray, embedding: FloatArray) -> FloatArray:
         """See `AbstractEngine`."""
@@ -141,37 +136,17 @@ class _Denoiser:
             out[:rows] = known
         return out
 
-    def one(self) -> _Opened:
+    def one(self) -> Opened:
         """Return the session of one step."""
-        if self._one is None:
-            self._one = self._open(lambda model: model, self._name)
-        return self._one
+        return self._sessions.get(self._index, self._size, self._model.read, self._name)
 
-    def _all(self, config: PolicyConfig) -> _Opened:
+    def _all(self, config: PolicyConfig) -> Opened:
         """Return the session of all steps."""
-        key = config.diffusion_steps, config.denoise_steps, config.prediction
-        if key not in self._whole:
-            self._whole[key] = self._open(lambda model: unrolled(model, config), f"the sampler of {self._name}")
-        return self._whole[key]
-
-    def _open(self, made: Callable[[bytes], bytes], name: str) -> _Opened:
-        start = perf_counter()
-        session = _session(made(self._model.read()), name)
-        self.opened_s += perf_counter() - start
-        return session, [value.name for value in session.get_inputs()]
+        key = self._index, config.diffusion_steps, config.denoise_steps, config.prediction
+        name = f"the sampler of {self._name}"
+        return self._sessions.get(key, self._size, lambda: unrolled(self._model.read(), config), name)
 
 
 def _feed(names: Sequence[str], given: Mapping[str, FloatArray]) -> dict[str, np.ndarray]:
     """Return inputs of a batch of one in single precision."""
     return {name: np.asarray(given[name], dtype=np.float32)[None] for name in names}
-
-
-def _session(model: bytes, name: str) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises its own types for every kind of corruption
-        raise ModelError(f"{name} cannot be loaded: {one_line(error)}") from error
