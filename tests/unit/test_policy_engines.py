@@ -252,7 +252,7 @@ def test_what_was_used_longest_ago_makes_room():
 
 def test_a_budget_that_makes_no_sense_is_one_line(checkpoints, robot):
     for kind, device, mb, why in (
-        ("smp", "cpu", 1e-3, r"experts_mb 0\.001: one expert takes 0\.\d, all of them 0\.\d"),
+        ("smp", "cpu", 1e-3, r"experts_mb 0\.001: one expert takes 0\.\d+ MB, all of them 0\.\d+; allow one or more"),
         ("smp", "cpu_torch", 100, "experts_mb 100: device cpu_torch holds all experts; leave it out, or run on cpu"),
         ("sparse", "cpu", 100, "experts_mb 100: every chunk of this policy needs all its weights; leave it out"),
     ):

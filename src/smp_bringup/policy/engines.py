@@ -98,5 +98,7 @@ def _budget(experts_mb: float, denoisers: Sequence[Model], device: str) -> float
     sizes_mb = [model.weight_bytes / 1e6 for model in denoisers if not model.always]
     largest, every = max(sizes_mb), sum(sizes_mb)
     if experts_mb < largest:
-        raise ConfigError(f"experts_mb {experts_mb:g}: one expert takes {largest:.1f}, all of them {every:.1f}")
+        raise ConfigError(
+            f"experts_mb {experts_mb:g}: one expert takes {largest:.2f} MB, all of them {every:.2f}; allow one or more"
+        )
     return experts_mb * 1e6
