@@ -126,6 +126,9 @@ class Sealed(Mapping[str, bytes]):
         self.size[name] = len(content)
         return content
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._listed
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._listed)
 

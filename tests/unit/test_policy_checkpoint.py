@@ -5,6 +5,7 @@ import json
 import pickle
 import shutil
 import threading
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ import onnx
 import pytest
 import torch
 
+from smp_bringup import manifest
 from smp_bringup.config import parse_yaml
 from smp_bringup.errors import InstallError, ModelError, SmpError, UnknownNameError
 from smp_bringup.manifest import MANIFEST, read_checked, write_checked
@@ -377,6 +379,14 @@ def test_an_expert_that_could_hurt_is_never_run(fault, copy, robot, observation)
         spoilt(copy, f"denoiser_{expert}.onnx", change)
     with pytest.raises(ModelError, match=why):
         load_policy(copy, robot, changes=["gate.coverage=1.0"]).infer(observation, 0)
+
+
+def test_every_file_is_read_once_and_what_is_used_once_more(copy, robot, monkeypatch):
+    read, asked = manifest._read, Counter()
+    monkeypatch.setattr(manifest, "_read", lambda folder, name, _: asked.update([name]) or read(folder, name, _))
+    load_policy(copy, robot, changes=["gate.top_k=1"])
+    assert asked[WEIGHTS] == 1
+    assert sorted(asked[f"denoiser_{i}.onnx"] for i in range(4)) == [1, 1, 1, 2]
 
 
 def test_an_expert_that_changes_after_it_was_loaded_is_not_run(copy, robot, observation):

@@ -65,7 +65,7 @@ class OnnxEngine(AbstractEngine):
         return self._denoisers[expert].denoise(feature, x, mask, embedding)
 
     def each(self, call: Callable[[int], FloatArray], experts: Sequence[int]) -> Iterable[FloatArray]:
-        """See `AbstractEngine`: side by side, where the first one's quickest call yet says that it is worth it."""
+        """See `AbstractEngine`: side by side, where the quickest call of each yet says that it is worth it."""
         asked = [self._denoisers[i] for i in experts]
         if self._cores < 2 or len(asked) < 2 or not all(_WORTH_A_THREAD_S < d.quick_s < inf and d.ready for d in asked):
             return map(call, experts)
