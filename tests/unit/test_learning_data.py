@@ -1,13 +1,15 @@
 """What a training run is given and what it ships: augmentation, episodes held out, schedules, averaged weights."""
 
+from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from smp_bringup.errors import InstallError, TrainingError
+from smp_bringup.errors import InstallError, ModelError, TrainingError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
@@ -17,8 +19,9 @@ from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.ema import Ema
 from smp_bringup.training.objective import Objective
 from smp_bringup.training.save import save_checkpoint
+from smp_bringup.training.split import split
 from smp_bringup.training.state import held_alone
-from smp_bringup.training.trainer import Trainer, _schedule, _split
+from smp_bringup.training.trainer import Trainer, _schedule
 from smp_bringup.types import nanoseconds
 
 DOF, EPISODES, FRAMES = 14, 6, 12
@@ -160,7 +163,7 @@ def test_the_foresight_counts_as_much_as_its_weight(data, rng):
 
 
 def test_episodes_held_out_are_never_trained_on(data, robot, tmp_path):
-    train, held = _split(EPISODES, 0.34, 0)
+    train, held = split(("",) * EPISODES, 0.34, 0)
     assert len(held) == 2
     assert sorted([*train, *held]) == list(range(EPISODES))
     for episode in range(EPISODES):
@@ -179,7 +182,7 @@ def test_episodes_held_out_are_never_trained_on(data, robot, tmp_path):
 
 def test_a_trainer_draws_from_what_is_not_held_out_and_measures_on_what_is(data, robot, tmp_path):
     run = trainer(data, robot, tmp_path)
-    train, held = _split(EPISODES, 0.34, 0)
+    train, held = split(("",) * EPISODES, 0.34, 0)
     spans = {e: set(range(data.starts[e], data.starts[e + 1])) for e in range(EPISODES)}
     assert set(run._train._frames) <= set().union(*(spans[e] for e in train))
     assert set(run._held._frames) <= set().union(*(spans[e] for e in held))
@@ -235,7 +238,7 @@ def test_objects_are_seen_between_minus_one_and_one(data, robot, tmp_path):
 
 def test_something_is_left_to_train_on_whatever_share_is_held_out():
     for episodes in (2, 3, 6):
-        train, held = _split(episodes, 0.9999, 0)
+        train, held = split(("",) * episodes, 0.9999, 0)
         assert len(train) >= 1 <= len(held)
 
 
@@ -270,3 +273,60 @@ def test_a_gpu_that_is_not_there_is_said_before_anything(data, robot, tmp_path):
         pytest.skip("there is one")
     with pytest.raises(InstallError, match=r"device is cuda, this PyTorch finds no GPU: --set training\.device=cpu"):
         trainer(data, robot, tmp_path, device="cuda")
+
+
+def test_every_task_has_its_share_held_out_and_the_first_looks_are_at_several():
+    tasks = ["a"] * 50 + ["b"] * 20 + ["c"] * 3
+    train, held = split(tasks, 0.1, 0)
+    assert sorted([*train, *held]) == list(range(73))
+    assert Counter(tasks[e] for e in held) == {"a": 5, "b": 2}
+    assert [tasks[e] for e in held[:2]] == ["a", "b"]
+    assert set(held) != set(split(tasks, 0.1, 1)[1])
+    assert Counter(tasks[e] for e in split(tasks, 0.5, 0)[1]) == {"a": 25, "b": 10, "c": 1}
+    few = ["a"] * 3 + ["b"]
+    assert {few[e] for e in split(few, 0.9, 0)[0]} == {"a", "b"}
+
+
+def looked(run, errors, monkeypatch):
+    """Let the looks at held-out demonstrations say these errors, one after the other."""
+    said = iter(errors)
+    monkeypatch.setattr(run._look, "look", lambda network: SimpleNamespace(error=next(said)))
+    return run
+
+
+def test_the_best_weights_are_kept_and_patience_ends_a_training(data, robot, tmp_path, monkeypatch):
+    settings = {"steps": 40, "save_every": 2, "patience": 4, "ema": 0.0, "learning_rate": 0.05}
+    run = looked(trainer(data, robot, tmp_path, **settings), [3.0, 1.0, 2.0, 1.0, 0.1], monkeypatch)
+    kept, offer = {}, run._best.offer
+
+    def offered(step, error, network):
+        kept[step] = {name: value.clone() for name, value in network.state_dict().items()}
+        offer(step, error, network)
+
+    monkeypatch.setattr(run._best, "offer", offered)
+    last = run.train(lambda step, losses: None)
+    assert list(kept) == [2, 4, 6, 8]
+    best = run.best()
+    assert (last.metrics["steps"], best.metrics["steps"]) == (8, 4)
+    assert all(torch.equal(value, kept[4][name]) for name, value in best.network.state_dict().items())
+    assert any(not torch.equal(value, kept[4][name]) for name, value in last.network.state_dict().items())
+    again = trainer(data, robot, tmp_path, **settings)
+    assert again.resume() == 8
+    assert again.train(lambda step, losses: None).metrics["steps"] == 8, "its patience was at an end"
+    fresh = looked(trainer(data, robot, tmp_path, **settings | {"steps": 2}), [5.0], monkeypatch)
+    fresh.train(lambda step, losses: None)
+    assert fresh.best().metrics["steps"] == 2, "what another training left is gone"
+
+
+def test_without_a_page_or_patience_nothing_is_looked_at_and_nothing_kept(data, robot, tmp_path):
+    run = trainer(data, robot, tmp_path)
+    run.train(lambda step, losses: None)
+    assert run.best() is None
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_a_broken_file_of_best_weights_is_one_line(data, robot, tmp_path):
+    trainer(data, robot, tmp_path).train(lambda step, losses: None)
+    (tmp_path / "best.safetensors").write_bytes(b"\x80\x02cos\nsystem\n.")
+    with pytest.raises(ModelError, match=r"is no file of ours: .*: remove it"):
+        trainer(data, robot, tmp_path).resume()
