@@ -23,7 +23,9 @@ policy:
   denoiser: {{width: 16, depth: 1}}
   encoder: {{channels: [4, 8], keypoints: 4, feature: 32}}
   smp: {{form: motion, experts: 4, mean: {{width: 16, depth: 1}}}}
-training: {{steps: {steps}, pairs: 8, warmup_steps: 2, save_every: 5, held_out: 0.3, devices: {devices}}}
+training:
+  {{steps: {steps}, pairs: 8, warmup_steps: 2, save_every: 5, held_out: 0.3, devices: {devices},
+    augment: {{hue: 0.3, noise: 0.05, patches: 2}}}}
 """
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo"}
 

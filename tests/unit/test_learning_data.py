@@ -9,14 +9,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from smp_bringup.errors import InstallError, ModelError, TrainingError
+from smp_bringup.errors import BagError, InstallError, ModelError, TrainingError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
+from smp_bringup.training.augment import AugmentConfig
 from smp_bringup.training.batches import Batches
 from smp_bringup.training.config import RunConfig, TrainingConfig
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.ema import Ema
+from smp_bringup.training.loader import Loader
 from smp_bringup.training.objective import Objective
 from smp_bringup.training.save import save_checkpoint
 from smp_bringup.training.split import split
@@ -111,6 +113,68 @@ def test_what_is_held_out_is_seen_as_it_was_recorded(filmed, rng):
     assert not batch.inputs["state"].any()
 
 
+CHANGED = AugmentConfig(shift=0.05, turn=0.1, hue=0.5, noise=0.05, patches=3, dropout=0.2)
+
+
+def test_processes_draw_the_parts_of_one_batch_and_read_no_images_but_their_own(filmed):
+    class Counted:
+        """Images that count how many were read."""
+
+        read, shape, dtype = 0, filmed.images["eye"].shape, np.uint8
+
+        def __getitem__(self, at):
+            self.read += 1
+            return filmed.images["eye"][at]
+
+    store = Counted()
+    batches = Batches(
+        replace(filmed, images={"eye": store}), PLAIN, EYE, np.arange(1), np.full(DOF, 0.1), augment=CHANGED
+    )
+
+    def drawn(*part):
+        before = store.read
+        batch = batches.draw(6, np.random.default_rng(3), *part)
+        return batch, store.read - before
+
+    whole, read = drawn()
+    assert read == 12
+    for rank in range(3):
+        part, read = drawn(rank, 3)
+        rows = [rank, rank + 3, rank + 6, rank + 9]
+        assert read == len(rows)
+        for name, value in vars(whole).items():
+            pairs = ((value[k], vars(part)[name][k]) for k in value) if isinstance(value, dict) else ()
+            for ours, theirs in pairs if isinstance(value, dict) else [(value, vars(part)[name])]:
+                torch.testing.assert_close(theirs, ours[rows], atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_a_loader_gives_each_step_its_batch_and_draws_none_beyond_the_last(workers):
+    drawn = []
+
+    def draw(step):
+        drawn.append(step)
+        return f"batch {step}"
+
+    loader = Loader(draw, 6, workers)
+    assert [loader.take(step) for step in range(2, 6)] == [f"batch {step}" for step in range(2, 6)]
+    loader.close()
+    assert sorted(drawn) == [2, 3, 4, 5]
+
+
+def test_what_goes_wrong_in_a_thread_arrives_at_its_step():
+    def draw(step):
+        if step == 1:
+            raise BagError("an image is damaged")
+        return step
+
+    loader = Loader(draw, 3, 2)
+    assert loader.take(0) == 0
+    with pytest.raises(BagError, match="an image is damaged"):
+        loader.take(1)
+    loader.close()
+
+
 def test_joints_are_told_wrong_by_the_noise_that_was_asked_for_and_actions_stay(data, robot):
     normalizer, noise = Normalizer(np.zeros(DOF), np.full(DOF, 2.0)), 0.03 * robot.turning
     clean, told = (
@@ -133,14 +197,14 @@ def test_a_prefix_tells_from_none_to_all_of_the_first_actions_and_flags_each(dat
 
 
 def test_every_step_draws_a_batch_of_its_own(data, robot, tmp_path):
-    run, drawn = trainer(data, robot, tmp_path), []
+    run, drawn = trainer(data, robot, tmp_path, workers=0), []
     whole = run._train
 
     class Kept:
         """Draws, and keeps what was drawn."""
 
-        def draw(self, pairs, rng):
-            drawn.append(whole.draw(pairs, rng))
+        def draw(self, pairs, rng, *part):
+            drawn.append(whole.draw(pairs, rng, *part))
             return drawn[-1]
 
     run._train = Kept()
@@ -250,9 +314,9 @@ def test_a_training_that_diverges_says_so_and_keeps_the_weights_before(data, rob
     class Turning:
         """Draws sound batches, then one that is not finite."""
 
-        def draw(self, pairs, rng):
+        def draw(self, pairs, rng, *part):
             drawn.append(1)
-            return (sound if len(drawn) < 4 else bad).draw(pairs, rng)
+            return (sound if len(drawn) < 4 else bad).draw(pairs, rng, *part)
 
     run._train = Turning()
     with pytest.raises(TrainingError, match=r"training diverged at step 3 \(denoise .*lower training.learning_rate"):
@@ -283,6 +347,10 @@ def test_every_task_has_its_share_held_out_and_the_first_looks_are_at_several():
     assert [tasks[e] for e in held[:2]] == ["a", "b"]
     assert set(held) != set(split(tasks, 0.1, 1)[1])
     assert Counter(tasks[e] for e in split(tasks, 0.5, 0)[1]) == {"a": 25, "b": 10, "c": 1}
+    near = ["a"] * 14 + ["b"] * 16
+    assert Counter(near[e] for e in split(near, 0.1, 0)[1]) == {"a": 1, "b": 2}
+    marked = [task != "c" or e == 70 for e, task in enumerate(tasks)]
+    assert [tasks[e] for e in split(tasks, 0.1, 0, marked)[1][:4]] == ["a", "b", "c", "a"]
     few = ["a"] * 3 + ["b"]
     assert {few[e] for e in split(few, 0.9, 0)[0]} == {"a", "b"}
 

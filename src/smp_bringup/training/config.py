@@ -44,6 +44,9 @@ class TrainingConfig:
     (where a CPU imitates it, a step takes seven times as long). Heads and losses are float32."""
     devices: int = field(default=1, metadata=spec(ge=1))
     """Processes on this machine; start them with `torchrun`."""
+    workers: int = field(default=1, metadata=spec(ge=0, le=64))
+    """Threads of each process that draw the samples of coming steps while one computes; 0: they are drawn in between.
+    The weights are the same."""
     save_every: int = field(default=500, metadata=spec(ge=1))
 
 

@@ -60,7 +60,7 @@ class Journal:
         Args:
             step: of the training.
             look: gives what the policy does in them, and its losses there by name.
-            pace: samples a second, and the share of the time that drawing them took.
+            pace: samples a second, and the share of the time that was waited for them.
         """
         begun = time.monotonic()
         seen, losses = look()
@@ -215,7 +215,7 @@ def _pace(looks: list[dict[str, Any]]) -> Table:
     rows = [
         (row["step"], f"{row['samples_per_s']:.0f}", f"{100 * row['loader_share']:.1f} %") for row in looks[-8:][::-1]
     ]
-    return Table(("up to step", "samples a second", "of it drawing them"), rows, f"Since the row before. {spent}")
+    return Table(("up to step", "samples a second", "of it waiting for them"), rows, f"Since the row before. {spent}")
 
 
 def _examples(seen: Look, robot: Robot) -> list[Figure]:

@@ -26,15 +26,26 @@ def split(
         held = np.asarray(marked, dtype=bool)
         if held.all():
             raise BagError(f"all {len(tasks)} episodes are marked as held out: mark some of them as training")
-        return np.flatnonzero(~held), np.flatnonzero(held)
+        return np.flatnonzero(~held), _in_turn(np.flatnonzero(held), tasks)
     order = np.random.default_rng(seed).permutation(len(tasks))
     if len(tasks) == 1:
         return order, order
-    mine = [[int(e) for e in order if tasks[e] == task] for task in dict.fromkeys(tasks)]
-    counts = _shares([len(episodes) for episodes in mine], held_out)
-    parts = [episodes[:count] for episodes, count in zip(mine, counts, strict=True)]
-    held = np.array([e for e in chain(*zip_longest(*parts)) if e is not None])
-    return order[~np.isin(order, held)], held
+    groups = _by_task(order, tasks)
+    counts = _shares([len(group) for group in groups], held_out)
+    held = np.concatenate([group[:count] for group, count in zip(groups, counts, strict=True)])
+    return order[~np.isin(order, held)], _in_turn(held, tasks)
+
+
+def _by_task(episodes: np.ndarray, tasks: Sequence[str]) -> list[np.ndarray]:
+    """Return the episodes (N,) of each task, in their order."""
+    mine = np.array([tasks[e] for e in episodes])
+    return [episodes[mine == task] for task in dict.fromkeys(tasks)]
+
+
+def _in_turn(episodes: np.ndarray, tasks: Sequence[str]) -> np.ndarray:
+    """Return the episodes (N,) with the first of each task before the second of any."""
+    rounds = chain(*zip_longest(*_by_task(episodes, tasks)))
+    return np.array([e for e in rounds if e is not None], np.int64)
 
 
 def _shares(sizes: Sequence[int], share: float) -> list[int]:

@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from smp_bringup.errors import InstallError, TrainingError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.base import known_objects
+from smp_bringup.policy.batch import Batch
 from smp_bringup.policy.networks import AbstractNetwork
 from smp_bringup.robot import Robot
 from smp_bringup.training.batches import Batches
@@ -26,6 +27,7 @@ from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.ema import Ema, smoothed_copy
 from smp_bringup.training.held_out import HeldOut, Look
 from smp_bringup.training.journal import About, Journal
+from smp_bringup.training.loader import Loader
 from smp_bringup.training.objective import Objective
 from smp_bringup.training.pace import Pace
 from smp_bringup.training.scalars import Scalars
@@ -121,10 +123,12 @@ class Trainer:
         self._objective, self._optimizer = self._fabric.setup(objective, optimizer)
         self._ema = Ema(self.network, settings.ema)  # now that the network is on its device
         self._step, self._seconds, self._looked = 0, 0.0, 0
-        self._best, self._error = Best(out), None
+        self._best = Best(out)
+        self._error: float | None = None
         self._journal = Journal(out, about, robot, settings.steps) if about is not None and self.first else None
         self._look = HeldOut(data, robot, self.normalizer, held)
         self._pace = Pace(2 * settings.pairs)
+        self._loader = Loader(self._draw, settings.steps, settings.workers)
 
     @property
     def first(self) -> bool:
@@ -186,6 +190,7 @@ class Trainer:
                             self._turn(self._seconds - begun)
                         tired = self._tired()
             finally:
+                self._loader.close()
                 self._save()
         self._conclude(self._ema.network)
         if self._looks and self._looked != self._step:
@@ -228,14 +233,11 @@ class Trainer:
         return self._mean(torch.tensor(float(tired), device=self._fabric.device)) > 0
 
     def _one(self, settings: TrainingConfig) -> dict[str, float]:
-        rng = np.random.default_rng([self._seed, self._step])
         torch.manual_seed((self._seed << 32) + self._step)
         for group in self._optimizer.param_groups:
             group["lr"] = settings.learning_rate * _schedule(self._step, settings)
-        with self._pace.drawing():
-            batch = self._train.draw(settings.pairs, rng)
-        if self._fabric.world_size > 1:
-            batch = batch.part(self._fabric.global_rank, self._fabric.world_size)
+        with self._pace.waiting():
+            batch = self._loader.take(self._step)
         parts = self._objective(batch.to(self._fabric.device))
         total = torch.stack(list(parts.values())).sum()
         self._optimizer.zero_grad()
@@ -251,6 +253,11 @@ class Trainer:
         self._step += 1
         self._ema.update(self._step)
         return {name: self._mean(value.detach()) for name, value in parts.items()}
+
+    def _draw(self, step: int) -> Batch:
+        """Return this process's part of the batch of a step."""
+        rng = np.random.default_rng([self._seed, step])
+        return self._train.draw(self._run.training.pairs, rng, self._fabric.global_rank, self._fabric.world_size)
 
     def _mean(self, value: torch.Tensor) -> float:
         """Return the mean of a value over the processes."""
