@@ -143,7 +143,8 @@ def test_megabytes_of_strangers_do_not_delay_the_cycles_of_the_command_node(tmp_
             publisher = client.create_publisher(kind, topic, qos.LATEST if "chunk" in topic else qos.STATE)
             client.wait(lambda p=publisher: p.get_subscription_count() > 0, 60, topic, graph.check)
             publishers.append((publisher, serialize_message(message)))
-        client.wait(lambda: late_ms, 60, "a report", graph.check)
+        client.wait(lambda: len(late_ms) > 3, 60, "reports of calm seconds", graph.check)
+        calm_ms = sorted(late_ms[1:])  # the first second is that of the start
         late_ms.clear()
         while len(late_ms) < 4:
             for publisher, raw in publishers:
@@ -151,4 +152,5 @@ def test_megabytes_of_strangers_do_not_delay_the_cycles_of_the_command_node(tmp_
             client.spin_for(0.1, graph.check)
     assert int(counts["refused/policy/malformed"]) > 0
     assert int(counts["refused/teleop/malformed"]) > 0
-    assert sorted(late_ms)[1] < 20, late_ms  # a second that another process takes from us is not ours
+    # What other processes of the machine take from us they took before; one second more of theirs is not ours either.
+    assert sorted(late_ms)[1] < 20 + calm_ms[-1], (late_ms, calm_ms)

@@ -90,8 +90,8 @@ def moving_arms(folder, robot):
 
 def test_arms_that_move_come_to_rest_also_where_the_command_node_is_told_to_shut_down(tmp_path, robot):
     with moving_arms(tmp_path, robot) as (graph, client, heard):
-        assert change(client, "command", "active_shutdown")  # a shutdown cannot be refused
         count = len(heard)
+        assert change(client, "command", "active_shutdown")  # a shutdown cannot be refused
         client.wait(lambda: max(map(abs, heard[-1].velocity)) < STILL, ANSWER_S, "the arms to rest", graph.check)
         assert len(heard) > count + 2  # by a stop, not at once
 

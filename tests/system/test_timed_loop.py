@@ -99,3 +99,27 @@ def test_services_are_answered_and_cycles_that_were_missed_are_not_made_up_for(p
     apart = [(b - a) / 1e9 for a, b in pairwise(begun)]
     assert apart[2] >= 5.5 * PERIOD_S
     assert sum(apart) >= (5.5 + len(apart) - 2) * PERIOD_S  # the missed ones did not come in a burst
+
+
+def test_what_takes_long_delays_one_cycle_and_every_topic_has_its_turn(party):
+    node, speaker, _, _, executor = party
+    heard, order = [], []
+
+    def slowly(name):
+        begun = steady_ns()
+        until(lambda: steady_ns() - begun > 2.5 * PERIOD_S * 1e9)
+        order.append(name)
+        heard.append(name)
+
+    how = {"callback_group": Polled()}
+    both = [
+        node.create_subscription(Int32, "said", lambda _, name=name: slowly(name), qos.drained(qos.LATEST), **how)
+        for name in ("first", "second")
+    ]
+    until(lambda: speaker.get_subscription_count() == 4)
+    loop = TimedLoop(PERIOD_S, both, lambda: order.append("cycle"), lambda: False)
+    for number in range(3):
+        speaker.publish(Int32(data=number))
+    until(lambda: len(heard) == 6, lambda: loop.turn(executor))
+    assert heard == ["first", "second"] * 3
+    assert order[: order.index("first") + 4] == [*order[: order.index("first")], "first", "cycle", "second", "cycle"]

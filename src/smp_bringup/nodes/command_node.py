@@ -169,7 +169,8 @@ class CommandNode(ManagedNode):
         return decoded(cdr, kind, self._most[kind])
 
     def _subscribe(self) -> None:
-        listened: list[tuple] = [
+        listened: list[tuple] = [(_ESTOP, Bool, self._on_estop, qos.OBSERVATION)]
+        listened += [
             (topic, state_type(joints.arms[0]), self.speakers.only(topic, partial(self._on_states, joints)), qos.SENSOR)
             for joints in self._robot.state_topics
             for topic in (joints.topic,)
@@ -178,7 +179,6 @@ class CommandNode(ManagedNode):
             ("policy/chunk", JointTrajectory, self._on_chunk, qos.LATEST),
             (_OBSERVATION, DiagnosticArray, self._on_observation_state, qos.STATE),
             ("teleop/command", JointState, self._on_teleop, qos.LATEST),
-            (_ESTOP, Bool, self._on_estop, qos.OBSERVATION),
         ]
         self._polled = []
         for topic, kind, callback, profile in listened:

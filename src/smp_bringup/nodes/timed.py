@@ -56,7 +56,7 @@ class TimedLoop:
             cycle: what is to be done at every period.
             simulated: whether time is that of /clock, which an executor hears.
         """
-        self._simulated, self._ended = simulated, False
+        self._simulated, self._ended, self._first = simulated, False, 0
         self._period_ns, self._subscriptions, self._cycle = nanoseconds(period_s), tuple(subscriptions), cycle
         self._next_ns = self._slow_ns = steady_ns()
 
@@ -71,9 +71,7 @@ class TimedLoop:
             self._empty(executor, self._next_ns + self._period_ns // 2)
             if self._ended:
                 return
-        for subscription in self._subscriptions:
-            for message, info in waiting(subscription):
-                subscription.callback(message, info)
+        self._take(self._next_ns + self._period_ns)
         _sleep_until(self._next_ns)
         self._cycle()
         now_ns = steady_ns()
@@ -82,6 +80,21 @@ class TimedLoop:
             self._next_ns = now_ns + self._period_ns - (now_ns - self._next_ns) % self._period_ns
         if now_ns >= self._slow_ns and self._empty(executor, self._next_ns - _MARGIN_NS):
             self._slow_ns = now_ns + _SLOW_NS
+
+    def _take(self, until_ns: int) -> None:
+        """Take what has come, until a time of the steady clock: megabytes of a stranger delay one cycle, not several.
+
+        The next turn goes on with the topic after the one at which this turn ended, so that none is left out for good.
+        """
+        first, count = self._first, len(self._subscriptions)
+        self._first = 0
+        for place in range(first, first + count):
+            subscription = self._subscriptions[place % count]
+            for message, info in waiting(subscription):
+                subscription.callback(message, info)
+                if steady_ns() > until_ns:
+                    self._first = (place + 1) % count
+                    return
 
     def _empty(self, executor: Executor, until_ns: int) -> bool:
         """Run what waits, at least one callback, until a time of the steady clock; return whether that was all."""
