@@ -162,6 +162,18 @@ def test_a_loader_gives_each_step_its_batch_and_draws_none_beyond_the_last(worke
     assert sorted(drawn) == [2, 3, 4, 5]
 
 
+def test_a_loader_leaves_the_training_its_threads_of_pytorch():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        loader = Loader(lambda step: torch.get_num_threads(), 3, 1)
+        assert loader.take(0) == 2
+        loader.close()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_what_goes_wrong_in_a_thread_arrives_at_its_step():
     def draw(step):
         if step == 1:

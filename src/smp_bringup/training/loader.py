@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import torch
-
 from smp_bringup.policy.batch import Batch
 
 
@@ -12,7 +10,8 @@ class Loader:
     """Gives the batch of one step after the other.
 
     What is drawn depends on the step alone, so neither threads nor their number change a training. Threads do, because
-    unpacking, copying and PyTorch leave the interpreter to others; each works in one thread of PyTorch.
+    unpacking, copying and PyTorch leave the interpreter to others. Each computes in as many threads of PyTorch as the
+    training: one that set a number of its own would set it for all.
     """
 
     def __init__(self, draw: Callable[[int], Batch], steps: int, workers: int) -> None:
@@ -24,7 +23,7 @@ class Loader:
             workers: threads, each a batch ahead; 0: a batch is drawn when it is asked for.
         """
         self._draw, self._steps, self._ahead = draw, steps, workers
-        self._pool = ThreadPoolExecutor(workers, "loader", torch.set_num_threads, (1,)) if workers else None
+        self._pool = ThreadPoolExecutor(workers, "loader") if workers else None
         self._coming: dict[int, Future[Batch]] = {}
 
     def take(self, step: int) -> Batch:
