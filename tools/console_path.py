@@ -20,13 +20,14 @@ from playwright.sync_api import Error, Page, TimeoutError
 from smp_bringup.paths import share
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-TASK, EPISODES, ATTEMPTS, STEPS = "press_two_buttons", 3, 3, 20
+TASK, EPISODES, ATTEMPTS, STEPS = "press_two_buttons", 3, 2, 20
 SHIPPED = "smp_aloha"
 PORT, TOKEN = 8490, "a-token-for-the-newcomer"
 GRAPH = ("up", "--sim", "--teleop", "--record", "data/demos", "--task", TASK)
 NO_POLICY, TRAINED = ("--model", "none"), ("--model", "runs/first/model")
 SLICE_MS, CLICK_MS = 2000, 20_000
 """A wait looks so often whether all processes still run; a button that is not there for so long is an error."""
+DRIVES, LOOKING_MS = 6, 4000
 REACTION_MS = 700
 """Of a person who sees that the task is done, or that it is not and the operator has finished."""
 START_S, ANSWER_S, OPERATOR_S, READ_S, COMPARE_S, TRAIN_S = 90, 60, 60, 60, 240, 300
@@ -133,26 +134,32 @@ class Walk:
         """Leave a latched stop, as a machine that is too busy for a simulation brings about."""
         back = self.page.evaluate("location.hash")
         self.turn("run")
+        self.ask("release", "released")
         self.ask("reset", "reset; disarmed|nothing to reset")
         self.turn(back.removeprefix("#"))
 
-    def shot(self, name: str, top: str = "header") -> None:
-        """Keep what is seen on a desk in light and on a phone in dark; ends where axe-core objects."""
-        seen = []
-        for size, scheme in ((DESKTOP, "light"), (PHONE, "dark")):
+    def seen(self, name: str) -> None:
+        """Keep what is seen on a desk in light and on a phone in dark."""
+        pictures = []
+        for size, scheme in ((PHONE, "dark"), (DESKTOP, "light")):
+            self.page.set_viewport_size({"width": size[0], "height": size[1]})
+            self.page.emulate_media(color_scheme=scheme)
+            self.page.evaluate("scrollTo(0, 0)")
+            pictures.append(picture(self.page))
+        beside(*reversed(pictures), IMAGES / f"console_{name}.png")
+
+    def sound(self, name: str) -> None:
+        """End the walk where axe-core objects to what is seen, or a page is too wide."""
+        for size, scheme in ((PHONE, "dark"), (DESKTOP, "light")):
             self.page.set_viewport_size({"width": size[0], "height": size[1]})
             self.page.emulate_media(color_scheme=scheme)
             if wrong := wrongs(self.page):
                 raise self.lost(f"page {name}, {scheme}: {'; '.join(wrong)}")
-            self.page.evaluate(
-                "(top) => scrollTo(0, top === 'header' ? 0 : document.querySelector(top).getBoundingClientRect().top"
-                " + scrollY - document.querySelector('header').offsetHeight - 8)",
-                top,
-            )
-            seen.append(picture(self.page))
-        self.page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
-        self.page.emulate_media(color_scheme="light")
-        beside(*seen, IMAGES / f"console_{name}.png")
+
+    def shot(self, name: str) -> None:
+        """Keep what is seen, and look for what is wrong with it."""
+        self.seen(name)
+        self.sound(name)
 
 
 def smp() -> tuple[str, ...]:
@@ -251,30 +258,45 @@ def look_at_models(walk: Walk) -> None:
 
 
 def drive(walk: Walk) -> None:
-    """Let the policy drive, until it does without a fault for a few seconds."""
-    walk.turn("run")
-    for _ in range(ATTEMPTS):
-        walk.says("the mode", "#words", "Disarmed|fault")
-        if "fault" in walk.shown("#words"):
+    """Let the policy drive, and stop it by the space bar; again where a busy machine brought about a fault before."""
+    for attempt in range(1, DRIVES + 1):
+        walk.step(f"arm, policy, attempt {attempt}")
+        walk.says("the mode", "#words", "Disarmed|fault|Emergency")
+        if "Disarmed" not in walk.shown("#words"):
             walk.reset()
         if said := walk.asked([("arm", "armed|in hold"), ("policy", "following")]):
             print(f"          not followed: {said}", flush=True)
             continue
         walk.says("the gate", "#gate-words", "expert")
-        walk.page.wait_for_timeout(4000)
+        walk.page.wait_for_timeout(LOOKING_MS)
+        walk.seen("run")
         if "follow the policy" in walk.shown("#words"):
-            return
-        print(f"          stopped: {walk.shown('#words, #reasons li')}", flush=True)
-    raise walk.lost(f"the policy did not drive in {ATTEMPTS} attempts: {walk.shown('#words, #reasons li')}")
+            stop(walk)
+            if walk.shown("#last-stop span").endswith("_estop"):
+                return
+        print(f"          stopped by itself: {walk.shown('#words, #reasons li')}", flush=True)
+    raise walk.lost(f"the policy did not drive in {DRIVES} attempts: {walk.shown('#words, #reasons li')}")
 
 
-def stop_and_ask_why(walk: Walk) -> None:
-    """Stop by the space bar, and see why it stopped, on the page and in a terminal."""
-    pressed = time.monotonic()
+def stop(walk: Walk) -> None:
+    """Stop by the space bar, and wait for what the black box keeps of it."""
+    before, pressed = walk.shown("#last-stop span"), time.monotonic()
     walk.page.keyboard.press(" ")
     walk.says("the stop", "#words", "Emergency stop", 10)
     walk.step(f"stopped by the space bar; seen on the page {1e3 * (time.monotonic() - pressed):.0f} ms later")
-    walk.says("the black box", "#last-stop", "_estop")
+    walk.until(
+        "the black box",
+        "(before) => { const last = document.querySelector('#last-stop span').textContent;"
+        " return last !== '' && last !== before; }",
+        before,
+        "#last-stop",
+        ANSWER_S,
+    )
+
+
+def ask_why(walk: Walk) -> None:
+    """See why it stopped, on the page and in a terminal."""
+    walk.step("the page Why")
     walk.turn("why")
     said = walk.says("the reason", "#stopped .why", PRESSED)
     if "the policy" not in said:
@@ -300,10 +322,9 @@ def go(walk: Walk) -> None:
     with walk.running("second.log", *GRAPH, *TRAINED):
         walk.turn("run")
         walk.says("the graph", "#words", "Disarmed", START_S)
-        walk.step("arm, policy")
         drive(walk)
-        walk.shot("run")
-        stop_and_ask_why(walk)
+        walk.sound("run")
+        ask_why(walk)
 
 
 def opened(walk: Walk) -> None:
