@@ -23,7 +23,7 @@ from smp_bringup.launcher import Graph
 
 CAMERAS = ("overview", "wrist_left")
 CONTROL = ("rate of commands", "command cycle late, p99")
-EPISODES = 20
+EPISODES, START_S = 20, 120
 
 
 def cpu_s(pid: int) -> float:
@@ -64,6 +64,18 @@ def read(served: Console, seconds: float) -> str:
     return f"lists of {EPISODES} episodes and one of them, read every second"
 
 
+def begin_to_read(served: Console) -> None:
+    """Wait for the first list: a process of its own begins for it."""
+    end = time.monotonic() + START_S
+    while True:
+        try:
+            served.get("/data")
+            return
+        except TimeoutError:
+            if time.monotonic() > end:
+                raise SystemExit(f"console_cost: no list of episodes within {START_S} s") from None
+
+
 def rest(_: Console, seconds: float) -> str:
     """Do nothing."""
     time.sleep(seconds)
@@ -80,6 +92,7 @@ def measure(folder: Path, seconds: float) -> None:
     with Graph(graph, folder / "log") as running, console(*shown) as served:
         with served.socket("/live") as socket:
             Live(socket).until(lambda state: state["alive"] and state["gate"])
+        begin_to_read(served)
         pids = {"console": served.process.pid, "black box": running.processes["blackbox"].pid}
         for each in whiles:
             start, before = time.monotonic(), {name: cpu_s(pid) for name, pid in pids.items()}

@@ -25,9 +25,9 @@ SHIPPED = "smp_aloha"
 PORT, TOKEN = 8490, "a-token-for-the-newcomer"
 GRAPH = ("up", "--sim", "--teleop", "--record", "data/demos", "--task", TASK)
 NO_POLICY, TRAINED = ("--model", "none"), ("--model", "runs/first/model")
-SLICE_MS, CLICK_MS = 2000, 20_000
+SLICE_MS, CLICK_MS = 2000, 60_000
 """A wait looks so often whether all processes still run; a button that is not there for so long is an error."""
-DRIVES, LOOKING_MS = 6, 4000
+DRIVES, LOOKING_MS = 8, 4000
 REACTION_MS = 700
 """Of a person who sees that the task is done, or that it is not and the operator has finished."""
 START_S, ANSWER_S, OPERATOR_S, READ_S, COMPARE_S, TRAIN_S = 90, 60, 60, 60, 240, 300
@@ -350,7 +350,10 @@ def main() -> None:
         walk.command("demo", "--task", TASK, within_s=START_S)
         with walk.running("console.log", "console", "--port", str(PORT), "--token", TOKEN):
             opened(walk)
-            go(walk)
+            try:
+                go(walk)
+            except Error as error:  # of a button that was not there, or a click that was not taken
+                raise walk.lost(" ".join(str(error).split())[:400]) from None
         walk.step(f"the whole way; all of it is in {folder}")
 
 
