@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from smp_bringup.client.figures import Figures
-from smp_bringup.client.words import gate, mode_words, recording
+from smp_bringup.client.words import gate, mode_words, recording, simulated
 from smp_bringup.nodes.messages import gate_msg
 from smp_bringup.safety.modes import Mode
 from smp_bringup.types import GateReport
@@ -46,6 +46,13 @@ def test_what_is_recorded_is_said_with_its_warning():
     values = {"recording": "True", "task": "fold", "seconds": "3.2", "messages": "9", "warning": "1 messages dropped"}
     said = "Records fold: 3.2 s, 9 messages. Warning: 1 messages dropped."
     assert recording(values) == {"on": True, "words": said, "short": said}
+
+
+def test_of_a_simulated_task_it_is_said_when_nothing_more_will_come():
+    told = {"task": "lift_tray", "time_s": "2.5", "success": "0", "operator": "running"}
+    assert simulated(told) == "lift_tray, 2.5 s, not done yet"
+    assert "the operator has finished" in simulated(told | {"operator": "finished"})
+    assert simulated(told | {"operator": "finished", "success": "1"}) == "lift_tray, 2.5 s, done"
 
 
 def test_the_rate_of_commands_is_of_one_process():

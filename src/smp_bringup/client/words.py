@@ -64,6 +64,8 @@ def recording(values: Mapping[str, str] | None) -> dict[str, object]:
 
 
 def simulated(values: Mapping[str, str]) -> str:
-    """Return what a simulated robot's task is about, and how far it is."""
+    """Return what a simulated robot's task is about, how far it is, and whether the scripted operator is through."""
     done = "done" if values.get("success") == "1" else "not done yet"
+    if done != "done" and values.get("operator") == "finished":
+        done = "not done, and the operator has finished: discard the episode, and begin with a new layout"
     return one_line(f"{values.get('task', 'a task')}, {values.get('time_s', '0')} s, {done}")

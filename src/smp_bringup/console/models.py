@@ -61,7 +61,10 @@ class Models:
             if not folder.parent.is_symlink()
         )
         self._folders = {_key(folder): folder for folder in [*runs, *shipped][:_MOST]}
-        named = {**{folder: str(folder) for folder in runs}, **{folder: folder.name for folder in shipped}}
+        named = {
+            **{folder: str(folder.relative_to(self._runs.parent)) for folder in runs},
+            **{folder: folder.name for folder in shipped},
+        }
         listed = [{"id": key, "name": one_line(named[folder])} for key, folder in self._folders.items()]
         return {"folder": str(self._runs), "entries": listed}
 

@@ -77,6 +77,7 @@ function turn() {
   delete known.data;
   delete known.stops;
   delete known.models;
+  if ($("answer").className === "done") $("answer").textContent = ""; // a refusal stays to be read
   for (const each of document.querySelectorAll(".page")) each.hidden = each.id !== `page-${page}`;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.hash === `#${page}`) link.setAttribute("aria-current", "page");

@@ -21,7 +21,7 @@ function draw(tag, attributes, parent) {
 // `picture(camera, k)` gives the address of the k-th picture of a camera.
 export function drawStory(root, story, picture) {
   const length = Math.max(story.duration_s, 0.001), movers = [];
-  const parts = story.stop ? [why(story)] : [];
+  const parts = story.stop ? [why(story)] : [reasons(story.reasons)];
   const slider = make("input"), now = make("output", "", "now");
   Object.assign(slider, { type: "range", min: 0, max: length, step: 0.05 });
   slider.setAttribute("aria-label", `time in the episode, of ${length.toFixed(1)} seconds`);
@@ -43,12 +43,7 @@ function why(story) {
   const who = stop.followed === "nobody" ? "The arms followed nobody" : `The arms followed ${stop.followed}`;
   part.append(make("h2", `${stop.head}: ${stop.found}`));
   if (stop.reason) part.append(make("p", stop.reason, "reason"));
-  const more = stop.reasons.filter((reason) => !stop.reason || !reason.includes(stop.reason));
-  if (more.length) {
-    const list = make("ul");
-    list.append(...more.map((reason) => make("li", reason)));
-    part.append(list);
-  }
+  part.append(reasons(stop.reasons.filter((reason) => !stop.reason || !reason.includes(stop.reason))));
   part.append(make("p", stop.look));
   part.append(make("p", `${who}. ${stop.when.replace("T", " ")}${stop.check ? `, check ${stop.check}` : ""}.`, "soft"));
   if (story.command) {
@@ -57,6 +52,13 @@ function why(story) {
     part.append(command);
   }
   return part;
+}
+
+function reasons(all) {
+  const list = make("ul", "", "reasons");
+  list.hidden = !all.length;
+  list.append(...all.map((reason) => make("li", reason)));
+  return list;
 }
 
 function films(story, picture, movers) {
