@@ -70,7 +70,7 @@ FENCES = {
     "mink": {"description"},
     "starlette": {"console"},
     "uvicorn": {"console"},
-    "onnxruntime": {"policy/engine_onnx.py"},
+    "onnxruntime": {"policy/engine_onnx.py", "policy/sessions.py"},
     "foxglove": {"client"},
     "rerun": {"view"},
     "rerun_cli": {"view"},

@@ -23,7 +23,9 @@ policy:
   denoiser: {{width: 16, depth: 1}}
   encoder: {{channels: [4, 8], keypoints: 4, feature: 32}}
   smp: {{form: motion, experts: 4, mean: {{width: 16, depth: 1}}}}
-training: {{steps: {steps}, pairs: 8, warmup_steps: 2, save_every: 5, held_out: 0.3, devices: {devices}}}
+training:
+  {{steps: {steps}, pairs: 8, warmup_steps: 2, save_every: 5, held_out: 0.3, devices: {devices},
+    augment: {{hue: 0.3, noise: 0.05, patches: 2}}}}
 """
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo"}
 
@@ -93,3 +95,11 @@ def test_a_trained_policy_goes_on_and_its_router_alone_can_be_trained(demos, who
         k.split(".")[0] for k in before if not torch.equal(before[k], tuned[k])
     }
     assert np.isfinite(load_policy(tmp_path / "route" / "model", robot).config.horizon)
+
+
+def test_two_processes_end_together_where_nothing_gets_better(demos, tmp_path):
+    still = ("--set", "training.learning_rate=1e-30", "--set", "training.ema=0", "--set", "training.patience=5")
+    pair = train(demos, tmp_path / "pair", 2, *still)
+    assert json.loads((pair / "held_out.jsonl").read_text().splitlines()[-1])["step"] == 10
+    assert "got no better" in (pair / "report.html").read_text()
+    assert [json.loads((pair / name / "metrics.json").read_text())["steps"] for name in ("model", "best")] == [10, 5]

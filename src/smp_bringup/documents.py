@@ -34,6 +34,8 @@ _MOST_LEVELS = 32
 """No document of ours is nested deeper than 8."""
 _SHOWN = 80
 """Characters of a foreign value that stand in a message."""
+_HALF = re.compile(r"\\(?:u|U0000)[dD][89a-fA-F]")
+"""Escapes of the halves of UTF-16 pairs."""
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -119,6 +121,7 @@ def parse_yaml(text: str | bytes, where: str) -> dict[str, Any]:
     whole = _decoded(text, where, _MOST_YAML_BYTES)
     try:
         data = copy.deepcopy(_parsed(whole))
+        _require_whole_characters(data, whole)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     except (yaml.YAMLError, ValueError) as error:
@@ -134,13 +137,29 @@ def parse_json(text: str | bytes, where: str, most: int = MOST_BYTES) -> dict[st
     """
     try:
         whole = _decoded(text, where, most)
-        data = json.loads(whole, object_pairs_hook=_once, parse_constant=_no_number, parse_int=_whole)
+        data = json_value(whole, object_pairs_hook=_once, parse_constant=_no_number, parse_int=_whole)
         _check_levels(data, _MOST_LEVELS)
     except RecursionError:
         raise ConfigError(f"{where}: nested deeper than {_MOST_LEVELS} levels") from None
     except ValueError as error:
         raise ConfigError(f"{where}: not valid JSON: {shown(error)}") from None
     return _mapping(data, where)
+
+
+def json_value(text: str, **how: Any) -> Any:
+    """Return what JSON says, as `json.loads`; raises ValueError also for half a character (a lone "\\ud800").
+
+    An escape can say one half of a UTF-16 pair alone: no message, file or log could hold it.
+    """
+    data = json.loads(text, **how)
+    _require_whole_characters(data, text)
+    return data
+
+
+def _require_whole_characters(data: object, text: str) -> None:
+    """Raise ValueError where an escape in `text` made half a character in `data`."""
+    if _HALF.search(text):
+        json.dumps(data, ensure_ascii=False).encode()
 
 
 def parse_xml(text: str | bytes, where: str, most: int = MOST_XML_BYTES) -> ET.Element:

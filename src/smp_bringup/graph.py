@@ -81,6 +81,9 @@ class GraphArguments:
         metadata=spec(choices=("all", "robot", "gpu"), help="nodes that run here: all, all but the policy, the policy"),
     )
     device: str = field(default="cpu", metadata=spec(choices=("cpu", "cuda"), help="where inference runs"))
+    experts_mb: float = field(
+        default=0.0, metadata=spec(ge=0, unit="MB", help="memory for experts of a policy that does not fit; 0: all")
+    )
     seam: str = field(
         default=DEFAULT_SEAM, metadata=spec(choices=SEAMS, help="how a new chunk joins the one in execution")
     )
@@ -136,7 +139,7 @@ def build_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
     here.append(NodeSpec("sync", dict(about)))
     here.append(NodeSpec("command", {**about, "safety": safety, "realtime": asked.realtime, "cpus": asked.cpus}))
     if model != NO_MODEL:
-        runs = _inference(model, asked)
+        runs = {**_inference(model, asked), "experts_mb": asked.experts_mb}
         here.append(NodeSpec("policy", {**about, **runs}, respawn=True))
     if asked.teleop and not (asked.sim and robot.is_led_by_none):  # the simulator speaks for such an operator
         here.append(NodeSpec("teleop", {**about, "noise": asked.noise}))
@@ -199,7 +202,7 @@ def require_startable(nodes: Sequence[NodeSpec]) -> None:
                     f"robot '{body.name}' names model '{model}' in its file, which is no folder and no shipped model: "
                     "train one (smp train --bags data), or start without: model:=none"
                 ) from None
-            build_policy(folder, body, device)
+            build_policy(folder, body, device, experts_mb=float(node.parameters.get("experts_mb", 0.0)))
 
 
 def remarks(**arguments: Argument) -> list[str]:

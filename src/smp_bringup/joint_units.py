@@ -49,6 +49,21 @@ SPINNING = replace(TURNING, velocity=(1e-2, 10.0), acceleration=(1e-2, 50.0), je
 """A base that turns."""
 
 
+LEAST_SCALE, LARGEST_SCALE = 1e-9, 1e9
+"""Of our unit for one of theirs: finer than the counts of any encoder."""
+NARROWEST = 1e-6
+"""No driver says the whole range of a joint within less, in whatever unit."""
+
+
+def check_offset(offset: float) -> None:
+    """Raise ConfigError where the zero of somebody else's joint is farther away than any joint goes."""
+    if not abs(offset) <= TURNING.position:
+        raise ConfigError(
+            f"offset {offset:g} must be in rad, of grippers and slides in m, at most {TURNING.position:.4g} from zero, "
+            f"in whatever unit they measure; {TURNING.mistaken}"
+        )
+
+
 def check_limits(
     name: str, bounds: Plausible, positions: dict[str, float], rates: dict[str, tuple[float, tuple[float, float]]]
 ) -> None:

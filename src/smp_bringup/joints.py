@@ -1,7 +1,7 @@
 """One joint: its limits, and what its driver calls it and says of it."""
 
 from dataclasses import dataclass, field
-from math import inf, isfinite
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
-from smp_bringup.joint_units import GRIPPER, ROLLING, SLIDING, SPINNING, TURNING, Plausible, check_limits
+from smp_bringup.joint_units import GRIPPER, NARROWEST, ROLLING, SLIDING, SPINNING, TURNING, Plausible, check_limits
 from smp_bringup.names import check_name
 from smp_bringup.types import FloatArray
 
@@ -67,10 +67,11 @@ class Joint:
             raise ConfigError(f"joint '{self.name}': min {self.min:g} must be below max {self.max:g}")
         if not self.min <= self.home <= self.max:
             raise ConfigError(f"joint '{self.name}': home {self.home:g} is outside [{self.min:g}, {self.max:g}]")
-        if not all(map(isfinite, self.driver_range)) or self.driver_range[0] == self.driver_range[1]:
+        low, high = self.driver_range
+        if not NARROWEST <= abs(high - low) < inf:
             raise ConfigError(
                 f"joint '{self.name}': driver.min and driver.max must be two different numbers, what the driver says "
-                f"at {self.min:g} and at {self.max:g}; got {self.driver_range[0]:g} and {self.driver_range[1]:g}"
+                f"at {self.min:g} and at {self.max:g}, at least {NARROWEST:g} apart; got {low:g} and {high:g}"
             )
 
     def _check_kind(self) -> None:

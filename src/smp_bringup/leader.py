@@ -7,6 +7,7 @@ import numpy as np
 
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError, nearest
+from smp_bringup.joint_units import LARGEST_SCALE, LEAST_SCALE, check_offset
 from smp_bringup.joints import DriverJoints
 from smp_bringup.names import check_name, check_topic
 
@@ -22,7 +23,7 @@ class LeaderJoint:
     name: str = ""
     """Their name; empty: ours."""
     sign: int = field(default=1, metadata=spec(ge=-1, le=1))
-    scale: float = field(default=1.0, metadata=spec(gt=0))
+    scale: float = field(default=1.0, metadata=spec(ge=LEAST_SCALE, le=LARGEST_SCALE))
     """Ours per theirs."""
     offset: float = 0.0
     """[rad], grippers [m]."""
@@ -32,6 +33,7 @@ class LeaderJoint:
             check_name("joint of a leader", self.name)
         if self.sign == 0:
             raise ConfigError("sign must be 1 or -1, got 0")
+        check_offset(self.offset)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from smp_bringup.documents import open_regular, parse_json, read_bytes
 from smp_bringup.errors import ConfigError, ModelError, one_line
@@ -28,6 +29,8 @@ _REFUSED_MAGIC = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x
 length of a safetensors header (640 of them, say), so what is whole safetensors is none of them."""
 _MOST_HEADER = 100_000_000
 """Bytes that the format allows for the header of a safetensors file."""
+
+T = TypeVar("T")
 
 
 def write_checked(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -95,6 +98,46 @@ def read_checked(folder: Path) -> dict[str, bytes]:
         ModelError: the folder or manifest is missing, a file is missing, altered, a link, too
             large, or a pickle.
     """
+    return _of_one_checkpoint(folder, dict)
+
+
+def open_checked(folder: Path) -> "Sealed":
+    """Check every file as `read_checked` does, and keep none of them in memory."""
+
+    def checked(files: Sealed) -> Sealed:
+        for name in files:
+            files[name]
+        return files
+
+    return _of_one_checkpoint(folder, checked)
+
+
+class Sealed(Mapping[str, bytes]):
+    """The files that a manifest lists: each is read, and its hash compared, whenever it is asked for."""
+
+    def __init__(self, folder: Path, listed: Mapping[str, str]) -> None:
+        self._folder, self._listed = folder, listed
+        self.size: dict[str, int] = {}
+        """Of every file that was read [bytes]."""
+
+    def __getitem__(self, name: str) -> bytes:
+        """Return what a file holds; raises ModelError where that is not what the manifest states."""
+        content = _read(self._folder, name, self._listed[name])
+        self.size[name] = len(content)
+        return content
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._listed
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._listed)
+
+    def __len__(self) -> int:
+        return len(self._listed)
+
+
+def _of_one_checkpoint(folder: Path, use: "Callable[[Sealed], T]") -> T:
+    """Return what `use` makes of the files of a folder; once more where another checkpoint comes in between."""
     if not folder.is_dir():
         raise ModelError(f"model folder '{folder}' does not exist: train one with smp train")
     stray = [p.name for p in folder.iterdir() if p.suffix in _REFUSED]
@@ -106,7 +149,7 @@ def read_checked(folder: Path) -> dict[str, bytes]:
     while True:
         before = _version(path)
         try:
-            return _read_all(folder)
+            return use(_sealed(folder))
         except ModelError:
             if _version(path) == before:  # else another checkpoint took the place of this one meanwhile
                 raise
@@ -117,14 +160,14 @@ def _version(path: Path) -> tuple[int, int]:
     return status.st_ino, status.st_mtime_ns
 
 
-def _read_all(folder: Path) -> dict[str, bytes]:
+def _sealed(folder: Path) -> Sealed:
     found, listed = _manifest(folder)
     if found != FORMAT:
         raise ModelError(
             f"'{folder}' is a checkpoint of format {one_line(found)}, this version reads format {FORMAT}: "
             "train it anew, or convert format 1 with tools/migrate_checkpoint.py"
         )
-    return {name: _read(folder, name, digest) for name, digest in listed.items()}
+    return Sealed(folder, listed)
 
 
 def _manifest(folder: Path) -> tuple[object, dict[str, str]]:

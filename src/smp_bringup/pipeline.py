@@ -35,7 +35,9 @@ def build_watch(robot: Robot) -> "StreamWatch":
     return StreamWatch(robot)
 
 
-def build_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequence[str] = ()) -> "AbstractPolicy":
+def build_policy(
+    folder: Path, robot: Robot, device: str = "cpu", changes: Sequence[str] = (), experts_mb: float = 0.0
+) -> "AbstractPolicy":
     """Return the policy of a checkpoint folder, or of LeRobot (`lerobot:PATH`), of which no setting can be changed.
 
     See `policy.checkpoint.load_policy` and `lerobot.policy.load` for what is refused.
@@ -47,12 +49,19 @@ def build_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Seque
 
         if changes:
             raise ConfigError(f"'{folder}': --set changes policies of ours, not of LeRobot; got {changes[0]}")
+        if experts_mb:
+            raise ConfigError(f"'{folder}': experts_mb is for policies of ours, not of LeRobot; leave it out")
         return load(folder, robot, device)
-    return load_policy(folder, robot, device, changes)
+    return load_policy(folder, robot, device, changes, experts_mb)
 
 
 def build_planner(
-    policy: "AbstractPolicy", robot: Robot, seam: str, seed: int = 0, deadline_s: float = inf
+    policy: "AbstractPolicy",
+    robot: Robot,
+    seam: str,
+    seed: int = 0,
+    deadline_s: float = inf,
+    costs_s: Sequence[float] = (),
 ) -> "Planner":
     """Return what makes chunks of observations.
 
@@ -62,6 +71,7 @@ def build_planner(
         seam: how chunks are joined, one of `action.seam.SEAMS`.
         seed: of the policy's noise.
         deadline_s: of an inference [s]; without one no inference is late.
+        costs_s: of an inference at each level, as measured here (`policy.reduced.costs_s`); by these it begins in time.
 
     Raises:
         ConfigError: the policy was not trained for the seam.
@@ -80,7 +90,7 @@ def build_planner(
             "use seam blend or latest"
         )
     joiner = Seam(seam, robot.dof, robot.action_period_s, robot.control_period_s)
-    return Planner(policy, joiner, seed, deadline_s)
+    return Planner(policy, joiner, seed, deadline_s, costs_s)
 
 
 def build_command(robot: Robot, safety: "str | SafetyConfig" = "", replayed: bool = False) -> "CommandCore":

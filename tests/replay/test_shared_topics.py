@@ -142,6 +142,10 @@ def test_what_cannot_be_shared_is_one_line(robot):
             text.replace("name: left_elbow,", "name: left_elbow, driver: {min: 5, max: 5},"),
             "driver.min and driver.max must be two different numbers",
         ),
+        (  # what the driver would be told of it is not finite
+            text.replace("name: left_elbow,", "name: left_elbow, driver: {min: 0, max: 5.0e-324},"),
+            "driver.min and driver.max must be two different numbers, .* at least 1e-06 apart",
+        ),
         (text.replace("leader_right/joint_states", "follower_left/joint_states"), "topic named twice"),
         (
             text.replace("follower_left/joint_states", STATES)

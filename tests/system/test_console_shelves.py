@@ -15,7 +15,7 @@ from console_party import Live, console, episode_bag
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.errors import BagError
 from smp_bringup.training.job import TrainingJob, demonstrations
-from smp_bringup.training.trainer import _split
+from smp_bringup.training.split import split
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -142,10 +142,10 @@ def test_a_mark_is_what_every_reader_and_training_obey(page, data):
     assert entries["lift/episode_00000"]["use"] == "held_out"
     assert open_bag(second).outcome == "failure"
     assert open_bag(first).outcome == "success"
-    train, held = _split(3, 0.1, 0, (False, open_bag(first).episode["use"] == "held_out", False))
+    train, held = split(("lift",) * 3, 0.1, 0, (False, open_bag(first).episode["use"] == "held_out", False))
     assert (train.tolist(), held.tolist()) == ([0, 2], [1])
     with pytest.raises(BagError, match="marked as held out"):
-        _split(2, 0.1, 0, (True, True))
+        split(("lift",) * 2, 0.1, 0, (True, True))
     (second / "mark.yaml").write_text("outcome: [1, 2]\n")
     with pytest.raises(BagError, match=r"mark\.yaml cannot be used"):
         open_bag(second)

@@ -123,3 +123,18 @@ def test_what_takes_long_delays_one_cycle_and_every_topic_has_its_turn(party):
     until(lambda: len(heard) == 6, lambda: loop.turn(executor))
     assert heard == ["first", "second"] * 3
     assert order[: order.index("first") + 4] == [*order[: order.index("first")], "first", "cycle", "second", "cycle"]
+
+
+def test_what_comes_between_two_cycles_is_answered_there(party):
+    node, _, subscriptions, _, executor = party
+    cycles = []
+    node.create_service(Trigger, "ask", lambda _, response: response)
+    client = node.create_client(Trigger, "ask")
+    loop = TimedLoop(0.5, subscriptions, lambda: cycles.append(steady_ns()), lambda: False)
+    until(client.service_is_ready)
+    loop.turn(executor)
+    for _ in range(3):
+        asked = client.call_async(Trigger.Request())
+        before = len(cycles)
+        until(asked.done, lambda: loop.turn(executor))
+        assert len(cycles) == before + 1  # request and answer both came after that one

@@ -1,9 +1,13 @@
 """The deadline on given durations: what is given up, what comes back, and what is counted (F25)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from smp_bringup.action.deadline import Deadline
+from smp_bringup.policy import reduced
+from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.policy.reduced import fewer_experts, fewer_steps
 from smp_bringup.types import Observation
@@ -56,6 +60,53 @@ def test_only_what_was_quick_since_the_last_miss_brings_a_level_back():
     for took_s in [0.01] * 30 + [0.2] + [0.01] * 19:
         deadline.took(took_s)
     assert deadline.level == "fewer_steps"
+
+
+@pytest.mark.parametrize(
+    ("deadline_s", "level"),
+    [(0.16, "full"), (0.159, "fewer_steps"), (0.07, "fewer_experts"), (0.01, "fewer_experts")],
+)
+def test_the_first_inference_is_at_the_first_level_that_is_in_time(deadline_s, level):
+    deadline = Deadline(deadline_s, (0.16, 0.08, 0.02))
+    assert deadline.level == level
+    assert not deadline.counters
+
+
+def test_a_level_that_would_be_late_does_not_come_back_until_the_machine_is_quicker():
+    deadline = Deadline(0.05, (0.16, 0.08, 0.02))
+    for _ in range(100):
+        assert deadline.took(0.02)
+        assert deadline.level == "fewer_experts"
+    for _ in range(20):
+        deadline.took(0.0125)  # at which fewer steps would take 50 ms
+    assert deadline.level == "fewer_steps"
+    for _ in range(100):
+        deadline.took(0.05)
+    assert deadline.level == "fewer_steps"
+    assert deadline.counters == {"fewer_experts": 120, "fewer_steps": 100}
+
+
+def test_what_costs_little_less_comes_back_sooner_than_where_nothing_is_known():
+    for costs_s, back in (((0.09, 0.08, 0.07), "full"), ((), "fewer_steps")):
+        deadline = Deadline(0.1, costs_s)
+        deadline.took(0.2)
+        for _ in range(20):
+            deadline.took(0.08)
+        assert deadline.level == back
+
+
+def test_costs_are_the_middle_ones_of_each_level(monkeypatch, small_policies):
+    clock, spoilt = [0.0], [9.0, 0.0, 0.0] * 3
+
+    class Slow(AbstractPolicy):
+        config = replace(small_policies["smp"], denoise_steps=4)
+
+        def infer(self, observation, seed, prefix=None):
+            clock[0] += self.config.denoise_steps * (self.config.smp.gate.top_k or 4) + spoilt.pop()
+
+    monkeypatch.setattr(reduced, "perf_counter", lambda: clock[0])
+    assert reduced.costs_s(Slow(), None) == (16.0, 8.0, 2.0)
+    assert not spoilt
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

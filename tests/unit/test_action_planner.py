@@ -170,6 +170,33 @@ def test_another_policy_goes_on_at_the_level_of_the_first(policy):
     assert other.asked[0][:2] == (4, 0)
 
 
+def test_with_costs_the_first_chunk_is_in_time_and_another_policy_begins_by_its_own(policy):
+    planner, other = planner_of(policy, deadline_s=0.1, costs_s=(0.3, 0.15, 0.05)), Doctored()
+    plan(planner, 0)
+    assert (planner.level, policy.asked[0][:2]) == ("fewer_experts", (2, 1))
+    assert planner.values()["cost_ms/fewer_steps"] == 150.0
+    planner.replace(other, (0.05, 0.04, 0.03))
+    plan(planner, 160)
+    assert (planner.level, other.asked[0][:2]) == ("full", (5, 0))
+
+
+def test_what_waited_for_experts_is_counted_and_timed(policy, monkeypatch):
+    planner = planner_of(policy)
+    plan(planner, 0)
+    assert not any("stall" in key for key in planner.values())
+    infer = policy.infer
+
+    def waits(*asked):
+        chunk, gate = infer(*asked)
+        return chunk, replace(gate, stage_ms={"denoise": 1.0, "stall": 12.0})
+
+    monkeypatch.setattr(policy, "infer", waits)
+    plan(planner, 160)
+    said = planner.values()
+    assert (said["chunks"], said["stalls"], said["stall_ms/max"]) == (2, 1, 12.0)
+    assert "stall_ms/max" not in planner.values()
+
+
 def test_what_is_reported_is_counted_for_good_and_timed_since_the_last_report(policy):
     planner = planner_of(policy, deadline_s=0.05)
     for k, took_s in enumerate((0.01, 0.03, 0.06)):

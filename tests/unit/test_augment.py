@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageFilter
 
 from smp_bringup import config
 from smp_bringup.errors import ConfigError
@@ -12,7 +12,16 @@ from smp_bringup.training import augment
 from smp_bringup.training.augment import AugmentConfig, augmented
 
 EVERYTHING = AugmentConfig(
-    shift=0.05, turn=0.1, scale=0.1, brightness=0.3, contrast=0.3, saturation=0.5, hue=0.5, noise=0.05, patches=2
+    shift=0.05,
+    turn=0.1,
+    scale=0.1,
+    brightness=0.3,
+    contrast=0.3,
+    saturation=0.5,
+    hue=0.5,
+    blur=1.5,
+    noise=0.05,
+    patches=2,
 )
 
 
@@ -113,7 +122,39 @@ def test_a_dropped_camera_is_black(photo):
     assert 0.2 < np.mean(dropped) < 0.4
 
 
-@pytest.mark.parametrize(("name", "value"), [("shift", 0.5), ("hue", 4.0), ("patches", -1), ("dropout", 1.0)])
+@pytest.mark.parametrize("spread", [0.5, 1.0, 2.5])
+def test_blur_is_that_of_pillow_and_repeats_the_edges(photo, spread):
+    fine = photo.copy()
+    fine[10:30, 20:40] = (220, 30, 90)
+    ours = augmented(fine[None, None], AugmentConfig(blur=spread), drawn_at(1.0))[0, 0].astype(int)
+    theirs = np.asarray(Image.fromarray(fine).filter(ImageFilter.GaussianBlur(spread))).astype(int)
+    assert np.abs(theirs - fine).max() > 20
+    assert np.abs(ours - theirs).max() <= 10  # Pillow's is three boxes
+    assert np.abs(ours - theirs).mean() < 0.5
+    flat = np.full_like(fine, 90)
+    np.testing.assert_array_equal(augmented(flat[None, None], AugmentConfig(blur=spread), drawn_at(1.0))[0, 0], flat)
+
+
+def test_a_point_is_spread_as_a_normal_distribution_by_as_much_as_is_drawn_for_its_sample():
+    point = np.zeros((2, 1, 31, 31, 3), np.uint8)
+    point[:, :, 15, 15] = 255
+
+    class Two(np.random.Generator):
+        """Draws the lower end for the first sample and the upper for the second."""
+
+        def uniform(self, low=0.0, high=1.0, size=None):
+            return np.linspace(low, high, size) if isinstance(size, int) else np.full(size, low)
+
+    sharp, soft = augmented(point, AugmentConfig(blur=2.0), Two(np.random.PCG64(0)))[:, 0, :, :, 0].astype(float)
+    np.testing.assert_array_equal(sharp, point[0, 0, :, :, 0])
+    at = np.arange(31) - 15
+    wanted = np.exp(-(at[:, None] ** 2 + at**2) / 8) / (8 * np.pi) * 255
+    assert np.abs(soft - wanted).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("shift", 0.5), ("hue", 4.0), ("blur", -1.0), ("blur", 9.0), ("patches", -1), ("dropout", 1.0)]
+)
 def test_what_cannot_be_is_refused(name, value):
     with pytest.raises(ConfigError, match=name):
         config.build(AugmentConfig, {name: value}, "augment")

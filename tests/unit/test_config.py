@@ -46,6 +46,7 @@ def test_values_become_a_frozen_dataclass():
         ("max_vel: 1\nmax_vel: 2", "x.yaml: line 2: duplicate key 'max_vel'"),
         ("a: &x [1]\nb: *x", "x.yaml: line 2: YAML aliases (*name) are not allowed"),
         ("max_vel:\t1\n\tmode: a", "x.yaml: not valid YAML"),
+        (r'"a\ud800": 1', "x.yaml: not valid YAML: 'utf-8' codec"),
         ("- 1", "x.yaml: expected a mapping of keys to values, got [1]"),
         ("!!python/object/apply:os.system [id]", "x.yaml: not valid YAML"),
     ],

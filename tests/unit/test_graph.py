@@ -36,7 +36,8 @@ def test_every_argument_reaches_the_node_that_it_is_for():
     nodes = by_name(
         build_graph(
             sim=True, teleop=True, record="out", task="lift_tray", seed=3, noise=0.01, recording="default",
-            device="cuda", seam="blend", deadline_s=0.2, realtime="off", cpus="1,2", use_sim_time=True,
+            device="cuda", seam="blend", deadline_s=0.2, experts_mb=300.0, realtime="off", cpus="1,2",
+            use_sim_time=True,
         )
     )  # fmt: skip
     assert list(nodes) == ["sim", "sync", "command", "policy", "teleop", "recorder"]
@@ -44,7 +45,14 @@ def test_every_argument_reaches_the_node_that_it_is_for():
         "sim": {"task": "lift_tray", "seed": 3, "operator": "scripted", "publish_clock": True},
         "sync": {"use_sim_time": True},
         "command": {"use_sim_time": True, "realtime": "off", "cpus": "1,2", "safety": "default"},
-        "policy": {"use_sim_time": True, "model": "smp_aloha", "device": "cuda", "seam": "blend", "deadline_s": 0.2},
+        "policy": {
+            "use_sim_time": True,
+            "model": "smp_aloha",
+            "device": "cuda",
+            "seam": "blend",
+            "deadline_s": 0.2,
+            "experts_mb": 300.0,
+        },
         "teleop": {"use_sim_time": True, "noise": 0.01},
         "recorder": {"use_sim_time": True, "out": "out", "task": "lift_tray", "settings": "default"},
     }

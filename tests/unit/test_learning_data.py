@@ -1,24 +1,29 @@
 """What a training run is given and what it ships: augmentation, episodes held out, schedules, averaged weights."""
 
+from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from smp_bringup.errors import InstallError, TrainingError
+from smp_bringup.errors import BagError, InstallError, ModelError, TrainingError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
+from smp_bringup.training.augment import AugmentConfig
 from smp_bringup.training.batches import Batches
 from smp_bringup.training.config import RunConfig, TrainingConfig
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.ema import Ema
+from smp_bringup.training.loader import Loader
 from smp_bringup.training.objective import Objective
 from smp_bringup.training.save import save_checkpoint
+from smp_bringup.training.split import split
 from smp_bringup.training.state import held_alone
-from smp_bringup.training.trainer import Trainer, _schedule, _split
+from smp_bringup.training.trainer import Trainer, _schedule
 from smp_bringup.types import nanoseconds
 
 DOF, EPISODES, FRAMES = 14, 6, 12
@@ -108,6 +113,80 @@ def test_what_is_held_out_is_seen_as_it_was_recorded(filmed, rng):
     assert not batch.inputs["state"].any()
 
 
+CHANGED = AugmentConfig(shift=0.05, turn=0.1, hue=0.5, noise=0.05, patches=3, dropout=0.2)
+
+
+def test_processes_draw_the_parts_of_one_batch_and_read_no_images_but_their_own(filmed):
+    class Counted:
+        """Images that count how many were read."""
+
+        read, shape, dtype = 0, filmed.images["eye"].shape, np.uint8
+
+        def __getitem__(self, at):
+            self.read += 1
+            return filmed.images["eye"][at]
+
+    store = Counted()
+    batches = Batches(
+        replace(filmed, images={"eye": store}), PLAIN, EYE, np.arange(1), np.full(DOF, 0.1), augment=CHANGED
+    )
+
+    def drawn(*part):
+        before = store.read
+        batch = batches.draw(6, np.random.default_rng(3), *part)
+        return batch, store.read - before
+
+    whole, read = drawn()
+    assert read == 12
+    for rank in range(3):
+        part, read = drawn(rank, 3)
+        rows = [rank, rank + 3, rank + 6, rank + 9]
+        assert read == len(rows)
+        for name, value in vars(whole).items():
+            pairs = ((value[k], vars(part)[name][k]) for k in value) if isinstance(value, dict) else ()
+            for ours, theirs in pairs if isinstance(value, dict) else [(value, vars(part)[name])]:
+                torch.testing.assert_close(theirs, ours[rows], atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_a_loader_gives_each_step_its_batch_and_draws_none_beyond_the_last(workers):
+    drawn = []
+
+    def draw(step):
+        drawn.append(step)
+        return f"batch {step}"
+
+    loader = Loader(draw, 6, workers)
+    assert [loader.take(step) for step in range(2, 6)] == [f"batch {step}" for step in range(2, 6)]
+    loader.close()
+    assert sorted(drawn) == [2, 3, 4, 5]
+
+
+def test_a_loader_leaves_the_training_its_threads_of_pytorch():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        loader = Loader(lambda step: torch.get_num_threads(), 3, 1)
+        assert loader.take(0) == 2
+        loader.close()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_goes_wrong_in_a_thread_arrives_at_its_step():
+    def draw(step):
+        if step == 1:
+            raise BagError("an image is damaged")
+        return step
+
+    loader = Loader(draw, 3, 2)
+    assert loader.take(0) == 0
+    with pytest.raises(BagError, match="an image is damaged"):
+        loader.take(1)
+    loader.close()
+
+
 def test_joints_are_told_wrong_by_the_noise_that_was_asked_for_and_actions_stay(data, robot):
     normalizer, noise = Normalizer(np.zeros(DOF), np.full(DOF, 2.0)), 0.03 * robot.turning
     clean, told = (
@@ -130,14 +209,14 @@ def test_a_prefix_tells_from_none_to_all_of_the_first_actions_and_flags_each(dat
 
 
 def test_every_step_draws_a_batch_of_its_own(data, robot, tmp_path):
-    run, drawn = trainer(data, robot, tmp_path), []
+    run, drawn = trainer(data, robot, tmp_path, workers=0), []
     whole = run._train
 
     class Kept:
         """Draws, and keeps what was drawn."""
 
-        def draw(self, pairs, rng):
-            drawn.append(whole.draw(pairs, rng))
+        def draw(self, pairs, rng, *part):
+            drawn.append(whole.draw(pairs, rng, *part))
             return drawn[-1]
 
     run._train = Kept()
@@ -160,7 +239,7 @@ def test_the_foresight_counts_as_much_as_its_weight(data, rng):
 
 
 def test_episodes_held_out_are_never_trained_on(data, robot, tmp_path):
-    train, held = _split(EPISODES, 0.34, 0)
+    train, held = split(("",) * EPISODES, 0.34, 0)
     assert len(held) == 2
     assert sorted([*train, *held]) == list(range(EPISODES))
     for episode in range(EPISODES):
@@ -179,7 +258,7 @@ def test_episodes_held_out_are_never_trained_on(data, robot, tmp_path):
 
 def test_a_trainer_draws_from_what_is_not_held_out_and_measures_on_what_is(data, robot, tmp_path):
     run = trainer(data, robot, tmp_path)
-    train, held = _split(EPISODES, 0.34, 0)
+    train, held = split(("",) * EPISODES, 0.34, 0)
     spans = {e: set(range(data.starts[e], data.starts[e + 1])) for e in range(EPISODES)}
     assert set(run._train._frames) <= set().union(*(spans[e] for e in train))
     assert set(run._held._frames) <= set().union(*(spans[e] for e in held))
@@ -235,7 +314,7 @@ def test_objects_are_seen_between_minus_one_and_one(data, robot, tmp_path):
 
 def test_something_is_left_to_train_on_whatever_share_is_held_out():
     for episodes in (2, 3, 6):
-        train, held = _split(episodes, 0.9999, 0)
+        train, held = split(("",) * episodes, 0.9999, 0)
         assert len(train) >= 1 <= len(held)
 
 
@@ -247,9 +326,9 @@ def test_a_training_that_diverges_says_so_and_keeps_the_weights_before(data, rob
     class Turning:
         """Draws sound batches, then one that is not finite."""
 
-        def draw(self, pairs, rng):
+        def draw(self, pairs, rng, *part):
             drawn.append(1)
-            return (sound if len(drawn) < 4 else bad).draw(pairs, rng)
+            return (sound if len(drawn) < 4 else bad).draw(pairs, rng, *part)
 
     run._train = Turning()
     with pytest.raises(TrainingError, match=r"training diverged at step 3 \(denoise .*lower training.learning_rate"):
@@ -270,3 +349,64 @@ def test_a_gpu_that_is_not_there_is_said_before_anything(data, robot, tmp_path):
         pytest.skip("there is one")
     with pytest.raises(InstallError, match=r"device is cuda, this PyTorch finds no GPU: --set training\.device=cpu"):
         trainer(data, robot, tmp_path, device="cuda")
+
+
+def test_every_task_has_its_share_held_out_and_the_first_looks_are_at_several():
+    tasks = ["a"] * 50 + ["b"] * 20 + ["c"] * 3
+    train, held = split(tasks, 0.1, 0)
+    assert sorted([*train, *held]) == list(range(73))
+    assert Counter(tasks[e] for e in held) == {"a": 5, "b": 2}
+    assert [tasks[e] for e in held[:2]] == ["a", "b"]
+    assert set(held) != set(split(tasks, 0.1, 1)[1])
+    assert Counter(tasks[e] for e in split(tasks, 0.5, 0)[1]) == {"a": 25, "b": 10, "c": 1}
+    near = ["a"] * 14 + ["b"] * 16
+    assert Counter(near[e] for e in split(near, 0.1, 0)[1]) == {"a": 1, "b": 2}
+    marked = [task != "c" or e == 70 for e, task in enumerate(tasks)]
+    assert [tasks[e] for e in split(tasks, 0.1, 0, marked)[1][:4]] == ["a", "b", "c", "a"]
+    few = ["a"] * 3 + ["b"]
+    assert {few[e] for e in split(few, 0.9, 0)[0]} == {"a", "b"}
+
+
+def looked(run, errors, monkeypatch):
+    """Let the looks at held-out demonstrations say these errors, one after the other."""
+    said = iter(errors)
+    monkeypatch.setattr(run._look, "look", lambda network: SimpleNamespace(error=next(said)))
+    return run
+
+
+def test_the_best_weights_are_kept_and_patience_ends_a_training(data, robot, tmp_path, monkeypatch):
+    settings = {"steps": 40, "save_every": 2, "patience": 4, "ema": 0.0, "learning_rate": 0.05}
+    run = looked(trainer(data, robot, tmp_path, **settings), [3.0, 1.0, 2.0, 1.0, 0.1], monkeypatch)
+    kept, offer = {}, run._best.offer
+
+    def offered(step, error, network):
+        kept[step] = {name: value.clone() for name, value in network.state_dict().items()}
+        offer(step, error, network)
+
+    monkeypatch.setattr(run._best, "offer", offered)
+    last = run.train(lambda step, losses: None)
+    assert list(kept) == [2, 4, 6, 8]
+    best = run.best()
+    assert (last.metrics["steps"], best.metrics["steps"]) == (8, 4)
+    assert all(torch.equal(value, kept[4][name]) for name, value in best.network.state_dict().items())
+    assert any(not torch.equal(value, kept[4][name]) for name, value in last.network.state_dict().items())
+    again = trainer(data, robot, tmp_path, **settings)
+    assert again.resume() == 8
+    assert again.train(lambda step, losses: None).metrics["steps"] == 8, "its patience was at an end"
+    fresh = looked(trainer(data, robot, tmp_path, **settings | {"steps": 2}), [5.0], monkeypatch)
+    fresh.train(lambda step, losses: None)
+    assert fresh.best().metrics["steps"] == 2, "what another training left is gone"
+
+
+def test_without_a_page_or_patience_nothing_is_looked_at_and_nothing_kept(data, robot, tmp_path):
+    run = trainer(data, robot, tmp_path)
+    run.train(lambda step, losses: None)
+    assert run.best() is None
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_a_broken_file_of_best_weights_is_one_line(data, robot, tmp_path):
+    trainer(data, robot, tmp_path).train(lambda step, losses: None)
+    (tmp_path / "best.safetensors").write_bytes(b"\x80\x02cos\nsystem\n.")
+    with pytest.raises(ModelError, match=r"is no file of ours: .*: remove it"):
+        trainer(data, robot, tmp_path).resume()

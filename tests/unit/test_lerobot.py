@@ -415,3 +415,36 @@ def test_a_mapping_that_cannot_be_meant_is_refused(joint, error, robot, tmp_path
     path.write_text(yaml.safe_dump({"robot": "aloha", "arms": {"left": {"joints": joint}}}))
     with pytest.raises(ConfigError, match=error):
         require_known(robot, load_mapping(str(path)))
+
+
+def test_one_camera_of_theirs_is_one_of_ours(small, tmp_path):
+    told = Foreign(small, state_names=names(small), action_names=names(small)).write(tmp_path / "set")
+    first, second = (camera.name for camera in small.cameras)
+    for cameras in ({first: f"observation.images.{second}"}, dict.fromkeys((first, second), "observation.images.x")):
+        features = json.loads((told / "meta/info.json").read_text())["features"]
+        features["observation.images.x"] = features[f"observation.images.{first}"]
+        (told / "meta/info.json").write_text(
+            json.dumps(json.loads((told / "meta/info.json").read_text()) | {"features": features})
+        )
+        with pytest.raises(ConfigError, match="would be two cameras of the robot"):
+            import_dataset(told, tmp_path / "bags", small, mapping=ImportMapping("aloha", cameras=cameras))
+    assert not (tmp_path / "bags").exists()
+
+
+def test_half_a_character_in_their_text_is_one_line(small, tmp_path):
+    told = Foreign(small, state_names=names(small), action_names=names(small)).write(tmp_path / "set")
+    (told / "meta/smp_bringup.json").write_text(json.dumps({"0": {"episode.json": json.dumps({"task": "a\ud800b"})}}))
+    with pytest.raises(BagError, match=r"smp_bringup.json' cannot be read: .*surrogates not allowed") as refused:
+        import_dataset(told, tmp_path / "bags", small)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [("offset: -90", "offset -90 must be in rad"), ("scale: 5.0e-324", "scale must be"), ("scale: 1.0e+99", "scale")],
+)
+def test_a_mapping_of_another_unit_or_of_no_world_is_refused(said, why, tmp_path):
+    joint = f"{{unit: deg, {said}}}"
+    (tmp_path / "m.yaml").write_text(f"robot: aloha\narms: {{left: {{joints: {{left_waist: {joint}}}}}}}\n")
+    with pytest.raises(ConfigError, match=why):
+        load_mapping(str(tmp_path / "m.yaml"))

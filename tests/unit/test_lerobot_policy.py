@@ -125,6 +125,7 @@ REFUSED = {
         {"observation.images.overview": {"type": "VISUAL", "shape": [3, 480, 640]}},
         "640 x 480 px, robot 'aloha' gives 96 x 96 .* write observation_width: 640, observation_height: 480",
     ),
+    "no size": ({"observation.images.overview": {"type": "VISUAL", "shape": [3]}}, "sees observation.images.overview"),
     "force": (
         {"observation.force": {"type": "STATE", "shape": [6]}},
         "sees observation.force .STATE., which the robot",
@@ -140,6 +141,21 @@ def test_what_does_not_fit_is_refused_before_anything_starts(case, robot, nothin
     with pytest.raises(ConfigError, match=why) as refused:
         load(named(model), robot)
     assert "\n" not in str(refused.value)
+
+
+def test_two_cameras_of_the_robot_are_not_one_of_the_policys(robot, nothing_starts, tmp_path):
+    checkpoint(tmp_path, robot)
+    cameras = {"wrist_left": "observation.images.overview"}
+    (tmp_path / "mapping.yaml").write_text(yaml.safe_dump({"robot": "aloha", "cameras": cameras}))
+    with pytest.raises(ConfigError, match=r"'observation.images.overview' would be two cameras of the robot"):
+        load(named(deployed(tmp_path, checkpoint="pretrained_model", mapping="mapping.yaml")), robot)
+
+
+def test_a_damaged_normalizer_is_one_line(robot, nothing_starts, tmp_path):
+    model = checkpoint(tmp_path, robot)
+    (model / "policy_preprocessor_normalizer.safetensors").write_bytes(b"cut")
+    with pytest.raises(ModelError, match=r"normalizer.safetensors' cannot be read"):
+        load(named(model), robot)
 
 
 def test_a_policy_whose_dataset_is_gone_needs_names(robot, nothing_starts, tmp_path):

@@ -67,6 +67,12 @@ def test_late_inferences_become_cheaper_until_they_fit_and_what_fits_is_tried_ag
     assert result.planned["deadline/hold"] == 0
 
 
+def test_with_costs_measured_no_inference_is_late_and_none_is_tried_that_would_be(world, policy, robot):
+    result = rollout(world, policy, robot, 1, timing=PerCall(deadline_s=0.05, costs_s=(0.16, 0.08, 0.02)))
+    assert set(calls(result)) == {FEWER_EXPERTS}
+    assert result.planned == {"chunks": len(result.gates), "deadline/fewer_experts": len(result.gates)}
+
+
 def test_nothing_is_sent_late_at_the_last_level_and_everything_comes_back(world, policy, robot):
     result = rollout(world, policy, robot, 1, timing=Busy(deadline_s=0.1))
     late, back = [FULL, FEWER_STEPS, *[FEWER_EXPERTS] * 3], [*[FEWER_EXPERTS] * 40, *[FEWER_STEPS] * 20]

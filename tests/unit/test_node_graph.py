@@ -1,10 +1,13 @@
 """The graph guard on snapshots: F17, F42, F43, F74, F75 and F76, each with the names of the culprits."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from smp_bringup.errors import ConfigError
+from smp_bringup.nodes.graph_watch import GraphWatch
+from smp_bringup.nodes.guard import Guard
 from smp_bringup.safety.config import load_safety
 from smp_bringup.safety.modes import Mode
 from smp_bringup.safety.node_graph import Endpoint, Snapshot, Topic, inspect
@@ -42,6 +45,68 @@ def look(snapshot, robot, drivers=()):
 
 def test_a_healthy_graph_has_no_findings(healthy, robot):
     assert look(healthy, robot) == ()
+
+
+def test_a_graph_that_cannot_be_read_keeps_from_arming_and_stops_nobody(healthy, robot):
+    (found,) = look(replace(healthy, unreadable=("/estop",)), robot)
+    assert found.severity is Severity.REFUSE
+    assert "the node graph cannot be read: a name is no text in /estop" in found.reason
+
+
+def test_a_name_that_is_no_text_leaves_what_was_seen_and_every_publisher_its_own():
+    def info(name):
+        return SimpleNamespace(
+            node_name=name,
+            node_namespace="/",
+            topic_type="std_msgs/msg/Bool",
+            endpoint_gid=b"\1" * 16,
+            qos_profile=None,
+        )
+
+    def no_text(*_):
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    node = SimpleNamespace(
+        get_fully_qualified_name=lambda: "/command",
+        resolve_topic_name=lambda topic, only_expand: f"/{topic}",
+        get_publishers_info_by_topic=lambda _: [info("button")],
+        get_subscriptions_info_by_topic=lambda _: [],
+        get_node_names_and_namespaces=lambda: [("command", "/")],
+    )
+    watch = GraphWatch(node)
+    watch.subscribes("estop", "std_msgs/msg/Bool")
+    assert watch.look().unreadable == ()
+    node.get_publishers_info_by_topic = node.get_node_names_and_namespaces = no_text
+    seen = watch.look_at_all()
+    assert seen.unreadable == ("/estop", "the names of all nodes")
+    assert [end.node for end in seen.topics[0].publishers] == ["/button"]
+    assert watch.name_of("02" * 16) == f"a publisher [{'02' * 16}]"  # who presses the stop is heard all the same
+
+
+def test_a_timer_that_raises_is_counted_and_only_a_mistake_of_the_user_ends_the_node():
+    class Logs:
+        context, errors = SimpleNamespace(ok=lambda: True), []
+
+        def get_logger(self):
+            return SimpleNamespace(error=self.errors.append)
+
+    node = Logs()
+    guard = Guard(node)
+
+    def raises(*_):
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    def mistaken():
+        raise ConfigError("another node is already running")
+
+    node.get_publishers_info_by_topic = raises
+    guard.timer(raises)()
+    guard.message("/estop", raises)(None, {"publisher_gid": {"data": b"1"}})
+    assert sum(guard.counters.values()) == len(node.errors) == 2
+    assert "raises: failed: " in node.errors[0]
+    assert "/estop: refused what somebody sent: " in node.errors[1]
+    with pytest.raises(ConfigError):
+        guard.timer(mistaken)()
 
 
 def rogue(kind=JOINTS, mismatch=""):

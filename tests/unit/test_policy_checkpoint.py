@@ -5,6 +5,7 @@ import json
 import pickle
 import shutil
 import threading
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ import onnx
 import pytest
 import torch
 
+from smp_bringup import manifest
 from smp_bringup.config import parse_yaml
 from smp_bringup.errors import InstallError, ModelError, SmpError, UnknownNameError
 from smp_bringup.manifest import MANIFEST, read_checked, write_checked
@@ -22,7 +24,7 @@ from smp_bringup.policy.checkpoint import CONFIG, WEIGHTS, config_yaml, load_pol
 from smp_bringup.policy.denoise import EMBEDDING, sample
 from smp_bringup.policy.engine_torch import TorchEngine
 from smp_bringup.policy.smp import deploy_smp
-from smp_bringup.policy.trial import within
+from smp_bringup.policy.trial import warm_up, within
 from smp_bringup.types import Observation
 
 
@@ -362,11 +364,37 @@ SPOILT = {
 
 @pytest.mark.parametrize("model", ["encoder.onnx", "denoiser_3.onnx"])
 @pytest.mark.parametrize("fault", SPOILT)
-def test_a_model_that_could_hurt_is_refused_when_it_is_loaded(fault, model, copy, robot):
+def test_a_model_that_could_hurt_is_refused_before_it_moves_arms(fault, model, copy, robot):
     change, why = SPOILT[fault]
     spoilt(copy, model, change)
     with pytest.raises(ModelError, match=why):
-        load_policy(copy, robot)
+        warm_up(load_policy(copy, robot), robot)
+
+
+@pytest.mark.parametrize("fault", [name for name in SPOILT if name != "not finite"])
+def test_an_expert_that_could_hurt_is_never_run(fault, copy, robot, observation):
+    change, why = SPOILT[fault]
+    active = load_policy(copy, robot).infer(observation, 0)[1].active
+    for expert in active:
+        spoilt(copy, f"denoiser_{expert}.onnx", change)
+    with pytest.raises(ModelError, match=why):
+        load_policy(copy, robot, changes=["gate.coverage=1.0"]).infer(observation, 0)
+
+
+def test_every_file_is_read_once_and_what_is_used_once_more(copy, robot, monkeypatch):
+    read, asked = manifest._read, Counter()
+    monkeypatch.setattr(manifest, "_read", lambda folder, name, _: asked.update([name]) or read(folder, name, _))
+    load_policy(copy, robot, changes=["gate.top_k=1"])
+    assert asked[WEIGHTS] == 1
+    assert sorted(asked[f"denoiser_{i}.onnx"] for i in range(4)) == [1, 1, 1, 2]
+
+
+def test_an_expert_that_changes_after_it_was_loaded_is_not_run(copy, robot, observation):
+    policy = load_policy(copy, robot, changes=["gate.top_k=1"])
+    path = next(copy / f"denoiser_{i}.onnx" for i, d in enumerate(policy.engine._denoisers) if not d.ready)
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(ModelError, match=f"{path.name} sha256 is .* refusing to load"):
+        warm_up(policy, robot)
 
 
 @pytest.mark.parametrize("name", ["feature", "gate", "basis", "reference"])

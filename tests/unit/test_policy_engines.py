@@ -1,17 +1,21 @@
 """Engines: each gives what the step-by-step sampler gives, runs only what is asked for, and says what it is."""
 
 import copy
+import os
 import shutil
+import threading
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
-from smp_bringup.errors import ModelError
+from smp_bringup.errors import ConfigError, ModelError
 from smp_bringup.manifest import read_checked, write_checked
-from smp_bringup.policy import engine_onnx
-from smp_bringup.policy.base import AbstractEngine
+from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.policy import engine_onnx, sessions
+from smp_bringup.policy.base import STALL, AbstractEngine
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.checkpoint import WEIGHTS, load_policy
 from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
@@ -20,12 +24,15 @@ from smp_bringup.policy.dibm import DibmConfig, DibmPolicyConfig
 from smp_bringup.policy.engine_device import DeviceEngine
 from smp_bringup.policy.engine_onnx import OnnxEngine
 from smp_bringup.policy.engine_torch import TorchEngine
+from smp_bringup.policy.engines import Model
 from smp_bringup.policy.export import export
+from smp_bringup.policy.sessions import Sessions
 from smp_bringup.policy.smp import SmpConfig, SmpPolicyConfig
 from smp_bringup.policy.smp_config import SharedConfig
 from smp_bringup.policy.sparse import SparseConfig, SparsePolicyConfig
-from smp_bringup.policy.trial import blank
-from smp_bringup.training.save import export_again
+from smp_bringup.policy.trial import blank, warm_up
+from smp_bringup.training.save import export_again, save_checkpoint
+from smp_bringup.training.trainer import Trained
 
 MLP, UNET = DenoiserConfig(width=16, depth=2), DenoiserConfig("unet", 8, 3)
 COMMON = {"cameras": ("overview",), "encoder": EncoderConfig(channels=(4, 8), keypoints=4, feature=24)}
@@ -47,13 +54,18 @@ WHOLE = ["diffusion", "dibm", "sparse"]
 """Kinds whose denoisers each predict a whole action chunk."""
 
 
+def onnx_engine(network, robot):
+    encoder, denoisers = export(network, robot)
+    return OnnxEngine(encoder, [Model.of(model) for model in denoisers])
+
+
 @pytest.fixture(scope="module")
 def engines(robot, small_policies):
     """Per kind: an engine of ONNX Runtime, its settings, and what it makes of an observation."""
     out = {}
     for kind, config in small_policies.items():
         torch.manual_seed(5)
-        engine = OnnxEngine(*export(build_network(config, robot.dof), robot))
+        engine = onnx_engine(build_network(config, robot.dof), robot)
         images = {f"image_{n}": v for n, v in blank(robot, 1).images.items() if n in config.cameras}
         coded = engine.encode({"state": np.full((1, robot.dof), 0.1, np.float32), **images})
         out[kind] = engine, config, coded
@@ -95,19 +107,157 @@ def test_a_sampler_that_draws_noise_draws_what_the_host_draws(kind, engines):
     np.testing.assert_array_equal(one, two)
 
 
-def test_experts_side_by_side_say_what_they_say_one_by_one(engines):
+def test_experts_side_by_side_say_what_they_say_one_by_one(engines, monkeypatch):
     engine, config, coded = engines["smp"]
     task = Denoising(coded, np.array([1.0, 0.0, 1.0, 1.0]), columns=(0, 2, 3))
     alone = both(engine, config, task)[0]
-    engine.run_side_by_side(2)
+    threads = set()
+    monkeypatch.setattr(engine, "_cores", 2)
+    monkeypatch.setattr(engine_onnx, "_WORTH_A_THREAD_S", 0.0)  # however quick an expert is
+    monkeypatch.setattr(engine, "denoise", heard(engine.denoise, threads))
     np.testing.assert_array_equal(both(engine, config, task)[0], alone)
+    assert threads
+    assert all(name.startswith("experts") for name in threads)
+
+
+def heard(call, threads):
+    """Return the call; the names of the threads that it is made in are added to `threads`."""
+
+    def said(*arguments):
+        threads.add(threading.current_thread().name)
+        return call(*arguments)
+
+    return said
+
+
+def test_experts_that_take_no_time_run_in_one_thread(engines, monkeypatch):
+    engine, config, coded = engines["smp"]
+    monkeypatch.setattr(engine, "_cores", 2)
+    monkeypatch.setattr(engine, "_pool", None)
+    both(engine, config, Denoising(coded, np.ones(4), columns=(0, 1, 2, 3)))
+    assert engine._pool is None
 
 
 def test_what_is_not_called_is_not_loaded(robot, small_policies):
-    engine = OnnxEngine(*export(build_network(small_policies["smp"], robot.dof), robot))
+    engine = onnx_engine(build_network(small_policies["smp"], robot.dof), robot)
     coded = {"feature": np.zeros(32, np.float32)}
     engine.predict(Denoising(coded, np.array([0.0, 1, 0, 0]), columns=(1,)), np.zeros((16, 4)), np.zeros(32))
-    assert [denoiser.loaded for denoiser in engine._denoisers] == [False, True, False, False]
+    assert opened(engine) == [1]
+
+
+def opened(engine):
+    held = {key[0] if isinstance(key, tuple) else key for key in engine._sessions._held}
+    return sorted(held)
+
+
+@pytest.mark.parametrize("kind", ["smp", "dibm"])
+def test_an_expert_is_opened_when_it_is_first_run_and_never_in_what_a_stage_is_said_to_take(kind, checkpoints, robot):
+    policy = load_policy(checkpoints[kind][0], robot, changes=["gate.top_k=1"] * (kind == "smp"))
+    config, observation = policy.config, blank(robot, 1)
+    report = policy.infer(observation, 0)[1]
+    assert opened(policy.engine) == sorted(report.active)
+    assert STALL not in report.stage_ms  # what loading ran once is there
+    others = next(i for i in range(config.experts) if i not in report.active)
+    coded = policy.encode(observation)
+    mask = (np.arange(config.experts) == others).astype(float)
+    task = Denoising(coded, mask, (others,)) if config.splits else Denoising(coded, mask, whole=others)
+    noise = np.zeros((config.horizon, config.columns(robot.dof)))
+    policy.engine.sample(task, noise, config, np.random.default_rng(0))
+    assert opened(policy.engine) == sorted((*report.active, others))
+    stage_ms = policy.infer(observation, 0)[1].stage_ms
+    assert stage_ms[STALL] > 0
+    assert STALL not in policy.infer(observation, 0)[1].stage_ms
+    warm_up(policy, robot)
+    assert opened(policy.engine) == list(range(config.experts))
+    assert STALL not in policy.infer(observation, 0)[1].stage_ms
+
+
+def written(config, robot, folder):
+    """Write a checkpoint of random weights, and return its folder."""
+    torch.manual_seed(5)
+    normalizer = Normalizer(np.array(robot.joint_array("home")), np.full(robot.dof, 0.2))
+    trained = Trained(build_network(config, robot.dof), normalizer, {"steps": 0.0})
+    save_checkpoint(trained, robot, folder / "model", "# random weights\n")
+    return folder / "model"
+
+
+def chunks(policy, robot):
+    """Return the chunks of four observations, and of how many of them experts had to be waited for."""
+    rng, out, stalls = np.random.default_rng(2), [], 0
+    for seed in range(4):
+        empty = blank(robot, 1)
+        images = {name: rng.integers(0, 256, image.shape, dtype=np.uint8) for name, image in empty.images.items()}
+        position = empty.position + 3.0 * rng.normal(size=empty.position.shape)
+        chunk, report = policy.infer(replace(empty, images=images, position=position), seed)
+        stalls += STALL in report.stage_ms
+        out.append(chunk.position)
+    return np.array(out), stalls
+
+
+@pytest.mark.parametrize("side_by_side", [False, True])
+@pytest.mark.parametrize("variant", ["smp with a shared expert", "dibm"])
+def test_chunks_are_the_same_to_the_bit_at_every_budget_down_to_one_expert(
+    variant, side_by_side, robot, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(engine_onnx, "_WORTH_A_THREAD_S", 0.0 if side_by_side else 1.0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    folder = written(VARIANTS[variant], robot, tmp_path)
+    every = load_policy(folder, robot)
+    sizes = [denoiser._size / 1e6 for denoiser in every.engine._denoisers]
+    warm_up(every, robot)
+    expected, stalls = chunks(every, robot)
+    assert stalls == 0
+    for share in (1 / 2, 1 / 4, 0.0):
+        budget = max(share * sum(sizes), 1.001 * max(sizes))
+        policy = load_policy(folder, robot, experts_mb=budget)
+        warm_up(policy, robot)
+        held = [key for key in policy.engine._sessions._held if isinstance(key, int)]
+        assert (policy.config.experts in held) == (policy.config.denoisers > policy.config.experts)  # the shared one
+        found, stalls = chunks(policy, robot)
+        np.testing.assert_array_equal(found, expected)
+        assert sum(size for _, size in policy.engine._sessions._held.values()) <= budget * 1e6
+    assert stalls  # with one expert in memory
+
+
+def test_what_was_used_longest_ago_makes_room():
+    read, held = [], Sessions(budget=20.0)
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            [onnx.helper.make_node("Neg", ["a"], ["b"])],
+            "g",
+            [onnx.helper.make_tensor_value_info("a", 1, [1])],
+            [onnx.helper.make_tensor_value_info("b", 1, [1])],
+        ),
+        opset_imports=[onnx.helper.make_opsetid("", 20)],
+        ir_version=9,
+    ).SerializeToString()
+
+    def use(name, size=10):
+        assert held.get(name, size, lambda: read.append(name) or model, name)[1] == ["a"]
+
+    for name in "abacb":
+        use(name)
+    assert read == ["a", "b", "c", "b"]  # c takes the room of b, which a was used after, and b that of a
+    assert [name in held for name in "abc"] == [False, True, True]
+    use("d", 20)
+    assert [name in held for name in "bcd"] == [False, False, True]
+    before_s = held.opened_s
+    use("d", 20)
+    assert held.opened_s == before_s > 0
+    use("stays", 0)
+    use("e", 20)
+    use("f", 20)
+    assert [name in held for name in ("stays", "d", "e", "f")] == [True, False, False, True]
+
+
+def test_a_budget_that_makes_no_sense_is_one_line(checkpoints, robot):
+    for kind, device, mb, why in (
+        ("smp", "cpu", 1e-3, r"experts_mb 0\.001: one expert takes 0\.\d+ MB, all of them 0\.\d+; allow one or more"),
+        ("smp", "cpu_torch", 100, "experts_mb 100: device cpu_torch holds all experts; leave it out, or run on cpu"),
+        ("sparse", "cpu", 100, "experts_mb 100: every chunk of this policy needs all its weights; leave it out"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            load_policy(checkpoints[kind][0], robot, device, experts_mb=mb)
 
 
 def device_engine(config, robot, precision=torch.float32):
@@ -252,10 +402,12 @@ def test_a_checkpoint_exported_again_says_the_same_and_is_whole(checkpoints, rob
     assert not (tmp_path / "never").exists()
 
 
-def test_nothing_is_loaded_or_composed_after_the_policy_is_there(checkpoints, robot, monkeypatch):
+def test_nothing_is_opened_or_composed_after_the_policy_is_warm(checkpoints, robot, monkeypatch):
     """No chunk is a first one: whichever experts are active, and with fewer steps after a missed deadline."""
     policies = {kind: load_policy(folder, robot) for kind, (folder, _) in checkpoints.items()}
-    monkeypatch.setattr(engine_onnx, "_session", lambda *_: pytest.fail("opened after it was loaded"))
+    for policy in policies.values():
+        warm_up(policy, robot)
+    monkeypatch.setattr(sessions, "opened", lambda *_: pytest.fail("opened after it was loaded"))
     for policy in policies.values():
         config = policy.config
         coded = policy.encode(blank(robot, 1))

@@ -14,6 +14,7 @@ from smp_bringup.policy.denoise import X0_LIMIT, _fresh, alphas_cumprod, sample,
 from smp_bringup.policy.dibm import DibmConfig, DibmPolicyConfig
 from smp_bringup.policy.engine_onnx import OnnxEngine
 from smp_bringup.policy.engine_torch import TorchEngine
+from smp_bringup.policy.engines import Model
 from smp_bringup.policy.expert_unet import ExpertUnet
 from smp_bringup.policy.experts import build_bank
 from smp_bringup.policy.export import export
@@ -103,7 +104,7 @@ def test_every_variant_trains_exports_and_runs_the_same_in_both_engines(name, ro
         "objects": rng.normal(size=(1, OBJECTS)).astype(np.float32),
     }
     a = TorchEngine(network).encode(inputs)
-    b = OnnxEngine(encoder, denoisers).encode(inputs)
+    b = OnnxEngine(encoder, [Model.of(model) for model in denoisers]).encode(inputs)
     assert set(a) == set(b)
 
 

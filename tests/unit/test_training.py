@@ -12,6 +12,7 @@ from smp_bringup.errors import BagError, ModelError, OutputError
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.sim.collect import DemonstrationJob, collect, jobs
+from smp_bringup.training.augment import AugmentConfig
 from smp_bringup.training.batches import Batches, shift_into
 from smp_bringup.training.config import RunConfig, TrainingConfig, load_run
 from smp_bringup.training.dataset import load_dataset
@@ -170,6 +171,17 @@ def test_a_page_changes_no_weight_and_goes_on_where_a_stopped_training_did(
 
 def stop():
     raise KeyboardInterrupt
+
+
+def test_threads_that_draw_change_no_weight(data, robot, small_policies, tmp_path):
+    weights = {}
+    for workers in (0, 3):
+        run = run_config(small_policies["smp"], 6)
+        changes = AugmentConfig(hue=0.3, noise=0.05, patches=2)
+        run = replace(run, training=replace(run.training, workers=workers, augment=changes))
+        trained = Trainer(run, data, robot, 0, tmp_path / str(workers)).train(lambda step, parts: None)
+        weights[workers] = torch.cat([p.flatten() for p in trained.network.parameters()])
+    assert torch.equal(weights[0], weights[3])
 
 
 def test_cameras_are_seen_in_the_precision_that_is_asked_for(data, robot, small_policies, tmp_path):

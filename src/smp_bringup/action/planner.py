@@ -5,15 +5,16 @@ it is measured, in simulation and over a bag it is given.
 """
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
 import numpy as np
 
-from smp_bringup.action.deadline import Deadline
+from smp_bringup.action.deadline import LEVELS, Deadline
 from smp_bringup.action.seam import Seam
-from smp_bringup.policy.base import AbstractPolicy
-from smp_bringup.policy.reduced import fewer_experts, fewer_steps
+from smp_bringup.policy.base import STALL, AbstractPolicy
+from smp_bringup.policy.reduced import levels
 from smp_bringup.stats import percentiles
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
@@ -48,7 +49,9 @@ class Plan:
 class Planner:
     """Runs a policy and joins its chunks. One thread calls `infer` and `join`; any may call `follows` and `values`."""
 
-    def __init__(self, policy: AbstractPolicy, seam: Seam, seed: int, deadline_s: float = inf) -> None:
+    def __init__(
+        self, policy: AbstractPolicy, seam: Seam, seed: int, deadline_s: float = inf, costs_s: Sequence[float] = ()
+    ) -> None:
         """Begin with nothing committed.
 
         Args:
@@ -56,22 +59,30 @@ class Planner:
             seam: joins its chunks.
             seed: of the policy's noise.
             deadline_s: an inference that takes longer [s] makes the next one cheaper, see `action.deadline`.
+            costs_s: of each level, see `policy.reduced.costs_s`; without them it begins at the full one.
         """
         self._seam, self._seed = seam, seed
-        self._deadline = Deadline(deadline_s)
+        self._deadline = Deadline(deadline_s, costs_s)
         self._counters: Counter[str] = Counter(chunks=0)
         self._took_ms: list[float] = []
+        self._stall_ms: list[float] = []
         self._alone: tuple[int, int] | None = None
         self.warning = ""
         """That the gate collapsed, as long as it is."""
         self._followed: deque[tuple[int | None, int]] = deque(maxlen=64)
         self.replace(policy)
 
-    def replace(self, policy: AbstractPolicy) -> None:
-        """Run another policy from now on (the same one on another device)."""
-        lean = fewer_steps(policy)
-        least = fewer_experts(lean)
-        self._policies = {"full": policy, "fewer_steps": lean, "fewer_experts": least, "hold": least}
+    def replace(self, policy: AbstractPolicy, costs_s: Sequence[float] = ()) -> None:
+        """Run another policy from now on (the same one on another device), at the level that its costs allow."""
+        known = levels(policy)
+        self._policies = {**known, "hold": known["fewer_experts"]}
+        if costs_s:
+            self._deadline.begin(costs_s)
+
+    @property
+    def level(self) -> str:
+        """The level of the next inference, see `action.deadline`."""
+        return self._deadline.level
 
     def follows(self, stamp_ns: int | None, at_ns: int) -> None:
         """Hear which chunk the command core follows since `at_ns`; None when it follows none."""
@@ -89,6 +100,9 @@ class Planner:
         """Return what is sent of an inference that took `took_s` [s]; to be called before the next `infer`."""
         chunk, gate = inference.chunk, inference.gate
         self._took_ms.append(took_s * 1e3)
+        if stall_ms := gate.stage_ms.get(STALL):
+            self._counters["stalls"] += 1
+            self._stall_ms.append(stall_ms)
         in_time = self._deadline.took(took_s)
         if not (np.isfinite(chunk.position).all() and np.isfinite(gate.weight).all()):
             self._counters["nonfinite"] += 1
@@ -101,7 +115,10 @@ class Planner:
 
     @property
     def counters(self) -> dict[str, int]:
-        """Return "chunks" to send, "nonfinite" ones, "deadline/misses", and "deadline/LEVEL" as `Deadline` counts."""
+        """Return "chunks" to send, "nonfinite" ones, "deadline/misses", and "deadline/LEVEL" as `Deadline` counts.
+
+        "stalls" are those that waited for experts that were not in memory.
+        """
         used = {f"deadline/{name}": count for name, count in self._deadline.counters.items()}
         return {**self._counters, **used}
 
@@ -109,6 +126,10 @@ class Planner:
         """Return what is reported: counters, and the times since the last call."""
         took, self._took_ms = self._took_ms, []
         times = {f"inference_ms/{key}": value for key, value in percentiles(took).items()}
+        stall, self._stall_ms = self._stall_ms, []
+        times |= {f"stall_ms/{key}": value for key, value in percentiles(stall).items()} if stall else {}
+        costs = dict(zip(LEVELS, self._deadline.costs_s, strict=False))
+        times |= {f"cost_ms/{name}": round(cost_s * 1e3, 1) for name, cost_s in costs.items()}
         level = {"deadline_level": self._deadline.level, "seam": self._seam.kind}
         delay = {"seam_delay_ms": round(self._seam.delay_s * 1e3, 1)}
         return {**self.counters, **times, **level, **delay}

@@ -11,12 +11,12 @@ import torch
 
 from smp_bringup.bench.episodes import STAGES
 from smp_bringup.observation.normalizer import Normalizer
-from smp_bringup.policy.base import DeployedPolicy
+from smp_bringup.policy.base import STALL, DeployedPolicy
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.networks import AbstractNetwork
-from smp_bringup.policy.trial import blank
+from smp_bringup.policy.trial import blank, warm_up
 from smp_bringup.robot import Robot
 from smp_bringup.stats import percentiles
 from smp_bringup.training.config import load_run
@@ -65,6 +65,8 @@ class Measured:
     stage_ms: dict[str, tuple[float, ...]]
     floor_ms: float
     """What reading the same parameters takes in the same run (tenth percentile); 0 where they are not counted."""
+    stall_ms: tuple[float, ...] = ()
+    """Of the chunks that waited for an expert that was not in memory."""
 
     @property
     def quick_ms(self) -> float:
@@ -77,7 +79,9 @@ class Measured:
         stages = {name: percentiles(values) for name, values in self.stage_ms.items()}
         floor = {"floor_ms": round(self.floor_ms, 3), "of_floor": round(self.floor_ms / self.quick_ms, 3)}
         sizes = {"experts": self.experts, "active": self.active, "steps": self.steps, "engine": self.engine}
-        return {**sizes, "total_ms": total, "stage_ms": stages, **(floor if self.floor_ms else {})}
+        stall = {"stalled": round(len(self.stall_ms) / len(self.total_ms), 3), "stall_ms": percentiles(self.stall_ms)}
+        kept = {**(floor if self.floor_ms else {}), **(stall if self.stall_ms else {})}
+        return {**sizes, "total_ms": total, "stage_ms": stages, **kept}
 
 
 def contenders(size: str, folder: Path, robot: Robot, steps: int = 0) -> Iterator[Contender]:
@@ -187,7 +191,12 @@ class Floor:
 
 
 def measure(
-    rows: Sequence[Contender], robot: Robot, device: str, rounds: int, done: Callable[[int], None]
+    rows: Sequence[Contender],
+    robot: Robot,
+    device: str,
+    rounds: int,
+    done: Callable[[int], None],
+    experts_mb: float = 0.0,
 ) -> list[Measured]:
     """Run all contenders in turn, `rounds` times, each on a new observation.
 
@@ -197,9 +206,12 @@ def measure(
         device: see `load_policy`.
         rounds: at least two.
         done: hears how many rounds are over.
+        experts_mb: see `load_policy`.
     """
     torch.set_num_threads(1)
-    policies = [load_policy(row.folder, robot, device, row.changes) for row in rows]
+    policies = [load_policy(row.folder, robot, device, row.changes, experts_mb) for row in rows]
+    for policy in policies:
+        warm_up(policy, robot)
     floors = [_floor(row, policy, device) for row, policy in zip(rows, policies, strict=True)]
     took: list[list[dict[str, float]]] = [[] for _ in rows]
     floor_ms: list[list[float]] = [[] for _ in rows]
@@ -225,6 +237,7 @@ def measure(
             tuple(t["total"] for t in took[i]),
             {stage: tuple(t.get(stage, 0.0) for t in took[i]) for stage in STAGES},
             float(np.percentile(floor_ms[i], 10)) if floor_ms[i] else 0.0,
+            tuple(t[STALL] for t in took[i] if STALL in t),
         )
         for i, (row, policy) in enumerate(zip(rows, policies, strict=True))
     ]

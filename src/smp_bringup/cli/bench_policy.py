@@ -24,6 +24,7 @@ def policy(
     ] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda, or cpu_torch: the engine of the GPU without one.")] = "cpu",
     steps: Annotated[int, typer.Option(min=0, help="Of the sampler [as configured].")] = 0,
+    experts_mb: Annotated[float, typer.Option(min=0, help="Memory for experts of each policy [MB]; 0: all.")] = 0.0,
     rounds: Annotated[int, typer.Option(min=2, help="Every policy runs once a round.")] = 300,
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw the result here (PNG).")] = None,
@@ -45,17 +46,23 @@ def policy(
         rows = _rows(policies, size, Path(folder), body, steps, lambda name: bar.update(line, note=name))
         bar.remove_task(line)
         line = bar.add_task("measuring", total=rounds, note="")
-        found = measure(rows, body, device, rounds, lambda n: bar.update(line, completed=n))
+        found = measure(rows, body, device, rounds, lambda n: bar.update(line, completed=n), experts_mb)
     against, costs = ratios(found), linearity(found)
     report = {
         "size": policies or size,
         "device": device,
+        "experts_mb": experts_mb,
         "machine": f"{platform.machine()}, {_cores()} cores",
         "rounds": rounds,
         "rows": {row.contender.name: {**row.report(), "against": against[row.contender.name]} for row in found},
         "linear": costs,
     }
     _print(found, against)
+    for row in found:
+        if row.stall_ms:
+            told = row.report()
+            share, waited = 100 * told["stalled"], told["stall_ms"]["p50"]
+            console.print(f"{row.contender.name}: {share:.0f} % of chunks waited for experts, {waited:.1f} ms (p50)")
     for kind, cost in costs.items():
         once, each = cost["ms_without"], cost["ms_per_expert"]
         console.print(f"{kind}: {once:.2f} ms and {each:.3f} an expert, R^2 {cost['r2']}")

@@ -12,6 +12,7 @@ from smp_bringup.output import try_folder
 
 if TYPE_CHECKING:
     from smp_bringup.training.job import Training, TrainingJob
+    from smp_bringup.training.trainer import Trained
 
 
 def train(
@@ -37,7 +38,10 @@ def train(
         bool, typer.Option(help="Train nothing: write OUT/augmentation.html, what training would make of your images.")
     ] = False,
 ) -> None:
-    """Train a policy, save its state on the way, and export OUT/model, checked against PyTorch."""
+    """Train a policy, save its state on the way, and export OUT/model, checked against PyTorch.
+
+    OUT/best is what came nearest to held-out demonstrations on the way.
+    """
     from smp_bringup.page.facts import facts
     from smp_bringup.training.job import TrainingJob
     from smp_bringup.training.journal import PAGE
@@ -67,9 +71,18 @@ def train(
             bar.update(line, completed=step, note=f"loss {sum(losses.values()):.3f}{off}")
 
         trained = trainer.train(report)
-    if not trainer.first:
-        return
-    training.save(trained, model)
+    if trainer.first:
+        _export(training, trained, trainer.best(), folder)
+
+
+def _export(training: "Training", last: "Trained", best: "Trained | None", folder: Path) -> None:
+    """Write the checkpoints of a training, and say what comes next."""
+    model = folder / "model"
+    training.save(last, model)
+    if best is not None:
+        training.save(best, folder / "best")
+        at = f"step {best.metrics['steps']:.0f}, the last is {last.metrics['steps']:.0f}"
+        console.print(f"exported {folder / 'best'}: nearest to held-out demonstrations, {at}", soft_wrap=True)
     console.print(f"exported {model}; {training.next_step(model)}", soft_wrap=True)
 
 

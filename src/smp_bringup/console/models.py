@@ -55,7 +55,10 @@ class Models:
         """Return the list of checkpoints."""
         shipped = sorted(folder.parent for folder in share("models").glob(f"*/{MANIFEST}"))
         runs = sorted(
-            folder.parent for folder in self._runs.glob(f"*/model/{MANIFEST}") if not folder.parent.is_symlink()
+            folder.parent
+            for name in ("model", "best")
+            for folder in self._runs.glob(f"*/{name}/{MANIFEST}")
+            if not folder.parent.is_symlink()
         )
         self._folders = {_key(folder): folder for folder in [*runs, *shipped][:_MOST]}
         named = {

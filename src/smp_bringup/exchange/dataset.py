@@ -1,6 +1,5 @@
 """A LeRobotDataset v3.0 or v2.1 as its files say it: features, episodes, rows, images, none of it believed unread."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from smp_bringup.documents import json_value
 from smp_bringup.errors import BagError, one_line
 from smp_bringup.exchange.foreign_files import (
     columns_of,
@@ -95,7 +95,7 @@ class Dataset:
     def told(self, episode: Episode) -> dict[str, Any]:
         """Return what the bag of an episode said of it, where we wrote the dataset."""
         with reading(self.root / layout.ORIGIN):
-            told = json.loads(self.origin.get(str(episode.number), {}).get("episode.json", "{}"))
+            told = json_value(self.origin.get(str(episode.number), {}).get("episode.json", "{}"))
         return told if isinstance(told, dict) else {}
 
     @cached_property

@@ -13,7 +13,13 @@ from smp_bringup.bag.messages import COMPRESSED, IMAGE, JOINT_STATE, ODOMETRY, i
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.errors import BagError, ConfigError, one_line
-from smp_bringup.mapping.document import ArmMapping, ImportMapping, joint_mappings, require_known
+from smp_bringup.mapping.document import (
+    ArmMapping,
+    ImportMapping,
+    joint_mappings,
+    require_known,
+    require_one_camera_each,
+)
 from smp_bringup.mapping.extent import Extent
 from smp_bringup.robot import JointTopic, Robot, load_robot
 from smp_bringup.sync.checks import Refusal
@@ -197,9 +203,8 @@ def _require_told(robot: Robot, mapping: ImportMapping) -> None:
     """Raise ConfigError where a mapping says nothing of an arm or camera, or one of theirs would be two of ours."""
     require_known(robot, mapping)
     images = list(mapping.cameras.values())
+    require_one_camera_each(images)
     for topic in images:
-        if images.count(topic) > 1:
-            raise ConfigError(f"mapping: '{one_line(topic)}' would be two cameras of the robot")
         if any(topic in _topics(arm) for arm in mapping.arms.values()):
             raise ConfigError(f"mapping: '{one_line(topic)}' cannot be both a camera and joints")
     silent = [f"arm {a.name}" for a in robot.arms if "" in _topics(mapping.arms.get(a.name, ArmMapping()))]

@@ -1,6 +1,5 @@
 """Files that somebody else wrote: read within bounds, and refused in one line."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from smp_bringup.documents import open_regular
+from smp_bringup.documents import json_value, open_regular
 from smp_bringup.errors import BagError, SmpError, one_line
 from smp_bringup.types import FloatArray
 
@@ -57,7 +56,7 @@ def read_json(path: Path) -> dict[str, Any]:
         if path.stat().st_size > _MAX_JSON:
             raise BagError(f"'{path}' has {path.stat().st_size} bytes, at most {_MAX_JSON} are read")
         with open_regular(path) as file:
-            data = json.loads(file.read().decode("utf-8"))
+            data = json_value(file.read().decode("utf-8"))
     if not isinstance(data, dict):
         raise BagError(f"'{path}' does not hold a JSON object")
     return data
@@ -69,7 +68,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         if path.stat().st_size > _MAX_JSON:
             raise BagError(f"'{path}' has {path.stat().st_size} bytes, at most {_MAX_JSON} are read")
         with open_regular(path) as file:
-            rows = [json.loads(line) for line in file.read().decode("utf-8").splitlines() if line.strip()]
+            rows = [json_value(line) for line in file.read().decode("utf-8").splitlines() if line.strip()]
     if not all(isinstance(row, dict) for row in rows):
         raise BagError(f"'{path}' does not hold a JSON object a line")
     return rows

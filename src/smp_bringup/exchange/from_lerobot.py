@@ -18,7 +18,7 @@ from smp_bringup.exchange.dataset import Dataset, Episode, Rows, Tables
 from smp_bringup.exchange.foreign_files import whole_numbers
 from smp_bringup.exchange.pictures import Pictures
 from smp_bringup.mapping import layout
-from smp_bringup.mapping.document import ArmMapping, ImportMapping, require_known
+from smp_bringup.mapping.document import ArmMapping, ImportMapping, require_known, require_one_camera_each
 from smp_bringup.mapping.extent import Extent
 from smp_bringup.mapping.joints import Selection, entry_names, select
 from smp_bringup.robot import Robot, build_robot
@@ -87,6 +87,7 @@ class _Import:
         actions = {name: arm.leader or layout.ACTION for name, arm in arms.items()}
         cameras = [(c, self._mapping.cameras.get(c.name, layout.IMAGES + c.name)) for c in robot.cameras]
         _require(source, [*states.values(), *actions.values(), *(key for _, key in cameras)])
+        require_one_camera_each([key for _, key in cameras])
         names = {key: entry_names(key, source.features[key]) for key in [*states.values(), *actions.values()]}
         self._states, self._actions = (
             [select(arm, arms[arm.name], keys[arm.name], names[keys[arm.name]], told) for arm in robot.arms]

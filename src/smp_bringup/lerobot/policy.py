@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from smp_bringup.errors import ConfigError, ModelError, one_line
 from smp_bringup.lerobot.deployment import Found, find
 from smp_bringup.lerobot.process import Process
 from smp_bringup.mapping import layout
-from smp_bringup.mapping.document import ImportMapping
+from smp_bringup.mapping.document import ImportMapping, require_one_camera_each
 from smp_bringup.mapping.extent import Extent
 from smp_bringup.mapping.vectors import Vectors
 from smp_bringup.policy.base import AbstractPolicy
@@ -97,7 +98,10 @@ class Parts:
     def _require_units(self, found: Found, mapping: ImportMapping, robot: Robot) -> None:
         extent = Extent(robot, mapping)
         for file in sorted(found.checkpoint.glob("*normalizer*.safetensors")):
-            numbers = load_file(file)
+            try:
+                numbers = load_file(file)
+            except (OSError, SafetensorError) as error:
+                raise ModelError(f"'{file}' cannot be read: {one_line(error)[:200]}") from None
             for key, vectors in ((layout.STATE, self.state), (layout.ACTION, self.action)):
                 reach = [numbers.get(f"{key}.{word}") for word in ("min", "max")]
                 if all(row is not None and row.shape == (len(vectors.index),) for row in reach):
@@ -157,12 +161,13 @@ def _each_feature(said: dict[str, Any], where: str) -> Iterator[tuple[str, tuple
 
 def _cameras(features: dict[str, tuple[str, tuple[int, ...]]], mapping: ImportMapping, robot: Robot) -> dict[str, str]:
     """Return the feature of each camera that the policy sees."""
-    keys = {mapping.cameras.get(c.name, layout.IMAGES + c.name): c for c in robot.cameras if not c.depth}
-    seen = {}
+    named = [(mapping.cameras.get(c.name, layout.IMAGES + c.name), c) for c in robot.cameras if not c.depth]
+    require_one_camera_each([key for key, _ in named])
+    keys, seen = dict(named), {}
     for key, (kind, shape) in features.items():
         if key == layout.STATE:
             continue
-        if kind != "VISUAL":
+        if kind != "VISUAL" or len(shape) != 3:
             raise ConfigError(
                 f"the policy sees {one_line(key)} ({one_line(kind)}), which the robot does not give: train without"
             )

@@ -1,13 +1,15 @@
 """What data of others are called and measured in, in terms of a robot file (config/imports/*.yaml)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from smp_bringup import config
 from smp_bringup.arm import Arm
 from smp_bringup.config import spec
-from smp_bringup.errors import ConfigError, nearest
+from smp_bringup.errors import ConfigError, nearest, one_line
+from smp_bringup.joint_units import LARGEST_SCALE, LEAST_SCALE, check_offset
 from smp_bringup.paths import named_config
 from smp_bringup.robot import Robot
 
@@ -26,13 +28,14 @@ class JointMapping:
     unit: str = field(default="", metadata=spec(choices=("", *_TURNING, *_SLIDING)))
     """Empty: radians (grippers: metres), and values that cannot be that are refused."""
     sign: int = field(default=1, metadata=spec(ge=-1, le=1))
-    scale: float = field(default=1.0, metadata=spec(gt=0))
+    scale: float = field(default=1.0, metadata=spec(ge=LEAST_SCALE, le=LARGEST_SCALE))
     offset: float = 0.0
     """[rad], grippers [m]."""
 
     def __post_init__(self) -> None:
         if self.sign == 0:
             raise ConfigError("sign must be 1 or -1, got 0")
+        check_offset(self.offset)
 
     @property
     def factor(self) -> float:
@@ -104,6 +107,13 @@ def require_known(robot: Robot, mapping: ImportMapping) -> None:
             allowed = _TURNING if joint.unit.startswith("rad") else _SLIDING
             if unit and unit not in allowed:
                 raise ConfigError(f"mapping: joint '{joint.name}' has unit {unit}, allowed: {', '.join(allowed)}")
+
+
+def require_one_camera_each(names: Sequence[str]) -> None:
+    """Raise ConfigError where one of their topics or features `names` would be two cameras of the robot."""
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"mapping: '{one_line(name)}' would be two cameras of the robot")
 
 
 def joint_mappings(arm: Arm, mapping: ArmMapping) -> list[JointMapping]:

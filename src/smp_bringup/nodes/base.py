@@ -18,6 +18,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.service import Service
 from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 
 from smp_bringup.environment import prepare_environment
 from smp_bringup.errors import EXIT_CODE, SmpError
@@ -65,6 +66,10 @@ class LeanNode(Node):
         options.setdefault("event_callbacks", SubscriptionEventCallbacks(use_default_callbacks=False))
         guarded = self.guard.message(self.resolve_topic_name(topic, only_expand=True), callback)
         return super().create_subscription(kind, topic, guarded, profile, **options)
+
+    def create_timer(self, period_s: float, callback: Callable[[], None], **options: Any) -> Timer:
+        """As of Node."""
+        return super().create_timer(period_s, self.guard.timer(callback), **options)
 
     def create_service(self, kind: type, name: str, callback: Callable[[Any, Any], Any], **options: Any) -> Service:
         """As of Node."""

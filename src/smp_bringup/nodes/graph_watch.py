@@ -28,6 +28,8 @@ class GraphWatch:
         self._speakers: dict[str, set[str]] = {}
         self._nameless_ns: dict[str, int] = {}
         self._next: Iterator[str] = iter(())
+        self._unreadable: set[str] = set()
+        """Topics on which somebody has a name that is no text."""
         self._unnamed: list[str] = []
         """Topics where somebody was left out whose name is not known yet."""
 
@@ -46,8 +48,13 @@ class GraphWatch:
             self._look_at(topic)
         if len(self._seen) < len(self._topics):
             return None
-        nodes = tuple(node_name(name, space) for name, space in self._node.get_node_names_and_namespaces())
-        return Snapshot(tuple(self._seen.values()), nodes)
+        unreadable = sorted(self._unreadable)
+        try:
+            names = self._node.get_node_names_and_namespaces()
+        except UnicodeDecodeError:
+            names, unreadable = [], [*unreadable, "the names of all nodes"]
+        nodes = tuple(node_name(name, space) for name, space in names)
+        return Snapshot(tuple(self._seen.values()), nodes, tuple(unreadable))
 
     def look_at_all(self) -> Snapshot | None:
         """Look at every topic: before arming, what was found must be of now."""
@@ -77,8 +84,14 @@ class GraphWatch:
 
     def _look_at(self, name: str) -> None:
         kind, ours = self._topics[name]
-        publishers = self._node.get_publishers_info_by_topic(name)
-        subscribers = self._node.get_subscriptions_info_by_topic(name)
+        try:
+            publishers = self._node.get_publishers_info_by_topic(name)
+            subscribers = self._node.get_subscriptions_info_by_topic(name)
+        except UnicodeDecodeError:  # a stranger's name: what was seen before stays
+            self._unreadable.add(name)
+            self._seen.setdefault(name, Topic(name, kind, ours, (), ()))
+            return
+        self._unreadable.discard(name)
         self._speakers[name] = {bytes(info.endpoint_gid).hex() for info in publishers}
         known = self._named(publishers), self._named(subscribers)
         if len(known[0]) + len(known[1]) < len(publishers) + len(subscribers) and name not in self._unnamed:

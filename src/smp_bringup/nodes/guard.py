@@ -6,11 +6,12 @@ import traceback
 import weakref
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from rclpy.node import Node
 
-from smp_bringup.errors import one_line
+from smp_bringup.errors import SmpError, one_line
 from smp_bringup.sync.checks import Refusal
 
 _LOG_NS = 1_000_000_000
@@ -60,7 +61,21 @@ class Guard:
 
         return guarded
 
-    def _caught(self, name: str, error: Exception, info: dict) -> None:
+    def timer(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Return the callback of a timer so wrapped that only a user's mistake, which is meant to, ends the node."""
+        name = f"timer/{getattr(callback, '__qualname__', callback)}"
+
+        def guarded() -> None:
+            try:
+                callback()
+            except SmpError:
+                raise
+            except Exception as error:  # as of a name in the graph that is no text: the next time may be sound
+                self._caught(name, error, None)
+
+        return guarded
+
+    def _caught(self, name: str, error: Exception, info: dict | None) -> None:
         """Count what a callback raised; name who sent it where the middleware says so."""
         if not self._node.context.ok():
             raise error  # the node is told to stop: what it can no longer publish is no fault
@@ -71,15 +86,17 @@ class Guard:
             return
         self._logged_ns[name] = now_ns
         text = one_line(error)[:_LONGEST_LOG] if refused else "".join(traceback.format_exception(error, limit=-3))
-        self._node.get_logger().error(f"{name}: refused what {self._sender(name, info)} sent: {text}")
+        what = "failed" if info is None else f"refused what {self._sender(name, info)} sent"  # None: of a timer
+        self._node.get_logger().error(f"{name}: {what}: {text}")
 
     def _sender(self, topic: str, info: dict) -> str:
         gid = info.get("publisher_gid")  # absent before Kilted, and of a request
         if gid is None:
             return "somebody"
-        for publisher in self._node.get_publishers_info_by_topic(topic):
-            if bytes(publisher.endpoint_gid) == bytes(gid["data"]):
-                return one_line(f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}")
+        with suppress(UnicodeDecodeError):  # somebody's name is no text
+            for publisher in self._node.get_publishers_info_by_topic(topic):
+                if bytes(publisher.endpoint_gid) == bytes(gid["data"]):
+                    return one_line(f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}")
         return "somebody"
 
 

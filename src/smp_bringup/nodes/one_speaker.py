@@ -65,7 +65,7 @@ class OneSpeaker:
         """Return one line for each topic that more than one publishes, as the graph is now."""
         lines = []
         for name, topic in self._topics.items():
-            publishers = self._node.get_publishers_info_by_topic(name)
+            publishers = self._publishers(name)
             if len(publishers) > 1:
                 nodes = ", ".join(sorted(_node_of(info) for info in publishers))
                 heard = f"only {self._name(name, topic.holder)} is heard"
@@ -96,7 +96,7 @@ class OneSpeaker:
     def _gives_up(self, name: str, topic: _Topic, now_ns: int, silent_s: float | None) -> bool:
         if silent_s is not None:
             return now_ns - topic.heard_ns > nanoseconds(silent_s)
-        there = {bytes(info.endpoint_gid) for info in self._node.get_publishers_info_by_topic(name)}
+        there = {bytes(info.endpoint_gid) for info in self._publishers(name)}
         return topic.holder not in there
 
     def _refuse(self, name: str, topic: _Topic, gid: bytes, now_ns: int) -> None:
@@ -107,9 +107,15 @@ class OneSpeaker:
             heard, other = self._name(name, topic.holder), self._name(name, gid)
             self._node.get_logger().error(f"{name}: refused what {other} sent: {heard} is heard")
 
+    def _publishers(self, name: str) -> "list[TopicEndpointInfo]":
+        """Return who publishes a topic; nobody, while somebody's name is no text."""
+        try:
+            return self._node.get_publishers_info_by_topic(name)
+        except UnicodeDecodeError:
+            return []
+
     def _name(self, name: str, gid: bytes) -> str:
-        infos = self._node.get_publishers_info_by_topic(name)
-        nodes = [_node_of(info) for info in infos if bytes(info.endpoint_gid) == gid]
+        nodes = [_node_of(info) for info in self._publishers(name) if bytes(info.endpoint_gid) == gid]
         return f"{nodes[0] if nodes else 'a publisher'} [{gid.hex()}]"
 
 

@@ -73,6 +73,12 @@ class PolicyParams:
         metadata=spec(help="shipped model, a path to a checkpoint folder, or lerobot:PATH; empty: the robot's"),
     )
     device: str = field(default="cpu", metadata=spec(choices=("cpu", "cuda"), help="where inference runs"))
+    experts_mb: float = field(
+        default=0.0,
+        metadata=spec(
+            ge=0, unit="MB", help="memory for experts; others are read from the model when they are needed; 0: all"
+        ),
+    )
     seed: int = field(default=0, metadata=spec(ge=0, help="of the initial noise of every chunk"))
     seam: str = field(
         default=DEFAULT_SEAM, metadata=spec(choices=SEAMS, help="how a new chunk joins the one in execution")

@@ -30,7 +30,8 @@ from smp_bringup.observation.observer import Observer
 from smp_bringup.pipeline import build_planner, build_policy
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import find_model, is_hosted
-from smp_bringup.policy.trial import blank
+from smp_bringup.policy.reduced import costs_s
+from smp_bringup.policy.trial import blank, warm_up
 from smp_bringup.robot import Robot, load_robot
 from smp_bringup.stats import percentiles
 from smp_bringup.types import AlignedSet, Observation
@@ -59,7 +60,12 @@ class PolicyNode(ManagedNode):
         policy = self._load(params.device)
         config, self._engine = policy.config, policy.runs_in
         deadline_s = params.deadline_s or config.replan_s
-        self._planner = build_planner(policy, self._robot, params.seam, params.seed, deadline_s)
+        cost = costs_s(policy, blank(self._robot, config.observation_steps))
+        self._planner = build_planner(policy, self._robot, params.seam, params.seed, deadline_s, cost)
+        if (level := self._planner.level) != "full":
+            self.get_logger().warning(
+                f"a chunk takes {cost[0] * 1e3:.0f} ms here, the deadline is {deadline_s * 1e3:.0f} ms: {level}"
+            )
         self._assembler = Assembler(config.sights, bool(config.vectors))
         self._observer = Observer(self._robot, config.observation_steps, config.replan_s, resized=True)
         self._config, self._told = config, ""
@@ -127,13 +133,13 @@ class PolicyNode(ManagedNode):
         if is_hosted(folder) and self._params.allow_cpu_fallback:
             raise ConfigError(f"policy: allow_cpu_fallback is for policies of ours, '{folder}' runs where device says")
         try:
-            policy = build_policy(folder, self._robot, device)
+            policy = build_policy(folder, self._robot, device, experts_mb=self._params.experts_mb)
         except InstallError as error:
             if device == "cpu" or not self._params.allow_cpu_fallback:
                 raise
-            policy = build_policy(folder, self._robot, "cpu")
+            policy = build_policy(folder, self._robot, "cpu", experts_mb=self._params.experts_mb)
             self.get_logger().warning(f"{one_line(error)}: on the CPU, {_time_ms(policy, self._robot):.0f} ms a chunk")
-        _time_ms(policy, self._robot)
+        warm_up(policy, self._robot)
         return policy
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
@@ -222,11 +228,12 @@ class PolicyNode(ManagedNode):
         if not self._params.allow_cpu_fallback:
             return
         policy = build_policy(self._folder(), self._robot, "cpu")
+        warm_up(policy, self._robot)
         took_ms = max(_time_ms(policy, self._robot) for _ in range(3))
         fits = took_ms / 1e3 <= policy.config.replan_s
         self.get_logger().error(f"gpu_lost: {took_ms:.0f} ms a chunk on the CPU, {'used' if fits else 'too slow'}")
         if fits:
-            self._planner.replace(policy)
+            self._planner.replace(policy, costs_s(policy, blank(self._robot, policy.config.observation_steps)))
             self._gpu_lost, self._engine = "", policy.runs_in
 
     def _watch_worker(self) -> None:
@@ -261,7 +268,7 @@ class PolicyNode(ManagedNode):
 
 
 def _time_ms(policy: AbstractPolicy, robot: Robot) -> float:
-    """Return how long one inference takes [ms]; the first loads every code path."""
+    """Return how long one inference takes [ms]."""
     start = time.perf_counter()
     policy.infer(blank(robot, policy.config.observation_steps), 0)
     return (time.perf_counter() - start) * 1e3

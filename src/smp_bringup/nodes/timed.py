@@ -16,7 +16,7 @@ from smp_bringup.nodes.base import steady_ns, waiting
 from smp_bringup.types import NS_PER_S, nanoseconds
 
 _SLOW_NS = nanoseconds(0.01)
-"""Services, timers and answers get a turn so often, all that wait; or a cycle later, where the time was too short."""
+"""Services, timers and answers get the rest of a period so often; or a cycle later, where the time was too short."""
 _LEAD_NS = nanoseconds(0.0005)
 """Messages are taken so long before a cycle is due: how many have come does not move when it begins."""
 _MARGIN_NS = nanoseconds(0.001)
@@ -68,7 +68,7 @@ class TimedLoop:
         """Take what has come, run the next cycle when it is due, and then give what may wait its turn."""
         _sleep_until(self._next_ns - min(_LEAD_NS, self._period_ns // 4))
         if self._simulated():  # the clock first: the stamps of what is taken next are held against it
-            self._empty(executor, self._next_ns + self._period_ns // 2)
+            self._serve(executor, self._next_ns + self._period_ns // 2, patient=False)
             if self._ended:
                 return
         self._take(self._next_ns + self._period_ns)
@@ -78,7 +78,7 @@ class TimedLoop:
         self._next_ns += self._period_ns
         if now_ns >= self._next_ns:  # too late for the next one: those that were missed are not made up for
             self._next_ns = now_ns + self._period_ns - (now_ns - self._next_ns) % self._period_ns
-        if now_ns >= self._slow_ns and self._empty(executor, self._next_ns - _MARGIN_NS):
+        if now_ns >= self._slow_ns and self._serve(executor, self._next_ns - _MARGIN_NS, patient=True):
             self._slow_ns = now_ns + _SLOW_NS
 
     def _take(self, until_ns: int) -> None:
@@ -96,11 +96,15 @@ class TimedLoop:
                     self._first = (place + 1) % count
                     return
 
-    def _empty(self, executor: Executor, until_ns: int) -> bool:
-        """Run what waits, at least one callback, until a time of the steady clock; return whether that was all."""
+    def _serve(self, executor: Executor, until_ns: int, patient: bool) -> bool:
+        """Run what waits, at least one callback, until a time of the steady clock; return whether that was all.
+
+        A patient one goes on to that time with what comes meanwhile: an emergency stop by service waits for no turn.
+        """
         while True:
+            left_ns = max(0, until_ns - steady_ns()) if patient else 0
             try:
-                handler, *_ = executor.wait_for_ready_callbacks(timeout_sec=0)
+                handler, *_ = executor.wait_for_ready_callbacks(timeout_sec=left_ns / NS_PER_S)
             except (TimeoutException, ShutdownException):
                 return True
             handler()

@@ -7,7 +7,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from smp_bringup.errors import ModelError
+from smp_bringup.errors import ModelError, one_line
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.denoise import EMBEDDING, sample
@@ -24,6 +24,10 @@ class AbstractEngine(ABC):
     """What computes, on which device, in which precision: as the log and /diagnostics say it."""
     weight_bytes: int = 4
     """Size of one weight of the denoisers as it is read."""
+
+    def take_stall_s(self) -> float:
+        """Return how long was waited for experts that were not in memory since this was asked last [s]."""
+        return 0.0
 
     @abstractmethod
     def encode(self, inputs: Mapping[str, np.ndarray]) -> Mapping[str, FloatArray]:
@@ -133,6 +137,10 @@ class AbstractPolicy(ABC):
             prefix: actions (d, J) [rad], grippers [m], that are committed for the first d steps of the chunk.
         """
 
+    def warm_up(self, observation: Observation) -> None:
+        """Run once all that may be asked for, so that no later chunk is a first one; here a chunk of an observation."""
+        self.infer(observation, 0)
+
 
 class DeployedPolicy(AbstractPolicy):
     """What the policies of checkpoints share: settings, an engine, and the normaliser of their actions."""
@@ -145,6 +153,18 @@ class DeployedPolicy(AbstractPolicy):
     def runs_in(self) -> str:
         """The engine's name."""
         return self.engine.name
+
+    def warm_up(self, observation: Observation) -> None:
+        """See `AbstractPolicy`: every expert, and the fewer steps of a missed deadline.
+
+        Raises:
+            ModelError: an expert is unsafe, cannot be run, or gives what is not finite.
+        """
+        super().warm_up(observation)
+        columns = self.config.columns(len(self._normalizer.center))
+        for name, value in self.engine.warm_up(self.config, self.encode(observation), columns).items():
+            require_finite(name, value)
+        self.engine.take_stall_s()
 
     def encode(self, observation: Observation, prefix: FloatArray | None = None) -> Mapping[str, FloatArray]:
         """Return what is derived from an observation once, by name.
@@ -184,6 +204,8 @@ class DeployedPolicy(AbstractPolicy):
     ) -> tuple[ActionChunk, GateReport]:
         """Return the chunk of normalised actions (T, J) and the report of the gate (K,); ends the stage "decode".
 
+        What the stage "denoise" waited for experts that were not in memory becomes a stage of its own.
+
         Args:
             observation: that is answered.
             action: (T, J).
@@ -194,8 +216,21 @@ class DeployedPolicy(AbstractPolicy):
         """
         position = self._normalizer.denormalise(action)
         watch.lap("decode")
+        if stall_s := self.engine.take_stall_s():
+            watch.stage_ms["denoise"] -= stall_s * 1e3
+            watch.stage_ms[STALL] = stall_s * 1e3
         report = GateReport(observation.stamp_ns, gate, chosen.share, chosen.active, chosen.kept, calls, watch.stage_ms)
         return ActionChunk(observation.stamp_ns, self._period_s, position), report
+
+
+STALL = "stall"
+"""The stage of an inference in which it waits for experts that are not in memory."""
+
+
+def require_finite(name: str, value: np.ndarray) -> None:
+    """Raise ModelError where what a network made of a blank observation is not finite."""
+    if not np.isfinite(value).all():
+        raise ModelError(f"'{one_line(name)}' of a blank observation is not finite: the weights are broken")
 
 
 VECTORS = "vectors"

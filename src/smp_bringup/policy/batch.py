@@ -1,6 +1,5 @@
 """One batch of training: samples and all the randomness that the losses need, so that they are pure functions."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,20 +32,10 @@ class Batch:
     cover: Tensor
     """(2B,) uniform in [0, 1): which random share of the gate's mass is active."""
 
-    def part(self, rank: int, world: int) -> "Batch":
-        """Return every `world`-th pair, from `rank` on: the share of one of several training processes."""
-        half = len(self.action) // 2
-        rows = torch.arange(rank, half, world)
-        rows = torch.cat([rows, rows + half])
-        return self._map(lambda value: value[rows])
-
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device."""
-        return self._map(lambda value: value.to(device))
-
-    def _map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         values: dict[str, Any] = {
-            name: {k: function(v) for k, v in value.items()} if isinstance(value, dict) else function(value)
+            name: {k: v.to(device) for k, v in value.items()} if isinstance(value, dict) else value.to(device)
             for name, value in vars(self).items()
         }
         return Batch(**values)

@@ -1,21 +1,21 @@
 """A checkpoint is a folder: ONNX models, weights, settings, normaliser, robot fingerprint, metrics, manifest."""
 
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Mapping, Sequence
+from functools import partial, reduce
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from smp_bringup import config
 from smp_bringup.errors import ConfigError, ModelError, UnknownNameError, one_line
-from smp_bringup.manifest import MANIFEST, read_checked
+from smp_bringup.manifest import MANIFEST, open_checked, read_checked
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.observation.senses import Senses
 from smp_bringup.paths import HOSTED, share
 from smp_bringup.policy import POLICIES, policy_config
 from smp_bringup.policy.base import DeployedPolicy
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.policy.engines import Stored, open_engine, require_device
+from smp_bringup.policy.engines import Model, Stored, open_engine, require_device
 from smp_bringup.policy.onnx_check import check_model
 from smp_bringup.policy.trial import LIMIT_S, try_out, within
 from smp_bringup.robot import Robot
@@ -54,7 +54,7 @@ def find_model(name: str) -> Path:
     return share("models", name)
 
 
-def read_config(files: dict[str, bytes], changes: Sequence[str] = ()) -> PolicyConfig:
+def read_config(files: Mapping[str, bytes], changes: Sequence[str] = ()) -> PolicyConfig:
     """Return the policy settings of a checkpoint's files, with `changes` made to them.
 
     Args:
@@ -97,12 +97,12 @@ def trained_tasks(folder: Path) -> list[str]:
     return [str(name) for name in tasks]
 
 
-def read_metrics(files: dict[str, bytes]) -> dict[str, Any]:
+def read_metrics(files: Mapping[str, bytes]) -> dict[str, Any]:
     """Return the figures of a checkpoint's files: of training, and of its last evaluation."""
     return _json(files, METRICS)
 
 
-def read_normalizer(files: dict[str, bytes], policy: PolicyConfig, robot: Robot) -> Normalizer:
+def read_normalizer(files: Mapping[str, bytes], policy: PolicyConfig, robot: Robot) -> Normalizer:
     """Return the normaliser of a checkpoint's files for a robot, which has what the policy sees."""
     data, lengths = _json(files, NORMALIZER), {name: robot.vector(name).length for name in policy.vectors}
     return Normalizer.from_dict(data, robot.dof, Senses.from_dict(data, lengths, policy.depth))
@@ -113,15 +113,21 @@ def config_yaml(policy: PolicyConfig) -> str:
     return config.dump(policy)
 
 
-def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequence[str] = ()) -> DeployedPolicy:
+def load_policy(
+    folder: Path, robot: Robot, device: str = "cpu", changes: Sequence[str] = (), experts_mb: float = 0.0
+) -> DeployedPolicy:
     """Return the deployed policy of a checkpoint, with `changes` made to its settings; see `read_config`.
+
+    It has made one chunk. An expert that was not needed for that one is read from the folder, judged and opened when it
+    is first run, or by `trial.warm_up`; and again where it had to make room for others, see `open_engine`.
 
     Raises:
         ModelError: the checkpoint is incomplete, altered, unsafe, made for another robot, or cannot be run.
         InstallError: the device is not there.
+        ConfigError: `experts_mb` makes no sense here.
     """
     require_device(device)
-    files = read_checked(folder)
+    files = open_checked(folder)
     policy = read_config(files, changes)
     _check_robot(files, policy, robot)
     normalizer = read_normalizer(files, policy, robot)
@@ -130,14 +136,27 @@ def load_policy(folder: Path, robot: Robot, device: str = "cpu", changes: Sequen
     for name in models:
         if name not in files:
             raise ModelError(f"'{folder}' lacks {name}")
-        check_model(files[name], name, robot, policy)
+
+    judged: set[str] = set()
+
+    def read(name: str) -> bytes:
+        content = files[name]
+        if name not in judged:  # once: it has the same hash whenever it is read again
+            check_model(content, name, robot, policy)
+            judged.add(name)
+        return content
 
     def opened() -> DeployedPolicy:
-        stored = Stored(files[ENCODER], [files[name] for name in models[1:]], files.get(WEIGHTS))
-        engine = open_engine(stored, policy, robot.dof, device)
+        denoisers = [
+            Model(files.size[name], partial(read, name), always=i >= policy.experts)
+            for i, name in enumerate(models[1:])
+        ]
+        weights = partial(files.__getitem__, WEIGHTS) if WEIGHTS in files else None
+        stored = Stored(read(ENCODER), denoisers, weights)
+        engine = open_engine(stored, policy, robot.dof, device, experts_mb)
         deployed: DeployedPolicy = POLICIES[policy.kind].deploy(policy, engine, normalizer, robot.action_period_s)
         deployed.phrasebook = phrasebook
-        try_out(deployed, engine, robot, engine.input_length("objects"))
+        try_out(deployed, robot)
         return deployed
 
     return within(LIMIT_S, f"the policy of '{folder}'", opened)
@@ -159,7 +178,7 @@ def lacks(policy: PolicyConfig, robot: Robot) -> str:
     return ""
 
 
-def _check_robot(files: dict[str, bytes], policy: PolicyConfig, robot: Robot) -> None:
+def _check_robot(files: Mapping[str, bytes], policy: PolicyConfig, robot: Robot) -> None:
     """Compare the robot that the policy was trained on with the present one, part by part."""
     if lack := lacks(policy, robot):
         raise ModelError(f"the model sees {lack}")
@@ -173,7 +192,7 @@ def _check_robot(files: dict[str, bytes], policy: PolicyConfig, robot: Robot) ->
     raise ModelError(f"{ROBOT} does not match its own hash")
 
 
-def _json(files: dict[str, bytes], name: str) -> dict[str, Any]:
+def _json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
     if name not in files:
         raise ModelError(f"the checkpoint lacks {name}")
     try:

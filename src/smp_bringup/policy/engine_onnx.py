@@ -3,47 +3,49 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from time import perf_counter
 
 import numpy as np
 import onnxruntime as ort
 
-from smp_bringup.errors import ModelError, one_line
 from smp_bringup.policy.base import AbstractEngine
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.policy.denoise import EMBEDDING, schedule
+from smp_bringup.policy.denoise import schedule
 from smp_bringup.policy.denoising import Denoising
+from smp_bringup.policy.engines import Model
+from smp_bringup.policy.sessions import Opened, Sessions, opened
 from smp_bringup.policy.unrolled import OUTPUT, can_unroll, unrolled
 from smp_bringup.types import FloatArray
 
 _LARGE_BYTES = 32 << 20
 """A model of more is not unrolled: its steps would hold its weights a second time, and calling it costs nothing beside
 reading them."""
-_WORTH_A_THREAD_MS = 1.0
+_WORTH_A_THREAD_S = 1e-3
 """Handing a call to another thread and back costs a tenth of this."""
-_TIMED = 3
-"""So many calls, of which the quickest counts: a busy machine makes none of them quicker."""
-_NO_STEP = np.zeros(EMBEDDING)
 
 
 class OnnxEngine(AbstractEngine):
-    """Sessions of one thread each that do not spin: several of them share two cores without fighting.
+    """A denoiser is opened when it is called; within a budget of memory, those that were called longest ago are closed.
 
-    A denoiser that predicts the whole sample runs all steps of the sampler in one call. Several experts that are active
-    together run one a thread where one call of one of them takes long enough, as measured by `warm_up`.
+    One that predicts the whole sample runs all steps of the sampler in one call. Several experts that are active
+    together run one a thread where a call of one of them takes long enough, and all of them are in memory.
     """
 
-    def __init__(self, encoder: bytes, denoisers: Sequence[bytes]) -> None:
-        """Open the models.
+    def __init__(self, encoder: bytes, denoisers: Sequence[Model], budget: float = inf) -> None:
+        """Open the encoder; the weights of open denoisers take up to `budget` [bytes], see `Sessions`.
 
         Raises:
-            ModelError: a model is corrupt.
+            ModelError: it is corrupt.
         """
         self.name = f"ONNX Runtime {ort.__version__} on the CPU, fp32"
-        self._encoder = _session(encoder, "encoder.onnx")
+        self._encoder = opened(encoder, "encoder.onnx")
         self._outputs = [output.name for output in self._encoder.get_outputs()]
-        self._denoisers = [_Denoiser(content, f"denoiser_{i}.onnx") for i, content in enumerate(denoisers)]
+        self._sessions = Sessions(budget)
+        self._denoisers = [_Denoiser(i, model, self._sessions) for i, model in enumerate(denoisers)]
+        self._cores = len(os.sched_getaffinity(0))
         self._pool: ThreadPoolExecutor | None = None
+        self._told_s = 0.0
 
     def encode(self, inputs: Mapping[str, np.ndarray]) -> Mapping[str, FloatArray]:
         """See `AbstractEngine`."""
@@ -63,8 +65,13 @@ class OnnxEngine(AbstractEngine):
         return self._denoisers[expert].denoise(feature, x, mask, embedding)
 
     def each(self, call: Callable[[int], FloatArray], experts: Sequence[int]) -> Iterable[FloatArray]:
-        """See `AbstractEngine`: side by side, where that was found to be worth it."""
-        return map(call, experts) if self._pool is None or len(experts) < 2 else self._pool.map(call, experts)
+        """See `AbstractEngine`: side by side, where the quickest call of each yet says that it is worth it."""
+        asked = [self._denoisers[i] for i in experts]
+        if self._cores < 2 or len(asked) < 2 or not all(_WORTH_A_THREAD_S < d.quick_s < inf and d.ready for d in asked):
+            return map(call, experts)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(min(self._cores, len(self._denoisers)), "experts")
+        return self._pool.map(call, experts)
 
     def sample(
         self,
@@ -76,57 +83,44 @@ class OnnxEngine(AbstractEngine):
     ) -> FloatArray:
         """See `AbstractEngine`."""
         if task.whole is None or task.columns or not can_unroll(config) or self._denoisers[task.whole].large:
+            for expert in task.denoisers:
+                self._denoisers[expert].one()
             return super().sample(task, noise, config, rng, known)
         return self._denoisers[task.whole].sample(task, noise, config, known)
 
-    def warm_up(self, config: PolicyConfig, coded: Mapping[str, FloatArray], columns: int) -> dict[str, FloatArray]:
-        """See `AbstractEngine`; also measures whether experts are worth a thread each."""
-        said = super().warm_up(config, coded, columns)
-        cores = len(os.sched_getaffinity(0))
-        if cores > 1 and config.splits and config.experts > 1:
-            blank, mask, took_s = np.zeros((config.horizon, columns)), np.ones(config.experts), []
-            for _ in range(_TIMED):
-                start = perf_counter()
-                self.denoise(0, coded["feature"], blank, mask, _NO_STEP)
-                took_s.append(perf_counter() - start)
-            if min(took_s) * 1e3 > _WORTH_A_THREAD_MS:
-                self.run_side_by_side(min(cores, config.experts))
-        return said
-
-    def run_side_by_side(self, threads: int) -> None:
-        """From now on run experts that are active together in so many threads."""
-        self._pool = ThreadPoolExecutor(threads, "experts")
+    def take_stall_s(self) -> float:
+        """See `AbstractEngine`."""
+        before_s, self._told_s = self._told_s, self._sessions.opened_s
+        return self._told_s - before_s
 
 
 class _Denoiser:
-    """One denoiser, called step by step or with all its steps in one; what is not called is not loaded."""
+    """One denoiser, called step by step or with all its steps in one."""
 
-    def __init__(self, content: bytes, name: str) -> None:
-        self._content, self._name = content, name
-        self.large = len(content) > _LARGE_BYTES
-        self._one: tuple[ort.InferenceSession, list[str]] | None = None
-        self._whole: dict[tuple[int, int, str], tuple[ort.InferenceSession, list[str]]] = {}
+    def __init__(self, index: int, model: Model, sessions: Sessions) -> None:
+        self._index, self._model, self._sessions = index, model, sessions
+        self._name, self._size = f"denoiser_{index}.onnx", 0 if model.always else model.weight_bytes
+        self.large = model.size > _LARGE_BYTES
+        self.quick_s = inf
+        """The quickest call of one step yet: a busy machine makes none of them quicker."""
 
     @property
-    def loaded(self) -> bool:
-        """Whether it was called."""
-        return self._one is not None or bool(self._whole)
+    def ready(self) -> bool:
+        """Whether one step can be called without opening anything."""
+        return self._index in self._sessions
 
     def denoise(self, feature: FloatArray, x: FloatArray, mask: FloatArray, embedding: FloatArray) -> FloatArray:
         """See `AbstractEngine`."""
-        if self._one is None:
-            self._one = _opened(self._content, self._name)
-        session, names = self._one
+        session, names = self.one()
         given = {"feature": feature, "x": x, "mask": mask, "embedding": embedding}
+        start = perf_counter()
         out: FloatArray = session.run(None, _feed(names, given))[0][0].astype(np.float64)
+        self.quick_s = min(self.quick_s, perf_counter() - start)
         return out
 
     def sample(self, task: Denoising, noise: FloatArray, config: PolicyConfig, known: FloatArray | None) -> FloatArray:
         """Return the sample that DDIM gives; arguments as of `AbstractEngine.sample`."""
-        key = config.diffusion_steps, config.denoise_steps, config.prediction
-        if key not in self._whole:
-            self._whole[key] = _opened(unrolled(self._content, config), f"the sampler of {self._name}")
-        session, names = self._whole[key]
+        session, names = self._all(config)
         steps, rows = config.denoise_steps, 0 if known is None else len(known)
         held = np.zeros((len(noise), 1), dtype=bool)
         noised = np.zeros((steps, 1, *noise.shape))
@@ -142,23 +136,17 @@ class _Denoiser:
             out[:rows] = known
         return out
 
+    def one(self) -> Opened:
+        """Return the session of one step."""
+        return self._sessions.get(self._index, self._size, self._model.read, self._name)
+
+    def _all(self, config: PolicyConfig) -> Opened:
+        """Return the session of all steps."""
+        key = self._index, config.diffusion_steps, config.denoise_steps, config.prediction
+        name = f"the sampler of {self._name}"
+        return self._sessions.get(key, self._size, lambda: unrolled(self._model.read(), config), name)
+
 
 def _feed(names: Sequence[str], given: Mapping[str, FloatArray]) -> dict[str, np.ndarray]:
     """Return inputs of a batch of one in single precision."""
     return {name: np.asarray(given[name], dtype=np.float32)[None] for name in names}
-
-
-def _opened(model: bytes, name: str) -> tuple[ort.InferenceSession, list[str]]:
-    session = _session(model, name)
-    return session, [value.name for value in session.get_inputs()]
-
-
-def _session(model: bytes, name: str) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises its own types for every kind of corruption
-        raise ModelError(f"{name} cannot be loaded: {one_line(error)}") from error

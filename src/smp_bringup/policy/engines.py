@@ -1,10 +1,11 @@
 """The engines: which one runs a checkpoint on which device. What is asked for is there, or is refused in one line."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import inf
 
-from smp_bringup.errors import InstallError, UnknownNameError
+from smp_bringup.errors import ConfigError, InstallError, UnknownNameError
 from smp_bringup.policy.base import AbstractEngine
 from smp_bringup.policy.config import PolicyConfig
 
@@ -13,15 +14,35 @@ DEVICES = ("cpu", "cuda", "cpu_torch")
 
 
 @dataclass(frozen=True)
+class Model:
+    """One ONNX model that is read when it is needed."""
+
+    size: int
+    """[bytes]."""
+    read: Callable[[], bytes]
+    always: bool = False
+    """Whether every chunk runs it, as a shared expert: it stays in memory."""
+
+    @property
+    def weight_bytes(self) -> int:
+        """About what its weights take in memory: they are stored in half precision, and computed with in single."""
+        return 2 * self.size
+
+    @classmethod
+    def of(cls, content: bytes) -> "Model":
+        """Return a model that is in memory."""
+        return cls(len(content), lambda: content)
+
+
+@dataclass(frozen=True)
 class Stored:
     """What of a checkpoint engines are made of."""
 
     encoder: bytes
     """ONNX."""
-    denoisers: Sequence[bytes]
-    """ONNX."""
-    weights: bytes | None
-    """Of the whole network, as safetensors; some old checkpoints have none."""
+    denoisers: Sequence[Model]
+    weights: Callable[[], bytes] | None
+    """Reads those of the whole network, safetensors; some old checkpoints have none."""
 
 
 def require_device(device: str) -> None:
@@ -46,19 +67,38 @@ def require_device(device: str) -> None:
         )
 
 
-def open_engine(stored: Stored, policy: PolicyConfig, dof: int, device: str) -> AbstractEngine:
-    """Return the engine of a checkpoint on a device.
+def open_engine(stored: Stored, policy: PolicyConfig, dof: int, device: str, experts_mb: float = 0.0) -> AbstractEngine:
+    """Return the engine of a checkpoint on a device, which holds experts of up to `experts_mb` [MB]; 0: all of them.
 
     Raises:
         UnknownNameError: see `require_device`.
         InstallError: see `require_device`.
+        ConfigError: there is nothing to leave out, or no room for one expert.
         ModelError: a model or the weights are corrupt, or the checkpoint has no weights for this engine.
     """
     require_device(device)
+    budget = _budget(experts_mb, stored.denoisers, device)
     if device == "cpu":
         from smp_bringup.policy.engine_onnx import OnnxEngine
 
-        return OnnxEngine(stored.encoder, stored.denoisers)
+        return OnnxEngine(stored.encoder, stored.denoisers, budget)
     from smp_bringup.policy.engine_device import open_device_engine
 
-    return open_device_engine(stored.weights, policy, dof, "cuda" if device == "cuda" else "cpu")
+    return open_device_engine(stored.weights and stored.weights(), policy, dof, "cuda" if device == "cuda" else "cpu")
+
+
+def _budget(experts_mb: float, denoisers: Sequence[Model], device: str) -> float:
+    """Return how much memory the weights of experts may take [bytes]."""
+    if not experts_mb:
+        return inf
+    if device != "cpu":
+        raise ConfigError(f"experts_mb {experts_mb:g}: device {device} holds all experts; leave it out, or run on cpu")
+    if len(denoisers) < 2:  # also a mixture in one network
+        raise ConfigError(f"experts_mb {experts_mb:g}: every chunk of this policy needs all its weights; leave it out")
+    sizes_mb = [model.weight_bytes / 1e6 for model in denoisers if not model.always]
+    largest, every = max(sizes_mb), sum(sizes_mb)
+    if experts_mb < largest:
+        raise ConfigError(
+            f"experts_mb {experts_mb:g}: one expert takes {largest:.2f} MB, all of them {every:.2f}; allow one or more"
+        )
+    return experts_mb * 1e6

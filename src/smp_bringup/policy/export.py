@@ -17,6 +17,7 @@ from smp_bringup.policy.basis import gram_schmidt
 from smp_bringup.policy.denoise import EMBEDDING
 from smp_bringup.policy.engine_onnx import OnnxEngine
 from smp_bringup.policy.engine_torch import TorchEngine
+from smp_bringup.policy.engines import Model
 from smp_bringup.policy.networks import AbstractNetwork
 from smp_bringup.robot import Robot
 from smp_bringup.words.encoder import SIZE as WORDS_SIZE
@@ -144,7 +145,7 @@ def _check(
     rng: np.random.Generator,
 ) -> None:
     """Run both engines on random inputs and compare."""
-    ours, theirs = TorchEngine(network), OnnxEngine(encoder, denoisers)
+    ours, theirs = TorchEngine(network), OnnxEngine(encoder, [Model.of(model) for model in denoisers])
     a, b = ours.encode(inputs), theirs.encode(inputs)
     gaps = {name: float(np.abs(a[name] - b[name]).max()) for name in b}
     x = rng.normal(size=(network.config.horizon, network.config.columns(network.dof)))

@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import numpy_helper, shape_inference
+from onnx import helper, numpy_helper, shape_inference
 
 from smp_bringup.errors import ModelError, one_line
 from smp_bringup.policy.base import VECTORS
@@ -17,6 +17,8 @@ from smp_bringup.words.encoder import SIZE as WORDS_SIZE
 _DOMAINS = {"", "ai.onnx"}
 _LARGEST_VALUE = 1 << 28
 """Numbers in one value that is computed: a GiB."""
+_LARGEST_SHAPE = 64
+"""Numbers in a tensor that could be a shape."""
 
 
 def check_model(content: bytes, name: str, robot: Robot, policy: PolicyConfig) -> None:
@@ -81,9 +83,27 @@ def _check_inputs(model: onnx.ModelProto, name: str, robot: Robot, policy: Polic
             raise ModelError(f"{name}: input '{value.name}' is {shape}, robot and config give {wanted[value.name]}")
 
 
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy whose large tensors are inputs instead: shapes say as much, and are copied in no time."""
+    slim, graph = onnx.ModelProto(), model.graph
+    slim.ir_version = model.ir_version
+    slim.opset_import.extend(model.opset_import)
+    slim.graph.node.extend(graph.node)
+    slim.graph.input.extend(graph.input)
+    slim.graph.output.extend(graph.output)
+    slim.graph.sparse_initializer.extend(graph.sparse_initializer)
+    given = {value.name for value in graph.input}
+    for tensor in graph.initializer:
+        if prod(tensor.dims) <= _LARGEST_SHAPE:
+            slim.graph.initializer.append(tensor)
+        elif tensor.name not in given:
+            slim.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    return slim
+
+
 def _check_sizes(model: onnx.ModelProto, name: str) -> None:
     """Refuse what would be computed larger than any memory; no number in the graph is read as a size unchecked."""
-    graph = shape_inference.infer_shapes(model, data_prop=True).graph
+    graph = shape_inference.infer_shapes(_without_weights(model), data_prop=True).graph
     for value in (*graph.value_info, *graph.output):
         size = prod(max(1, d.dim_value) for d in value.type.tensor_type.shape.dim)
         if size > _LARGEST_VALUE:

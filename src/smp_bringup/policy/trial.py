@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from smp_bringup.errors import ModelError, SmpError, one_line
-from smp_bringup.policy.base import AbstractEngine, DeployedPolicy
+from smp_bringup.policy.base import AbstractPolicy, DeployedPolicy, require_finite
 from smp_bringup.robot import Robot
 from smp_bringup.types import Observation
 from smp_bringup.words.encoder import SIZE as WORDS_SIZE
@@ -61,28 +61,34 @@ def blank(robot: Robot, steps: int, objects: int = 0) -> Observation:
     return Observation(1, images, home, np.zeros_like(home), poses, vectors, np.zeros(WORDS_SIZE))
 
 
-def try_out(policy: DeployedPolicy, engine: AbstractEngine, robot: Robot, objects: int) -> None:
-    """Run a policy once, and all that it may ask its engine for.
+def try_out(policy: DeployedPolicy, robot: Robot) -> None:
+    """Run a policy once.
 
     Raises:
         ModelError: an output is missing or not finite.
     """
     config = policy.config
-    observation = blank(robot, config.observation_steps, objects)
+    observation = blank(robot, config.observation_steps, policy.engine.input_length("objects"))
     coded = policy.encode(observation)
     for name, value in coded.items():
-        _require_finite(name, value)
+        require_finite(name, value)
     try:
         chunk, _ = policy.infer(observation, 0)
     except KeyError as error:
         raise ModelError(f"the encoder lacks the output {error}, it has {', '.join(sorted(coded))}") from None
-    _require_finite("chunk", chunk.position)
+    require_finite("chunk", chunk.position)
     if chunk.position.shape != (config.horizon, robot.dof):
         raise ModelError(f"a chunk has the shape {chunk.position.shape}, not {(config.horizon, robot.dof)}")
-    for name, value in engine.warm_up(config, coded, config.columns(robot.dof)).items():
-        _require_finite(name, value)
 
 
-def _require_finite(name: str, value: np.ndarray) -> None:
-    if not np.isfinite(value).all():
-        raise ModelError(f"'{one_line(name)}' of a blank observation is not finite: the weights are broken")
+def warm_up(policy: AbstractPolicy, robot: Robot) -> None:
+    """Run once all that a policy may be asked for, as is to be done before it moves arms.
+
+    Raises:
+        ModelError: it takes longer than loading each expert may take; or see `DeployedPolicy.warm_up`.
+        WorkerError: as `infer` does.
+    """
+    objects = policy.engine.input_length("objects") if isinstance(policy, DeployedPolicy) else 0
+    observation = blank(robot, policy.config.observation_steps, objects)
+    limit_s = LIMIT_S * max(1, policy.config.denoisers)
+    within(limit_s, f"warming up {policy.config.kind}", lambda: policy.warm_up(observation))

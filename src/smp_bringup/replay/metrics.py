@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from smp_bringup.policy.base import STALL
 from smp_bringup.replay.families import FAMILIES, family, members
 from smp_bringup.replay.gripper_events import gripper_events, match_events, phases
 from smp_bringup.replay.run import ReplayResult
@@ -186,7 +187,7 @@ def _gate(result: ReplayResult, robot: Robot) -> Samples:
 
 
 def _run(result: ReplayResult, replan_s: float) -> Samples:
-    spent_ms = np.array([sum(gate.stage_ms.values()) for gate in result.gates])
+    spent_ms = np.array([sum(gate.stage_ms.values()) - gate.stage_ms.get(STALL, 0.0) for gate in result.gates])
     refused = sum(count for name, count in result.counters.items() if "/" in name)
     counts = {
         "chunks": len(result.chunks),

@@ -49,6 +49,8 @@ class Snapshot:
     topics: tuple[Topic, ...]
     nodes: tuple[str, ...]
     """Names with namespaces, one entry for each node."""
+    unreadable: tuple[str, ...] = ()
+    """What could not be looked at, since somebody's name is no text; of topics, what was seen before stays."""
 
 
 def inspect(snapshot: Snapshot, robot: Robot, config: SafetyConfig, us: str) -> tuple[Verdict, ...]:
@@ -75,6 +77,7 @@ def inspect(snapshot: Snapshot, robot: Robot, config: SafetyConfig, us: str) -> 
         if not topic.ours:
             matter |= {end.node for end in topic.publishers}
             found += [_refuse(f"waiting for {topic.name}: {said}") for said in _mismatches(topic, topic.publishers)]
+    found += [_refuse(f"the node graph cannot be read: a name is no text in {what}") for what in snapshot.unreadable]
     twice = {name for name in snapshot.nodes if snapshot.nodes.count(name) > 1}
     if us in twice:
         found.append(_fault(f"another node '{us}' is already running"))

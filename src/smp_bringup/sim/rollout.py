@@ -81,6 +81,8 @@ class Timing:
     nothing to join."""
     deadline_s: float = inf
     """An inference that takes longer makes the next one cheaper, see `action.deadline`; by default none is late."""
+    costs_s: tuple[float, ...] = ()
+    """What an inference takes at each level, as it would have been measured; by default that is not known."""
 
     def took_s(self, gate: GateReport) -> float:
         """Return how long the inference behind `gate` took [s]; a subclass may let it depend on what was computed."""
@@ -106,7 +108,7 @@ class PolicyDriver:
         """
         self._loop, self._policy, self._timing, self._other = loop, policy, timing, other
         seam = "latest" if timing.synchronous else timing.seam
-        self.planner = build_planner(policy, loop.robot, seam, seed, timing.deadline_s)
+        self.planner = build_planner(policy, loop.robot, seam, seed, timing.deadline_s, timing.costs_s)
         self._aligner = build_sync(loop.robot)
         state = policy.config.track == "state"
         words = policy.words_of(say or loop.world.task.config.text)

@@ -12,7 +12,7 @@ from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.policy.base import VECTORS, image_key
 from smp_bringup.policy.batch import Batch
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.training.augment import AugmentConfig, augmented
+from smp_bringup.training.augment import AugmentConfig, Changes
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.packed import PackedImages
 from smp_bringup.training.told import Told
@@ -78,28 +78,36 @@ class Batches:
         """How many frames end a pair."""
         return len(self._frames)
 
-    def draw(self, pairs: int, rng: np.random.Generator) -> Batch:
-        """Return `pairs` pairs of samples one action period apart."""
+    def draw(self, pairs: int, rng: np.random.Generator, rank: int = 0, world: int = 1) -> Batch:
+        """Return every `world`-th of `pairs` pairs of samples one action period apart, from the `rank`-th on.
+
+        All of several training processes draw the same random numbers; each reads and changes the images of its part.
+        """
         later = rng.choice(self._frames, pairs, p=self._odds)
-        frames = np.concatenate([self._earlier[later], later])
-        windows = self._windows[frames]  # (2B, To)
+        mine = np.arange(rank, pairs, world)
+        mine = np.concatenate([mine, pairs + mine])  # of the 2B samples
+        frames = np.concatenate([self._earlier[later], later])[mine]
+        windows = self._windows[frames]  # (2B / world, To)
         off = self._state_noise * rng.standard_normal((2 * pairs, 1, len(self._state_noise)), dtype=np.float32)
-        inputs, shifts = {"state": torch.from_numpy(self._state[windows] + off)}, {}
+        inputs, shifts = {"state": torch.from_numpy(self._state[windows] + off[mine])}, {}
         for name in self._config.cameras:
-            images, shifts[name] = self._images(self._data.images[name], windows, rng)
-            inputs[image_key(name)] = torch.from_numpy(augmented(images, self._changes, rng))
+            moves = draw_moves(2 * pairs, rng)[mine]
+            changes = Changes.drawn(self._changes, 2 * pairs, rng).of(mine)
+            images, shifts[name] = self._images(self._data.images[name], windows, moves)
+            inputs[image_key(name)] = torch.from_numpy(changes.made(images))
         for name in self._config.depth:
-            images, shifts[name] = self._images(self._data.images[name], windows, rng)
+            moves = draw_moves(2 * pairs, rng)[mine]
+            images, shifts[name] = self._images(self._data.images[name], windows, moves)
             inputs[image_key(name)] = torch.from_numpy(self._senses.depth_input(name, images))
         if self._vectors is not None:
             inputs[VECTORS] = torch.from_numpy(self._vectors[windows])
         if self._config.track == "state":
             inputs["objects"] = torch.from_numpy(self._data.objects[windows])
         if self._config.prefix_steps:
-            told = rng.integers(0, self._config.prefix_steps + 1, 2 * pairs)
+            told = rng.integers(0, self._config.prefix_steps + 1, 2 * pairs)[mine]
             inputs["prefix"] = torch.from_numpy(self._prefix(frames, told))
         if self._told is not None:  # a pair is told the same, as a robot is
-            inputs["words"] = torch.from_numpy(self._told.draw(later, rng)).repeat(2, 1)
+            inputs["words"] = torch.from_numpy(self._told.draw(later, rng)).repeat(2, 1)[mine]
         columns = max(self._action.shape[2], self._config.experts)
         noise = rng.standard_normal((2 * pairs, self._config.horizon, columns), dtype=np.float32)
         return Batch(
@@ -108,9 +116,9 @@ class Batches:
             torch.from_numpy(self._action[frames]),
             torch.from_numpy(self._foresight[frames]),
             torch.from_numpy(self._begins[frames]),
-            torch.from_numpy(rng.integers(0, self._config.diffusion_steps, 2 * pairs)),
-            torch.from_numpy(noise),
-            torch.from_numpy(rng.random(2 * pairs, dtype=np.float32)),
+            torch.from_numpy(rng.integers(0, self._config.diffusion_steps, 2 * pairs)[mine]),
+            torch.from_numpy(noise[mine]),
+            torch.from_numpy(rng.random(2 * pairs, dtype=np.float32)[mine]),
         )
 
     def all_inputs(self, batch: int) -> Iterator[dict[str, Tensor]]:
@@ -141,12 +149,12 @@ class Batches:
         return np.concatenate([self._action[frames][:, :steps] * known, known], axis=2)
 
     def _images(
-        self, store: ImageArray | PackedImages, windows: np.ndarray, rng: np.random.Generator
+        self, store: ImageArray | PackedImages, windows: np.ndarray, moves: np.ndarray
     ) -> tuple[ImageArray, Tensor]:
-        """Return images (2B, To, h, w, C) moved by up to a few pixels, and by how much in keypoint units."""
+        """Return images (N, To, h, w, C) moved by `moves` (N, 2) [px], and by how much in keypoint units."""
         batch, steps = windows.shape
         height, width, channels = store.shape[1:]
-        moves = draw_moves(batch, rng) * self._augment
+        moves = moves * self._augment
         out = np.empty((batch, steps, height, width, channels), store.dtype)
         for i in range(batch):
             for j in range(steps):

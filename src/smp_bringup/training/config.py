@@ -33,14 +33,20 @@ class TrainingConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Of images in colour."""
     ema: float = field(default=0.998, metadata=spec(ge=0, lt=1))
-    held_out: float = field(default=0.02, metadata=spec(ge=0, lt=1))
-    """Share of the episodes kept for the held-out loss."""
+    held_out: float = field(default=0.1, metadata=spec(ge=0, lt=1))
+    """Share of the episodes of each task that is not learned from but looked at; somebody's marks come first."""
+    patience: int = field(default=0, metadata=spec(ge=0))
+    """Training ends once so many steps have gone by in which no look at held-out episodes was better than the best
+    before; 0: never. With it there is a look whenever the state is saved, whatever it costs."""
     device: str = field(default="cpu", metadata=spec(choices=("cpu", "cuda")))
     precision: str = field(default="auto", metadata=spec(choices=("auto", "float32", "bfloat16")))
     """Of the cameras' networks, most of a camera policy's arithmetic; "auto": bfloat16 on a device that computes in it
     (where a CPU imitates it, a step takes seven times as long). Heads and losses are float32."""
     devices: int = field(default=1, metadata=spec(ge=1))
     """Processes on this machine; start them with `torchrun`."""
+    workers: int = field(default=1, metadata=spec(ge=0, le=64))
+    """Threads of each process that draw the samples of coming steps while one computes; 0: they are drawn in between.
+    The weights are the same."""
     save_every: int = field(default=500, metadata=spec(ge=1))
 
 

@@ -36,7 +36,7 @@ OTHER_ROBOT = "is of another robot"
 _ARRAYS = {"stamps": np.int64, "vectors": np.float64, "taught": np.int8} | dict.fromkeys(
     ("state", "objects", "action", "foresight"), np.float32
 )
-_FORMAT = 6
+_FORMAT = 7
 """Of the cache: another one is not read but made anew."""
 _MOST_INDEX = 100_000_000
 """Bytes of the cache's index: a hundred for each bag."""
@@ -98,7 +98,8 @@ class Dataset:
     """(N,) what each sample is to training, see `bag.commanders.Taught`; None: all are demonstrations."""
     sentences: tuple[str, ...] = ()
     """(E,) what each episode shows, in words, as its bag says."""
-
+    task_of: tuple[str, ...] = ()
+    """(E,) the task of each episode; of nothing, all are of one."""
     held: tuple[bool, ...] = ()
     """(E,) whether somebody marked the episode as held out; of nothing, nobody did."""
 
@@ -239,11 +240,11 @@ def _cached(robot: Robot, policy: PolicyConfig, target: Path) -> Dataset:
     index = config.parse_json((target / "index.json").read_bytes(), "index.json", _MOST_INDEX)
     images = {c.name: PackedImages(target, c.name, _blank(c)) for c in _cameras(robot, policy)}
     arrays = {name: plain_array(target / f"{name}.npy") for name in _ARRAYS}
-    starts, skipped, tasks = np.array(index["starts"]), tuple(index["skipped"]), tuple(index["tasks"])
+    starts, skipped, task_of = np.array(index["starts"]), tuple(index["skipped"]), tuple(index["task_of"])
     held = tuple(read_marks(Path(bag)).get(USE) == HELD_OUT for bag in index["bags"])
     sentences = tuple(index["sentences"])
     lengths = {*map(len, images.values()), *map(len, arrays.values())}
-    if lengths != {starts[-1]} or len(sentences) != len(starts) - 1:
+    if lengths != {starts[-1]} or {len(sentences), len(task_of)} != {len(starts) - 1}:
         raise ValueError("arrays of other lengths than the index")
     numbers = arrays.pop("vectors")
     vectors = split(robot.vectors, numbers) if numbers.shape[1] else {}
@@ -253,9 +254,10 @@ def _cached(robot: Robot, policy: PolicyConfig, target: Path) -> Dataset:
         **arrays,
         starts=starts,
         skipped=skipped,
-        tasks=tasks,
+        tasks=tuple(sorted(set(task_of))),
         vectors=vectors,
         sentences=sentences,
+        task_of=task_of,
         held=held,
     )
 
@@ -291,7 +293,7 @@ def _fill(
     """Write what every bag shows into the folder `target`."""
     files = {c.name: PackedWriter(target, c.name) for c in _cameras(robot, policy)}
     arrays: dict[str, list[np.ndarray]] = {name: [] for name in _ARRAYS}
-    starts, skipped, tasks, bags, sentences = [0], [], set(), [], []
+    starts, skipped, task_of, bags, sentences = [0], [], [], [], []
     jobs = [(folder, robot, policy) for folder in folders]
     for done, result in enumerate(ordered(_read, jobs, 2), 1):
         progress(done, len(folders))
@@ -306,7 +308,7 @@ def _fill(
             parts.append(getattr(episode, name).astype(_ARRAYS[name]))
         starts.append(starts[-1] + len(episode.state))
         bags.append(str(folders[done - 1]))
-        tasks.add(episode.task)
+        task_of.append(episode.task)
         sentences.append(episode.text)
     for file in files.values():
         file.close()
@@ -316,7 +318,7 @@ def _fill(
     arrays["objects"] = [known_objects(part, longest) for part in arrays["objects"]]
     for name, parts in arrays.items():
         np.save(target / f"{name}.npy", np.concatenate(parts))
-    index = {"starts": starts, "skipped": skipped, "tasks": sorted(tasks), "bags": bags, "sentences": sentences}
+    index = {"starts": starts, "skipped": skipped, "task_of": task_of, "bags": bags, "sentences": sentences}
     (target / "index.json").write_text(json.dumps(index))
 
 

@@ -13,8 +13,8 @@ from smp_bringup.robot import Robot
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.types import FloatArray, Observation, nanoseconds
 
-_EPISODES = 2
-"""Held-out demonstrations that are looked at: more say little more about the course of a training."""
+_EPISODES = 8
+"""Held-out demonstrations that are looked at, of as many tasks as there are."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class Look:
     """(N, T, J) [rad], grippers [m]."""
     shown: FloatArray
     """(N, T, J) what the operator did."""
+
+    @property
+    def error(self) -> float:
+        """Root mean square over the arms' joints and the whole chunk [rad]."""
+        return float(np.sqrt(np.mean(self.joint_error**2)))
 
 
 class HeldOut:

@@ -17,8 +17,9 @@ from smp_bringup.training.config import load_run
 from smp_bringup.training.dataset import OTHER_ROBOT, Dataset, first_of_each, load_dataset
 from smp_bringup.training.journal import About
 from smp_bringup.training.save import model_card, save_checkpoint
+from smp_bringup.training.start import Start
 from smp_bringup.training.told import book_of, wanted_phrases
-from smp_bringup.training.trainer import Start, Trained, Trainer
+from smp_bringup.training.trainer import Trained, Trainer
 from smp_bringup.training.transfer import start_from
 
 _EVALUATED = "aloha"

@@ -41,9 +41,7 @@ class Journal:
     def __init__(self, folder: Path, about: About, robot: Robot, steps: int) -> None:
         """Begin or go on in `folder`; `steps` is where the training ends."""
         self._folder, self._about, self._robot, self._steps = folder, about, robot, steps
-        self._spent_s, self._cost_s = 0.0, _FIRST_COST_S
-        self.error: float | None = None
-        """Of the last look, root mean square over the arms' joints and the whole chunk [rad]."""
+        self._spent_s, self._cost_s, self._tired = 0.0, _FIRST_COST_S, False
 
     def begin(self, step: int) -> None:
         """Write the page before the first step, or go on after `step`: what another run left in the folder is gone."""
@@ -56,17 +54,16 @@ class Journal:
         """Return whether a turn may be paid for after `seconds` of training in this process."""
         return self._spent_s + self._cost_s <= _SHARE * seconds
 
-    def turn(self, step: int, look: Callable[[], tuple[Look, dict[str, float]]], pace: dict[str, float]) -> None:
-        """Look at the held-out demonstrations, and write the page.
+    def turn(self, step: int, look: Callable[[], tuple[Look, dict[str, float]]], pace: dict[str, float]) -> float:
+        """Look at the held-out demonstrations, write the page, and return the error of the joints there [rad].
 
         Args:
             step: of the training.
             look: gives what the policy does in them, and its losses there by name.
-            pace: samples a second, and the share of the time that drawing them took.
+            pace: samples a second, and the share of the time that was waited for them.
         """
         begun = time.monotonic()
         seen, losses = look()
-        self.error = float(np.sqrt(np.mean(seen.joint_error**2)))
         row = {
             "step": step,
             "losses": losses,
@@ -83,6 +80,12 @@ class Journal:
         self._write(step)
         self._cost_s = time.monotonic() - begun
         self._spent_s += self._cost_s
+        return seen.error
+
+    def tired(self, step: int) -> None:
+        """Write the page of a training that ended at `step`, before its last one, because it got no better."""
+        self._tired = True
+        self._write(step)
 
     def _write(self, step: int) -> None:
         """Write the page from what the folder holds of the steps up to `step`."""
@@ -97,6 +100,8 @@ class Journal:
         self, step: int, losses: list[dict[str, Any]], looks: list[dict[str, Any]], examples: Sequence[Figure]
     ) -> Page:
         done = "finished" if step >= self._steps else "not finished; the page is written anew as it goes"
+        if self._tired:
+            done = "ended, because held-out predictions got no better (training.patience)"
         lead = f"Step {step} of {self._steps}: {done}."
         curves: list[Part | Card] = [Words(["The first figures come after some steps."])]
         if losses:
@@ -130,7 +135,8 @@ def _standing(looks: list[dict[str, Any]]) -> str:
     said = f"In demonstrations that it does not learn from, its joints are {errors[-1]:.3f} rad off."
     if best == len(errors) - 1 or errors[-1] < 1.05 * errors[best]:
         return said
-    return f"{said} They were {errors[best]:.3f} rad off at step {looks[best]['step']}: more steps no longer help."
+    at = f"step {looks[best]['step']}, whose weights are in the folder best"
+    return f"{said} They were {errors[best]:.3f} rad off at {at}: more steps no longer help."
 
 
 def _whole(row: dict[str, Any]) -> float:
@@ -170,9 +176,13 @@ def _over_time(looks: list[dict[str, Any]]) -> list[Figure]:
     """Return the error of the joints over the steps, and, of a robot with grippers, their timing."""
     steps = [row["step"] for row in looks]
     figure, axis = subplots()
-    axis.plot(steps, [_whole(row) for row in looks], "o-", color=COLOURS[0], markersize=3)
+    errors = [_whole(row) for row in looks]
+    axis.plot(steps, errors, "o-", color=COLOURS[0], markersize=3)
+    best = int(np.argmin(errors))
+    axis.plot(steps[best], errors[best], "o", color=COLOURS[1], markersize=7, fillstyle="none")
     axis.set(xlabel="step", ylabel="error [rad]", ylim=(0, None))
-    out = [Figure(svg(figure, "held-out joint error over steps"), "Error of the joints in held-out demonstrations.")]
+    text = f"Error of the joints in held-out demonstrations; the ring, at step {steps[best]}, is the best."
+    out = [Figure(svg(figure, "held-out joint error over steps"), text)]
     late = [(row["step"], row["gripper_delay_s"]) for row in looks if row["gripper_delay_s"] is not None]
     if late:
         figure, axis = subplots()
@@ -205,7 +215,7 @@ def _pace(looks: list[dict[str, Any]]) -> Table:
     rows = [
         (row["step"], f"{row['samples_per_s']:.0f}", f"{100 * row['loader_share']:.1f} %") for row in looks[-8:][::-1]
     ]
-    return Table(("up to step", "samples a second", "of it drawing them"), rows, f"Since the row before. {spent}")
+    return Table(("up to step", "samples a second", "of it waiting for them"), rows, f"Since the row before. {spent}")
 
 
 def _examples(seen: Look, robot: Robot) -> list[Figure]:

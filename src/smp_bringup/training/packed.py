@@ -1,5 +1,6 @@
 """Images of a dataset on the disk, each packed by itself so that any of them is read in microseconds."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -47,6 +48,13 @@ class PackedWriter:
         np.save(self._folder / f"{self._name}.npy", np.array(self._ends, np.int64))
 
 
+class _Unpackers(threading.local):
+    """One for each thread: two cannot unpack with the same."""
+
+    def __init__(self) -> None:
+        self.mine = zstandard.ZstdDecompressor()
+
+
 class PackedImages:
     """The images (N, h, w, C) of one camera, unpacked where they are asked for; the file need not fit into memory."""
 
@@ -61,7 +69,7 @@ class PackedImages:
         if self._ends.ndim != 1 or self._ends[-1] != len(self._data) or (np.diff(self._ends) <= 0).any():
             raise ValueError(f"{name}.zst is not what {name}.npy tells")
         self._name = f"{folder}/{name}.zst"
-        self._like, self._unpacker = like, zstandard.ZstdDecompressor()
+        self._like, self._unpackers = like, _Unpackers()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -90,7 +98,7 @@ class PackedImages:
             return out.reshape(*at.shape, *self._like.shape)
         first, end = self._ends[at], self._ends[at + 1]
         try:
-            raw = self._unpacker.decompress(self._data[first:end].data, max_output_size=self._like.nbytes)
+            raw = self._unpackers.mine.decompress(self._data[first:end].data, max_output_size=self._like.nbytes)
         except zstandard.ZstdError as error:
             raise BagError(f"{self._name} of the cache is damaged at image {at}: remove it, it is made anew") from error
         return np.frombuffer(raw, self._like.dtype).reshape(self._like.shape)

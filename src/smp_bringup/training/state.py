@@ -52,16 +52,23 @@ def save_state(
     tensors |= {f"ema/{k}": v.contiguous() for k, v in ema.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"adam/{index}/{k}": v.contiguous() for k, v in moments.items()}
-    partial = folder / (FILE + ".partial")
+    write_tensors(folder / FILE, tensors, {"step": json.dumps(step), "seconds": json.dumps(seconds)})
+
+
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor], told: dict[str, str]) -> None:
+    """Write tensors and what is told of them; a whole new file replaces the old one.
+
+    Raises:
+        OutputError: the disk is full, or not ours; the old file is still there.
+    """
+    partial = path.with_name(path.name + ".partial")
     try:
-        save_file(tensors, partial, metadata={"step": json.dumps(step), "seconds": json.dumps(seconds)})
-        partial.rename(folder / FILE)
+        save_file(tensors, partial, metadata=told)
+        partial.rename(path)
     except (SafetensorError, OSError) as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise OutputError(
-            f"'{folder / FILE}' cannot be written: {one_line(error)}: make room, and use --resume"
-        ) from None
+        raise OutputError(f"'{path}' cannot be written: {one_line(error)}: make room, and use --resume") from None
 
 
 def load_state(folder: Path, network: nn.Module, ema: nn.Module, optimizer: optim.Optimizer) -> tuple[int, float]:

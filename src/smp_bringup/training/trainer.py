@@ -5,31 +5,34 @@ Lightning Fabric places the network, and averages gradients over the processes t
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from smp_bringup.errors import BagError, InstallError, TrainingError
+from smp_bringup.errors import InstallError, TrainingError
 from smp_bringup.observation.normalizer import Normalizer
-from smp_bringup.observation.senses import Senses
 from smp_bringup.policy.base import known_objects
-from smp_bringup.policy.build import build_network
-from smp_bringup.policy.config import PolicyConfig
+from smp_bringup.policy.batch import Batch
 from smp_bringup.policy.networks import AbstractNetwork
 from smp_bringup.robot import Robot
 from smp_bringup.training.batches import Batches
+from smp_bringup.training.best import Best
 from smp_bringup.training.config import RunConfig, TrainingConfig
 from smp_bringup.training.dataset import Dataset
-from smp_bringup.training.ema import Ema
+from smp_bringup.training.ema import Ema, smoothed_copy
 from smp_bringup.training.held_out import HeldOut, Look
 from smp_bringup.training.journal import About, Journal
+from smp_bringup.training.loader import Loader
 from smp_bringup.training.objective import Objective
 from smp_bringup.training.pace import Pace
 from smp_bringup.training.scalars import Scalars
+from smp_bringup.training.split import split
+from smp_bringup.training.start import Start, from_scratch
 from smp_bringup.training.state import FILE, held_alone, load_state, save_state
 from smp_bringup.words.phrasebook import Phrasebook
 
@@ -40,9 +43,8 @@ _REPORT_EVERY = 50
 _HELD_OUT_BATCHES = 8
 _LOOK_BATCHES = 2
 """While it trains: always the same ones, so that fewer do."""
-_MIN_SPREAD = 0.02
-"""An object coordinate that hardly varies in the data is not magnified beyond this [m, or unit of a rotation]; one
-that never varies, as what belongs to tasks still to come, is not magnified at all."""
+_GATE_BATCHES = 4
+"""Of 256 held-out frames each: more would make the picture no clearer."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,6 @@ class Trained:
 def use_threads(count: int) -> None:
     """Let PyTorch compute in `count` threads."""
     torch.set_num_threads(count)
-
-
-@dataclass(frozen=True)
-class Start:
-    """A trained network to go on from, and the normaliser that it knows."""
-
-    network: AbstractNetwork
-    normalizer: Normalizer
 
 
 class Trainer:
@@ -111,11 +105,12 @@ class Trainer:
         torch.manual_seed(seed)
         self._fabric = Fabric(accelerator=run.training.device, devices=run.training.devices)
         self._fabric.launch()
-        start = start or _from_scratch(run.policy, data, robot, self._book)
+        start = start or from_scratch(run.policy, data, robot, self._book)
         self.network, self.normalizer = start.network, start.normalizer
         if run.policy.track == "state":
             data = replace(data, objects=known_objects(data.objects, self.network.encoder.objects))
-        train, held = _split(len(data.starts) - 1, run.training.held_out, seed, data.held)
+        tasks = data.task_of or ("",) * (len(data.starts) - 1)
+        train, held = split(tasks, run.training.held_out, seed, data.held)
         noise = np.asarray(settings.state_noise * robot.turning, dtype=np.float64)
         self._train = Batches(data, self.normalizer, run.policy, train, noise, corrections, settings.augment, book)
         self._held = Batches(data, self.normalizer, run.policy, held, book=book)
@@ -127,10 +122,13 @@ class Trainer:
         objective = Objective(self.network, _half(settings.precision, self._fabric.device))
         self._objective, self._optimizer = self._fabric.setup(objective, optimizer)
         self._ema = Ema(self.network, settings.ema)  # now that the network is on its device
-        self._step, self._seconds = 0, 0.0
+        self._step, self._seconds, self._looked = 0, 0.0, 0
+        self._best = Best(out)
+        self._error: float | None = None
         self._journal = Journal(out, about, robot, settings.steps) if about is not None and self.first else None
         self._look = HeldOut(data, robot, self.normalizer, held)
         self._pace = Pace(2 * settings.pairs)
+        self._loader = Loader(self._draw, settings.steps, settings.workers)
 
     @property
     def first(self) -> bool:
@@ -144,17 +142,18 @@ class Trainer:
 
     @property
     def state_bytes(self) -> int:
-        """Room on the disk that saving the state takes: the network, its average, and two moments."""
-        return 4 * sum(p.numel() * p.element_size() for p in self.network.parameters())
+        """Room on the disk that saving takes: the network, its average, two moments, and the best average."""
+        return 5 * sum(p.numel() * p.element_size() for p in self.network.parameters())
 
     @property
     def held_out_error(self) -> float | None:
         """Root mean square error [rad] at the last look at held-out demonstrations; None before the first."""
-        return None if self._journal is None else self._journal.error
+        return self._error
 
     def resume(self) -> int:
         """Go on from the last saved state; return its step."""
         self._step, self._seconds = load_state(self._out, self.network, self._ema.network, self._optimizer)
+        self._best.resume()
         return self._step
 
     def train(self, report: Report) -> Trained:
@@ -167,11 +166,14 @@ class Trainer:
         settings = self._run.training
         rows: list[dict[str, float]] = []
         begun = self._seconds
+        if self.first and not self._step:
+            self._best.begin()
         if self._journal is not None:
             self._journal.begin(self._step)
+        tired = self._tired()
         with Scalars(self._out, self.first) as scalars:
             try:
-                while self._step < settings.steps:
+                while self._step < settings.steps and not tired:
                     start = time.monotonic()
                     rows.append(self._one(settings))
                     self._seconds += time.monotonic() - start
@@ -182,26 +184,60 @@ class Trainer:
                         rows = []
                     if self._step % settings.save_every == 0:
                         self._save()
-                        scalars.gate(self._step, self._gate())
-                        if self._journal is not None and self._journal.due(self._seconds - begun):
-                            self._journal.turn(self._step, self._held_out, self._pace.lap(self._seconds - begun))
+                        if self.first:
+                            scalars.gate(self._step, self._gate())
+                        if self._looks and self._due(self._seconds - begun):
+                            self._turn(self._seconds - begun)
+                        tired = self._tired()
             finally:
+                self._loader.close()
                 self._save()
-        self._ema.network.conclude(self._features)
-        metrics = self._metrics()
-        if self._journal is not None:
-            self._journal.turn(self._step, self._held_out, self._pace.lap(self._seconds - begun))
-        return Trained(self._ema.network.cpu(), self.normalizer, metrics, self._tasks, self._book)
+        self._conclude(self._ema.network)
+        if self._looks and self._looked != self._step:
+            self._turn(self._seconds - begun)
+        if self._journal is not None and tired:
+            self._journal.tired(self._step)
+        return self._finished(self._ema.network, self._step)
+
+    def best(self) -> Trained | None:
+        """Return what was best in held-out demonstrations, or None where nobody looked at them."""
+        if not self._best.step:
+            return None
+        network = smoothed_copy(self._ema.network).to(self._fabric.device)
+        self._best.load_into(network)
+        self._conclude(network)
+        return self._finished(network, self._best.step)
+
+    @property
+    def _looks(self) -> bool:
+        """Whether this process looks at held-out demonstrations at all."""
+        return self.first and (self._journal is not None or self._run.training.patience > 0)
+
+    def _due(self, seconds: float) -> bool:
+        """Return whether a look is to be, or may be paid for after `seconds` of this process."""
+        return self._run.training.patience > 0 or (self._journal is not None and self._journal.due(seconds))
+
+    def _turn(self, seconds: float) -> None:
+        """Look at held-out demonstrations: the page is written, and the best weights are kept."""
+        if self._journal is None:
+            self._error = self._look.look(self._ema.network).error
+        else:
+            self._error = self._journal.turn(self._step, self._held_out, self._pace.lap(seconds))
+        self._looked = self._step
+        self._best.offer(self._step, self._error, self._ema.network)
+
+    def _tired(self) -> bool:
+        """Return whether held-out demonstrations have not got better for as long as patience lasts."""
+        patience, best = self._run.training.patience, self._best.step
+        tired = bool(patience and best and self._step - best >= patience)
+        return self._mean(torch.tensor(float(tired), device=self._fabric.device)) > 0
 
     def _one(self, settings: TrainingConfig) -> dict[str, float]:
-        rng = np.random.default_rng([self._seed, self._step])
         torch.manual_seed((self._seed << 32) + self._step)
         for group in self._optimizer.param_groups:
             group["lr"] = settings.learning_rate * _schedule(self._step, settings)
-        with self._pace.drawing():
-            batch = self._train.draw(settings.pairs, rng)
-        if self._fabric.world_size > 1:
-            batch = batch.part(self._fabric.global_rank, self._fabric.world_size)
+        with self._pace.waiting():
+            batch = self._loader.take(self._step)
         parts = self._objective(batch.to(self._fabric.device))
         total = torch.stack(list(parts.values())).sum()
         self._optimizer.zero_grad()
@@ -218,39 +254,51 @@ class Trainer:
         self._ema.update(self._step)
         return {name: self._mean(value.detach()) for name, value in parts.items()}
 
+    def _draw(self, step: int) -> Batch:
+        """Return this process's part of the batch of a step."""
+        rng = np.random.default_rng([self._seed, step])
+        return self._train.draw(self._run.training.pairs, rng, self._fabric.global_rank, self._fabric.world_size)
+
     def _mean(self, value: torch.Tensor) -> float:
         """Return the mean of a value over the processes."""
         out = self._fabric.all_reduce(value) if self._fabric.world_size > 1 else value
         return float(out)  # type: ignore[arg-type]
 
+    def _conclude(self, network: AbstractNetwork) -> None:
+        network.conclude(lambda: self._features(network))
+
+    def _finished(self, network: AbstractNetwork, step: int) -> Trained:
+        """Return what a run ends with: averaged weights of a step."""
+        metrics = {**self._metrics(network, _HELD_OUT_BATCHES), "steps": float(step), "seconds": self._seconds}
+        return Trained(network.cpu(), self.normalizer, metrics, self._tasks, self._book)
+
     @torch.no_grad()
-    def _metrics(self, batches: int = _HELD_OUT_BATCHES) -> dict[str, float]:
-        """Return the held-out losses of the averaged weights over so many batches, steps and seconds."""
+    def _metrics(self, network: AbstractNetwork, batches: int) -> dict[str, float]:
+        """Return the held-out losses of averaged weights over so many batches."""
         rng = np.random.default_rng(self._seed)
         torch.manual_seed(self._seed)
         sums: dict[str, float] = {}
-        objective = Objective(self._ema.network).train(False)
+        objective = Objective(network).train(False)
         for _ in range(batches):
             for name, value in objective(self._held.draw(32, rng).to(self._fabric.device)).items():
                 sums[f"held_out/{name}"] = sums.get(f"held_out/{name}", 0.0) + float(value) / batches
-        return {**sums, "steps": float(self._step), "seconds": self._seconds}
+        return sums
 
     def _held_out(self) -> tuple[Look, dict[str, float]]:
         """Return what the averaged weights do in held-out demonstrations, and their losses by name."""
-        head = "held_out/"
-        losses = {k.removeprefix(head): v for k, v in self._metrics(_LOOK_BATCHES).items() if k.startswith(head)}
-        return self._look.look(self._ema.network), losses
+        losses = self._metrics(self._ema.network, _LOOK_BATCHES)
+        return self._look.look(self._ema.network), {k.removeprefix("held_out/"): v for k, v in losses.items()}
 
     @torch.no_grad()
-    def _features(self) -> torch.Tensor:
-        """Return what the averaged weights make (N, F) of all frames that were trained on."""
-        return torch.cat([self._ema.network.encoder(inputs) for inputs in self._inputs(self._train, 1024)])
+    def _features(self, network: AbstractNetwork) -> torch.Tensor:
+        """Return what averaged weights make (N, F) of all frames that were trained on."""
+        return torch.cat([network.encoder(inputs) for inputs in self._inputs(self._train, 1024)])
 
     @torch.no_grad()
     def _gate(self) -> np.ndarray | None:
-        """Return the gate (N, K) over held-out frames in order, or None for a policy without one."""
-        network = self._ema.network
-        gates = [network.code(inputs).get("gate") for inputs in self._inputs(self._held, 256)]
+        """Return the gate (N, K) over the first held-out frames in order, or None for a policy without one."""
+        network, frames = self._ema.network, islice(self._inputs(self._held, 256), _GATE_BATCHES)
+        gates = [network.code(inputs).get("gate") for inputs in frames]
         return None if gates[0] is None else torch.cat([g for g in gates if g is not None]).cpu().numpy()
 
     def _inputs(self, batches: Batches, size: int) -> Iterator[dict[str, torch.Tensor]]:
@@ -261,25 +309,6 @@ class Trainer:
     def _save(self) -> None:
         if self.first:
             save_state(self._out, self._step, self._seconds, self.network, self._ema.network, self._optimizer)
-
-
-def _from_scratch(policy: PolicyConfig, data: Dataset, robot: Robot, book: Phrasebook) -> Start:
-    """Return an untrained network with what it takes from the data: scales of joints, vectors, objects and words."""
-    seen = {name: data.vectors[name] for name in policy.vectors}
-    ranges = {name: robot.camera(name).depth for name in policy.depth}
-    senses = Senses.from_data(seen, {name: (depth.min, depth.max) for name, depth in ranges.items() if depth})
-    normalizer = Normalizer.from_data(data.action.reshape(-1, robot.dof).astype(np.float64), senses)
-    numbers = sum(values.shape[1] for values in seen.values())
-    network = build_network(policy, robot.dof, data.objects.shape[1] + numbers)
-    if data.objects.shape[1]:
-        low, high = data.objects.min(axis=0), data.objects.max(axis=0)
-        network.encoder.object_center.copy_(torch.from_numpy((low + high) / 2))
-        spread = np.where(high > low, np.maximum(high - low, _MIN_SPREAD), 2.0)
-        network.encoder.object_scale.copy_(torch.from_numpy(2 / spread))
-    if network.encoder.words is not None:
-        network.encoder.words.fit(torch.from_numpy(book.embeddings))
-    network.prepare(torch.from_numpy(normalizer.normalise(data.action[:, 0]).astype(np.float32)))
-    return Start(network, normalizer)
 
 
 def _half(precision: str, device: torch.device) -> bool:
@@ -295,19 +324,3 @@ def _schedule(step: int, settings: TrainingConfig) -> float:
         return (step + 1) / settings.warmup_steps
     share = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
     return 0.5 * (1 + math.cos(math.pi * share))
-
-
-def _split(episodes: int, held_out: float, seed: int, marked: Sequence[bool] = ()) -> tuple[np.ndarray, np.ndarray]:
-    """Return the episodes to train on and the held-out ones: those that are marked so, else a share (at least one).
-
-    Raises:
-        BagError: every episode is marked as held out.
-    """
-    if any(marked):
-        held = np.asarray(marked, dtype=bool)
-        if held.all():
-            raise BagError(f"all {episodes} episodes are marked as held out: mark some of them as training")
-        return np.flatnonzero(~held), np.flatnonzero(held)
-    order = np.random.default_rng(seed).permutation(episodes)
-    count = min(max(1, round(episodes * held_out)), episodes - 1)
-    return (order[count:], order[:count]) if episodes > 1 else (order, order)

@@ -10,7 +10,7 @@ from smp_bringup.policy.checkpoint import WEIGHTS, lacks, read_config, read_norm
 from smp_bringup.policy.networks import AbstractNetwork
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import RunConfig
-from smp_bringup.training.trainer import Start
+from smp_bringup.training.start import Start
 
 
 def start_from(folder: Path, run: RunConfig, robot: Robot, only_router: bool) -> tuple[RunConfig, Start]:
