@@ -70,6 +70,11 @@ def test_f11_reordered_names_give_the_same_to_the_bit(rng):
         np.testing.assert_array_equal(mapped, (position, velocity))
 
 
+def test_a_state_without_names_lacks_all_of_them_also_when_it_is_the_first():
+    with pytest.raises(Refusal, match="missing a, b"):
+        JointOrder(["a", "b"]).map([], [], [])
+
+
 def test_f12_extra_joints_are_ignored():
     names = ["a", "b", *(f"extra{i}" for i in range(20))]
     position, _ = JointOrder(["b", "a"]).map(names, np.arange(22.0), [])

@@ -132,8 +132,7 @@ class JointOrder:
         """Take names, scale and offset (n,) of a `robot.DriverJoints`."""
         self._wanted = tuple(wanted)
         self._scale, self._offset = np.asarray(scale, dtype=np.float64), np.asarray(offset, dtype=np.float64)
-        self._seen: tuple[str, ...] = ()
-        self._index: list[int] = []
+        self._seen, self._index = self._wanted, list(range(len(self._wanted)))
 
     def map(self, names: Sequence[str], position: ArrayLike, velocity: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Return position and velocity (n,) in the wanted order and our units; extra joints are ignored.
