@@ -262,7 +262,7 @@ def test_a_stop_by_key_is_told_on_the_page_why(window, folder):
     says(page, "last-stop", "_estop")
     page.click("#last-stop a")
     page.wait_for_selector("#stopped .why h2")
-    page.wait_for_function("() => document.querySelector('#stopped h2').textContent.includes('Somebody pressed')")
+    page.wait_for_function("() => document.querySelector('#stopped h2')?.textContent.includes('Somebody pressed')")
     assert "smp why" in page.inner_text("#stopped code") or "smp replay" in page.inner_text("#stopped code")
     turn(page, "run")
     recovered(page)
@@ -275,7 +275,7 @@ def test_what_a_bag_says_never_becomes_html(window):
     page.wait_for_selector("#played .films img")
     turn(page, "why")
     page.click("button[data-stop='20200101_120000_fault']")
-    page.wait_for_function("text => document.querySelector('#stopped .why').textContent.includes(text)", arg=HOSTILE)
+    page.wait_for_function("text => document.querySelector('#stopped .why')?.textContent.includes(text)", arg=HOSTILE)
     assert page.locator("img[src='x']").count() == 0
     assert HOSTILE in page.inner_text("#page-why")
 
