@@ -8,6 +8,7 @@ import pytest
 from smp_bringup.errors import ConfigError
 from smp_bringup.nodes.graph_watch import GraphWatch
 from smp_bringup.nodes.guard import Guard
+from smp_bringup.nodes.one_speaker import OneSpeaker
 from smp_bringup.safety.config import load_safety
 from smp_bringup.safety.modes import Mode
 from smp_bringup.safety.node_graph import Endpoint, Snapshot, Topic, inspect
@@ -107,6 +108,24 @@ def test_a_timer_that_raises_is_counted_and_only_a_mistake_of_the_user_ends_the_
     assert "/estop: refused what somebody sent: " in node.errors[1]
     with pytest.raises(ConfigError):
         guard.timer(mistaken)()
+
+
+def test_a_name_that_is_no_text_does_not_drive_out_who_is_heard():
+    def no_text(*_):
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    class Graph:
+        errors = []
+
+        def get_logger(self):
+            return SimpleNamespace(error=self.errors.append, warning=self.errors.append)
+
+    node, heard = Graph(), []
+    node.get_publishers_info_by_topic = no_text
+    only = OneSpeaker(node, lambda: 0).only("/task", heard.append, silent_s=None)
+    for sender in (b"1", b"2", b"1"):
+        only(sender, {"publisher_gid": {"data": sender}})
+    assert heard == [b"1", b"1"]
 
 
 def rogue(kind=JOINTS, mismatch=""):

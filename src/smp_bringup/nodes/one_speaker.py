@@ -65,7 +65,7 @@ class OneSpeaker:
         """Return one line for each topic that more than one publishes, as the graph is now."""
         lines = []
         for name, topic in self._topics.items():
-            publishers = self._publishers(name)
+            publishers = self._publishers(name) or []
             if len(publishers) > 1:
                 nodes = ", ".join(sorted(_node_of(info) for info in publishers))
                 heard = f"only {self._name(name, topic.holder)} is heard"
@@ -96,8 +96,8 @@ class OneSpeaker:
     def _gives_up(self, name: str, topic: _Topic, now_ns: int, silent_s: float | None) -> bool:
         if silent_s is not None:
             return now_ns - topic.heard_ns > nanoseconds(silent_s)
-        there = {bytes(info.endpoint_gid) for info in self._publishers(name)}
-        return topic.holder not in there
+        publishers = self._publishers(name)  # a name that is no text must not drive out who is heard
+        return publishers is not None and all(bytes(info.endpoint_gid) != topic.holder for info in publishers)
 
     def _refuse(self, name: str, topic: _Topic, gid: bytes, now_ns: int) -> None:
         topic.other, topic.other_ns = gid, now_ns
@@ -107,15 +107,15 @@ class OneSpeaker:
             heard, other = self._name(name, topic.holder), self._name(name, gid)
             self._node.get_logger().error(f"{name}: refused what {other} sent: {heard} is heard")
 
-    def _publishers(self, name: str) -> "list[TopicEndpointInfo]":
-        """Return who publishes a topic; nobody, while somebody's name is no text."""
+    def _publishers(self, name: str) -> "list[TopicEndpointInfo] | None":
+        """Return who publishes a topic; None, while somebody's name is no text and the graph cannot be read."""
         try:
             return self._node.get_publishers_info_by_topic(name)
         except UnicodeDecodeError:
-            return []
+            return None
 
     def _name(self, name: str, gid: bytes) -> str:
-        nodes = [_node_of(info) for info in self._publishers(name) if bytes(info.endpoint_gid) == gid]
+        nodes = [_node_of(info) for info in self._publishers(name) or [] if bytes(info.endpoint_gid) == gid]
         return f"{nodes[0] if nodes else 'a publisher'} [{gid.hex()}]"
 
 
