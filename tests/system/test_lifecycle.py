@@ -16,10 +16,12 @@ from sensor_msgs.msg import JointState
 
 from smp_bringup.client.graph_client import graph_client
 from smp_bringup.environment import prepare_environment
+from smp_bringup.errors import ConfigError
 from smp_bringup.graph import MANAGED, NodeSpec, build_graph
 from smp_bringup.launcher import Graph
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import steady_ns
+from smp_bringup.nodes.managed import ManagedNode
 from smp_bringup.nodes.policy_node import PolicyNode
 from smp_bringup.policy.trial import blank
 
@@ -150,6 +152,27 @@ def test_a_policy_node_stays_active_until_its_inference_has_ended(robot, checkpo
         assert node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
         assert node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
         assert node._policy is None
+        node.destroy_node()
+    finally:
+        rclpy.shutdown()
+
+
+def test_what_was_loaded_is_let_go_also_where_a_later_part_fails():
+    let_go = []
+
+    class Half(ManagedNode):
+        def configure(self):
+            raise ConfigError("the second part")
+
+        def let_go(self):
+            let_go.append(True)
+
+    prepare_environment()
+    rclpy.init()
+    try:
+        node = Half("half")
+        assert node.trigger_configure() != TransitionCallbackReturn.SUCCESS
+        assert let_go == [True]
         node.destroy_node()
     finally:
         rclpy.shutdown()

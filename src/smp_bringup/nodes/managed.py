@@ -88,7 +88,6 @@ class ManagedNode(LifecycleNodeMixin, LeanNode):
     def on_cleanup(self, _: LifecycleState) -> TransitionCallbackReturn:
         """As of LifecycleNode."""
         self._destroy("configure")
-        self.let_go()
         return _OK
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -96,7 +95,6 @@ class ManagedNode(LifecycleNodeMixin, LeanNode):
         if state.label == "active" and self.on_deactivate(state) != _OK:
             return _OK
         self._destroy("configure")
-        self.let_go()
         return _OK
 
     def on_error(self, _: LifecycleState) -> TransitionCallbackReturn:
@@ -124,7 +122,10 @@ class ManagedNode(LifecycleNodeMixin, LeanNode):
         return [(kind, entity) for kind, entity in every if kind != "subscription" or entity.topic_name != CLOCK_TOPIC]
 
     def _destroy(self, phase: str) -> None:
-        """Destroy what was made since a phase began, also what came in the place of something else."""
+        """Destroy what was made since a phase began, also what came in the place of something else.
+
+        What `configure` loaded is let go with it, also where a later part of it failed.
+        """
         before = self._before.pop(phase, None)
         if before is None:
             return
@@ -132,3 +133,5 @@ class ManagedNode(LifecycleNodeMixin, LeanNode):
         for kind, entity in self._entities():
             if id(entity) not in kept:
                 getattr(self, f"destroy_{kind}")(entity)
+        if phase == "configure":
+            self.let_go()
