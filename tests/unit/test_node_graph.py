@@ -115,12 +115,10 @@ def test_a_name_that_is_no_text_does_not_drive_out_who_is_heard():
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
     class Graph:
-        errors = []
-
         def get_logger(self):
-            return SimpleNamespace(error=self.errors.append, warning=self.errors.append)
+            return SimpleNamespace(error=said.append, warning=said.append)
 
-    node, heard = Graph(), []
+    node, heard, said = Graph(), [], []
     node.get_publishers_info_by_topic = no_text
     only = OneSpeaker(node, lambda: 0).only("/task", heard.append, silent_s=None)
     for sender in (b"1", b"2", b"1"):
