@@ -90,6 +90,11 @@ class Camera:
         return self.topic.removesuffix(COMPRESSED_SUFFIX)
 
     @property
+    def packed_topic(self) -> str:
+        """Topic of the packed images, on which a bag has them whatever the driver sends."""
+        return self.raw_topic + COMPRESSED_SUFFIX
+
+    @property
     def info_topic(self) -> str:
         """Topic of the calibration, sensor_msgs/CameraInfo, where the driver gives one: beside the raw images."""
         folder, slash, _ = self.raw_topic.rpartition("/")

@@ -86,11 +86,12 @@ class Robot:
         told = (*self.command_topics, *self.command_actions)
         shared = (*self.state_topics, *self.leader_topics, *told)
         others = [arm.led_by.topic for arm in self.arms if arm.led_by and not arm.led_by.is_arm]
-        others += [c.raw_topic for c in self.cameras] + list(dict.fromkeys(c.info_topic for c in self.cameras))
+        others += [t for c in self.cameras for t in (c.raw_topic, c.packed_topic)]
+        others += list(dict.fromkeys(c.info_topic for c in self.cameras))
         others += [recorded.topic for recorded in self.recorded]
         require_unique("topic", [joints.topic for joints in shared] + others)
         states = [joints.topic for joints in self.state_topics]
-        taken = {*(joints.topic for joints in shared), *others, *(c.topic for c in self.cameras)} - set(states)
+        taken = {*(joints.topic for joints in shared), *others} - set(states)
         check_vectors(self.vectors, [*(c.name for c in self.cameras), *(a.name for a in self.arms)], states, [*taken])
         if self.cameras[0].depth:
             raise ConfigError(

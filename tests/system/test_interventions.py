@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,7 @@ import yaml
 from smp_bringup.bag.aligned import leader_trajectory
 from smp_bringup.bag.commanders import Taught, commanders
 from smp_bringup.bag.reader import open_bag
+from smp_bringup.client.answers import GraphError
 from smp_bringup.client.graph_client import graph_client
 from smp_bringup.client.take_over import TakeOver
 from smp_bringup.config import read_yaml
@@ -50,6 +52,8 @@ def simulated(graph, seconds):
 def recorded(graph, drive):
     """Record an episode that begins with the policy, and that `drive` goes on with; None where a stall latched it."""
     running, client, out = graph
+    with suppress(GraphError):
+        client.trigger("recorder/discard")  # what a test that failed left open
     client.start_episode(TASK, 3, "policy", running.check)
     client.set_parameters("recorder", task=TASK)
     client.trigger("recorder/start")
@@ -62,14 +66,24 @@ def recorded(graph, drive):
 
 
 def take_over(graph):
-    """Take over as an operator does, by h and t."""
+    """Take over as an operator does, by h and t; and by t again where a stall let go of the leaders at once."""
     running, client, _ = graph
     over = TakeOver(client)
     over.hold()  # from rest leaders may be farther away
     client.wait(lambda: client.command_state["mode"] == "hold" or client.latched, 60, "the hold", running.check)
-    over.ask()
-    led = lambda: bool(over.look()) * 0 or client.command_state["mode"] == "teleop" or client.latched  # noqa: E731
-    client.wait(led, 60, "the operator to be followed", running.check)
+    said = [over.ask()]
+
+    def led():
+        said.append(over.look())
+        return client.command_state["mode"] == "teleop" or client.latched
+
+    for _ in range(6):
+        with suppress(GraphError):
+            client.wait(led, 10, "the operator to be followed", running.check)
+            return
+        if not said[-1]:  # taken over, and held again
+            said.append(over.ask())
+    raise GraphError(f"the operator is not followed: {client.command_state}, answers {[*filter(None, said)][-5:]}")
 
 
 def intervened(graph):

@@ -24,3 +24,10 @@ def test_two_cameras_cannot_share_one_stream_raw_and_compressed(robot):
     packed = replace(robot.cameras[1], topic=f"{robot.cameras[0].topic}/compressed")
     with pytest.raises(ConfigError, match="topic named twice: /camera_overview/image_raw"):
         replace(robot, cameras=(robot.cameras[0], packed))
+
+
+def test_nothing_else_comes_on_the_topic_of_packed_images(robot):
+    """A bag has a camera's images there, also where its driver sends raw ones."""
+    arm = replace(robot.arms[0], command_topic=f"{robot.cameras[0].topic}/compressed")
+    with pytest.raises(ConfigError, match="topic named twice: /camera_overview/image_raw/compressed"):
+        replace(robot, arms=(arm, *robot.arms[1:]))

@@ -43,7 +43,15 @@ def test_a_difference_over_training_seeds_is_paired_only_where_rows_run_the_same
     from study_tables import difference
 
     def row(rates, policy="smp"):
-        models = {"policy": policy, "set": [], "start": "", "only_router": False, "train_tasks": [], "limit": None}
+        models = {
+            "policy": policy,
+            "set": [],
+            "start": "",
+            "only_router": False,
+            "eyes": "",
+            "train_tasks": [],
+            "limit": None,
+        }
         return {**models, "training_seeds": dict(enumerate(rates))}
 
     rates, lower = [0.5, 0.6, 0.7], [0.4, 0.5, 0.6]

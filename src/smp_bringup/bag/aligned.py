@@ -23,7 +23,7 @@ def camera_topics(bag: Bag, robot: Robot) -> dict[str, Camera]:
     """Return the topic of each camera's images in a bag, raw or compressed: a recorder that packs them leaves raw
     what it could not read, and an import has only raw ones.
     """
-    names = [(c, (c.topic, c.raw_topic, c.raw_topic + COMPRESSED_SUFFIX)) for c in robot.cameras]
+    names = [(c, (c.topic, c.raw_topic, c.packed_topic)) for c in robot.cameras]
     return {max(topics, key=lambda topic: bag.counts.get(topic, 0)): camera for camera, topics in names}
 
 

@@ -71,13 +71,14 @@ class _Walk:
 
     def _chunk(self, head: Head, body: bytes) -> None:
         try:
-            for opcode, inner in split(unpack(read_chunk(body))):
-                if opcode == Opcode.MESSAGE:
-                    self._message(inner)
-                elif opcode in _DEFINITIONS:
-                    self._define(opcode, read_record(opcode, inner))
+            records = [*split(unpack(read_chunk(body)))]
         except Damaged as error:
             raise Damaged(f"chunk at offset {head.offset} fails its CRC; refusing to score ({error})") from error
+        for opcode, inner in records:
+            if opcode == Opcode.MESSAGE:
+                self._message(inner)
+            elif opcode in _DEFINITIONS:
+                self._define(opcode, read_record(opcode, inner))
 
     def _message(self, body: bytes) -> None:
         message = read_message(body)

@@ -20,7 +20,7 @@ from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
 from smp_bringup.manifest import read_checked
 from smp_bringup.paths import named_config
-from smp_bringup.policy.checkpoint import deployed_settings, find_model, read_metrics, trained_settings
+from smp_bringup.policy.checkpoint import WEIGHTS, deployed_settings, find_model, read_metrics, trained_settings
 from smp_bringup.processes import unordered
 from smp_bringup.robot import load_robot
 from smp_bringup.tasks import GROUPS, expanded
@@ -45,6 +45,8 @@ class Row:
     start: str = ""
     """Row whose models training goes on from."""
     only_router: bool = False
+    eyes: str = ""
+    """Shipped model, or a checkpoint folder, whose cameras' networks are kept, as of `smp train --eyes`."""
     train_tasks: tuple[str, ...] = ()
     """What it is trained on, tasks or groups of them; all that there are demonstrations of if there are none."""
     limit: int | None = None
@@ -62,7 +64,7 @@ class Row:
     def __post_init__(self) -> None:
         if bool(self.policy) is bool(self.model):
             raise ConfigError("a row names a policy to train, or a model as it is: one of the two")
-        trained = ("set", "start", "only_router", "train_tasks", "limit")
+        trained = ("set", "start", "only_router", "eyes", "train_tasks", "limit")
         if self.model and (found := [name for name in trained if getattr(self, name)]):
             raise ConfigError(f"'{found[0]}' is of a training, model '{self.model}' is taken as it is: remove it")
 
@@ -111,7 +113,9 @@ def cells(study: Study, bags: Path, out: Path) -> list[Cell]:
         if row.model:
             return Cell(name, seed, None, find_model(row.model))
         start = cell(row.start, seed).model if row.start else None
-        job = TrainingJob(bags, row.policy, row.set, expanded(row.train_tasks), row.limit, seed, start, row.only_router)
+        eyes = find_model(row.eyes) if row.eyes else None
+        wanted = expanded(row.train_tasks)
+        job = TrainingJob(bags, row.policy, row.set, wanted, row.limit, seed, start, eyes, row.only_router)
         return Cell(name, seed, job, out / "models" / _key(job) / "model")
 
     order = sorted(study.rows, key=lambda name: bool(study.rows[name].start))
@@ -127,8 +131,9 @@ def _key(job: TrainingJob) -> str:
     """Return a folder name that tells trainings apart: all that shapes the weights, and the bags as they are now."""
     run = load_run(job.policy, load_robot(ROBOT), job.changes)
     start = job.start and job.start.parent.name
+    eyes = [sha256(read_checked(job.eyes).get(WEIGHTS, b"")).hexdigest()] if job.eyes else []
     parts = [trained_settings(run.policy), asdict(run.training), job.tasks, job.limit, job.seed, start, job.only_router]
-    text = json.dumps([parts, [bag_signature(bag) for bag in demonstrations(job)]], sort_keys=True)
+    text = json.dumps([parts, *eyes, [bag_signature(bag) for bag in demonstrations(job)]], sort_keys=True)
     return f"{Path(job.policy).stem}-{sha256(text.encode()).hexdigest()[:10]}"
 
 

@@ -11,7 +11,7 @@ from smp_bringup.chaos.after import After, judge_gone, judge_there
 from smp_bringup.chaos.ear import Ear
 from smp_bringup.chaos.judged import Judged
 from smp_bringup.client.answers import GraphError
-from smp_bringup.client.graph_client import graph_client
+from smp_bringup.client.graph_client import GraphClient
 from smp_bringup.errors import ConfigError, SmpError
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
@@ -43,11 +43,12 @@ def require_simulated(robot: Robot) -> None:
 
 
 def kill_policies(
-    robot: str, repeats: int, log: Path, progress: Callable[[int, int], None]
+    client: GraphClient, robot: str, repeats: int, log: Path, progress: Callable[[int, int], None]
 ) -> tuple[list[float], Ear, str]:
     """Kill the policy process again and again while it is followed, until the command node does not do as it should.
 
     Args:
+        client: hears every graph.
         robot: name or YAML path of a robot that `require_simulated` takes.
         repeats: kills.
         log: of the graphs.
@@ -56,30 +57,29 @@ def kill_policies(
     Returns:
         The time from each kill to rest [ms], what was heard of the commands, and what was not as it should be.
     """
-    with graph_client("smp_chaos") as client:
-        seen, took, failed = Judged(client, load_robot(robot), _FAST), list[float](), 0
-        while len(took) < repeats:
-            progress(len(took), repeats)
-            seen.alive = lambda: None
-            _drain(seen)
-            seen.ear.killed(another_robot=True)
-            client.command_state, client.sim_state = {}, {}
-            with Graph(build_graph(robot=robot, model=_MODEL, sim=True, task=_TASK), log) as graph:
-                seen.alive, begun = graph.check, False
-                try:
-                    client.start_episode(_TASK, _SEED, "policy", seen.check)
-                    begun = True
-                    took.append(_kill(seen, graph.processes["policy"], wait=not took))
-                except GraphError as error:
-                    failed += 1  # a machine too busy to bring up the graph in time may let it fault before
-                    if begun or failed > _FAILURES:
-                        return [*took, inf], seen.ear, f"{len(took) + 1} of {repeats}: {error}"
-        return took, seen.ear, ""
+    seen, took, failed = Judged(client, load_robot(robot), _FAST), list[float](), 0
+    while len(took) < repeats:
+        progress(len(took), repeats)
+        _drain(seen)
+        seen.ear.killed(another_robot=True)
+        client.command_state, client.sim_state = {}, {}
+        with Graph(build_graph(robot=robot, model=_MODEL, sim=True, task=_TASK), log) as graph:
+            seen.alive, begun = graph.check, False
+            try:
+                client.start_episode(_TASK, _SEED, "policy", seen.check)
+                begun = True
+                took.append(_kill(seen, graph.processes["policy"], wait=not took))
+            except GraphError as error:
+                failed += 1  # a machine too busy to bring up the graph in time may let it fault before
+                if begun or failed > _FAILURES:
+                    return [*took, inf], seen.ear, f"{len(took) + 1} of {repeats}: {error}"
+    _drain(seen)  # whoever leaves while others do may be locked up in Fast DDS, see `nodes.closing`
+    return took, seen.ear, ""
 
 
 def _drain(seen: Judged) -> None:
     """Hear what a graph that has ended still said."""
-    heard = -1
+    heard, seen.alive = -1, lambda: None
     while heard != seen.ear.heard:
         heard = seen.ear.heard
         seen.client.spin_for(_QUIET_S)

@@ -19,6 +19,7 @@ from smp_bringup.chaos.kills import KILLS, kill_policies, require_simulated
 from smp_bringup.chaos.rig import HEARTBEAT_S, ChaosRig, chaos_rig
 from smp_bringup.chaos.row import Row, counted, timed
 from smp_bringup.client.answers import GraphError
+from smp_bringup.client.graph_client import graph_client
 from smp_bringup.config import read_yaml
 from smp_bringup.graph import NODES
 from smp_bringup.nodes import realtime
@@ -100,7 +101,8 @@ def run_chaos(plan: Plan, progress: Progress = lambda *_: None) -> Iterator[Row]
             yield from laws(rig.ear)
     if KILLS in plan.names:
         log = plan.out / "graph.log"
-        yield kills_row(*kill_policies(plan.robot, plan.repeats(50), log, partial(progress, KILLS)))
+        with graph_client("smp_chaos") as client:  # whose closing may hang: what was measured is told before
+            yield kills_row(*kill_policies(client, plan.robot, plan.repeats(50), log, partial(progress, KILLS)))
 
 
 @contextmanager

@@ -41,13 +41,13 @@ def chaos(
 
             for row in run_chaos(plan, show):
                 rows.append(row)
+                write_json(json, [each.as_json() for each in rows])  # whatever comes after, this is not lost
                 figures = (f"{row.bound_ms:.0f}", f"{row.p50_ms:.1f}", f"{row.max_ms:.1f}", str(row.n))
                 table.add_row(row.id, row.what, *figures, "yes" if row.passed else "NO")
                 console.print(f"{row.id} {'passed' if row.passed else 'FAILED'} ({row.max_ms:.1f} ms) {row.note}")
-    finally:  # what was measured is not lost with what was not
+    finally:
         if rows:
             console.print(table)
-        write_json(json, [row.as_json() for row in rows])
     if not all(row.passed for row in rows):
         raise typer.Exit(1)
 

@@ -31,6 +31,9 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on from the last saved state.")] = False,
     start: Annotated[Path | None, typer.Option(help="Checkpoint to go on from (few-shot transfer).")] = None,
+    eyes: Annotated[
+        Path | None, typer.Option(help="Checkpoint whose cameras' networks are kept: only what is behind them trains.")
+    ] = None,
     only_router: Annotated[bool, typer.Option(help="With --start: train SMP's router alone (composition).")] = False,
     rejected: Annotated[bool, typer.Option(help="Take bags that the recorder rejected too.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 1,
@@ -52,13 +55,18 @@ def train(
     use_threads(threads)
     changes = (*(change or ()), *([f"training.steps={steps}"] if steps else ()))
     wanted = () if tasks == "all" else _tasks(tasks)
-    training = _read(TrainingJob(bags, policy, changes, wanted, limit, seed, start, only_router, rejected, corrections))
+    training = _read(
+        TrainingJob(bags, policy, changes, wanted, limit, seed, start, eyes, only_router, rejected, corrections)
+    )
     model = folder / "model"
     told = facts(Path(policy).stem, date.today().isoformat(), sys.argv[1:], run=str(folder))
     if show_augmentation:
         _show_augmentation(training, folder, told, seed)
         return
-    trainer = training.trainer(folder, training.about(told, model))
+    with progress(eyes is not None) as bar:
+        line = bar.add_task("looking at frames", total=None, note="")
+        about = training.about(told, model)
+        trainer = training.trainer(folder, about, lambda n, total: bar.update(line, completed=n, total=total))
     try_folder(folder, trainer.state_bytes)
     done = trainer.resume() if resume else 0
     if trainer.first:

@@ -242,6 +242,11 @@ def image_key(camera: str) -> str:
     return f"image_{camera}"
 
 
+def points_key(camera: str) -> str:
+    """Return the name of what a camera's network made of its images, where an encoder gets that instead of them."""
+    return f"points_{camera}"
+
+
 def policy_inputs(
     observation: Observation, config: PolicyConfig, normalizer: Normalizer, prefix: FloatArray | None = None
 ) -> dict[str, np.ndarray]:

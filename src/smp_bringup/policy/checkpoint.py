@@ -178,6 +178,16 @@ def lacks(policy: PolicyConfig, robot: Robot) -> str:
     return ""
 
 
+def require_views(files: Mapping[str, bytes], cameras: tuple[str, ...], robot: Robot) -> None:
+    """Raise ModelError where the policy of a checkpoint's files saw other images of these cameras than a robot has."""
+    trained, present = _json(files, ROBOT), robot.fingerprint(cameras)
+    for key in ("cameras", "depth"):
+        saw, has = (views if isinstance(views := d.get(key), dict) else {} for d in (trained, present))
+        for name in cameras:
+            if (one := saw.get(name)) != (other := has.get(name)):
+                raise ModelError(f"camera '{name}' of robot '{robot.name}': {key} {other}, the model saw {one}")
+
+
 def _check_robot(files: Mapping[str, bytes], policy: PolicyConfig, robot: Robot) -> None:
     """Compare the robot that the policy was trained on with the present one, part by part."""
     if lack := lacks(policy, robot):

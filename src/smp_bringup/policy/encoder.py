@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
-from smp_bringup.policy.base import VECTORS, image_key
+from smp_bringup.policy.base import VECTORS, image_key, points_key
 from smp_bringup.policy.config import EncoderConfig, PolicyConfig
 from smp_bringup.policy.resnet import ResNet18
 from smp_bringup.words.encoder import SIZE as WORDS_SIZE
@@ -133,7 +133,8 @@ class Encoder(nn.Module):
         Args:
             inputs: "state" (B, To, J), normalised; "image_NAME" (B, To, h, w, 3), 0 to 255, of depth (B, To, h, w, 1),
                 normalised; "objects" (B, To, D); "vectors" (B, To, V), normalised; "prefix" (B, P, J + 1);
-                "words" (B, 384).
+                "words" (B, 384). Instead of a camera's images there may be what `points` made of them: "points_NAME"
+                (B, To, P).
             shifts: per camera (B, 2), how far its images were moved by augmentation in units of
                 keypoints (x, y); taken off again, so that geometry stays absolute.
         """
@@ -146,14 +147,20 @@ class Encoder(nn.Module):
         if self.words is not None:
             parts.append(self.words(inputs["words"]))
         for name in (*self.cameras, *self.depth):
-            flat = inputs[image_key(name)].flatten(0, 1).permute(0, 3, 1, 2)
-            eye = self.eyes[self._eye_of[name]]
-            points = eye(flat.float() if name in self.depth else flat.float() / 127.5 - 1.0).float()
-            if shifts is not None and isinstance(eye, Keypoints):
-                points = eye.moved_back(points, shifts[name].repeat_interleave(steps, 0))
+            if (points := inputs.get(points_key(name))) is None:
+                points = self.points(name, inputs[image_key(name)].flatten(0, 1))
+                eye = self.eyes[self._eye_of[name]]
+                if shifts is not None and isinstance(eye, Keypoints):
+                    points = eye.moved_back(points, shifts[name].repeat_interleave(steps, 0))
             parts.append(points.view(batch, -1))
         out: Tensor = self.trunk(torch.cat(parts, dim=1))
         return out
+
+    def points(self, name: str, images: Tensor) -> Tensor:
+        """Return what the network of a camera makes (B, P) of its images (B, h, w, C)."""
+        flat = images.permute(0, 3, 1, 2).float()
+        out: Tensor = self.eyes[self._eye_of[name]](flat if name in self.depth else flat / 127.5 - 1.0)
+        return out.float()
 
 
 def build_eye(config: EncoderConfig, depth: bool) -> tuple[Callable[[], nn.Module], int]:

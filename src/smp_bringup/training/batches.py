@@ -1,6 +1,6 @@
 """Random batches of sample pairs, augmented: shifted images, and joints told a little wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from smp_bringup.bag.commanders import Taught
 from smp_bringup.errors import BagError
 from smp_bringup.observation.normalizer import Normalizer
-from smp_bringup.policy.base import VECTORS, image_key
+from smp_bringup.policy.base import VECTORS, image_key, points_key
 from smp_bringup.policy.batch import Batch
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.training.augment import AugmentConfig, Changes
@@ -90,12 +90,13 @@ class Batches:
         windows = self._windows[frames]  # (2B / world, To)
         off = self._state_noise * rng.standard_normal((2 * pairs, 1, len(self._state_noise)), dtype=np.float32)
         inputs, shifts = {"state": torch.from_numpy(self._state[windows] + off[mine])}, {}
-        for name in self._config.cameras:
+        inputs |= self._points(windows)
+        for name in self._unseen(self._config.cameras):
             moves = draw_moves(2 * pairs, rng)[mine]
             changes = Changes.drawn(self._changes, 2 * pairs, rng).of(mine)
             images, shifts[name] = self._images(self._data.images[name], windows, moves)
             inputs[image_key(name)] = torch.from_numpy(changes.made(images))
-        for name in self._config.depth:
+        for name in self._unseen(self._config.depth):
             moves = draw_moves(2 * pairs, rng)[mine]
             images, shifts[name] = self._images(self._data.images[name], windows, moves)
             inputs[image_key(name)] = torch.from_numpy(self._senses.depth_input(name, images))
@@ -125,10 +126,10 @@ class Batches:
         """Yield the encoder's inputs of every frame that ends a pair, `batch` at a time, images unshifted."""
         for first in range(0, len(self._frames), batch):
             windows = self._windows[self._frames[first : first + batch]]
-            inputs = {"state": torch.from_numpy(self._state[windows])}
-            for name in self._config.cameras:
+            inputs = {"state": torch.from_numpy(self._state[windows]), **self._points(windows)}
+            for name in self._unseen(self._config.cameras):
                 inputs[image_key(name)] = torch.from_numpy(self._data.images[name][windows])
-            for name in self._config.depth:
+            for name in self._unseen(self._config.depth):
                 images = self._senses.depth_input(name, self._data.images[name][windows])
                 inputs[image_key(name)] = torch.from_numpy(images)
             if self._vectors is not None:
@@ -141,6 +142,14 @@ class Batches:
             if self._told is not None:
                 inputs["words"] = torch.from_numpy(self._told.own(self._frames[first : first + batch]))
             yield inputs
+
+    def _points(self, windows: np.ndarray) -> dict[str, Tensor]:
+        """Return what eyes that are kept made of the frames (N, To), by the name of an input."""
+        return {points_key(name): torch.from_numpy(points[windows]) for name, points in self._data.points.items()}
+
+    def _unseen(self, cameras: Sequence[str]) -> list[str]:
+        """Return the cameras whose images the network has still to see."""
+        return [name for name in cameras if name not in self._data.points]
 
     def _prefix(self, frames: np.ndarray, told: np.ndarray) -> np.ndarray:
         """Return the first `told` actions of each frame (B, P, J + 1), each followed by a one; zeros after them."""

@@ -102,6 +102,8 @@ class Dataset:
     """(E,) the task of each episode; of nothing, all are of one."""
     held: tuple[bool, ...] = ()
     """(E,) whether somebody marked the episode as held out; of nothing, nobody did."""
+    points: Mapping[str, FloatArray] = field(default_factory=dict)
+    """Per camera (N, P), what eyes that are kept made of its images, see `training.eyes`."""
 
     @property
     def corrections(self) -> int:

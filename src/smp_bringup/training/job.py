@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.tree import bag_folders
 from smp_bringup.errors import BagError, ConfigError, SmpError, one_line
@@ -15,9 +17,10 @@ from smp_bringup.record.stops import STOPPED
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import load_run
 from smp_bringup.training.dataset import OTHER_ROBOT, Dataset, first_of_each, load_dataset
+from smp_bringup.training.eyes import eyes_of, looked_at
 from smp_bringup.training.journal import About
 from smp_bringup.training.save import model_card, save_checkpoint
-from smp_bringup.training.start import Start
+from smp_bringup.training.start import Start, from_scratch
 from smp_bringup.training.told import book_of, wanted_phrases
 from smp_bringup.training.trainer import Trained, Trainer
 from smp_bringup.training.transfer import start_from
@@ -42,6 +45,8 @@ class TrainingJob:
     seed: int = 0
     start: Path | None = None
     """Checkpoint to go on from."""
+    eyes: Path | None = None
+    """Checkpoint whose cameras' networks are kept, see `training.eyes`."""
     only_router: bool = False
     rejected: bool = False
     """Whether bags that the recorder rejected are taken too."""
@@ -51,6 +56,8 @@ class TrainingJob:
     def __post_init__(self) -> None:
         if self.only_router and self.start is None:
             raise ConfigError("--only-router trains the router of a trained policy: name its checkpoint with --start")
+        if self.eyes is not None and self.start is not None:
+            raise ConfigError("--start goes on with the eyes of its own checkpoint: leave --eyes out")
 
     def command(self) -> str:
         """Return the command that runs this."""
@@ -58,6 +65,7 @@ class TrainingJob:
         parts += [f"--set {change}" for change in self.changes]
         parts += [f"--tasks {','.join(self.tasks)}"] * bool(self.tasks) + [f"--limit {self.limit}"] * bool(self.limit)
         parts += [f"--start {self.start}"] * bool(self.start) + ["--only-router"] * self.only_router
+        parts += [f"--eyes {self.eyes}"] * bool(self.eyes)
         parts += ["--rejected"] * self.rejected + [f"--corrections {self.corrections:g}"] * (self.corrections != 1)
         return " ".join(parts)
 
@@ -78,15 +86,35 @@ class Training:
         self._start: Start | None = None
         if job.start is not None:
             self.run, self._start = start_from(job.start, self.run, self._robot, job.only_router)
+        self._eyes = eyes_of(job.eyes, self.run, self._robot) if job.eyes else None
+        if self._eyes is not None:
+            self.run = self._eyes.used_by(self.run)
         phrases = wanted_phrases(self.run)
         self.data: Dataset = load_dataset(found, self._robot, self.run.policy, job.bags.parent / "cache", progress)
         _require_most(self.data, self._robot)
         self._book = book_of(self.data, self.run, phrases)
 
-    def trainer(self, out: Path, about: About | None = None) -> Trainer:
-        """Return what trains; its state is kept in `out`, and a page if it is said what that is `about`."""
+    def trainer(
+        self,
+        out: Path,
+        about: About | None = None,
+        looking: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Trainer:
+        """Return what trains.
+
+        Args:
+            out: where its state is kept.
+            about: what the page of the training says; None: there is none.
+            looking: gets at how many frames eyes that are kept have looked, and of how many.
+        """
+        start, data = self._start, self.data
+        if self._eyes is not None:
+            torch.manual_seed(self._job.seed)
+            start = from_scratch(self.run.policy, data, self._robot, self._book)
+            self._eyes.open_in(start.network.encoder)
+            data = looked_at(data, start.network.encoder, start.normalizer.senses, looking)
         told = self._job.corrections, about, self._book
-        return Trainer(self.run, self.data, self._robot, self._job.seed, out, self._start, *told)
+        return Trainer(self.run, data, self._robot, self._job.seed, out, start, *told)
 
     def about(self, told: Sequence[tuple[str, str]], model: Path) -> About:
         """Return what the page of this training says; `told` are facts of the run, `model` is what is exported."""
