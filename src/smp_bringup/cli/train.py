@@ -30,9 +30,11 @@ def train(
     ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on from the last saved state.")] = False,
-    start: Annotated[Path | None, typer.Option(help="Checkpoint to go on from (few-shot transfer).")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Shipped model, or a checkpoint folder, to go on from (few-shot transfer).")
+    ] = None,
     eyes: Annotated[
-        Path | None, typer.Option(help="Checkpoint whose cameras' networks are kept: only what is behind them trains.")
+        str | None, typer.Option(help="The like, whose cameras' networks are kept: what is behind them trains.")
     ] = None,
     only_router: Annotated[bool, typer.Option(help="With --start: train SMP's router alone (composition).")] = False,
     rejected: Annotated[bool, typer.Option(help="Take bags that the recorder rejected too.")] = False,
@@ -46,6 +48,7 @@ def train(
     OUT/best is what came nearest to held-out demonstrations on the way.
     """
     from smp_bringup.page.facts import facts
+    from smp_bringup.policy.checkpoint import find_model
     from smp_bringup.training.job import TrainingJob
     from smp_bringup.training.journal import PAGE
     from smp_bringup.training.trainer import use_threads
@@ -55,8 +58,9 @@ def train(
     use_threads(threads)
     changes = (*(change or ()), *([f"training.steps={steps}"] if steps else ()))
     wanted = () if tasks == "all" else _tasks(tasks)
+    from_, seeing = (find_model(name) if name else None for name in (start, eyes))
     training = _read(
-        TrainingJob(bags, policy, changes, wanted, limit, seed, start, eyes, only_router, rejected, corrections)
+        TrainingJob(bags, policy, changes, wanted, limit, seed, from_, seeing, only_router, rejected, corrections)
     )
     model = folder / "model"
     told = facts(Path(policy).stem, date.today().isoformat(), sys.argv[1:], run=str(folder))

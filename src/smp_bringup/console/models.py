@@ -20,7 +20,7 @@ from smp_bringup.errors import BagError, SmpError, one_line
 from smp_bringup.manifest import MANIFEST
 from smp_bringup.paths import share
 from smp_bringup.pipeline import build_policy
-from smp_bringup.policy.checkpoint import CARD, METRICS
+from smp_bringup.policy.checkpoint import CARD, METRICS, called
 from smp_bringup.robot import Robot, load_robot
 
 _LONGEST_CARD = 20_000
@@ -131,8 +131,7 @@ class Models:
     def _command(self, folder: Path) -> str:
         from shlex import quote
 
-        named = folder.name if folder.parent == share("models") else str(folder)
-        return f"smp up --robot {quote(self._robot)} --model {quote(named)}"
+        return f"smp up --robot {quote(self._robot)} --model {quote(called(folder))}"
 
 
 def about(folder: Path, robot: str) -> dict[str, Any]:

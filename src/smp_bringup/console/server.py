@@ -27,7 +27,7 @@ _FILES = {
     "/story.js": (ASSETS / "story.js", "text/javascript"),
     **{
         f"/{name}.js": (PAGE / f"{name}.js", "text/javascript")
-        for name in ("console", "draw", "models", "record", "shelves")
+        for name in ("card", "console", "draw", "models", "record", "shelves")
     },
 }
 _MOST_OPEN = 32

@@ -38,6 +38,11 @@ def is_hosted(model: Path) -> bool:
     return str(model).startswith(HOSTED)
 
 
+def called(folder: Path) -> str:
+    """Return by what name `find_model` finds a checkpoint: a shipped one by its own, on every machine."""
+    return folder.name if folder.parent == share("models") else str(folder)
+
+
 def find_model(name: str) -> Path:
     """Return the folder of a shipped model, or `name` itself when it is a folder, or lerobot: and a path.
 

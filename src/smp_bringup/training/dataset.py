@@ -261,6 +261,7 @@ def _cached(robot: Robot, policy: PolicyConfig, target: Path) -> Dataset:
         sentences=sentences,
         task_of=task_of,
         held=held,
+        points={},
     )
 
 

@@ -12,6 +12,7 @@ from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.tree import bag_folders
 from smp_bringup.errors import BagError, ConfigError, SmpError, one_line
 from smp_bringup.page.parts import Command
+from smp_bringup.policy.checkpoint import called
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.record.stops import STOPPED
 from smp_bringup.robot import Robot
@@ -64,8 +65,9 @@ class TrainingJob:
         parts = [f"smp train --bags {self.bags} --policy {self.policy} --seed {self.seed}"]
         parts += [f"--set {change}" for change in self.changes]
         parts += [f"--tasks {','.join(self.tasks)}"] * bool(self.tasks) + [f"--limit {self.limit}"] * bool(self.limit)
-        parts += [f"--start {self.start}"] * bool(self.start) + ["--only-router"] * self.only_router
-        parts += [f"--eyes {self.eyes}"] * bool(self.eyes)
+        for option, model in (("--start", self.start), ("--eyes", self.eyes)):
+            parts += [f"{option} {called(model)}"] if model else []
+        parts += ["--only-router"] * self.only_router
         parts += ["--rejected"] * self.rejected + [f"--corrections {self.corrections:g}"] * (self.corrections != 1)
         return " ".join(parts)
 

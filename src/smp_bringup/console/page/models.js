@@ -1,5 +1,6 @@
 // The page Models: checkpoints with their cards, and two of them over the same episode.
 
+import { drawCard } from "./card.js";
 import { get, load } from "./shelves.js";
 import { make } from "./story.js";
 
@@ -44,15 +45,14 @@ async function open(entry) {
   root.replaceChildren(make("p", "Reading it, and trying it out.", "soft"));
   try {
     const { card, metrics, misfit, command } = await get(`/models/${entry.id}`);
-    const next = make("p", "To run it, end the graph and start it with: "), text = make("pre", card);
+    const next = make("p", "To run it, end the graph and start it with: ");
     next.append(make("code", command));
-    text.tabIndex = 0;
     const held = Object.entries(metrics).filter(([name]) => name.startsWith("held_out/"));
     const losses = held.map(([name, value]) => `${name.slice(9)} ${value.toPrecision(3)}`).join(", ");
     root.replaceChildren(
       make("h2", entry.name),
       make("p", misfit ? `It does not fit this robot: ${misfit}` : "It fits this robot.", misfit ? "refused" : "done"),
-      make("p", losses ? `Held-out losses: ${losses}.` : "It says no held-out losses."), next, text,
+      make("p", losses ? `Held-out losses: ${losses}.` : "It says no held-out losses."), next, drawCard(card),
     );
   } catch (error) {
     root.replaceChildren(make("p", error.message, "refused"));

@@ -142,7 +142,7 @@ function drawStops(list) {
     ? `${list.entries.length === 1 ? "1 stop" : `${list.entries.length} stops`} in ${list.folder}, the newest first.`
     : `No stop in ${list.folder}.`;
   $("stops").replaceChildren(...list.entries.map((entry) => {
-    const button = make("button", `${entry.when} ${entry.stopped} ${entry.check}`);
+    const button = make("button", [...new Set([entry.when, entry.stopped, entry.check])].join(" "));
     button.type = "button";
     button.dataset.stop = entry.name;
     button.addEventListener("click", () => open(list, entry));
