@@ -34,6 +34,7 @@ def test_a_robot_without_a_simulation_is_recorded_beside_its_graph(tmp_path, mon
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (("eval", "--policy", "sparse_v2", "--knockout", "half"), "unknown knockout 'half'"),
         (("eval", "--tasks", "transfer_cub"), "unknown task 'transfer_cub' (did you mean 'transfer_cube'?)"),
         (("eval", "--variation", "wild"), "unknown variation 'wild' (did you mean 'wide'?)"),
         (("eval", "--track", "state"), "is of the camera track, --track state was asked for"),

@@ -12,7 +12,8 @@ from pathlib import Path
 from smp_bringup.errors import ConfigError, UnknownNameError, one_line
 
 PACKAGE = "smp_bringup"
-
+FLAGSHIP = "sparse_aloha"
+"""The shipped model that a verb takes unless it is told otherwise."""
 
 HOSTED = "lerobot:"
 """What the name of a policy of LeRobot begins with; a folder or a file follows."""

@@ -15,8 +15,6 @@ def test_a_spoiled_gate_by_hand():
     np.testing.assert_allclose(spoiled(gate, "permuted"), [0.3, 0.1, 0.6])
     np.testing.assert_allclose(spoiled(np.array([0.0, 1.0]), "heaviest"), [0.5, 0.5])  # nothing is left: all alike
     assert not spoiled(gate, "all").any()
-    with pytest.raises(UnknownNameError):
-        spoiled(gate, "lightest")
 
 
 @pytest.mark.parametrize("kind", ["smp", "dibm", "sparse"])
@@ -30,6 +28,11 @@ def test_a_knocked_out_policy_runs_other_experts_and_leaves_the_policy_alone(kin
     other = set(spoilt.active) != set(gate.active)  # an untrained gate may run all
     assert (np.abs(chunk.position - before.position).max() > 1e-6) == other
     np.testing.assert_array_equal(policy.infer(observation, 0)[0].position, before.position)
+
+
+def test_a_knockout_that_is_none_is_refused(checkpoints, robot):
+    with pytest.raises(UnknownNameError):
+        knocked_out(load_policy(checkpoints["sparse"][0], robot), "lightest")
 
 
 def test_a_sparse_mixture_without_any_expert_runs_none_and_the_others_are_refused(checkpoints, robot):

@@ -49,17 +49,11 @@ class _SpoiledGate(AbstractEngine):
 
 
 def spoiled(gate: FloatArray, how: str) -> FloatArray:
-    """Return a gate (K,) of no mass, without its heaviest expert, or with every expert's weight given to the next one.
-
-    Raises:
-        UnknownNameError: `how` is not one of KNOCKOUTS.
-    """
+    """Return a gate (K,) without mass, without its heaviest expert, or with each expert's weight given to the next."""
     if how == "all":
         return np.zeros(len(gate))
     if how == "permuted":
         return np.roll(gate, 1)
-    if how != "heaviest":
-        raise UnknownNameError("knockout", how, KNOCKOUTS)
     left = np.where(np.arange(len(gate)) == np.argmax(gate), 0.0, gate)
     return left / left.sum() if left.sum() > 0 else np.full(len(gate), 1 / len(gate))
 
@@ -68,8 +62,11 @@ def knocked_out(policy: AbstractPolicy, how: str) -> AbstractPolicy:
     """Return a copy of the policy, on the same engine, with its gate spoiled.
 
     Raises:
+        UnknownNameError: `how` is not one of KNOCKOUTS.
         ModelError: the policy has no gate, or its experts are taken away otherwise.
     """
+    if how not in KNOCKOUTS:
+        raise UnknownNameError("knockout", how, KNOCKOUTS)
     if not isinstance(policy, DeployedPolicy) or policy.config.experts < 2:
         raise ModelError(f"a {policy.config.kind} policy has no gate that could be spoiled")
     if how == "all" and policy.config.kind != "sparse":

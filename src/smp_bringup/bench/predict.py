@@ -15,6 +15,7 @@ import numpy as np
 from smp_bringup.bag.tree import bag_folders
 from smp_bringup.bench import evaluate, spoil
 from smp_bringup.output import write_text
+from smp_bringup.paths import FLAGSHIP
 from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.replay.batch import ReplayJob, run
 from smp_bringup.replay.metrics import pooled, summarise
@@ -103,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--bags", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--models", nargs="+", default=["smp_aloha", "diffusion_aloha"])
+    parser.add_argument("--models", nargs="+", default=[FLAGSHIP, "diffusion_aloha"])
     parser.add_argument("--scales", nargs="+", type=float, default=[0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4])
     parser.add_argument("--episodes", type=int, default=5, help="per task and checkpoint")
     parser.add_argument("--workers", type=int, default=2)

@@ -15,13 +15,14 @@ from smp_bringup.client.graph_client import GraphClient
 from smp_bringup.errors import ConfigError, SmpError
 from smp_bringup.graph import build_graph
 from smp_bringup.launcher import Graph
+from smp_bringup.paths import FLAGSHIP
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.robot import Robot, load_robot
 from smp_bringup.safety.modes import Mode
 
 KILLS = "F29"
-_MODEL, _TASK, _SEED = "smp_aloha", "lift_tray", 2
+_TASK, _SEED = "lift_tray", 2
 _QUIET_S = 0.3
 _FAST = 0.1
 _AFTER = After(Mode.FAULT, "source_fresh")
@@ -37,9 +38,11 @@ def require_simulated(robot: Robot) -> None:
     try:
         if not robot.simulation:
             raise ConfigError(f"robot '{robot.name}' has no simulation")
-        build_policy(find_model(_MODEL), robot)
+        build_policy(find_model(FLAGSHIP), robot)
     except SmpError as error:
-        raise ConfigError(f"{KILLS} kills {_MODEL} in the simulator: {error}; leave {KILLS} out of --faults") from None
+        raise ConfigError(
+            f"{KILLS} kills {FLAGSHIP} in the simulator: {error}; leave {KILLS} out of --faults"
+        ) from None
 
 
 def kill_policies(
@@ -63,7 +66,7 @@ def kill_policies(
         _drain(seen)
         seen.ear.killed(another_robot=True)
         client.command_state, client.sim_state = {}, {}
-        with Graph(build_graph(robot=robot, model=_MODEL, sim=True, task=_TASK), log) as graph:
+        with Graph(build_graph(robot=robot, model=FLAGSHIP, sim=True, task=_TASK), log) as graph:
             seen.alive, begun = graph.check, False
             try:
                 client.start_episode(_TASK, _SEED, "policy", seen.check)

@@ -7,10 +7,11 @@ import typer
 
 from smp_bringup.cli.show import console, progress, task_names, write_json
 from smp_bringup.output import try_file
+from smp_bringup.paths import FLAGSHIP
 
 
 def seams(
-    policy: Annotated[str, typer.Option(help="Shipped model, or a path to a checkpoint folder.")] = "smp_aloha",
+    policy: Annotated[str, typer.Option(help="Shipped model, or a path to a checkpoint folder.")] = FLAGSHIP,
     kinds: Annotated[str, typer.Option(help="Comma-separated seams, and synchronous.")] = (
         "synchronous,latest,blend,inpaint"
     ),

@@ -11,6 +11,7 @@ import typer
 
 from smp_bringup.cli.show import console, task_names, write_json
 from smp_bringup.output import try_file, try_folder
+from smp_bringup.paths import FLAGSHIP
 
 if TYPE_CHECKING:
     from smp_bringup.bench.report import Film
@@ -24,7 +25,7 @@ def demo(
     task: Annotated[str, typer.Option(help="Comma-separated tasks, or all that the model was trained to do.")] = "all",
     episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the layouts; never met in training.")] = 0,
-    model: Annotated[str, typer.Option(help="Shipped model, or a path to a checkpoint folder.")] = "smp_aloha",
+    model: Annotated[str, typer.Option(help="Shipped model, or a path to a checkpoint folder.")] = FLAGSHIP,
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the report and the log.")] = Path("out/demo"),
     robot: Annotated[str, typer.Option(help="Robot in config/robots.")] = "aloha",

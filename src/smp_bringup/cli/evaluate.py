@@ -14,6 +14,7 @@ from smp_bringup.action.seam import DEFAULT_SEAM, SEAMS
 from smp_bringup.cli.show import Track, console, progress, task_names, write_json
 from smp_bringup.errors import ConfigError, UnknownNameError
 from smp_bringup.output import try_file, try_folder
+from smp_bringup.paths import FLAGSHIP
 
 if TYPE_CHECKING:
     from smp_bringup.bench.episodes import Episode
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    policy: Annotated[str, typer.Option(help="Shipped model, a checkpoint folder, or lerobot:PATH.")] = "smp_aloha",
+    policy: Annotated[str, typer.Option(help="Shipped model, a checkpoint folder, or lerobot:PATH.")] = FLAGSHIP,
     tasks: Annotated[str, typer.Option(help="Comma-separated tasks, v2, or all that it was trained to do.")] = "all",
     episodes: Annotated[int, typer.Option(min=1, help="Episodes per task.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the layouts; never met in training.")] = 0,
@@ -37,6 +38,7 @@ def evaluate(
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     swap_images: Annotated[bool, typer.Option(help="Control: show the policy another episode's layout.")] = False,
+    knockout: Annotated[str, typer.Option(help="Control: spoil the gate: all, heaviest or permuted experts.")] = "",
     say: Annotated[str, typer.Option(help="What a policy with words is told [the text of each task].")] = "",
     into_card: Annotated[bool, typer.Option(help="Write the result into the checkpoint's card.")] = False,
     out: Annotated[Path, typer.Option(help="Of the report and the finished episodes.")] = (Path("out/eval")),
@@ -52,10 +54,10 @@ def evaluate(
     try_file(json)
     folder, body = find_model(policy), load_robot(robot)
     names, changes = task_names(tasks, folder), tuple(change or ())
-    sees = _track(policy, folder, body, variation, track, swap_images, changes, seam)
+    sees = _track(policy, folder, body, variation, track, swap_images, changes, seam, knockout)
     first = EpisodeJob(names[0], body, folder, seed, 0, swap_images, variation, action_offset, sensor_noise, changes)
     _try_words(policy, folder, body, names, say)
-    first = replace(first, seam=seam, say=say)
+    first = replace(first, seam=seam, say=say, knockout=knockout)
     try_folder(out)
     try_file(out / "report.html")
     if into_card:
@@ -85,7 +87,7 @@ def evaluate(
 def _conditions(job: "EpisodeJob") -> dict[str, Any]:
     """Return what an evaluation was made under, as its report says it."""
     names = ("seed", "variation", "swap_images", "seam", "action_offset", "sensor_noise")
-    told = {"say": job.say} if job.say else {}
+    told = {name: value for name in ("say", "knockout") if (value := getattr(job, name))}
     return {**{name: getattr(job, name) for name in names}, "set": list(job.changes), **told}
 
 
@@ -98,8 +100,10 @@ def _track(
     swap_images: bool,
     changes: tuple[str, ...],
     seam: str,
+    knockout: str,
 ) -> str:
     """Return the track of a policy; what does not fit is said before any process starts."""
+    from smp_bringup.bench.knockout import knocked_out
     from smp_bringup.pipeline import build_planner, build_policy
     from smp_bringup.tasks.variation import load_variation
 
@@ -108,6 +112,8 @@ def _track(
         raise UnknownNameError("seam", seam, SEAMS)
     built = build_policy(folder, robot, changes=changes)
     build_planner(built, robot, seam)  # raises where they do not fit
+    if knockout:
+        knocked_out(built, knockout)
     sees = built.config.track
     if track is not None and track.value != sees:
         raise ConfigError(f"policy '{policy}' is of the {sees} track, --track {track.value} was asked for")

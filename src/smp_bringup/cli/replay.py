@@ -14,6 +14,7 @@ from smp_bringup.action.seam import DEFAULT_SEAM, SEAMS
 from smp_bringup.cli.show import console, progress, write_json
 from smp_bringup.errors import UnknownNameError
 from smp_bringup.output import try_file, try_folder
+from smp_bringup.paths import FLAGSHIP
 
 if TYPE_CHECKING:
     from smp_bringup.replay.batch import Replayed, ReplayJob
@@ -53,7 +54,7 @@ def replay(
     bags: Annotated[list[Path], typer.Argument(help="Bags, or folders of bags.")],
     model: Annotated[
         str, typer.Option(help="Shipped model, a path to a checkpoint folder, or lerobot:PATH.")
-    ] = "smp_aloha",
+    ] = FLAGSHIP,
     compare: Annotated[str | None, typer.Option(help="Second model: show what changes from the first.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the policy's noise.")] = 0,
     robot: Annotated[str | None, typer.Option(help="Robot, where the bags carry none.")] = None,

@@ -30,7 +30,6 @@ CONFIG, NORMALIZER, ROBOT, METRICS, CARD = (
 )
 ENCODER = "encoder.onnx"
 WEIGHTS = "weights.safetensors"
-DEFAULT_MODEL = "smp_aloha"
 
 
 def is_hosted(model: Path) -> bool:
