@@ -7,12 +7,13 @@ import numpy as np
 
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.page.pictures import gate_axis, subplots
+from smp_bringup.paths import FLAGSHIP
 from smp_bringup.pipeline import build_policy
-from smp_bringup.policy.checkpoint import DEFAULT_MODEL, find_model
+from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.replay.run import replay
 
 bag = open_bag(Path(sys.argv[1]))
-model = sys.argv[2] if len(sys.argv) > 2 else DEFAULT_MODEL
+model = sys.argv[2] if len(sys.argv) > 2 else FLAGSHIP
 picture = Path(sys.argv[3] if len(sys.argv) > 3 else "gate.png")
 
 robot = bag.robot()

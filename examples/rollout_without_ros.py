@@ -3,8 +3,9 @@
 import sys
 
 from smp_bringup.page.pictures import film_sheet
+from smp_bringup.paths import FLAGSHIP
 from smp_bringup.pipeline import build_policy
-from smp_bringup.policy.checkpoint import DEFAULT_MODEL, find_model
+from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.robot import load_robot
 from smp_bringup.sim.rollout import rollout
 from smp_bringup.sim.world import World
@@ -12,7 +13,7 @@ from smp_bringup.tasks import TASKS
 
 task = sys.argv[1] if len(sys.argv) > 1 else "lift_tray"
 seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
-model = sys.argv[3] if len(sys.argv) > 3 else DEFAULT_MODEL
+model = sys.argv[3] if len(sys.argv) > 3 else FLAGSHIP
 
 robot = load_robot("aloha")
 world = World(TASKS[task](), robot)

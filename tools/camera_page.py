@@ -16,11 +16,17 @@ class Judged:
     date: str
     change: str = ""
     """What the run was trained with instead of its own setting."""
+    eyes: bool = False
+    """Whether it was trained on the eyes of smp_aloha, by absolute errors."""
 
 
-AGAIN = "2026-11-29"
-"""Day of the evaluations that were added later."""
+AGAIN, EYES = "2026-11-29", "2026-12-01"
+"""Days of the evaluations that were added later."""
 EVALUATIONS = {
+    "camera_eyes": Judged("**sparse mixture on kept eyes**, shipped", "sparse_aloha", EYES, eyes=True),
+    "camera_eyes_no_experts": Judged("the same without any expert", "sparse_aloha", EYES, eyes=True),
+    "camera_eyes_regression": Judged("regression on the same eyes", "eyes_regression", EYES, eyes=True),
+    "camera_eyes_diffusion": Judged("diffusion on the same eyes", "eyes_diffusion", EYES, eyes=True),
     "camera_smp": Judged("SMP, shipped", "smp", "2026-11-27"),
     "camera_smp_no_experts": Judged("SMP, shipped, without its experts", "smp", AGAIN),
     "camera_smp_shared": Judged("SMP beside a shared expert", "smp_shared", "2026-11-28"),
@@ -29,6 +35,8 @@ EVALUATIONS = {
     "camera_diffusion": Judged("diffusion, sampled (shipped)", "diffusion", "2026-11-27"),
     "camera_diffusion_zero_noise": Judged("diffusion, shipped, from zero noise", "diffusion", AGAIN),
     "camera_diffusion_total": Judged("diffusion, as large as all of SMP", "diffusion_total", "2026-11-28"),
+    "camera_eyes_fresh": Judged("sparse mixture on kept eyes, fresh layouts", "sparse_aloha", EYES, eyes=True),
+    "camera_eyes_fresh_smp": Judged("SMP, the same fresh layouts", "smp", EYES),
     "camera_smp_fresh": Judged("SMP, fresh layouts", "smp", AGAIN),
     "camera_smp_fresh_no_experts": Judged("SMP, fresh layouts, without its experts", "smp", AGAIN),
     "camera_smp_offset": Judged("SMP, arms 0.02 rad beside", "smp", "2026-11-27"),
@@ -36,10 +44,13 @@ EVALUATIONS = {
     "camera_smp_swapped": Judged("SMP, images swapped", "smp", "2026-11-27"),
     "camera_dibm_beta_0.01": Judged("Di-BM (earlier form), beta 0.01", "dibm", "2026-11-28", "policy.dibm.beta=0.01"),
 }
-COMPARED = list(EVALUATIONS)[:8]
+COMPARED = list(EVALUATIONS)[:12]
 """Rows of the summary: the methods, on the same layouts."""
 
-COUNTS = "python tools/count_parameters.py smp smp_shared dibm sparse diffusion diffusion_total"
+COUNTS = (
+    "python tools/count_parameters.py smp smp_shared dibm sparse diffusion diffusion_total sparse_aloha eyes_regression "
+    "eyes_diffusion"
+)
 HEAD = f"""# Study `camera`
 
 What do policies solve that see three cameras and the joints, through the deployed sync, policy and command code in
@@ -49,9 +60,13 @@ alone. [How to read the tables](README.md). Raw: `docs/results/camera_*.json`; t
 {COUNTS} > docs/results/camera_parameters.json
 ```
 Layouts of seed 2 are no test set: [ADR 5](../adr/0005-experts-beside-a-shared-one.md) chose the shipped form by them,
-and Di-BM's beta was chosen by them. Those of seed 11 were drawn after everything was chosen. The latencies of SMP
+and Di-BM's beta was chosen by them. Those of seeds 11 and 51 were drawn after everything was chosen. The latencies of SMP
 beside a shared expert, the sparse mixture and the large diffusion policy were measured while other jobs ran, those of
-{AGAIN} while little else did: compare within a day."""
+{AGAIN} while little else did, those of {EYES} beside trainings: compare within a day.
+
+The rows on kept eyes take the cameras' networks of `smp_aloha` as they are and train what is behind them
+([eyes that are kept](../training.md#eyes-that-are-kept)), by absolute errors, on the same 1,113 demonstrations: they can be
+compared with each other. The rows of 2026-11-27 and 28 were trained whole, by squared errors, on up to 1,544."""
 
 
 def eval_command(found: dict[str, Any], model: str) -> str:
@@ -63,6 +78,8 @@ def eval_command(found: dict[str, Any], model: str) -> str:
         parts.append(f"--variation {found['variation']}")
     if found["action_offset"]:
         parts.append(f"--action-offset {found['action_offset']}")
+    if knockout := found.get("knockout"):
+        parts.append(f"--knockout {knockout}")
     return " ".join(parts + ["--swap-images"] * found["swap_images"])
 
 
@@ -70,7 +87,8 @@ def commands(found: dict[str, Any], judged: Judged) -> str:
     """Return what trained a policy, where it is not shipped, and what judged it."""
     if "/" not in found["policy"]:
         return f"`{eval_command(found, found['policy'])}`"
-    changes = " --set policy.distance=squared" + (f" --set {judged.change}" if judged.change else "")
+    changes = " --eyes smp_aloha" if judged.eyes else " --set policy.distance=squared"
+    changes += f" --set {judged.change}" if judged.change else ""
     train = f"smp train --bags data/demos --policy {judged.run}{changes} --out runs/{judged.run}"
     return f"`{train} && {eval_command(found, f'runs/{judged.run}/model')}`"
 
@@ -111,7 +129,7 @@ def camera_summary(load: Callable[[str], Any]) -> str:
         row = rows[EVALUATIONS[name].label]
         every, (low, high) = row["all"], row["all"]["interval"]
         success = f"{every['successes']}/{every['episodes']} ({low:.2f} - {high:.2f})"
-        mark = " *" * (EVALUATIONS[name].date == AGAIN)
+        mark = {AGAIN: " *", EYES: " **"}.get(EVALUATIONS[name].date, "")
         lines.append([EVALUATIONS[name].label, success, millions(row), f"{row['latency_ms']['p50']:.1f}{mark}"])
     header = ["method", "success, 95 % over episodes", "parameters run, of all [M]", "inference [ms]"]
     then = rows[EVALUATIONS["camera_smp_fresh"].label]["latency_ms"]["p50"]

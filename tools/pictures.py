@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot
 
+from smp_bringup.paths import FLAGSHIP
 from smp_bringup.pipeline import build_policy
-from smp_bringup.policy.checkpoint import DEFAULT_MODEL, find_model
+from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.robot import load_robot
 from smp_bringup.sim.rollout import rollout
 from smp_bringup.sim.seeds import evaluation_seed
@@ -24,7 +25,7 @@ def draw(task: str, seed: int, path: Path) -> None:
     overview = replace(robot.cameras[0], width=SIZE, height=SIZE)
     robot = replace(robot, cameras=(overview, *robot.cameras[1:]))
     world = World(TASKS[task](), robot)
-    result = rollout(world, build_policy(find_model(DEFAULT_MODEL), robot), robot, seed, film_s=0.1)
+    result = rollout(world, build_policy(find_model(FLAGSHIP), robot), robot, seed, film_s=0.1)
     world.close()
     figure = pyplot.figure(figsize=(12, 4.1), layout="constrained")
     grid = figure.add_gridspec(2, FRAMES, height_ratios=(2.6, 1))
