@@ -8,7 +8,7 @@ from smp_bringup.paths import named_config
 
 @dataclass(frozen=True)
 class Preset:
-    """What `smp train --preset NAME` stands for; it names no cameras and no kind of policy, so it fits any run."""
+    """What `smp train --preset NAME` stands for; it names no cameras and no kind, so that it fits many runs."""
 
     policy: str = "smp"
     """Run in config/policies, taken where no other is named."""
