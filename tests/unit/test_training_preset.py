@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from smp_bringup.bench.study import Row, Study, cells
 from smp_bringup.cli.app import app
-from smp_bringup.errors import ConfigError
+from smp_bringup.errors import ConfigError, UnknownNameError
 from smp_bringup.paths import share
 from smp_bringup.robot import load_robot
 from smp_bringup.training.config import load_run
@@ -91,7 +91,7 @@ def test_a_row_of_a_study_trains_what_the_preset_says(tmp_path):
 
 def test_no_preset_changes_nothing():
     assert load_preset("") == Preset("smp", ())
-    with pytest.raises(ConfigError, match=r"unknown preset 'fwe' \(did you mean 'few'\?\)"):
+    with pytest.raises(UnknownNameError, match=r"unknown preset 'fwe' \(did you mean 'few'\?\)"):
         load_preset("fwe")
 
 
