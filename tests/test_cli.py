@@ -45,6 +45,7 @@ def test_a_robot_without_a_simulation_is_recorded_beside_its_graph(tmp_path, mon
         (("record", "--task", "juggle", "--episodes", "1", "--lockstep"), "unknown task 'juggle'"),
         (("train", "--bags", "nowhere"), "'nowhere' does not exist"),
         (("train", "--bags", BAG, "--policy", "spm"), "unknown policy 'spm' (did you mean 'smp'?)"),
+        (("train", "--bags", BAG, "--preset", "fwe"), "unknown preset 'fwe' (did you mean 'few'?)"),
         (("demo", "--robot", "panda"), "unknown robot 'panda'"),
         (("up", "--model", "nothing"), "unknown model 'nothing'"),
         (("bench", "policy", "--size", "huge"), "unknown size 'huge'"),

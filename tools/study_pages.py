@@ -89,12 +89,16 @@ def question(text: str) -> str:
 def described(row: dict[str, Any]) -> str:
     """Return in words what a row of a study's YAML asks for."""
     what = []
+    if "preset" in row:
+        what.append(f"[preset {row['preset']}](../../config/presets/{row['preset']}.yaml)")
     if "set" in row:
         what.append("trained with " + ", ".join(f"`{change}`" for change in row["set"]))
     if "start" in row:
         what.append(f"starts from `{row['start']}`")
     if row.get("only_router"):
         what.append("only the router is trained")
+    if "eyes" in row:
+        what.append(f"keeps the eyes of [{row['eyes']}](../../models/{row['eyes']}/README.md)")
     if "limit" in row:
         what.append(f"the first {row['limit']} demonstrations of each task")
     if "train_tasks" in row:

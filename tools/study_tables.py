@@ -12,7 +12,7 @@ T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306)
 """Student's t that 5 % of the draws exceed in size, for 1, 2, ... degrees of freedom."""
 _WIDE = 10
 """So many tasks are columns at most; more are rows."""
-TRAINED_BY = ("policy", "model", "set", "start", "only_router", "train_tasks", "limit")
+TRAINED_BY = ("policy", "model", "preset", "set", "start", "only_router", "eyes", "train_tasks", "limit")
 """What rows that run the same trained models have in common."""
 
 

@@ -102,6 +102,7 @@ _KINDS = {
     "tasks": "task",
     "variations": "variation",
     "policies": "policy",
+    "presets": "preset",
     "phrases": "phrases",
     "studies": "study",
     "safety": "safety settings",

@@ -27,6 +27,7 @@ from smp_bringup.tasks import GROUPS, expanded
 from smp_bringup.training.config import load_run
 from smp_bringup.training.dataset import bag_signature
 from smp_bringup.training.job import Training, TrainingJob, demonstrations
+from smp_bringup.training.preset import load_preset
 from smp_bringup.training.trainer import use_threads
 
 ROBOT = "aloha"
@@ -40,8 +41,10 @@ class Row:
     """Run in config/policies that is trained."""
     model: str = ""
     """Or a shipped model, or a checkpoint folder, as it is."""
+    preset: str = ""
+    """Settings made to it, as of `smp train --preset`."""
     set: tuple[str, ...] = ()
-    """Changes to the run, as of `smp train --set`."""
+    """Changes to the run after those, as of `smp train --set`."""
     start: str = ""
     """Row whose models training goes on from."""
     only_router: bool = False
@@ -64,9 +67,14 @@ class Row:
     def __post_init__(self) -> None:
         if bool(self.policy) is bool(self.model):
             raise ConfigError("a row names a policy to train, or a model as it is: one of the two")
-        trained = ("set", "start", "only_router", "eyes", "train_tasks", "limit")
+        trained = ("preset", "set", "start", "only_router", "eyes", "train_tasks", "limit")
         if self.model and (found := [name for name in trained if getattr(self, name)]):
             raise ConfigError(f"'{found[0]}' is of a training, model '{self.model}' is taken as it is: remove it")
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """All changes to the run."""
+        return (*load_preset(self.preset).set, *self.set)
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ def cells(study: Study, bags: Path, out: Path) -> list[Cell]:
         start = cell(row.start, seed).model if row.start else None
         eyes = find_model(row.eyes) if row.eyes else None
         wanted = expanded(row.train_tasks)
-        job = TrainingJob(bags, row.policy, row.set, wanted, row.limit, seed, start, eyes, row.only_router)
+        job = TrainingJob(bags, row.policy, row.changes, wanted, row.limit, seed, start, eyes, row.only_router)
         return Cell(name, seed, job, out / "models" / _key(job) / "model")
 
     order = sorted(study.rows, key=lambda name: bool(study.rows[name].start))
@@ -169,7 +177,7 @@ class Evaluation:
         self._jobs: dict[Cell, list[EpisodeJob]] = {}
         for cell in wanted:
             row = study.rows[cell.row]
-            trained = deployed_settings(load_run(row.policy, robot, row.set).policy) if row.policy else ()
+            trained = deployed_settings(load_run(row.policy, robot, row.changes).policy) if row.policy else ()
             first = EpisodeJob(
                 "",
                 robot,

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 def train(
     bags: Annotated[Path, typer.Option(help="Folder of demonstrations.")],
-    policy: Annotated[str, typer.Option(help="Run in config/policies, or a path to a YAML file.")] = "smp",
-    out: Annotated[Path | None, typer.Option(help="Folder of the run [runs/POLICY].")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="Run in config/policies, or a path to a YAML file [smp, or the preset's].")
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="Settings in config/presets, or a path: few, for 10 to 100 demonstrations of a task.")
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="Folder of the run [runs/PRESET or runs/POLICY].")] = None,
     tasks: Annotated[str, typer.Option(help="Comma-separated folders of --bags, v2, or all.")] = "all",
     limit: Annotated[int | None, typer.Option(min=1, help="Demonstrations of each task [all].")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps [as in the run's file].")] = None,
@@ -51,12 +56,15 @@ def train(
     from smp_bringup.policy.checkpoint import find_model
     from smp_bringup.training.job import TrainingJob
     from smp_bringup.training.journal import PAGE
+    from smp_bringup.training.preset import load_preset
     from smp_bringup.training.trainer import use_threads
 
-    folder = out or Path("runs") / Path(policy).stem
+    chosen = load_preset(preset)
+    policy = policy or chosen.policy
+    folder = out or Path("runs") / Path(preset or policy).stem
     try_folder(folder)
     use_threads(threads)
-    changes = (*(change or ()), *([f"training.steps={steps}"] if steps else ()))
+    changes = (*chosen.set, *(change or ()), *([f"training.steps={steps}"] if steps else ()))
     wanted = () if tasks == "all" else _tasks(tasks)
     from_, seeing = (find_model(name) if name else None for name in (start, eyes))
     training = _read(
