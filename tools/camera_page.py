@@ -47,10 +47,8 @@ EVALUATIONS = {
 COMPARED = list(EVALUATIONS)[:12]
 """Rows of the summary: the methods, on the same layouts."""
 
-COUNTS = (
-    "python tools/count_parameters.py smp smp_shared dibm sparse diffusion diffusion_total sparse_aloha eyes_regression "
-    "eyes_diffusion"
-)
+COUNTED = "smp smp_shared dibm sparse diffusion diffusion_total sparse_aloha eyes_regression eyes_diffusion"
+COUNTS = f"python tools/count_parameters.py {COUNTED}"
 HEAD = f"""# Study `camera`
 
 What do policies solve that see three cameras and the joints, through the deployed sync, policy and command code in
@@ -60,13 +58,13 @@ alone. [How to read the tables](README.md). Raw: `docs/results/camera_*.json`; t
 {COUNTS} > docs/results/camera_parameters.json
 ```
 Layouts of seed 2 are no test set: [ADR 5](../adr/0005-experts-beside-a-shared-one.md) chose the shipped form by them,
-and Di-BM's beta was chosen by them. Those of seeds 11 and 51 were drawn after everything was chosen. The latencies of SMP
-beside a shared expert, the sparse mixture and the large diffusion policy were measured while other jobs ran, those of
-{AGAIN} while little else did, those of {EYES} beside trainings: compare within a day.
+and Di-BM's beta was chosen by them. Those of seeds 11 and 51 were drawn after everything was chosen. The latencies of
+SMP beside a shared expert, the sparse mixture and the large diffusion policy were measured while other jobs ran, those
+of {AGAIN} while little else did, those of {EYES} beside trainings: compare within a day.
 
 The rows on kept eyes take the cameras' networks of `smp_aloha` as they are and train what is behind them
-([eyes that are kept](../training.md#eyes-that-are-kept)), by absolute errors, on the same 1,113 demonstrations: they can be
-compared with each other. The rows of 2026-11-27 and 28 were trained whole, by squared errors, on up to 1,544."""
+([eyes that are kept](../training.md#eyes-that-are-kept)), by absolute errors, on the same 1,113 demonstrations: they
+can be compared with each other. The rows of 2026-11-27 and 28 were trained whole, by squared errors, on up to 1,544."""
 
 
 def eval_command(found: dict[str, Any], model: str) -> str:

@@ -36,7 +36,7 @@ def figures(bag, model):
     return summarise(run_one(ReplayJob(bag, model)).samples)
 
 
-@pytest.mark.parametrize("model", ["smp_aloha", "diffusion_aloha"])
+@pytest.mark.parametrize("model", ["sparse_aloha", "smp_aloha", "diffusion_aloha"])
 def test_a_shipped_model_passes_the_criteria(bag, model):
     assert failing(load_criteria("default"), figures(bag, share("models", model))) == []
 

@@ -59,11 +59,18 @@ def test_a_difference_over_training_seeds_is_paired_only_where_rows_run_the_same
     assert difference(row(rates), row(lower, "dibm")) == pytest.approx((0.1, 2.776 * 0.1 * (2 / 3) ** 0.5), abs=1e-9)
 
 
-def test_the_card_and_the_demo_of_the_shipped_policy_tell_what_it_solves_without_its_experts():
+@pytest.mark.parametrize(
+    ("model", "results"),
+    [
+        ("smp_aloha", ("smp", "smp_no_experts", "smp_fresh", "smp_fresh_no_experts")),
+        ("sparse_aloha", ("eyes", "eyes_no_experts", "eyes_fresh", "eyes_fresh_smp", "eyes_regression")),
+    ],
+)
+def test_the_card_and_the_demo_of_a_shipped_policy_tell_what_it_solves_without_its_experts(model, results):
     from smp_bringup.cli.demo import _remark
 
-    remark = _remark(ROOT / "models/smp_aloha")
-    for name in ("camera_smp", "camera_smp_no_experts", "camera_smp_fresh", "camera_smp_fresh_no_experts"):
+    remark = _remark(ROOT / "models" / model)
+    for name in (f"camera_{result}" for result in results):
         every = json.loads((ROOT / f"docs/results/{name}.json").read_text())["all"]
         assert f"{every['successes']}/{every['episodes']}" in remark
 

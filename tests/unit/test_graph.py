@@ -47,7 +47,7 @@ def test_every_argument_reaches_the_node_that_it_is_for():
         "command": {"use_sim_time": True, "realtime": "off", "cpus": "1,2", "safety": "default"},
         "policy": {
             "use_sim_time": True,
-            "model": "smp_aloha",
+            "model": "sparse_aloha",
             "device": "cuda",
             "seam": "blend",
             "deadline_s": 0.2,

@@ -284,6 +284,6 @@ def test_what_is_no_message_is_refused(kind, shape, why):
 
 def test_a_robot_file_names_a_policy_beside_it(robot, tmp_path):
     checkpoint(tmp_path, robot)
-    text = named_config("robots", "aloha").read_text().replace("model: smp_aloha", "model: lerobot:pretrained_model")
+    text = named_config("robots", "aloha").read_text().replace("model: sparse_aloha", "model: lerobot:pretrained_model")
     (tmp_path / "mine.yaml").write_text(text)
     assert load_robot(str(tmp_path / "mine.yaml")).model == f"lerobot:{tmp_path / 'pretrained_model'}"
