@@ -1,6 +1,7 @@
 """A policy of LeRobot as one of ours: checked against the robot at load, asked over a pipe."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class LerobotPolicy(AbstractPolicy):
 
     def __init__(self, config: PolicyConfig, process: Process, parts: "Parts", task: str) -> None:
         """Join the parts; see `load`."""
-        self.config, self._process, self._parts, self._task = config, process, parts, task
+        self.config, self._process, self._parts, self.told = config, process, parts, task
 
     @property
     def runs_in(self) -> str:
@@ -44,6 +45,9 @@ class LerobotPolicy(AbstractPolicy):
     def process(self) -> Process:
         """Where the policy runs."""
         return self._process
+
+    def words_of(self, sentence: str) -> None:
+        """Return nothing: what is told crosses the pipe as it is, and LeRobot embeds it."""
 
     def infer(
         self, observation: Observation, seed: int, prefix: FloatArray | None = None
@@ -57,7 +61,7 @@ class LerobotPolicy(AbstractPolicy):
         parts = self._parts
         arrays: dict[str, np.ndarray] = {layout.STATE: parts.state.theirs(observation.position).astype(np.float32)}
         arrays |= {key: observation.images[camera] for camera, key in parts.cameras.items()}
-        stage_ms, action = self._process.infer(arrays, seed, self._task)
+        stage_ms, action = self._process.infer(arrays, seed, observation.told or self.told)
         if action.ndim != 2 or action.shape[1] != len(parts.action.index):
             raise ModelError(
                 f"LeRobot's policy gave a chunk of shape {action.shape}, not (T, {len(parts.action.index)})"
@@ -124,7 +128,9 @@ def load(model: Path, robot: Robot, device: str = "cpu") -> LerobotPolicy:
         raise ConfigError(f"'{found.checkpoint}' sees {one_line(steps)[:40]} observations, allowed: 1 to 16")
     process = Process(found.python, found.checkpoint, device)
     kind = f"lerobot:{one_line(process.about['type'])}"
-    config = PolicyConfig(kind, tuple(parts.cameras), observation_steps=steps, replan_s=found.told.replan_s)
+    config = PolicyConfig(
+        kind, tuple(parts.cameras), observation_steps=steps, replan_s=found.told.replan_s, words=found.is_told
+    )
     policy = LerobotPolicy(config, process, parts, found.told.task)
     chunk, _ = policy.infer(blank(robot, steps), 0)
     if not np.isfinite(chunk.position).all():
@@ -137,9 +143,7 @@ def load(model: Path, robot: Robot, device: str = "cpu") -> LerobotPolicy:
             f"and the next chunk would come after {config.replan_s:g} s: train it with more (n_action_steps), or write "
             "a shorter replan_s"
         )
-    policy.config = PolicyConfig(
-        kind, config.cameras, observation_steps=steps, replan_s=config.replan_s, horizon=len(chunk.position)
-    )
+    policy.config = replace(config, horizon=len(chunk.position))
     return policy
 
 
