@@ -154,9 +154,10 @@ def test_episodes_and_bags_say_what_they_show(robot, python, tmp_path):
 
 
 CAMERA = {"type": "VISUAL", "shape": [3, 96, 96]}
+NAMED = "into a mapping .* mapping: in the file of lerobot:FILE"
 REFUSED = {
-    "names": ({"names": [f"joint_{i}" for i in range(14)]}, "has no left_waist, .*; write their name of each joint"),
-    "degrees": ({"scale": 180 / np.pi * 10}, "looks like degrees, not .rad.; write unit"),
+    "names": ({"names": [f"joint_{i}" for i in range(14)]}, f"has no left_waist, .*; write their name .* {NAMED}"),
+    "degrees": ({"scale": 180 / np.pi * 10}, f"looks like degrees, not .rad.; write unit .* {NAMED}"),
     "rate": ({"fps": 30}, "trained on 30 frames a second, .* write action_period_s: 0.03333"),
     "camera": (
         {"observation.images.overview": None, "observation.images.top": CAMERA},

@@ -13,7 +13,7 @@ from smp_bringup.errors import ConfigError, ModelError, one_line
 from smp_bringup.lerobot.deployment import Found, find
 from smp_bringup.lerobot.process import Process
 from smp_bringup.mapping import layout
-from smp_bringup.mapping.document import ImportMapping, require_one_camera_each
+from smp_bringup.mapping.document import INTO_MAPPING, ImportMapping, require_one_camera_each
 from smp_bringup.mapping.extent import Extent
 from smp_bringup.mapping.vectors import Vectors
 from smp_bringup.policy.base import AbstractPolicy
@@ -24,7 +24,6 @@ from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 _SAME_PERIOD = 0.01
 """Share by which the period of a dataset may differ from the robot's action period."""
-_WHERE = "into a mapping such as config/imports/lerobot.yaml, and name it as mapping: in the file of lerobot:FILE"
 
 
 class LerobotPolicy(AbstractPolicy):
@@ -178,7 +177,7 @@ def _cameras(features: dict[str, tuple[str, tuple[int, ...]]], mapping: ImportMa
         if key not in keys:
             raise ConfigError(
                 f"the policy sees {one_line(key)}, robot '{robot.name}' has {', '.join(keys)}: write which camera it "
-                f"is (cameras: NAME: {one_line(key)}) {_WHERE}"
+                f"is (cameras: NAME: {one_line(key)}) {INTO_MAPPING}"
             )
         camera = keys[key]
         size = (3, camera.observation_height, camera.observation_width)
