@@ -85,8 +85,8 @@ LEROBOT_OLD := .venv-lerobot-old
 $(LEROBOT)/.ready: requirements/lerobot.in requirements/runtime.in integrations/*/pyproject.toml
 	$(LEROBOT_PYTHON) -m venv $(LEROBOT)
 	$(LEROBOT)/bin/python -m pip install --quiet -r requirements/lerobot.in -r requirements/ros-kilted.in --editable . $(addprefix --editable ,$(wildcard integrations/*))
-	$(LEROBOT)/bin/python -m pip install --quiet --no-deps -r requirements/assets.in
 	$(LEROBOT)/bin/python -m pip check
+	$(LEROBOT)/bin/python -m pip install --quiet --no-deps -r requirements/assets.in
 	@touch $@
 
 # PyTorch and most else are those of the newer one.

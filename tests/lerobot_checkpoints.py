@@ -19,10 +19,11 @@ def interpreter(folder):
     return path
 
 
-def checkpoint(folder, robot, names=None, order=None, scale=1.0, fps=25, steps=1, **features):
+def checkpoint(folder, robot, names=None, order=None, scale=1.0, fps=25, steps=1, told=False, **features):
     """Write a checkpoint and its dataset's meta/info.json; return its folder.
 
-    `order` says which joint each entry holds, `scale` in what multiple of our unit; `features` replace others.
+    `order` says which joint each entry holds, `scale` in what multiple of our unit, `told` whether the policy is told
+    in words what to do; `features` replace others.
     """
     order = list(range(robot.dof)) if order is None else list(order)
     names = [robot.joint_names[i] for i in order] if names is None else names
@@ -46,7 +47,8 @@ def checkpoint(folder, robot, names=None, order=None, scale=1.0, fps=25, steps=1
     stats = {f"{key}.{word}": value for key in ("observation.state", "action") for word, value in reach.items()}
     packed = {name: value.astype(np.float32) for name, value in stats.items()}
     save_file(packed, model / "policy_preprocessor_step_3_normalizer_processor.safetensors")
-    (model / "policy_preprocessor.json").write_text(json.dumps({"steps": [{"registry_name": "x"}]}))
+    step = {"registry_name": "tokenizer_processor" if told else "x"}
+    (model / "policy_preprocessor.json").write_text(json.dumps({"steps": [step]}))
     return model
 
 

@@ -97,6 +97,8 @@ class Observation:
     """Per vector of the robot file (To, n)."""
     words: FloatArray | None = None
     """(384,) embedding of the sentence that says what to do; None where nothing was said."""
+    told: str = ""
+    """That sentence itself, for policies that read it (LeRobot's); empty where nothing was said."""
 
 
 @dataclass(frozen=True)

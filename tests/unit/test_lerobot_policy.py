@@ -9,12 +9,14 @@ import socket
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+from smp_bringup.bag.reader import open_bag
 from smp_bringup.errors import ConfigError, ModelError, WorkerError
 from smp_bringup.lerobot import process as process_module
 from smp_bringup.lerobot.deployment import PYTHON_VARIABLE, signature
@@ -24,7 +26,13 @@ from smp_bringup.paths import named_config
 from smp_bringup.pipeline import build_planner, build_policy
 from smp_bringup.policy.checkpoint import find_model
 from smp_bringup.policy.trial import blank
+from smp_bringup.replay.run import ReplaySettings, replay
 from smp_bringup.robot import load_robot
+from smp_bringup.sim.demonstration import record_demonstration
+from smp_bringup.sim.noise import NoisySensors
+from smp_bringup.sim.rollout import Timing, rollout
+from smp_bringup.sim.world import World
+from smp_bringup.tasks import TASKS
 from smp_bringup.types import Observation
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -112,10 +120,44 @@ def test_a_mapping_says_their_names_and_signs(robot, python, tmp_path):
     np.testing.assert_allclose(chunk.position, home - 0.01 * np.arange(8)[:, None], atol=1e-5)
 
 
+def steps_of(policy, robot, sentence):
+    """Return by how much each action of a chunk is beyond the one before, where a sentence says what to do."""
+    chunk, _ = policy.infer(replace(blank(robot, 1), told=sentence), 0)
+    return np.diff(chunk.position, axis=0)
+
+
+def test_it_is_told_the_sentence_and_until_somebody_says_one_that_of_its_file(robot, python, tmp_path):
+    checkpoint(tmp_path, robot, told=True)
+    policy = load(named(deployed(tmp_path, checkpoint="pretrained_model", task="back")), robot)
+    assert policy.config.words
+    assert policy.told == "back"
+    np.testing.assert_allclose(steps_of(policy, robot, ""), -0.01, atol=1e-5)
+    np.testing.assert_allclose(steps_of(policy, robot, "on"), 0.01, atol=1e-5)
+    noisy = NoisySensors(policy, robot, 0.0, 0)
+    assert noisy.words_of("on") is None  # LeRobot embeds it
+    np.testing.assert_allclose(steps_of(noisy, robot, "on"), 0.01, atol=1e-5)
+    policy.process.close()
+
+
+def test_episodes_and_bags_say_what_they_show(robot, python, tmp_path):
+    """What the file says would fail, so no chunk comes from it."""
+    policy = load(named(checkpoint(tmp_path, robot, told=True)), robot)
+    policy.told, world = "fail", World(TASKS["press_two_buttons"](), robot)
+    assert rollout(world, policy, robot, 1, timing=Timing(seam="latest")).gates
+    with pytest.raises(ModelError, match="out of memory"):
+        rollout(world, policy, robot, 1, timing=Timing(seam="latest"), say="fail")
+    assert record_demonstration(world, robot, 1, tmp_path / "bag", 0.0)
+    bag = open_bag(tmp_path / "bag")
+    assert bag.text == world.task.config.text
+    assert replay(bag, policy, robot, ReplaySettings(seam="latest")).chunks
+    policy.process.close()
+
+
 CAMERA = {"type": "VISUAL", "shape": [3, 96, 96]}
+NAMED = "into a mapping .* mapping: in the file of lerobot:FILE"
 REFUSED = {
-    "names": ({"names": [f"joint_{i}" for i in range(14)]}, "has no left_waist, .*; write their name of each joint"),
-    "degrees": ({"scale": 180 / np.pi * 10}, "looks like degrees, not .rad.; write unit"),
+    "names": ({"names": [f"joint_{i}" for i in range(14)]}, f"has no left_waist, .*; write their name .* {NAMED}"),
+    "degrees": ({"scale": 180 / np.pi * 10}, f"looks like degrees, not .rad.; write unit .* {NAMED}"),
     "rate": ({"fps": 30}, "trained on 30 frames a second, .* write action_period_s: 0.03333"),
     "camera": (
         {"observation.images.overview": None, "observation.images.top": CAMERA},

@@ -21,6 +21,8 @@ PYTHON_VARIABLE = "SMP_LEROBOT_PYTHON"
 SETTINGS = "config.json"
 _TRAINED_ON = "train_config.json"
 _PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
+_READS_TASK = "tokenizer_processor"
+"""Step of LeRobot's that makes tokens of the task in words."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Deployment:
     mapping: str = ""
     """Mapping in config/imports, or a path, where its names or units are not the robot file's."""
     task: str = ""
-    """In words, for policies that are told."""
+    """In words, for policies that are told: what they are told as long as nobody says anything."""
     replan_s: float = field(default=0.16, metadata=spec(gt=0, le=10, unit="s"))
     """A new chunk is computed so long after the last one."""
     rate_hz: float = field(default=0.0, metadata=spec(ge=0, le=1000, unit="Hz"))
@@ -60,6 +62,8 @@ class Found:
     state_names: tuple[str, ...]
     action_names: tuple[str, ...]
     told: Deployment
+    is_told: bool
+    """Whether the policy reads what to do in words."""
 
 
 def find(model: Path) -> Found:
@@ -77,7 +81,7 @@ def find(model: Path) -> Found:
             f"'{checkpoint}' has no {SETTINGS}: name the folder pretrained_model of a checkpoint of lerobot-train, "
             "or a YAML file that does (docs/lerobot.md)"
         )
-    _require_lerobots_code(checkpoint)
+    steps = _steps(checkpoint)
     told = _completed(told, checkpoint)
     return Found(
         checkpoint,
@@ -88,6 +92,7 @@ def find(model: Path) -> Found:
         told.state_names,
         told.action_names,
         told,
+        any(step.get("registry_name") == _READS_TASK for step in steps),
     )
 
 
@@ -157,17 +162,26 @@ def _python(told: Deployment) -> str:
     return sys.executable
 
 
-def _require_lerobots_code(checkpoint: Path) -> None:
-    """Raise ModelError where a processor names a class by its import path: LeRobot would import whatever it says."""
+def _steps(checkpoint: Path) -> list[dict[str, Any]]:
+    """Return the steps of both processors.
+
+    Raises:
+        ModelError: one names a class by its import path: LeRobot would import whatever it says.
+    """
+    found = []
     for name in _PROCESSORS:
         steps = _json(checkpoint / name).get("steps") if (checkpoint / name).is_file() else []
         for step in steps if isinstance(steps, list) else []:
-            named = step.get("class") if isinstance(step, dict) else None
+            if not isinstance(step, dict):
+                continue
+            found.append(step)
+            named = step.get("class")
             if named is not None and not str(named).startswith("lerobot."):
                 raise ModelError(
                     f"'{checkpoint / name}' would import {one_line(named)[:100]}: only steps that LeRobot or an "
                     "installed plugin registers are run"
                 )
+    return found
 
 
 def _json(path: Path) -> dict[str, Any]:

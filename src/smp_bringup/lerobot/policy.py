@@ -1,6 +1,7 @@
 """A policy of LeRobot as one of ours: checked against the robot at load, asked over a pipe."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from smp_bringup.errors import ConfigError, ModelError, one_line
 from smp_bringup.lerobot.deployment import Found, find
 from smp_bringup.lerobot.process import Process
 from smp_bringup.mapping import layout
-from smp_bringup.mapping.document import ImportMapping, require_one_camera_each
+from smp_bringup.mapping.document import INTO_MAPPING, ImportMapping, require_one_camera_each
 from smp_bringup.mapping.extent import Extent
 from smp_bringup.mapping.vectors import Vectors
 from smp_bringup.policy.base import AbstractPolicy
@@ -23,7 +24,6 @@ from smp_bringup.types import ActionChunk, FloatArray, GateReport, Observation
 
 _SAME_PERIOD = 0.01
 """Share by which the period of a dataset may differ from the robot's action period."""
-_WHERE = "into a mapping such as config/imports/lerobot.yaml, and name it as mapping: in the file of lerobot:FILE"
 
 
 class LerobotPolicy(AbstractPolicy):
@@ -33,7 +33,7 @@ class LerobotPolicy(AbstractPolicy):
 
     def __init__(self, config: PolicyConfig, process: Process, parts: "Parts", task: str) -> None:
         """Join the parts; see `load`."""
-        self.config, self._process, self._parts, self._task = config, process, parts, task
+        self.config, self._process, self._parts, self.told = config, process, parts, task
 
     @property
     def runs_in(self) -> str:
@@ -44,6 +44,9 @@ class LerobotPolicy(AbstractPolicy):
     def process(self) -> Process:
         """Where the policy runs."""
         return self._process
+
+    def words_of(self, sentence: str) -> None:
+        """Return nothing: what is told crosses the pipe as it is, and LeRobot embeds it."""
 
     def infer(
         self, observation: Observation, seed: int, prefix: FloatArray | None = None
@@ -57,7 +60,7 @@ class LerobotPolicy(AbstractPolicy):
         parts = self._parts
         arrays: dict[str, np.ndarray] = {layout.STATE: parts.state.theirs(observation.position).astype(np.float32)}
         arrays |= {key: observation.images[camera] for camera, key in parts.cameras.items()}
-        stage_ms, action = self._process.infer(arrays, seed, self._task)
+        stage_ms, action = self._process.infer(arrays, seed, observation.told or self.told)
         if action.ndim != 2 or action.shape[1] != len(parts.action.index):
             raise ModelError(
                 f"LeRobot's policy gave a chunk of shape {action.shape}, not (T, {len(parts.action.index)})"
@@ -124,7 +127,9 @@ def load(model: Path, robot: Robot, device: str = "cpu") -> LerobotPolicy:
         raise ConfigError(f"'{found.checkpoint}' sees {one_line(steps)[:40]} observations, allowed: 1 to 16")
     process = Process(found.python, found.checkpoint, device)
     kind = f"lerobot:{one_line(process.about['type'])}"
-    config = PolicyConfig(kind, tuple(parts.cameras), observation_steps=steps, replan_s=found.told.replan_s)
+    config = PolicyConfig(
+        kind, tuple(parts.cameras), observation_steps=steps, replan_s=found.told.replan_s, words=found.is_told
+    )
     policy = LerobotPolicy(config, process, parts, found.told.task)
     chunk, _ = policy.infer(blank(robot, steps), 0)
     if not np.isfinite(chunk.position).all():
@@ -137,9 +142,7 @@ def load(model: Path, robot: Robot, device: str = "cpu") -> LerobotPolicy:
             f"and the next chunk would come after {config.replan_s:g} s: train it with more (n_action_steps), or write "
             "a shorter replan_s"
         )
-    policy.config = PolicyConfig(
-        kind, config.cameras, observation_steps=steps, replan_s=config.replan_s, horizon=len(chunk.position)
-    )
+    policy.config = replace(config, horizon=len(chunk.position))
     return policy
 
 
@@ -174,7 +177,7 @@ def _cameras(features: dict[str, tuple[str, tuple[int, ...]]], mapping: ImportMa
         if key not in keys:
             raise ConfigError(
                 f"the policy sees {one_line(key)}, robot '{robot.name}' has {', '.join(keys)}: write which camera it "
-                f"is (cameras: NAME: {one_line(key)}) {_WHERE}"
+                f"is (cameras: NAME: {one_line(key)}) {INTO_MAPPING}"
             )
         camera = keys[key]
         size = (3, camera.observation_height, camera.observation_width)

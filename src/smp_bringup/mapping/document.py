@@ -13,6 +13,11 @@ from smp_bringup.joint_units import LARGEST_SCALE, LEAST_SCALE, check_offset
 from smp_bringup.paths import named_config
 from smp_bringup.robot import Robot
 
+INTO_MAPPING = (
+    "into a mapping such as config/imports/lerobot.yaml and name it (--mapping; for a policy of LeRobot mapping: in "
+    "the file of lerobot:FILE)"
+)
+"""Where it is written, in words, what others call and measure."""
 _TURNING = {"rad": 1.0, "deg": math.pi / 180}
 _SLIDING = {"m": 1.0, "mm": 1e-3}
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from smp_bringup.errors import ConfigError
 from smp_bringup.joints import Joint
-from smp_bringup.mapping.document import ArmMapping, ImportMapping, joint_mappings
+from smp_bringup.mapping.document import INTO_MAPPING, ArmMapping, ImportMapping, joint_mappings
 from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray
 
@@ -46,7 +46,7 @@ class Extent:
                 raise ConfigError(
                     f"{what}: {joint.name} goes from {low:.6g} to {high:.6g}, its limits are {joint.min:g} to "
                     f"{joint.max:g}: that looks like {looks}; write unit (rad, deg, m, mm), sign and scale of each "
-                    "joint into a mapping such as config/imports/lerobot.yaml and name it with --mapping"
+                    f"joint {INTO_MAPPING}"
                 )
             slack = 1e-5 * max(1.0, abs(joint.min), abs(joint.max))  # of single precision
             if low < joint.min - slack or high > joint.max + slack:

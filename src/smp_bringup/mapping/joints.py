@@ -11,7 +11,7 @@ import numpy as np
 from smp_bringup.arm import Arm
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.mapping import layout
-from smp_bringup.mapping.document import ArmMapping, JointMapping, joint_mappings
+from smp_bringup.mapping.document import INTO_MAPPING, ArmMapping, JointMapping, joint_mappings
 from smp_bringup.types import FloatArray
 
 _MEASURED = re.compile(r"[./_](pos|position|qpos)$")
@@ -74,10 +74,7 @@ def select(arm: Arm, mapping: ArmMapping, feature: str, names: Sequence[str], to
     )
 
 
-_WRITE = (
-    "write their name of each joint (where they have none, the number of its place) into a mapping such as "
-    "config/imports/lerobot.yaml and name it with --mapping"
-)
+_WRITE = f"write their name of each joint (where they have none, the number of its place) {INTO_MAPPING}"
 
 
 def _wanted(theirs: JointMapping, told: bool) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.mapping import layout
-from smp_bringup.mapping.document import ArmMapping, ImportMapping, require_known
+from smp_bringup.mapping.document import INTO_MAPPING, ArmMapping, ImportMapping, require_known
 from smp_bringup.mapping.joints import select
 from smp_bringup.robot import Robot
 from smp_bringup.types import FloatArray
@@ -63,7 +63,6 @@ def _whole(robot: Robot, mapping: ImportMapping, feature: str, names: Sequence[s
             what = "is no joint of" if place not in index else "would be two joints of"
             raise ConfigError(
                 f"{feature}: '{one_line(name)[:_SHOWN]}' {what} robot '{robot.name}', whose joints are "
-                f"{', '.join(robot.joint_names)}: train without it, or name it in a mapping such as "
-                "config/imports/lerobot.yaml"
+                f"{', '.join(robot.joint_names)}: train without it, or write what it is {INTO_MAPPING}"
             )
     return Vectors(index, *(np.concatenate([getattr(part, key) for part in parts]) for key in ("factor", "offset")))

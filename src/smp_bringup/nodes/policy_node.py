@@ -69,7 +69,7 @@ class PolicyNode(ManagedNode):
         self._assembler = Assembler(config.sights, bool(config.vectors))
         self._observer = Observer(self._robot, config.observation_steps, config.replan_s, resized=True)
         self._config, self._told = config, ""
-        if task := current(self, PolicyParams).task:
+        if task := current(self, PolicyParams).task or policy.told:
             self._tell(policy, task)
         self._policy = policy
         self._busy_since_ns: int | None = None
@@ -154,14 +154,14 @@ class PolicyNode(ManagedNode):
 
     def _tell(self, policy: AbstractPolicy, task: str) -> None:
         """Let every observation from now on say what to do; raises ConfigError where the policy does not know it."""
-        sentence = in_words(task)
-        self._observer.words = policy.words_of(sentence)
+        sentence = in_words(task) or policy.told
+        self._observer.tell(sentence, policy.words_of(sentence))
         self._told = sentence
 
     @property
     def _waits(self) -> str:
         """Why nothing is inferred although there are observations; empty where that is not so."""
-        untold = self._config.words and self._observer.words is None
+        untold = self._config.words and not self._told
         return "told nothing: this policy waits to be told what to do (smp run --task, or its parameter task)" * untold
 
     def _on_image(self, camera: str, message: Image) -> None:

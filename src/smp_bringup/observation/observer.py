@@ -21,8 +21,8 @@ class Observer:
             resized: whether sets come as the policy sees them, from sync: a crop is not taken twice.
         """
         self._resized = resized
-        self.words: FloatArray | None = None
-        """(384,) of every observation from now on."""
+        self._told = ""
+        self._words: FloatArray | None = None
         self._robot, self._replan_ns = robot, nanoseconds(replan_s)
         self._history: History[AlignedSet] = History(steps, robot.action_period_s)
         self._last_ns: int | None = None
@@ -31,6 +31,10 @@ class Observer:
     def unseen(self) -> int:
         """Sets that ended no observation, because an instant before them was not seen."""
         return self._history.unseen
+
+    def tell(self, sentence: str, words: FloatArray | None) -> None:
+        """Let every observation from now on say what to do: the sentence, and its embedding (384,) if there is one."""
+        self._told, self._words = sentence, words
 
     def observe(self, aligned: AlignedSet) -> Observation | None:
         """Take a set and return the observation that ends with it, due or not; None where there is none.
@@ -47,7 +51,8 @@ class Observer:
             np.stack([s.position for s in sets]),
             np.stack([s.velocity for s in sets]),
             vectors={name: np.stack([s.vectors[name] for s in sets]) for name in sets[-1].vectors},
-            words=self.words,
+            words=self._words,
+            told=self._told,
         )
 
     def due(self, observation: Observation) -> bool:

@@ -112,6 +112,9 @@ class AbstractPolicy(ABC):
     phrasebook: Phrasebook = Phrasebook()
     """What it can be told."""
 
+    told: str = ""
+    """What it is told as long as nobody says anything."""
+
     @property
     def runs_in(self) -> str:
         """What computes it, in words."""

@@ -109,7 +109,7 @@ def chunks_at(
 ) -> dict[int, ActionChunk]:
     """Return the chunks of the observations with the given stamps: what a live policy must have said there."""
     wanted, observer = set(stamps_ns), Observer(robot, policy.config.observation_steps, 1e-9)
-    observer.words = policy.words_of(bag.text)
+    observer.tell(bag.text, policy.words_of(bag.text))
     found = {}
     for aligned in aligned_sets(bag, robot):
         observation = observer.push(aligned)
@@ -132,7 +132,7 @@ class _Run:
         self._arms = {joints.topic: joints.arms for joints in robot.state_topics}
         self._orders = {arm.name: JointOrder(*arm.driver) for arm in robot.arms}
         self._observer = Observer(robot, policy.config.observation_steps, policy.config.replan_s)
-        self._observer.words = policy.words_of(bag.text)
+        self._observer.tell(bag.text, policy.words_of(bag.text))
         self._planner = build_planner(policy, robot, settings.seam, settings.seed)
         self._clock = CommandClock(robot, _safety(bag, robot, settings.safety), settings.latency_s, self._planner)
         self._plans: list[Plan] = []

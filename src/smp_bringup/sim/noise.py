@@ -18,10 +18,14 @@ class NoisySensors(AbstractPolicy):
 
     def __init__(self, policy: AbstractPolicy, robot: Robot, std: float, seed: int) -> None:
         """`std` is in rad for joints, m for positions, and without unit for the axes of objects."""
-        self.config, self.phrasebook, self._policy = policy.config, policy.phrasebook, policy
+        self.config, self._policy = policy.config, policy
         self._rng = np.random.default_rng(seed)
         self._joints = std * robot.turning
         self._std = std
+
+    def words_of(self, sentence: str) -> FloatArray | None:
+        """As of the wrapped policy."""
+        return self._policy.words_of(sentence)
 
     def infer(
         self, observation: Observation, seed: int, prefix: FloatArray | None = None

@@ -111,10 +111,11 @@ class PolicyDriver:
         self.planner = build_planner(policy, loop.robot, seam, seed, timing.deadline_s, timing.costs_s)
         self._aligner = build_sync(loop.robot)
         state = policy.config.track == "state"
-        words = policy.words_of(say or loop.world.task.config.text)
+        told = say or loop.world.task.config.text
+        words = policy.words_of(told)
         self._ring = StateRing(loop.world, policy.config.observation_steps, words) if state else None
         self._observer = Observer(loop.robot, policy.config.observation_steps, policy.config.replan_s)
-        self._observer.words = words
+        self._observer.tell(told, words)
         self._flight: deque[tuple[int, ActionChunk]] = deque()
         self._latest: Observation | None = None
         self._free_ns = loop.start_ns

@@ -1,4 +1,4 @@
-"""A policy that goes on from the measured joints by 0.01 an action, and does what the task says."""
+"""A policy that goes on from the measured joints by 0.01 an action, or back, and does what the task says."""
 
 import os
 import threading
@@ -29,7 +29,8 @@ class Policy:
         images = [value for key, value in batch.items() if "images" in key]
         assert all(image.dtype == torch.float32 and image.min() >= 0 and image.max() <= 1 for image in images)
         newest = state if state.ndim == 2 else state[:, -1]
-        return newest[:, None] + 0.01 * torch.arange(8.0)[:, None]
+        step = -0.01 if task == "back" else 0.01
+        return newest[:, None] + step * torch.arange(8.0)[:, None]
 
 
 def get_policy_class(name):
