@@ -11,8 +11,10 @@ from smp_bringup.cli.show import console, progress
 from smp_bringup.output import try_folder
 
 if TYPE_CHECKING:
+    from smp_bringup.training.config import RunConfig
     from smp_bringup.training.job import Training, TrainingJob
-    from smp_bringup.training.trainer import Trained
+    from smp_bringup.training.journal import About
+    from smp_bringup.training.trainer import Trained, Trainer
 
 
 def train(
@@ -55,7 +57,6 @@ def train(
     from smp_bringup.page.facts import facts
     from smp_bringup.policy.checkpoint import find_model
     from smp_bringup.training.job import TrainingJob
-    from smp_bringup.training.journal import PAGE
     from smp_bringup.training.preset import load_preset
     from smp_bringup.training.trainer import use_threads
 
@@ -67,32 +68,39 @@ def train(
     changes = (*chosen.set, *(change or ()), *([f"training.steps={steps}"] if steps else ()))
     wanted = () if tasks == "all" else _tasks(tasks)
     from_, seeing = (find_model(name) if name else None for name in (start, eyes))
-    training = _read(
-        TrainingJob(bags, policy, changes, wanted, limit, seed, from_, seeing, only_router, rejected, corrections)
-    )
-    model = folder / "model"
-    told = facts(Path(policy).stem, date.today().isoformat(), sys.argv[1:], run=str(folder))
+    told = wanted, limit, seed, from_, seeing, only_router, rejected, corrections
+    training = _read(TrainingJob(bags, policy, changes, *told))
+    of_run = facts(Path(policy).stem, date.today().isoformat(), sys.argv[1:], run=str(folder))
     if show_augmentation:
-        _show_augmentation(training, folder, told, seed)
-        return
-    with progress(eyes is not None) as bar:
-        line = bar.add_task("looking at frames", total=None, note="")
-        about = training.about(told, model)
-        trainer = training.trainer(folder, about, lambda n, total: bar.update(line, completed=n, total=total))
+        return _show_augmentation(training, folder, of_run, seed)
+    trainer = _trainer(training, folder, training.about(of_run, folder / "model"), eyes is not None)
     try_folder(folder, trainer.state_bytes)
-    done = trainer.resume() if resume else 0
+    trained = _trained(trainer, training.run, folder, trainer.resume() if resume else 0)
+    if trainer.first:
+        _export(training, trained, trainer.best(), folder)
+
+
+def _trainer(training: "Training", folder: Path, about: "About", looks: bool) -> "Trainer":
+    """Return what trains, once eyes that are kept have looked at every frame."""
+    with progress(looks) as bar:
+        line = bar.add_task("looking at frames", total=None, note="")
+        return training.trainer(folder, about, lambda n, total: bar.update(line, completed=n, total=total))
+
+
+def _trained(trainer: "Trainer", run: "RunConfig", folder: Path, done: int) -> "Trained":
+    """Train from the step `done` to the last, shown as it goes."""
+    from smp_bringup.training.journal import PAGE
+
     if trainer.first:
         console.print(f"page, written as it goes: {folder / PAGE}", soft_wrap=True)
     with progress(trainer.first, long_note=True) as bar:
-        line = bar.add_task(training.run.policy.kind, total=training.run.training.steps, completed=done, note="")
+        line = bar.add_task(run.policy.kind, total=run.training.steps, completed=done, note="")
 
         def report(step: int, losses: dict[str, float]) -> None:
             off = "" if trainer.held_out_error is None else f" held-out {trainer.held_out_error:.3f} rad"
             bar.update(line, completed=step, note=f"loss {sum(losses.values()):.3f}{off}")
 
-        trained = trainer.train(report)
-    if trainer.first:
-        _export(training, trained, trainer.best(), folder)
+        return trainer.train(report)
 
 
 def _export(training: "Training", last: "Trained", best: "Trained | None", folder: Path) -> None:
