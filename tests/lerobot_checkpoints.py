@@ -38,9 +38,9 @@ def checkpoint(folder, robot, names=None, order=None, scale=1.0, fps=25, steps=1
         size = [3, camera.observation_height, camera.observation_width]
         seen[f"observation.images.{camera.name}"] = {"type": "VISUAL", "shape": size}
     seen = {key: value for key, value in {**seen, **features}.items() if value}
-    told = {"type": "act", "n_obs_steps": steps, "input_features": seen}
-    told["output_features"] = {"action": {"type": "ACTION", "shape": [robot.dof]}}
-    (model / "config.json").write_text(json.dumps(told))
+    settings = {"type": "act", "n_obs_steps": steps, "input_features": seen}
+    settings["output_features"] = {"action": {"type": "ACTION", "shape": [robot.dof]}}
+    (model / "config.json").write_text(json.dumps(settings))
     (model / "train_config.json").write_text(json.dumps({"dataset": {"root": str(data)}}))
     home = np.array(robot.joint_array("home"))[order] * scale
     reach = {"min": home - 0.001 * scale, "max": home + 0.001 * scale}

@@ -17,8 +17,8 @@ from smp_bringup.training.preset import Preset, load_preset
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from other_robots import demonstrate, six
 
-REGRESSION = "v2_regression"
-RUNS = sorted({path.stem for path in share("config", "policies").glob("*.yaml")} - {REGRESSION})
+REGRESSIONS = "eyes_regression", "v2_regression"
+RUNS = sorted({path.stem for path in share("config", "policies").glob("*.yaml")} - {*REGRESSIONS})
 FEW = load_preset("few")
 
 
@@ -40,9 +40,10 @@ def test_few_is_made_to_every_run_that_denoises_of_every_robot(run, name):
         assert str(value(made, path)) == wanted, "written as it is read, so that the card says what was trained"
 
 
-def test_a_run_that_denoises_nothing_says_what_to_leave_out():
+@pytest.mark.parametrize("run", REGRESSIONS)
+def test_a_run_that_denoises_nothing_says_what_to_leave_out(run):
     with pytest.raises(ConfigError, match="a regression denoises nothing: leave out 'noise'"):
-        load_run(REGRESSION, load_robot("aloha"), FEW.set)
+        load_run(run, load_robot("aloha"), FEW.set)
 
 
 def test_what_is_set_beside_a_preset_comes_after_it(tmp_path):
