@@ -17,8 +17,6 @@ from tempfile import mkdtemp
 from page_picture import DESKTOP, PHONE, beside, chromium, picture, wrongs
 from playwright.sync_api import Error, Page, TimeoutError
 
-from smp_bringup.paths import share
-
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 TASK, EPISODES, ATTEMPTS, STEPS = "press_two_buttons", 3, 2, 20
 SHIPPED = "smp_aloha"
@@ -315,7 +313,7 @@ def go(walk: Walk) -> None:
         rejected = record(walk)
         walk.step("the page Data")
         mark_and_play(walk)
-    more = ("--start", str(share("models") / SHIPPED), "--steps", str(STEPS), "--out", "runs/first")
+    more = ("--start", SHIPPED, "--steps", str(STEPS), "--out", "runs/first")
     walk.command("train", "--bags", "data", "--policy", "smp", *more, *["--rejected"] * rejected, within_s=TRAIN_S)
     walk.step("the page Models")
     look_at_models(walk)
