@@ -194,7 +194,7 @@ def test_what_is_called_and_measured_otherwise_needs_a_mapping(small, tmp_path):
     told = Foreign(small, state_names=strange, action_names=[f"goal{i}" for i in range(14)], scale=-180 / np.pi)
     root = told.write(tmp_path / "set")
     with pytest.raises(
-        ConfigError, match=r"has no left_waist, .* only m0, m1, .* config/imports/lerobot\.yaml .* --map"
+        ConfigError, match=r"has no left_waist, .* only m0, m1, .* config/imports/lerobot\.yaml .*--map"
     ):
         import_dataset(root, tmp_path / "bags", small)
     joints = {
