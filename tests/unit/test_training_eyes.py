@@ -1,5 +1,6 @@
 """Eyes of a checkpoint are kept: they look once, what is behind them trains, and the export sees by them."""
 
+import json
 import re
 
 import numpy as np
@@ -9,8 +10,9 @@ import yaml
 from safetensors.torch import load
 
 from smp_bringup.errors import ConfigError, ModelError
+from smp_bringup.manifest import read_checked, write_checked
 from smp_bringup.policy.base import points_key
-from smp_bringup.policy.checkpoint import WEIGHTS, load_policy
+from smp_bringup.policy.checkpoint import ROBOT, WEIGHTS, load_policy
 from smp_bringup.sim.collect import DemonstrationJob, collect, jobs
 from smp_bringup.training.batches import Batches
 from smp_bringup.training.eyes import looked_at
@@ -97,6 +99,16 @@ def test_training_sees_what_the_images_would_have_shown(bags, run, checkpoints, 
 def test_eyes_that_do_not_fit_are_refused_before_bags_are_read(bags, run, checkpoints, changes, error, says):
     with pytest.raises(error, match=re.escape(says)):
         Training(TrainingJob(bags, run(**changes), eyes=checkpoints["smp"][0]))
+
+
+def test_what_a_checkpoint_says_of_its_cameras_stays_one_line(bags, run, checkpoints, tmp_path):
+    files = dict(read_checked(checkpoints["smp"][0]))
+    saw = json.loads(files[ROBOT])
+    saw["cameras"]["overview"] = "a lie\nand another"
+    write_checked(tmp_path / "model", {**files, ROBOT: json.dumps(saw).encode()})
+    with pytest.raises(ModelError, match="the model saw a lie") as refused:
+        Training(TrainingJob(bags, run(), eyes=tmp_path / "model"))
+    assert "\n" not in str(refused.value)
 
 
 def test_a_start_has_eyes_of_its_own(bags, run, checkpoints):

@@ -68,8 +68,8 @@ def train(
     changes = (*chosen.set, *(change or ()), *([f"training.steps={steps}"] if steps else ()))
     wanted = () if tasks == "all" else _tasks(tasks)
     from_, seeing = (find_model(name) if name else None for name in (start, eyes))
-    told = wanted, limit, seed, from_, seeing, only_router, rejected, corrections
-    training = _read(TrainingJob(bags, policy, changes, *told))
+    learns = TrainingJob(bags, policy, changes, wanted, limit, seed, from_, seeing, only_router, rejected, corrections)
+    training = _read(learns)
     of_run = facts(Path(policy).stem, date.today().isoformat(), sys.argv[1:], run=str(folder))
     if show_augmentation:
         return _show_augmentation(training, folder, of_run, seed)

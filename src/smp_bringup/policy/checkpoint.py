@@ -189,7 +189,8 @@ def require_views(files: Mapping[str, bytes], cameras: tuple[str, ...], robot: R
         saw, has = (views if isinstance(views := d.get(key), dict) else {} for d in (trained, present))
         for name in cameras:
             if (one := saw.get(name)) != (other := has.get(name)):
-                raise ModelError(f"camera '{name}' of robot '{robot.name}': {key} {other}, the model saw {one}")
+                found = f"camera '{name}' of robot '{robot.name}': {key} {other}"
+                raise ModelError(f"{found}, the model saw {one_line(one)}")
 
 
 def _check_robot(files: Mapping[str, bytes], policy: PolicyConfig, robot: Robot) -> None:
