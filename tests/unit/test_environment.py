@@ -62,6 +62,16 @@ def test_our_profiles_ask_for_sockets_of_the_size_that_is_checked(name):
     assert [int(e.text) for e in tree.iter() if e.tag.endswith("receiveBufferSize")] == [RECEIVE_BYTES]
 
 
+@pytest.mark.parametrize("name", ["fastdds.xml", "fastdds_network.xml"])
+def test_a_reader_that_was_just_found_asks_at_once_for_what_it_missed(name):
+    """It waits 70 ms otherwise (Fast DDS), and the first press of the emergency stop with it: tools/estop_time.py."""
+    dds = "{http://www.eprosima.com}"
+    (reader,) = ElementTree.parse(share("config", name)).iter(f"{dds}data_reader")
+    delay = reader.find(f"{dds}times/{dds}initial_acknack_delay")
+    assert reader.get("is_default_profile") == "true"
+    assert (delay.findtext(f"{dds}sec"), int(delay.findtext(f"{dds}nanosec")) <= 10_000_000) == ("0", True)
+
+
 @pytest.mark.parametrize(
     ("most", "own_profile", "told"),
     [("212992\n", "", True), ("4194304\n", "", False), ("212992\n", "/my.xml", False), (None, "", False)],
