@@ -42,7 +42,7 @@ def verb(name: str) -> None:
 
 
 def pressed_by_new_client() -> float:
-    """Return how long one who joined a moment ago waits for the answer to a press [ms]: from the service's being seen."""
+    """Return how long a new client waits for the answer to its press [ms], from when it sees the service."""
     from std_srvs.srv import SetBool
 
     from smp_bringup.client.graph_client import graph_client

@@ -28,6 +28,9 @@ from smp_bringup.paths import HOSTED, PACKAGE_URI, named_config
 from smp_bringup.types import FloatArray
 from smp_bringup.vector import Vector, check_vectors
 
+MOST_JOINTS, MOST_CAMERAS = 128, 32
+"""No robot has more, and how long a message of it may be, and a cycle take, goes with them."""
+
 
 @dataclass(frozen=True)
 class RecordedTopic:
@@ -77,6 +80,9 @@ class Robot:
             raise ConfigError("a robot has at least one arm: list it under arms")
         if not self.cameras:
             raise ConfigError("a robot has at least one camera: list it under cameras")
+        for what, count, most in (("joints", self.dof, MOST_JOINTS), ("cameras", len(self.cameras), MOST_CAMERAS)):
+            if count > most:
+                raise ConfigError(f"a robot has at most {most} {what}, got {count}")
         require_unique("joint", list(self.joint_names))
         require_unique("arm", [a.name for a in self.arms])
         require_unique("camera", [c.name for c in self.cameras])

@@ -234,6 +234,10 @@ IMPLAUSIBLE = {
     "rate": (changed(("cameras", 0, "rate_hz"), 1e-9), "rate_hz must be a number in"),
     "no arms": (changed(("arms",), []), "at least one arm"),
     "no cameras": (changed(("cameras",), []), "at least one camera"),
+    "an arm of a thousand joints": (
+        changed(("arms", 0, "joints"), [DATA["arms"][0]["joints"][0] | {"name": f"j{k}"} for k in range(1000)]),
+        "at most 128 joints, got 1007",
+    ),
     **{
         f"topic {topic!r}": (changed(("arms", 0, "state_topic"), topic), why)
         for topic, why in {

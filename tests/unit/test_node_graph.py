@@ -9,6 +9,7 @@ from smp_bringup.errors import ConfigError
 from smp_bringup.nodes.graph_watch import GraphWatch
 from smp_bringup.nodes.guard import Guard
 from smp_bringup.nodes.one_speaker import OneSpeaker
+from smp_bringup.nodes.speaker_names import SpeakerNames
 from smp_bringup.safety.config import load_safety
 from smp_bringup.safety.modes import Mode
 from smp_bringup.safety.node_graph import Endpoint, Snapshot, Topic, inspect
@@ -81,7 +82,15 @@ def test_a_name_that_is_no_text_leaves_what_was_seen_and_every_publisher_its_own
     seen = watch.look_at_all()
     assert seen.unreadable == ("/estop", "the names of all nodes")
     assert [end.node for end in seen.topics[0].publishers] == ["/button"]
-    assert watch.name_of("02" * 16) == f"a publisher [{'02' * 16}]"  # who presses the stop is heard all the same
+    assert watch.name_of(b"\2" * 16) == "a publisher"  # who presses the stop is heard all the same
+
+
+def test_publishers_are_told_apart_by_a_number_and_keep_their_names():
+    names = SpeakerNames()
+    said = [names.name(bytes([k]), node) for k, node in enumerate(["/teleop", "/teleop", "", ""])]
+    assert said == ["/teleop", "/teleop (publisher 2)", "a publisher", "a publisher (publisher 2)"]
+    assert names.name(b"\2", "/policy") == "a publisher"  # the same source, whose name is learnt too late
+    assert [names.known(gid) for gid in (b"\1", b"\7")] == ["/teleop (publisher 2)", None]
 
 
 def test_a_timer_that_raises_is_counted_and_only_a_mistake_of_the_user_ends_the_node():

@@ -302,7 +302,7 @@ class CommandNode(ManagedNode):
 
     def _source(self, info: dict) -> str:
         gid = info.get("publisher_gid")  # absent before Kilted: then all publishers of a topic are one source
-        return self._watch.name_of(bytes(gid["data"]).hex()) if gid else ""
+        return self._watch.name_of(bytes(gid["data"])) if gid else ""
 
     def _refuse(self, what: str, why: object) -> None:
         if why:

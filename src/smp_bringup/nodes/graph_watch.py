@@ -9,6 +9,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from smp_bringup.errors import one_line
 from smp_bringup.nodes.base import steady_ns
+from smp_bringup.nodes.speaker_names import SpeakerNames
 from smp_bringup.safety.node_graph import Endpoint, Snapshot, Topic
 
 _NAMELESS = "NODE_NAME_UNKNOWN"
@@ -23,10 +24,10 @@ class GraphWatch:
         self._us = node.get_fully_qualified_name()
         self._topics: dict[str, tuple[str, bool]] = {}
         self._seen: dict[str, Topic] = {}
-        self._gids: dict[str, str] = {}
-        self._labels: dict[str, str] = {}
-        self._speakers: dict[str, set[str]] = {}
-        self._nameless_ns: dict[str, int] = {}
+        self._gids: dict[bytes, str] = {}
+        self._names = SpeakerNames()
+        self._speakers: dict[str, set[bytes]] = {}
+        self._nameless_ns: dict[bytes, int] = {}
         self._next: Iterator[str] = iter(())
         self._unreadable: set[str] = set()
         """Topics on which somebody has a name that is no text."""
@@ -62,17 +63,16 @@ class GraphWatch:
             self._look_at(topic)
         return self.look()
 
-    def name_of(self, gid: str) -> str:
-        """Return the node of a publisher, with its whole id: two publishers of one node are two."""
-        if gid not in self._labels:  # kept: a name that is learnt later must not make a second source of one publisher
-            if gid not in self._gids:
-                self.look_at_all()
-            self._labels[gid] = f"{self._gids.get(gid, 'a publisher')} [{gid}]"
-        return self._labels[gid]
+    def name_of(self, gid: bytes) -> str:
+        """Return what a publisher is called: two publishers of one node are two."""
+        if self._names.known(gid) is None and gid not in self._gids:
+            self.look_at_all()
+        return self._names.name(gid, self._gids.get(gid, ""))
 
     def speakers(self, topic: str) -> set[str]:
         """Return those of the publishers of a topic, as they are now, that `name_of` was asked about."""
-        return {self._labels[gid] for gid in self._speakers.get(self._full_topic(topic), set()) if gid in self._labels}
+        names = map(self._names.known, self._speakers.get(self._full_topic(topic), ()))
+        return {name for name in names if name is not None}
 
     def _full_topic(self, topic: str) -> str:
         """Return the full name under which a topic is judged: before remapping, as in the robot file."""
@@ -92,13 +92,13 @@ class GraphWatch:
             self._seen.setdefault(name, Topic(name, kind, ours, (), ()))
             return
         self._unreadable.discard(name)
-        self._speakers[name] = {bytes(info.endpoint_gid).hex() for info in publishers}
+        self._speakers[name] = {bytes(info.endpoint_gid) for info in publishers}
         known = self._named(publishers), self._named(subscribers)
         if len(known[0]) + len(known[1]) < len(publishers) + len(subscribers) and name not in self._unnamed:
             self._unnamed.append(name)
         publishers, subscribers = known
         for info in publishers:
-            self._gids[bytes(info.endpoint_gid).hex()] = node_name(info.node_name, info.node_namespace)
+            self._gids[bytes(info.endpoint_gid)] = node_name(info.node_name, info.node_namespace)
         own = self._pop_own(publishers if ours else subscribers)
         self._seen[name] = Topic(
             name,
@@ -113,7 +113,7 @@ class GraphWatch:
         now, known = steady_ns(), []
         for info in infos:
             if _NAMELESS in info.node_name:
-                since_ns = self._nameless_ns.setdefault(bytes(info.endpoint_gid).hex(), now)
+                since_ns = self._nameless_ns.setdefault(bytes(info.endpoint_gid), now)
                 if now - since_ns <= _PATIENCE_NS:
                     continue
             known.append(info)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from smp_bringup.errors import one_line
+from smp_bringup.nodes.speaker_names import SpeakerNames
 from smp_bringup.types import nanoseconds
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class OneSpeaker:
     def __init__(self, node: "Node", clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._node, self._clock = weakref.proxy(node), clock  # no cycle, as of Guard
         self._topics: dict[str, _Topic] = {}
+        self._names = SpeakerNames()
         self.counters: Counter[str] = Counter()
         """Messages of others, as "second_publisher/topic"."""
 
@@ -116,7 +118,7 @@ class OneSpeaker:
 
     def _name(self, name: str, gid: bytes) -> str:
         nodes = [_node_of(info) for info in self._publishers(name) or [] if bytes(info.endpoint_gid) == gid]
-        return f"{nodes[0] if nodes else 'a publisher'} [{gid.hex()}]"
+        return self._names.name(gid, nodes[0]) if nodes else "a publisher"
 
 
 def _node_of(info: "TopicEndpointInfo") -> str:
