@@ -1,6 +1,7 @@
 """Spoiled checkpoints are flagged, sound ones pass; comparison, report and exit codes."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 
 from smp_bringup.bench import spoil
 from smp_bringup.bench.predict import spearman
-from smp_bringup.errors import ConfigError
+from smp_bringup.bench.rounding import followed
+from smp_bringup.errors import ConfigError, ModelError
 from smp_bringup.paths import share
 from smp_bringup.replay.batch import ReplayJob, run_one
 from smp_bringup.replay.compare import differences
@@ -60,6 +62,15 @@ def test_a_comparison_says_which_is_worse(bag, tmp_path):
     assert rows["joint_rmse"].word == "worse"
     assert rows["joint_rmse"].change == pytest.approx(rows["joint_rmse"].second - rows["joint_rmse"].first)
     assert {row.word for row in differences([one], [one])} <= {"no difference"}
+
+
+def test_recorded_episodes_judge_a_rounded_policy(bag, robot, tmp_path):
+    good = share("models", "smp_aloha")
+    bad = spoil.noisy(good, tmp_path / "bad", 0.2, seed=1)
+    before, after = followed(good, shutil.copytree(good, tmp_path / "same"), robot, [bag], lambda: None)
+    assert before == after
+    with pytest.raises(ModelError, match=r"rad from the operator's, 0.\d+ before: rounding may make that 1.05 times"):
+        followed(good, bad, robot, [bag], lambda: None)
 
 
 def test_two_runs_are_equal_to_the_bit_and_another_seed_is_told(bag):

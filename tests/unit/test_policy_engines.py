@@ -1,10 +1,13 @@
 """Engines: each gives what the step-by-step sampler gives, runs only what is asked for, and says what it is."""
 
 import copy
+import gc
 import os
+import resource
 import shutil
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -420,6 +423,20 @@ def test_nothing_is_opened_or_composed_after_the_policy_is_warm(checkpoints, rob
             for whole in range(0 if config.splits else config.denoisers):
                 task = Denoising(coded, mask_of(config, coded), whole=whole)
                 policy.engine.sample(task, noise, settings, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("kind", ["smp", "sparse"])
+def test_ten_thousand_chunks_take_no_memory(kind, checkpoints, robot):
+    policy, seen_once = load_policy(checkpoints[kind][0], robot), blank(robot, 1)
+
+    def used_after(chunks):
+        for number in range(chunks):
+            policy.infer(seen_once, number)
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    before = used_after(500)
+    assert used_after(10_000) - before < 4 << 20
 
 
 @pytest.mark.gpu

@@ -20,7 +20,7 @@ from smp_bringup.policy.trial import blank, warm_up
 from smp_bringup.robot import Robot
 from smp_bringup.stats import percentiles
 from smp_bringup.training.config import load_run
-from smp_bringup.training.save import save_checkpoint
+from smp_bringup.training.save import export_int8, save_checkpoint
 from smp_bringup.training.trainer import Trained
 from smp_bringup.types import Observation
 
@@ -84,7 +84,7 @@ class Measured:
         return {**sizes, "total_ms": total, "stage_ms": stages, **kept}
 
 
-def contenders(size: str, folder: Path, robot: Robot, steps: int = 0) -> Iterator[Contender]:
+def contenders(size: str, folder: Path, robot: Robot, steps: int = 0, int8: bool = False) -> Iterator[Contender]:
     """Write checkpoints of random weights under `folder`, and yield the rows of a size as they are ready.
 
     Args:
@@ -92,6 +92,7 @@ def contenders(size: str, folder: Path, robot: Robot, steps: int = 0) -> Iterato
         folder: empty.
         robot: that they would drive.
         steps: of the sampler; 0: as the configuration has them.
+        int8: give each mixture a second row, with the weights of its experts rounded.
     """
     more = (f"policy.denoise_steps={steps}",) if steps else ()
     compared: tuple[int, int, PolicyConfig] | None = None
@@ -103,11 +104,15 @@ def contenders(size: str, folder: Path, robot: Robot, steps: int = 0) -> Iterato
                 config = load_run(name, robot, (*changes, *more, *chosen)).policy
                 where, network = folder / f"{name}_{active}", build(config, robot)
                 write(network, robot, where)
+                if int8:
+                    export_int8(where, robot, _rounded(where))
             read = parameters_read(network, active)
             if active == _SHIPPED_ACTIVE and compared is None:
                 compared = read[1], network.parameter_counts()[0] - read[0], config
             deploy = () if sparse else (f"gate.top_k={active}",)
             yield Contender(f"{config.kind} {active}/{config.experts}", where, deploy, active, read)
+            if int8:
+                yield Contender(f"{config.kind}.int8 {active}/{config.experts}", _rounded(where), deploy, active)
     assert compared is not None
     for label, wanted in zip(_COMPARED, compared[:2], strict=True):
         config = as_large(wanted, compared[2], robot)
@@ -115,6 +120,10 @@ def contenders(size: str, folder: Path, robot: Robot, steps: int = 0) -> Iterato
         write(network, robot, folder / f"diffusion_{label}")
         read = parameters_read(network, 1)
         yield Contender(f"dp {label}", folder / f"diffusion_{label}", (), 1, read)
+
+
+def _rounded(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}_int8")
 
 
 def build(config: PolicyConfig, robot: Robot) -> AbstractNetwork:

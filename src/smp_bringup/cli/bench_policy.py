@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smp_bringup.cli.show import console, progress, write_json
-from smp_bringup.errors import UnknownNameError
+from smp_bringup.errors import ConfigError, UnknownNameError
 from smp_bringup.output import try_file, write_bytes
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def policy(
     ] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda, or cpu_torch: the engine of the GPU without one.")] = "cpu",
     steps: Annotated[int, typer.Option(min=0, help="Of the sampler [as configured].")] = 0,
+    int8: Annotated[bool, typer.Option(help="Mixtures once more, with their experts' weights rounded.")] = False,
     experts_mb: Annotated[float, typer.Option(min=0, help="Memory for experts of each policy [MB]; 0: all.")] = 0.0,
     rounds: Annotated[int, typer.Option(min=2, help="Every policy runs once a round.")] = 300,
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
@@ -40,10 +41,12 @@ def policy(
     if size not in SIZES:
         raise UnknownNameError("size", size, SIZES)
     require_device(device)
+    if int8 and (policies or device != "cpu"):
+        raise ConfigError("--int8 is for the networks of a size on the CPU: leave out --policy, and --device")
     body = load_robot(robot)
     with tempfile.TemporaryDirectory() as folder, progress() as bar:
         line = bar.add_task("writing policies", total=None, note="")
-        rows = _rows(policies, size, Path(folder), body, steps, lambda name: bar.update(line, note=name))
+        rows = _rows(policies, size, Path(folder), body, steps, int8, lambda name: bar.update(line, note=name))
         bar.remove_task(line)
         line = bar.add_task("measuring", total=rounds, note="")
         found = measure(rows, body, device, rounds, lambda n: bar.update(line, completed=n), experts_mb)
@@ -74,7 +77,7 @@ def policy(
 
 
 def _rows(
-    policies: str, size: str, folder: Path, robot: "Robot", steps: int, said: "Callable[[str], None]"
+    policies: str, size: str, folder: Path, robot: "Robot", steps: int, int8: bool, said: "Callable[[str], None]"
 ) -> "list[Contender]":
     from smp_bringup.bench.speed import Contender, contenders
     from smp_bringup.policy.checkpoint import find_model
@@ -83,7 +86,7 @@ def _rows(
     if policies:
         changes = (f"denoise_steps={steps}",) if steps else ()
         return [Contender(name.strip(), find_model(name.strip()), changes) for name in policies.split(",")]
-    for row in contenders(size, folder, robot, steps):
+    for row in contenders(size, folder, robot, steps, int8):
         said(row.name)
         rows.append(row)
     return rows

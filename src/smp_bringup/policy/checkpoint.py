@@ -15,7 +15,7 @@ from smp_bringup.paths import HOSTED, share
 from smp_bringup.policy import POLICIES, policy_config
 from smp_bringup.policy.base import DeployedPolicy
 from smp_bringup.policy.config import PolicyConfig
-from smp_bringup.policy.engines import Model, Stored, open_engine, require_device
+from smp_bringup.policy.engines import PRECISIONS, Model, Stored, open_engine, require_device
 from smp_bringup.policy.onnx_check import check_model
 from smp_bringup.policy.trial import LIMIT_S, try_out, within
 from smp_bringup.robot import Robot
@@ -28,6 +28,8 @@ CONFIG, NORMALIZER, ROBOT, METRICS, CARD = (
     "metrics.json",
     "README.md",
 )
+PRECISION = "precision"
+"""Figure in METRICS: int8 where the experts' weights were rounded."""
 ENCODER = "encoder.onnx"
 WEIGHTS = "weights.safetensors"
 
@@ -106,6 +108,14 @@ def read_metrics(files: Mapping[str, bytes]) -> dict[str, Any]:
     return _json(files, METRICS)
 
 
+def read_precision(files: Mapping[str, bytes]) -> str:
+    """Return the precision of the ONNX models of a checkpoint's files, one of PRECISIONS."""
+    precision = read_metrics(files).get(PRECISION, PRECISIONS[0])
+    if precision not in PRECISIONS:
+        raise ModelError(f"{METRICS}: precision must be one of {', '.join(PRECISIONS)}, got {one_line(precision)}")
+    return str(precision)
+
+
 def read_normalizer(files: Mapping[str, bytes], policy: PolicyConfig, robot: Robot) -> Normalizer:
     """Return the normaliser of a checkpoint's files for a robot, which has what the policy sees."""
     data, lengths = _json(files, NORMALIZER), {name: robot.vector(name).length for name in policy.vectors}
@@ -134,7 +144,7 @@ def load_policy(
     files = open_checked(folder)
     policy = read_config(files, changes)
     _check_robot(files, policy, robot)
-    normalizer = read_normalizer(files, policy, robot)
+    normalizer, precision = read_normalizer(files, policy, robot), read_precision(files)
     phrasebook = Phrasebook.from_files(files) if policy.words else Phrasebook()
     models = [ENCODER, *(f"denoiser_{i}.onnx" for i in range(policy.denoisers))]
     for name in models:
@@ -152,11 +162,11 @@ def load_policy(
 
     def opened() -> DeployedPolicy:
         denoisers = [
-            Model(files.size[name], partial(read, name), always=i >= policy.experts)
+            Model(files.size[name], partial(read, name), i >= policy.experts, precision)
             for i, name in enumerate(models[1:])
         ]
         weights = partial(files.__getitem__, WEIGHTS) if WEIGHTS in files else None
-        stored = Stored(read(ENCODER), denoisers, weights)
+        stored = Stored(read(ENCODER), denoisers, weights, precision)
         engine = open_engine(stored, policy, robot.dof, device, experts_mb)
         deployed: DeployedPolicy = POLICIES[policy.kind].deploy(policy, engine, normalizer, robot.action_period_s)
         deployed.phrasebook = phrasebook

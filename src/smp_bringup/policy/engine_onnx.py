@@ -13,7 +13,7 @@ from smp_bringup.policy.base import AbstractEngine
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.policy.denoise import schedule
 from smp_bringup.policy.denoising import Denoising
-from smp_bringup.policy.engines import Model
+from smp_bringup.policy.engines import PRECISIONS, Model
 from smp_bringup.policy.sessions import Opened, Sessions, opened
 from smp_bringup.policy.unrolled import OUTPUT, can_unroll, unrolled
 from smp_bringup.types import FloatArray
@@ -32,13 +32,15 @@ class OnnxEngine(AbstractEngine):
     together run one a thread where a call of one of them takes long enough, and all of them are in memory.
     """
 
-    def __init__(self, encoder: bytes, denoisers: Sequence[Model], budget: float = inf) -> None:
+    def __init__(
+        self, encoder: bytes, denoisers: Sequence[Model], budget: float = inf, precision: str = PRECISIONS[0]
+    ) -> None:
         """Open the encoder; the weights of open denoisers take up to `budget` [bytes], see `Sessions`.
 
         Raises:
             ModelError: it is corrupt.
         """
-        self.name = f"ONNX Runtime {ort.__version__} on the CPU, fp32"
+        self.name = f"ONNX Runtime {ort.__version__} on the CPU, {precision}"
         self._encoder = opened(encoder, "encoder.onnx")
         self._outputs = [output.name for output in self._encoder.get_outputs()]
         self._sessions = Sessions(budget)

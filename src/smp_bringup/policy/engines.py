@@ -11,6 +11,8 @@ from smp_bringup.policy.config import PolicyConfig
 
 DEVICES = ("cpu", "cuda", "cpu_torch")
 """ONNX Runtime on the CPU; PyTorch on a GPU; and the engine of the GPU on the CPU, to try it where there is none."""
+PRECISIONS = ("fp32", "int8")
+"""In which ONNX models compute; int8: the large products of experts, see `quantized`."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,12 @@ class Model:
     read: Callable[[], bytes]
     always: bool = False
     """Whether every chunk runs it, as a shared expert: it stays in memory."""
+    precision: str = PRECISIONS[0]
 
     @property
     def weight_bytes(self) -> int:
-        """About what its weights take in memory: they are stored in half precision, and computed with in single."""
-        return 2 * self.size
+        """About what its weights take in memory: in half precision they are stored, and computed with in single."""
+        return self.size if self.precision == "int8" else 2 * self.size
 
     @classmethod
     def of(cls, content: bytes) -> "Model":
@@ -43,6 +46,8 @@ class Stored:
     denoisers: Sequence[Model]
     weights: Callable[[], bytes] | None
     """Reads those of the whole network, safetensors; some old checkpoints have none."""
+    precision: str = PRECISIONS[0]
+    """Of the denoisers."""
 
 
 def require_device(device: str) -> None:
@@ -81,7 +86,7 @@ def open_engine(stored: Stored, policy: PolicyConfig, dof: int, device: str, exp
     if device == "cpu":
         from smp_bringup.policy.engine_onnx import OnnxEngine
 
-        return OnnxEngine(stored.encoder, stored.denoisers, budget)
+        return OnnxEngine(stored.encoder, stored.denoisers, budget, stored.precision)
     from smp_bringup.policy.engine_device import open_device_engine
 
     return open_device_engine(stored.weights and stored.weights(), policy, dof, "cuda" if device == "cuda" else "cpu")

@@ -14,6 +14,7 @@ from smp_bringup.manifest import read_checked, write_checked
 from smp_bringup.policy import checkpoint
 from smp_bringup.policy.build import trained_network
 from smp_bringup.policy.export import export
+from smp_bringup.policy.quantized import quantized
 from smp_bringup.policy.trial import blank
 from smp_bringup.robot import Robot
 from smp_bringup.training.config import RunConfig
@@ -62,26 +63,54 @@ def export_again(folder: Path, robot: Robot, out: Path) -> float:
     Raises:
         ModelError: the checkpoint has no weights, is broken, or says something else once exported.
     """
-    before = checkpoint.load_policy(folder, robot)
     files = read_checked(folder)
     if checkpoint.WEIGHTS not in files:
         raise ModelError(f"'{folder}' was shipped without {checkpoint.WEIGHTS}: it cannot be exported; train it anew")
     where = f"'{folder}/{checkpoint.WEIGHTS}'"
     network = trained_network(files[checkpoint.WEIGHTS], checkpoint.read_config(files), robot.dof, where)
     encoder, denoisers = export(network, robot)
-    made = {checkpoint.ENCODER: encoder, **{f"denoiser_{i}.onnx": model for i, model in enumerate(denoisers)}}
-    with tempfile.TemporaryDirectory() as trial:
-        write_checked(Path(trial), {**files, **made})
-        after = checkpoint.load_policy(Path(trial), robot)
-    observation = blank(robot, before.config.observation_steps, before.engine.input_length("objects"))
-    one, two = (
-        np.array([policy.infer(observation, seed)[0].position for seed in range(_TRIED)]) for policy in (before, after)
-    )
-    apart = float(np.abs(one - two).max())
+    files |= {checkpoint.ENCODER: encoder, **{f"denoiser_{i}.onnx": model for i, model in enumerate(denoisers)}}
+    apart = _apart(folder, files, robot)
     if not apart <= _APART:
         raise ModelError(f"exported anew, chunks of '{folder}' differ by {apart:.1e}, allowed {_APART:.0e}")
-    write_checked(out, {**files, **made})
+    write_checked(out, files)
     return apart
+
+
+def export_int8(folder: Path, robot: Robot, out: Path) -> float:
+    """Write a checkpoint whose experts have their large weights in 8-bit integers; arguments as of `export_again`.
+
+    What that costs in success is for `bench.rounding` to judge.
+
+    Returns:
+        The largest difference of a joint between chunks of both, of a blank observation [rad], grippers [m].
+
+    Raises:
+        ModelError: the checkpoint is broken, or has no large weights to round.
+    """
+    stored = read_checked(folder)
+    names = [f"denoiser_{i}.onnx" for i in range(checkpoint.read_config(stored).denoisers)]
+    rounded = {name: quantized(stored[name]) for name in names}
+    metrics = {**checkpoint.read_metrics(stored), checkpoint.PRECISION: "int8"}
+    metrics.pop("evaluation", None)  # of other models
+    files = {**stored, **rounded, checkpoint.METRICS: _json(metrics)}
+    apart = _apart(folder, files, robot)
+    write_checked(out, files)
+    return apart
+
+
+def _apart(folder: Path, files: Mapping[str, bytes], robot: Robot) -> float:
+    """Return the largest difference between chunks of a checkpoint and of one of these files."""
+    before = checkpoint.load_policy(folder, robot)
+    with tempfile.TemporaryDirectory() as trial:
+        write_checked(Path(trial), files)
+        after = checkpoint.load_policy(Path(trial), robot)
+        observation = blank(robot, before.config.observation_steps, before.engine.input_length("objects"))
+        one, two = (
+            np.array([policy.infer(observation, seed)[0].position for seed in range(_TRIED)])
+            for policy in (before, after)
+        )
+    return float(np.abs(one - two).max())
 
 
 def model_card(run: RunConfig, data: Dataset, trained: Trained, command: str) -> str:

@@ -1,0 +1,119 @@
+"""Experts in 8-bit integers: nearly the same numbers from fewer bytes, and only where the policy still works."""
+
+import re
+import shutil
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto
+
+from smp_bringup.bench import rounding, spoil
+from smp_bringup.bench.rounding import solved
+from smp_bringup.bench.speed import build, write
+from smp_bringup.cli import main as cli
+from smp_bringup.errors import ModelError
+from smp_bringup.manifest import read_checked, write_checked
+from smp_bringup.paths import share
+from smp_bringup.policy.build import build_network
+from smp_bringup.policy.checkpoint import METRICS, load_policy, read_metrics
+from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
+from smp_bringup.policy.denoise import EMBEDDING
+from smp_bringup.policy.engine_onnx import OnnxEngine
+from smp_bringup.policy.engines import Model
+from smp_bringup.policy.export import export
+from smp_bringup.policy.quantized import quantized
+from smp_bringup.policy.smp import SmpConfig, SmpPolicyConfig
+from smp_bringup.policy.trial import blank, warm_up
+from smp_bringup.training.save import export_int8
+
+UNET, MLP = DenoiserConfig("unet", 64, 2), DenoiserConfig(width=192, depth=2)
+COMMON = {"cameras": ("overview",), "encoder": EncoderConfig(channels=(4, 8), keypoints=4, feature=128)}
+MIXTURE = SmpPolicyConfig("smp", **COMMON, denoiser=UNET, smp=SmpConfig("paper", experts=4))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(robot, tmp_path_factory):
+    """A mixture of U-Nets of random weights."""
+    folder = tmp_path_factory.mktemp("random") / "model"
+    write(build(MIXTURE, robot), robot, folder)
+    return folder
+
+
+@pytest.mark.parametrize("config", [PolicyConfig("diffusion", **COMMON, denoiser=d) for d in (UNET, MLP)] + [MIXTURE])
+def test_a_rounded_expert_says_nearly_the_same_from_half_the_bytes(config, robot):
+    torch.manual_seed(3)
+    encoder, (exact, *_) = export(build_network(config, robot.dof), robot)
+    rounded = quantized(exact)
+    stored = onnx.load_from_string(rounded).graph.initializer
+    assert {tensor.data_type for tensor in stored if np.prod(tensor.dims) >= 1 << 14} == {TensorProto.INT8}
+    assert len(rounded) < 0.75 * len(exact)  # of half precision
+    rng, columns = np.random.default_rng(1), config.columns(robot.dof)
+    engine = OnnxEngine(encoder, [Model.of(exact), Model.of(rounded)])
+    for _ in range(20):
+        feature, x = rng.normal(size=128), rng.normal(size=(config.horizon, columns))
+        given = feature, x, np.ones(config.experts), rng.normal(size=EMBEDDING)
+        one, two = (engine.denoise(k, *given) for k in (0, 1))
+        assert np.linalg.norm(one - two) < 0.06 * np.linalg.norm(one)
+
+
+def test_a_rounded_checkpoint_says_what_it_is_and_forgets_what_others_solved(checkpoint, robot, tmp_path):
+    apart = export_int8(checkpoint, robot, tmp_path / "int8")
+    policy, exact = load_policy(tmp_path / "int8", robot), load_policy(checkpoint, robot)
+    assert policy.runs_in.endswith("on the CPU, int8")
+    assert exact.runs_in.endswith("fp32")
+    observation = blank(robot, 1)
+    chunks = [p.infer(observation, 4)[0].position for p in (exact, policy)]
+    assert 0 < np.abs(chunks[0] - chunks[1]).max() < 2 * apart
+    warm_up(policy, robot)
+    files = read_checked(tmp_path / "int8")
+    assert "evaluation" not in read_metrics(files)
+    write_checked(tmp_path / "odd", {**files, METRICS: b'{"precision": "int4"}'})
+    with pytest.raises(ModelError, match=r"precision must be one of fp32, int8, got int4"):
+        load_policy(tmp_path / "odd", robot)
+
+
+def ended(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["smp", "export", *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return end.value.code
+
+
+def test_a_policy_of_small_products_is_not_rounded(robot, small_policies, tmp_path, monkeypatch, capsys):
+    write(build(small_policies["smp"], robot), robot, tmp_path / "small")
+    out = tmp_path / "out"
+    assert ended(monkeypatch, tmp_path / "small", "--out", out, "--precision", "int8") == 2
+    assert "no simulated task judges" in capsys.readouterr().err  # it says no tasks
+    with pytest.raises(ModelError, match="has 16384 weights or more: int8 gains nothing here"):
+        export_int8(tmp_path / "small", robot, out)
+    assert list(out.iterdir()) == []
+    assert ended(monkeypatch, "smp_state", "--out", out, "--precision", "int4") == 2
+    assert "fp32" in capsys.readouterr().err
+
+
+def test_what_the_judge_found_stands_in_the_card(robot, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(rounding, "LOST_POINTS", 100.0)  # whatever this machine's integers make of eight layouts
+    words = ("dibm_state", "--out", tmp_path / "out", "--precision", "int8", "--episodes", 1)
+    assert not ended(monkeypatch, *words)
+    (said,) = re.findall(
+        r"int8: \d/8 layouts solved, \d/8 before; its chunks differ by at most 0.\d+", capsys.readouterr().out
+    )
+    assert f"`smp export dibm_state --precision int8`: {said}" in (tmp_path / "out" / "README.md").read_text()
+    assert load_policy(tmp_path / "out", robot).runs_in.endswith("int8")
+
+
+def test_a_policy_that_solves_less_once_it_is_rounded_is_not_written(robot, tmp_path):
+    good, ran = share("models", "dibm_state"), []
+    same = shutil.copytree(good, tmp_path / "same")
+    found = solved(good, same, robot, ["lift_tray"], 3, 5, lambda: ran.append(1))
+    assert found.before == found.after > 0
+    assert found.episodes == 3
+    assert len(ran) == 6
+    spoiled = spoil.noisy(good, tmp_path / "spoiled", 1.0, seed=0)
+    with pytest.raises(
+        ModelError, match=r"^0/3 layouts solved, [123]/3 before: rounding costs \d+.\d points, at most 2"
+    ):
+        solved(good, spoiled, robot, ["lift_tray"], 3, 5, lambda: None)
