@@ -49,6 +49,8 @@ def test_a_rounded_expert_says_nearly_the_same_from_half_the_bytes(config, robot
     rounded = quantized(exact)
     stored = onnx.load_from_string(rounded).graph.initializer
     assert {tensor.data_type for tensor in stored if np.prod(tensor.dims) >= 1 << 14} == {TensorProto.INT8}
+    largest = [int(np.abs(onnx.numpy_helper.to_array(t)).max()) for t in stored if t.data_type == TensorProto.INT8]
+    assert max(largest) * 255 * 2 < 1 << 15, "a CPU without VNNI adds two products in 16 bits"
     assert len(rounded) < 0.75 * len(exact)  # of half precision
     rng, columns = np.random.default_rng(1), config.columns(robot.dof)
     engine = OnnxEngine(encoder, [Model.of(exact), Model.of(rounded)])
@@ -56,7 +58,7 @@ def test_a_rounded_expert_says_nearly_the_same_from_half_the_bytes(config, robot
         feature, x = rng.normal(size=128), rng.normal(size=(config.horizon, columns))
         given = feature, x, np.ones(config.experts), rng.normal(size=EMBEDDING)
         one, two = (engine.denoise(k, *given) for k in (0, 1))
-        assert np.linalg.norm(one - two) < 0.06 * np.linalg.norm(one)
+        assert np.linalg.norm(one - two) < 0.08 * np.linalg.norm(one)
 
 
 def test_a_rounded_checkpoint_says_what_it_is_and_forgets_what_others_solved(checkpoint, robot, tmp_path):
