@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import rclpy
 from smp_bringup.client.answers import GraphError
 from smp_bringup.client.graph_client import START_S, graph_client
 from smp_bringup.client.listener import Listener
+from smp_bringup.graph import NodeSpec
+from smp_bringup.launcher import Graph
 from smp_bringup.safety.modes import Mode, next_request
 
 MS = 1_000_000
@@ -35,6 +38,20 @@ def test_the_context_ends_with_the_block_and_by_default_no_socket_is_bound_beyon
     with graph_client() as client:  # and may begin again
         client.spin_for(0.01)
     assert not rclpy.ok()
+
+
+def test_who_joins_knows_of_the_others_at_once(tmp_path):
+    """Where the answers to its announcement are lost, it hears of them 2.7 s later (config/fastdds.xml)."""
+    with Graph([NodeSpec("command", {"robot": "aloha"})], tmp_path / "log"):
+        with graph_client() as client:
+            client.wait(lambda: client.accepts("disarm"), START_S, "the command node")
+        found_s = []
+        for _ in range(6):
+            with graph_client() as client:
+                start = time.monotonic()
+                client.wait(lambda: client.service_ready("/command/estop"), 10, "its emergency stop")
+                found_s.append(time.monotonic() - start)
+    assert sorted(found_s)[3] < 1.5, found_s
 
 
 def test_a_mistake_of_ours_is_not_taken_for_a_signal():
