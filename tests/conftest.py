@@ -3,9 +3,11 @@
 import os
 
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-if "PYTEST_XDIST_WORKER" in os.environ:
+if worker := os.environ.get("PYTEST_XDIST_WORKER", ""):
     os.environ["OMP_NUM_THREADS"] = "1"  # each of the workers has a core
+    os.environ["ROS_DOMAIN_ID"] = str(1 + (2 * os.getppid() + int(worker.removeprefix("gw"))) % 100)  # and a domain
+else:
+    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 
 from dataclasses import replace
 
