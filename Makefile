@@ -62,10 +62,11 @@ demo: setup
 
 test: setup robots unit lint types
 
-# Live processes are judged by tests/system, which has the machine for itself; the other tests run two at a time.
+# Two tests at a time, live processes (tests/system) on a DDS domain for each of both; what is judged by time runs alone.
 unit:
 	$(BIN)/python -m pytest tests --ignore=tests/system --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10
-	$(BIN)/python -m pytest tests/system --durations=10
+	$(BIN)/python -m pytest tests/system -m "not alone" --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=10
+	$(BIN)/python -m pytest tests/system -m alone --durations=10
 
 # The console's page in the machine's own Chromium (SMP_CHROMIUM names another): apt install chromium
 browser: $(STAMP)

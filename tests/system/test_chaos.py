@@ -21,6 +21,8 @@ from smp_bringup.nodes import qos
 from smp_bringup.paths import named_config
 from smp_bringup.robot import load_robot
 
+pytestmark = pytest.mark.alone
+
 QUICK = ["F14", "F15", "F16", "F17", "F21", "F43", "F44", "F54", "F74"]
 """Those that name arms, joints or topics, or start another command node."""
 GENEROUS_MS = 1000.0

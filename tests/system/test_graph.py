@@ -23,6 +23,8 @@ from smp_bringup.nodes import qos
 from smp_bringup.nodes.messages import image_msg
 from smp_bringup.wire import stamp_ns
 
+pytestmark = pytest.mark.alone
+
 
 class Ear:
     """Keeps what is heard on the graph's topics."""

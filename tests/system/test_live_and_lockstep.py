@@ -24,6 +24,8 @@ from smp_bringup.tasks import TASKS
 from smp_bringup.tasks.state import FIRST_SIZE, STATE_NAMES
 from smp_bringup.wire import OBJECTS_TOPIC, frame, stamp_ns, whole_robot
 
+pytestmark = pytest.mark.alone
+
 TASK = "press_two_buttons"
 SEED = demonstration_seed(0, 0)
 EPISODES, MOST = 2, 5

@@ -9,7 +9,10 @@ from std_msgs.msg import Float64MultiArray
 from smp_bringup.client.answers import GraphError
 from smp_bringup.nodes import qos
 
-pytestmark = pytest.mark.skipif(find_spec("robosuite") is None, reason="models of the robots are missing: make robots")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(find_spec("robosuite") is None, reason="models of the robots are missing: make robots"),
+]
 
 
 def test_two_panda_lift_the_tray_live(launch, tmp_path):

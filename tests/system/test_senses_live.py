@@ -32,6 +32,8 @@ from smp_bringup.training.dataset import load_dataset
 from smp_bringup.training.save import save_checkpoint
 from smp_bringup.training.trainer import Trainer
 
+pytestmark = pytest.mark.alone
+
 HERE = Path(__file__).parent
 COLOUR, DEPTH, WRENCH = "/c0/image_raw", "/front/depth/image_rect_raw", "/force_torque_sensor_broadcaster/wrench"
 RELIABILITY = "reliable" if small_sockets() else "best_effort"

@@ -23,6 +23,8 @@ from smp_bringup.nodes.messages import message_type, status_values
 from smp_bringup.paths import named_config
 from smp_bringup.robot import RecordedTopic
 
+pytestmark = pytest.mark.alone
+
 DRIVER = Path(__file__).with_name("stock_driver.py")
 FRAMES = 100
 BEST_EFFORT = "reliable" if small_sockets() else "best_effort"

@@ -14,6 +14,8 @@ from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import LeanNode, steady_ns
 from smp_bringup.nodes.timed import Polled, TimedLoop
 
+pytestmark = pytest.mark.alone
+
 PERIOD_S = 0.02
 
 

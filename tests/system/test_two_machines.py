@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 TOOL = Path(__file__).parents[2] / "tools/two_machines.py"
 CUT_S = 2.0
 
