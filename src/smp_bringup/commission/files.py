@@ -50,7 +50,7 @@ def check_file(name: str, urdf: str = "", namespace: str = "/") -> tuple[list[Fi
     found = [*_safety(robot, name), *_model(robot), *_urdf(robot, urdf), *_periods(robot)]
     for joint in robot.joints:
         found += _joint(joint)
-    return found + _homes(robot) + _distances(robot), robot
+    return found + _homes(robot) + _distances(robot) + _simulation(robot), robot
 
 
 def safety_settings(robot: Robot) -> SafetyConfig:
@@ -104,6 +104,14 @@ def _model(robot: Robot) -> list[Finding]:
     except SmpError as refusal:
         return [error("model", str(refusal), "name a model that was trained for this robot, or none")]
     return []
+
+
+def _simulation(robot: Robot) -> list[Finding]:
+    if not robot.simulation:
+        return []
+    from smp_bringup.commission.simulated import check_simulation
+
+    return check_simulation(robot, safety_settings(robot))
 
 
 def _urdf(robot: Robot, urdf: str) -> list[Finding]:

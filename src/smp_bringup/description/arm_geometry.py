@@ -97,12 +97,12 @@ class _Reader:
             )
         carrier = self._movers.of[self._movers.stand(number)]
         if carrier is None:
-            return Placed(ArmGeometry(tuple(joints), found), _six(base))
+            return Placed(ArmGeometry(tuple(joints), found), base.six)
         if carrier.sweeps:
             names = ", ".join(carrier.sweeps)
             raise ConfigError(f"arm '{arm.name}' stands on a link that {names} sweeps: carried_by cannot say so")
         name, frame = self._carrier(carrier)
-        return Placed(ArmGeometry(tuple(joints), found), _six(base.seen_from(frame)), name)
+        return Placed(ArmGeometry(tuple(joints), found), base.seen_from(frame).six, name)
 
     def left_out(self) -> list[str]:
         """Return the links with shapes that no arm has."""
@@ -171,14 +171,3 @@ def _vector(values: FloatArray) -> Vector:
 
 def _unit(values: FloatArray) -> Vector:
     return _vector(values / np.linalg.norm(values))
-
-
-def _six(pose: Pose) -> tuple[float, float, float, float, float, float]:
-    """Return x, y, z [m]; roll, pitch, yaw [rad] about fixed axes, of a pose."""
-    r = pose.rotation
-    pitch = float(np.arctan2(-r[2, 0], np.hypot(r[0, 0], r[1, 0])))
-    if np.hypot(r[0, 0], r[1, 0]) > 1e-9:
-        roll, yaw = float(np.arctan2(r[2, 1], r[2, 2])), float(np.arctan2(r[1, 0], r[0, 0]))
-    else:  # roll and yaw turn about one axis
-        roll, yaw = float(np.arctan2(-r[1, 2], r[1, 1])), 0.0
-    return (*_vector(pose.position), *_vector(np.array([roll, pitch, yaw])))

@@ -41,7 +41,7 @@ def shapes(model: mujoco.MjModel, body: int) -> list[Shape]:
     """Return the collision shapes of a link in its frame."""
     first = int(model.body_geomadr[body])
     own = range(first, first + int(model.body_geomnum[body])) if first >= 0 else range(0)
-    return [_shape(model, geom) for geom in own if model.geom_contype[geom] or model.geom_conaffinity[geom]]
+    return [shape_of(model, geom) for geom in own if model.geom_contype[geom] or model.geom_conaffinity[geom]]
 
 
 def capsules(name: str, shape: Shape, after: int, touches: bool = False) -> list[Capsule]:
@@ -82,7 +82,7 @@ class _Round(NamedTuple):
         return _on_grid(self.start), _on_grid(self.end), round(radius, _DIGITS)
 
 
-def _shape(model: mujoco.MjModel, geom: int) -> Shape:
+def shape_of(model: mujoco.MjModel, geom: int) -> Shape:
     kinds, size = mujoco.mjtGeom, model.geom_size[geom].astype(np.float64)
     kind = kinds(int(model.geom_type[geom]))  # NumPy's integers are in no tuple of these
     if kind == kinds.mjGEOM_MESH:

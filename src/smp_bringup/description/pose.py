@@ -8,6 +8,8 @@ import numpy as np
 from smp_bringup.physics import mujoco
 from smp_bringup.types import FloatArray
 
+_DIGITS = 6
+
 
 @dataclass(frozen=True)
 class Pose:
@@ -29,6 +31,19 @@ class Pose:
         """Return this pose in the frame of another."""
         back = other.rotation.T
         return Pose(back @ (self.position - other.position), back @ self.rotation)
+
+    @property
+    def six(self) -> tuple[float, float, float, float, float, float]:
+        """x, y, z [m]; roll, pitch, yaw [rad] about fixed axes."""
+        r = self.rotation
+        pitch = float(np.arctan2(-r[2, 0], np.hypot(r[0, 0], r[1, 0])))
+        if np.hypot(r[0, 0], r[1, 0]) > 1e-9:
+            roll, yaw = float(np.arctan2(r[2, 1], r[2, 2])), float(np.arctan2(r[1, 0], r[0, 0]))
+        else:  # roll and yaw turn about one axis
+            roll, yaw = float(np.arctan2(-r[1, 2], r[1, 1])), 0.0
+        x, y, z = (round(float(each), _DIGITS) + 0.0 for each in self.position)
+        roll, pitch, yaw = (round(each, _DIGITS) + 0.0 for each in (roll, pitch, yaw))
+        return x, y, z, roll, pitch, yaw
 
 
 def pose_of(position: Sequence[float], quaternion: Sequence[float]) -> Pose:

@@ -34,7 +34,7 @@ class World:
         self._scenery = Scenery(task.variation, robot.cameras[0].name)
         self._scenery.add_objects(spec)
         self.model = compiled(spec)
-        _require_limits(self.model, robot, simulation)
+        require_limits(self.model, robot, simulation)
         self.data, self._scratch = mujoco.MjData(self.model), mujoco.MjData(self.model)
         self._camera: Camera | None = None
         self._joints = ModelJoints(self.model, robot, simulation)
@@ -124,7 +124,7 @@ class World:
             self._camera = None
 
 
-def _require_limits(model: mujoco.MjModel, robot: Robot, simulation: Simulation) -> None:
+def require_limits(model: mujoco.MjModel, robot: Robot, simulation: Simulation) -> None:
     """Raise ConfigError where the robot file lets a joint go where the arm cannot."""
     for joint in robot.joints:
         known = model.joint(model_name(simulation, joint.name))

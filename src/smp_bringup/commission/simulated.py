@@ -1,0 +1,182 @@
+"""What is wrong with the simulation that a robot file names: it loads, its hands grip, reach the table and keep pace.
+
+Nothing but shapes says where a hand grips, so a tool centre point is judged by how its fingers move; a wrong one loads,
+runs, and lifts nothing.
+"""
+
+import numpy as np
+
+from smp_bringup.commission.fingers import INSIDE_M, Fingers, Grip
+from smp_bringup.commission.finding import Finding, error, warning
+from smp_bringup.description.pose import Pose
+from smp_bringup.errors import SmpError, UnreachableError
+from smp_bringup.model_joints import ModelJoints
+from smp_bringup.physics import mujoco
+from smp_bringup.robot import Robot
+from smp_bringup.safety.config import SafetyConfig
+from smp_bringup.sim.mjcf import compiled, robot_spec, tcp_site
+from smp_bringup.sim.world import require_limits
+from smp_bringup.simulation import SimHand, Simulation, load_simulation
+from smp_bringup.tasks import TASKS
+from smp_bringup.tasks.experts import ScriptedOperator
+from smp_bringup.tasks.script import OUTWARD
+from smp_bringup.types import FloatArray
+
+_TASK = "lift_tray"
+"""What every robot that ships can do."""
+_AHEAD_M = (0.004, 0.05)
+"""So far before a tool centre point the fingertips may end."""
+_BESIDE_M = 0.02
+"""So far from the middle between the fingers it may be."""
+_STRAIGHT = float(np.cos(np.deg2rad(30)))
+"""Its axes may differ by so much from the fingers'."""
+_OPENINGS_M = (0.01, 0.03, 0.05)
+"""What tasks open hands by."""
+_OPENING_M = 0.012
+"""The fingers may stand so much wider or closer than the simulation says."""
+_CROSSED_M = 0.05
+"""A hand may stand so far on the other side of the table's middle when it is at home."""
+_PACE = 1.2
+"""So many times faster than the limits the scripted operator may lead a joint of an arm for an instant."""
+
+
+def check_simulation(robot: Robot, settings: SafetyConfig) -> list[Finding]:
+    """Return what is wrong with the simulation of a robot; nothing where its file names none."""
+    if not robot.simulation:
+        return []
+    mujoco.set_mju_user_warning(lambda text: None)  # else lines of MuJoCo's own between ours
+    try:
+        simulation, task = load_simulation(robot), TASKS[_TASK]()
+        spec = robot_spec(robot, simulation)
+        task.add_objects(spec)
+        model = compiled(spec)
+        require_limits(model, robot, simulation)
+    except SmpError as refusal:
+        return [error("simulation", str(refusal), f"correct {robot.simulation} (docs/simulation.md)")]
+    found = list[Finding]()
+    for side, hand in simulation.hands.items():
+        found += _hand(Fingers(model, robot, simulation, side), side, hand)
+    data = mujoco.MjData(model)
+    ModelJoints(model, robot, simulation).put(data, robot.joint_array("home"))
+    task.place(model, data, np.random.default_rng(0))
+    mujoco.mj_forward(model, data)
+    for side in simulation.hands:
+        found += _stands(data.site(tcp_site(side)).xpos, side)
+    try:
+        operator = ScriptedOperator(task, model, data, robot, 0)
+    except UnreachableError as refusal:
+        said = f"the scripted operator does not reach what {_TASK} needs: {refusal}"
+        todo = "look at tcp, at where the arms stand (at of parts, --at), at homes and limits of the joints, and at keep"
+        return [*found, warning("simulation", said, todo)]
+    return found + _pace(operator, robot, simulation, settings)
+
+
+def _hand(fingers: Fingers, side: str, hand: SimHand) -> list[Finding]:
+    """Return what is odd about where a hand grips, and what its fingers say instead."""
+    about, told = f"simulation, hand {side}", _pose(hand.tcp)
+    if hand.gripper and fingers.moved_body:
+        said = f"{hand.gripper} moves body '{hand.body}', and the tool centre point with it"
+        return [warning(about, said, "name the body that carries the fingers, and tcp in its frame")]
+    grip = fingers.grip()
+    if grip is None:
+        found = _ahead(about, fingers.ahead(told), "look at tcp: 2 cm before the fingertips, x out of the hand")
+        if hand.gripper:
+            said = f"{hand.gripper} does not move fingers ({', '.join(hand.fingers)}) against each other"
+            todo = "name under fingers the bodies of both sides, also that of a jaw that stands still, and look at gripper"
+            found.insert(0, warning(about, said, todo))
+        return found
+    return _tcp(about, told, grip, fingers.ahead(told)) + _openings(about, hand, grip)
+
+
+def _tcp(about: str, told: Pose, grip: Grip, ahead_m: float) -> list[Finding]:
+    """Return the worst of what is odd about a tool centre point."""
+    off, turn = told.seen_from(grip.tcp), told.rotation.T @ grip.tcp.rotation
+    todo = f"write tcp: {written(grip.tcp)}, which is where its fingers close, and look at it (smp view --live)"
+    if turn[0, 0] < _STRAIGHT:
+        angle = np.rad2deg(np.arccos(np.clip(turn[0, 0], -1, 1)))
+        return [warning(about, f"x of tcp points {angle:.0f} degrees away from where the fingers do", todo)]
+    if found := _ahead(about, ahead_m, todo):
+        return found
+    beside = float(np.hypot(*off.position[1:]))
+    if beside > _BESIDE_M:
+        return [warning(about, f"tcp lies {100 * beside:.1f} cm beside the middle between its fingertips", todo)]
+    if abs(turn[1, 1]) < _STRAIGHT:
+        angle = np.rad2deg(np.arccos(np.clip(abs(turn[1, 1]), 0, 1)))
+        return [warning(about, f"y of tcp is turned by {angle:.0f} degrees from how its fingers close", todo)]
+    return []
+
+
+def _ahead(about: str, ahead_m: float, todo: str) -> list[Finding]:
+    """Return whether a tool centre point is too far behind the fingertips, or beyond them."""
+    if ahead_m > _AHEAD_M[1]:
+        said = f"tcp lies {100 * ahead_m:.1f} cm behind the fingertips, usual are {100 * INSIDE_M:g}: at its palm or wrist"
+        return [warning(about, said, todo)]
+    if ahead_m < _AHEAD_M[0]:
+        where = f"{-100 * ahead_m:.1f} cm beyond" if ahead_m < 0 else "at the very end of"
+        return [warning(about, f"tcp lies {where} its fingertips, usual are {100 * INSIDE_M:g} cm behind them", todo)]
+    return []
+
+
+def _openings(about: str, hand: SimHand, grip: Grip) -> list[Finding]:
+    """Return whether the fingers stand otherwise than `closed` and `travel` say."""
+    values = np.interp(_OPENINGS_M, grip.gaps, grip.values)
+    reached = np.array(_OPENINGS_M) <= grip.gaps[-1]
+    told = np.array([hand.opening(float(value)) for value in values])
+    wrong = np.abs(told - _OPENINGS_M) * reached
+    if not wrong.max() > _OPENING_M:
+        return []
+    worst = int(wrong.argmax())
+    closed, travel = written_opening(grip)
+    said = (
+        f"its fingers are {100 * _OPENINGS_M[worst]:g} cm apart where {hand.gripper} is {values[worst]:.3g}, "
+        f"closed and travel say {100 * told[worst]:.1f} cm"
+    )
+    return [warning(about, said, f"write closed: {closed:g}, travel: {travel:g}")]
+
+
+def _stands(place: FloatArray, side: str) -> list[Finding]:
+    """Return whether a hand is at home where its side of the table is not, or under the table."""
+    about, x = f"simulation, hand {side}", float(place[0]) * OUTWARD[side]
+    if x > _CROSSED_M:
+        said = f"it is at x = {place[0]:.2f} m at home, on the other hand's side of the table"
+        todo = "the left hand works from x < 0, the right one from x > 0: look at where the arms stand and at their homes"
+        return [warning(about, said, todo)]
+    if place[2] < 0:
+        said = f"it is at z = {place[2]:.2f} m at home, under the table, whose top is z = 0"
+        return [warning(about, said, "choose homes of its joints above the table, or let the arm stand higher")]
+    return []
+
+
+def _pace(operator: ScriptedOperator, robot: Robot, simulation: Simulation, settings: SafetyConfig) -> list[Finding]:
+    """Return whether the scripted operator goes faster than the joints may."""
+    times = np.arange(0.0, operator.duration_s, robot.action_period_s)
+    moved = np.abs(np.diff([operator.target(float(time)) for time in times], axis=0)) / robot.action_period_s
+    grips = np.array([name in {hand.gripper for hand in simulation.hands.values()} for name in robot.joint_names])
+    ratios = moved.max(axis=0) / (robot.joint_array("velocity") * settings.velocity_scale) * ~grips
+    worst = int(ratios.argmax())
+    if ratios[worst] <= _PACE:
+        return []
+    said = f"the scripted operator leads {robot.joint_names[worst]} {ratios[worst]:.1f} times as fast as it may go"
+    pace = min(10.0, np.ceil(2 * simulation.pace * ratios[worst]) / 2)
+    return [warning("simulation", said, f"write pace: {pace:g}, or raise its velocity or velocity_scale")]
+
+
+def written(pose: Pose) -> str:
+    """Return a pose as a simulation file has it."""
+    return f"[{', '.join(f'{value:.6g}' for value in pose.six)}]"
+
+
+def written_opening(grip: Grip) -> tuple[float, float]:
+    """Return `closed` and `travel` of a hand that grips so."""
+    at = [float(np.interp(gap, grip.gaps, grip.values)) for gap in (max(0.0, float(grip.gaps[0])), _OPENINGS_M[-1])]
+    gaps = [max(0.0, float(grip.gaps[0])), min(_OPENINGS_M[-1], float(grip.gaps[-1]))]
+    travel = (at[1] - at[0]) / max(gaps[1] - gaps[0], 1e-6)
+    return float(f"{at[0] - travel * gaps[0]:.4g}"), float(f"{travel:.4g}")
+
+
+def _pose(place: tuple[float, ...]) -> Pose:
+    """Return the pose of x, y, z [m]; roll, pitch, yaw [rad] about fixed axes."""
+    quaternion, rotation = np.zeros(4), np.zeros(9)
+    mujoco.mju_euler2Quat(quaternion, np.array(place[3:]), "XYZ")
+    mujoco.mju_quat2Mat(rotation, quaternion)
+    return Pose(np.array(place[:3]), rotation.reshape(3, 3))
