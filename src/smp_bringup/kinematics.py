@@ -39,6 +39,11 @@ class ArmKinematics:
         """(n,) [rad]."""
         joints.put(self._data, home)
 
+    @property
+    def limits(self) -> tuple[FloatArray, FloatArray]:
+        """Least and largest joint positions (n,) each [rad], [m]."""
+        return self._low, self._high
+
     def forward(self, q: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the position (3,) [m] and rotation (3, 3) of the site at joint positions `q` (n,) [rad]."""
         self._place(q)

@@ -135,6 +135,22 @@ def shapes(
     renew_shapes(file, force)
 
 
+@app.command()
+def simulation(
+    file: Annotated[str, typer.Argument(help="Path to a robot file, which names a description.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a simulation that is there.")] = False,
+) -> None:
+    """Write a simulation of the robot for the tasks of the scripted operator, and name it in the robot file."""
+    from smp_bringup.cli.robot_simulation import write_simulation
+    from smp_bringup.commission.files import check_file
+
+    write_simulation(file, force)
+    found, _ = check_file(file)
+    _show(found, file)
+    if not fine(found):
+        raise typer.Exit(EXIT_CODE)
+
+
 def _require_new(paths: Sequence[Path]) -> None:
     """Raise OutputError where one of these files exists."""
     if there := [path for path in paths if path.exists()]:

@@ -44,31 +44,60 @@ def check_simulation(robot: Robot, settings: SafetyConfig) -> list[Finding]:
     """Return what is wrong with the simulation of a robot; nothing where its file names none."""
     if not robot.simulation:
         return []
-    mujoco.set_mju_user_warning(lambda text: None)  # else lines of MuJoCo's own between ours
     try:
-        simulation, task = load_simulation(robot), TASKS[_TASK]()
-        spec = robot_spec(robot, simulation)
-        task.add_objects(spec)
-        model = compiled(spec)
-        require_limits(model, robot, simulation)
+        return check_simulated(robot, load_simulation(robot), settings)
     except SmpError as refusal:
         return [error("simulation", str(refusal), f"correct {robot.simulation} (docs/simulation.md)")]
+
+
+def check_simulated(
+    robot: Robot, simulation: Simulation, settings: SafetyConfig, paced: bool = True
+) -> list[Finding]:
+    """Return what is odd about a simulation; `paced`: whether its pace counts, too.
+
+    Raises:
+        ConfigError: it cannot be built.
+    """
+    table = _Table(robot, simulation)
     found = list[Finding]()
     for side, hand in simulation.hands.items():
-        found += _hand(Fingers(model, robot, simulation, side), side, hand)
-    data = mujoco.MjData(model)
-    ModelJoints(model, robot, simulation).put(data, robot.joint_array("home"))
-    task.place(model, data, np.random.default_rng(0))
-    mujoco.mj_forward(model, data)
-    for side in simulation.hands:
-        found += _stands(data.site(tcp_site(side)).xpos, side)
+        found += _hand(Fingers(table.model, robot, simulation, side), side, hand)
+        found += _stands(table.data.site(tcp_site(side)).xpos, side)
     try:
-        operator = ScriptedOperator(task, model, data, robot, 0)
+        operator = table.operator()
     except UnreachableError as refusal:
         said = f"the scripted operator does not reach what {_TASK} needs: {refusal}"
         todo = "look at tcp, at where the arms stand (at of parts, --at), at homes and limits of the joints, and at keep"
         return [*found, warning("simulation", said, todo)]
-    return found + _pace(operator, robot, simulation, settings)
+    return found + (_pace(operator, robot, simulation, settings) if paced else [])
+
+
+def usable_pace(robot: Robot, simulation: Simulation, settings: SafetyConfig) -> float:
+    """Return the pace at which the scripted operator leads no joint faster than it may go."""
+    try:
+        ratios = _ratios(_Table(robot, simulation).operator(), robot, simulation, settings)
+    except UnreachableError:
+        return simulation.pace
+    return _slower(simulation.pace, float(ratios.max())) if ratios.max() > _PACE else simulation.pace
+
+
+class _Table:
+    """A robot at home before the task's table."""
+
+    def __init__(self, robot: Robot, simulation: Simulation) -> None:
+        self._robot, self._simulation, self._task = robot, simulation, TASKS[_TASK]()
+        spec = robot_spec(robot, simulation)
+        self._task.add_objects(spec)
+        self.model = compiled(spec)
+        require_limits(self.model, robot, simulation)
+        self.data = mujoco.MjData(self.model)
+        ModelJoints(self.model, robot, simulation).put(self.data, robot.joint_array("home"))
+        self._task.place(self.model, self.data, np.random.default_rng(0))
+        mujoco.mj_forward(self.model, self.data)
+
+    def operator(self) -> ScriptedOperator:
+        """Return who does the task here; raises UnreachableError where nobody can."""
+        return ScriptedOperator(self._task, self.model, self.data, self._robot, 0, self._simulation)
 
 
 def _hand(fingers: Fingers, side: str, hand: SimHand) -> list[Finding]:
@@ -149,16 +178,29 @@ def _stands(place: FloatArray, side: str) -> list[Finding]:
 
 def _pace(operator: ScriptedOperator, robot: Robot, simulation: Simulation, settings: SafetyConfig) -> list[Finding]:
     """Return whether the scripted operator goes faster than the joints may."""
-    times = np.arange(0.0, operator.duration_s, robot.action_period_s)
-    moved = np.abs(np.diff([operator.target(float(time)) for time in times], axis=0)) / robot.action_period_s
-    grips = np.array([name in {hand.gripper for hand in simulation.hands.values()} for name in robot.joint_names])
-    ratios = moved.max(axis=0) / (robot.joint_array("velocity") * settings.velocity_scale) * ~grips
+    ratios = _ratios(operator, robot, simulation, settings)
     worst = int(ratios.argmax())
     if ratios[worst] <= _PACE:
         return []
     said = f"the scripted operator leads {robot.joint_names[worst]} {ratios[worst]:.1f} times as fast as it may go"
-    pace = min(10.0, np.ceil(2 * simulation.pace * ratios[worst]) / 2)
+    pace = _slower(simulation.pace, float(ratios[worst]))
     return [warning("simulation", said, f"write pace: {pace:g}, or raise its velocity or velocity_scale")]
+
+
+def _ratios(
+    operator: ScriptedOperator, robot: Robot, simulation: Simulation, settings: SafetyConfig
+) -> FloatArray:
+    """Return by how many times (J,) the scripted operator goes faster than joints may; fingers may lag."""
+    times = np.arange(0.0, operator.duration_s, robot.action_period_s)
+    moved = np.abs(np.diff([operator.target(float(time)) for time in times], axis=0)) / robot.action_period_s
+    grips = np.array([name in {hand.gripper for hand in simulation.hands.values()} for name in robot.joint_names])
+    ratios: FloatArray = moved.max(axis=0) / (robot.joint_array("velocity") * settings.velocity_scale) * ~grips
+    return ratios
+
+
+def _slower(pace: float, ratio: float) -> float:
+    """Return a pace at which what goes `ratio` times too fast does not, in halves."""
+    return float(min(10.0, np.ceil(2 * pace * ratio) / 2))
 
 
 def written(pose: Pose) -> str:

@@ -33,6 +33,7 @@ def robot_spec(robot: Robot, simulation: Simulation) -> mujoco.MjSpec:
     Raises:
         ConfigError: a model is missing or cannot be read, or lacks what the simulation names.
     """
+    mujoco.set_mju_user_warning(lambda text: None)  # else a file in the working folder, and lines between ours
     spec = mujoco.MjSpec()
     set_options(spec)
     for part in simulation.parts:

@@ -4,7 +4,7 @@ import numpy as np
 
 from smp_bringup.kinematics import ArmKinematics
 from smp_bringup.robot import Robot
-from smp_bringup.simulation import SIDES, load_simulation
+from smp_bringup.simulation import SIDES, Simulation, load_simulation
 from smp_bringup.tasks.base import AbstractTask
 from smp_bringup.tasks.script import OUTWARD, Hand, Script
 from smp_bringup.types import FloatArray
@@ -13,9 +13,14 @@ from smp_bringup.types import FloatArray
 class ScriptedOperator:
     """Joint targets of both leaders over time, planned from the layout right after a reset."""
 
-    def __init__(self, task: AbstractTask, model: object, data: object, robot: Robot, seed: int) -> None:
-        """Plan from `model` (MjModel) and `data` (MjData), neither is changed; `seed` draws the way to solve it."""
-        simulation = load_simulation(robot)
+    def __init__(
+        self, task: AbstractTask, model: object, data: object, robot: Robot, seed: int, simulation: Simulation | None = None
+    ) -> None:
+        """Plan from `model` (MjModel) and `data` (MjData), neither is changed; `seed` draws the way to solve it.
+
+        `simulation` is the robot's, by default the one that its file names.
+        """
+        simulation = simulation or load_simulation(robot)
         hands = {}
         for side, held in simulation.hands.items():
             kinematics = ArmKinematics(model, robot, simulation, side)  # type: ignore[arg-type]

@@ -1,0 +1,70 @@
+"""Writes a simulation of a robot beside its file, and into that file its name, and homes where it needs others."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from smp_bringup.cli.show import console
+from smp_bringup.commission.files import safety_settings
+from smp_bringup.commission.propose_simulation import propose_simulation, simulation_yaml
+from smp_bringup.config import build
+from smp_bringup.documents import parse_yaml
+from smp_bringup.errors import ConfigError, OutputError, one_line
+from smp_bringup.output import write_text
+from smp_bringup.paths import PACKAGE_URI
+from smp_bringup.robot import build_robot, load_robot
+from smp_bringup.simulation import Simulation
+
+FILE = "simulation.yaml"
+_NAMED = re.compile(r"^simulation:.*$", re.MULTILINE)
+_NAME = re.compile(r"^name:.*$", re.MULTILINE)
+
+
+def write_simulation(file: str, force: bool) -> None:
+    """Write the simulation of a robot.
+
+    Raises:
+        ConfigError: the robot does not load, has no description, or none with two arms that can hold.
+        OutputError: a simulation is there, and nobody said to overwrite it.
+    """
+    path = Path(file)
+    if path.suffix not in (".yaml", ".yml"):
+        raise ConfigError(
+            f"'{one_line(file)}' is no path to a YAML file: name that of your robot, e.g. my_robot/robot.yaml"
+        )
+    out = path.parent / FILE
+    if out.exists() and not force:
+        raise OutputError(f"{out} exists: somebody may have corrected it; overwrite by --force")
+    robot = load_robot(file)
+    described = robot.description
+    model = described if described.startswith(PACKAGE_URI) or not described else os.path.relpath(described, path.parent)
+    console.print("looking how the fingers close and from where the hands reach the table: up to a minute", soft_wrap=True)
+    proposed = propose_simulation(robot, safety_settings(robot), model)
+    text = simulation_yaml(proposed)
+    build(Simulation, parse_yaml(text, FILE), FILE)
+    said = named(path.read_text(), proposed.homes)
+    build_robot(parse_yaml(said, path.name), path.name)
+    write_text(out, text)
+    write_text(path, said)
+    for note in proposed.notes:
+        console.print(one_line(note), soft_wrap=True)
+    if proposed.homes:
+        changed = ", ".join(f"{name} {value:g}" for name, value in proposed.homes.items())
+        console.print(f"homes in {path}, over the table, since the old ones do not reach it: {changed}", soft_wrap=True)
+
+
+def named(text: str, homes: Mapping[str, float]) -> str:
+    """Return the text of a robot file that names the simulation and has other homes; all else stays as it is.
+
+    Raises:
+        ConfigError: a joint or its home is not on a line where it is found.
+    """
+    line = f"simulation: {FILE}"
+    text = _NAMED.sub(line, text, 1) if _NAMED.search(text) else _NAME.sub(lambda name: f"{name[0]}\n{line}", text, 1)
+    for joint, home in homes.items():
+        entry = re.compile(rf"(name:\s*['\"]?{re.escape(joint)}['\"]?\s*[,\n][^}}]*?\bhome:\s*)(-?[0-9.eE+-]+)")
+        text, count = entry.subn(lambda found, home=home: f"{found[1]}{home:g}", text, 1)  # type: ignore[misc]
+        if not count:
+            raise ConfigError(f"the robot file has no home of '{one_line(joint)}' that could be changed: write {home:g}")
+    return text
