@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 
 from smp_bringup import config
@@ -81,6 +82,13 @@ class SimHand:
     """Joints that stay near home as far as a pose lets them: one that the pose leaves free, a wrist that could flip."""
     colour: Colour | None = None
     """Of the fingers."""
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.travel) and self.travel and isfinite(self.closed)):
+            raise ConfigError(
+                f"hand of arm '{one_line(self.arm)}': closed {self.closed:g}, travel {self.travel:g}: travel is by how much "
+                "the gripper's joint grows for each metre between the fingers, below zero where it falls, and never zero"
+            )
 
     def grip(self, opening: FloatArray) -> FloatArray:
         """Return values of the gripper's joint for openings between the fingers [m]."""

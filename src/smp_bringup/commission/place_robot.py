@@ -21,6 +21,8 @@ _WORK = ((0.14, 0.0, 0.05, 1.13), (0.14, 0.0, 0.2, 1.13))
 _REACHED_M = 0.006
 _STARTS = 4
 """Searches begin at home, in the middle of the ranges, and at so many drawn poses."""
+_INSIDE = 0.02
+"""No home is nearer to a limit, as a share of the range."""
 _ON_TABLE_M = 0.05
 """Arms whose lowest point of standing is so near to z = 0 stand on the table as they are."""
 _BESIDE = (0.0, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8)
@@ -39,6 +41,8 @@ class Stand:
     """By joint of the arms."""
     error_m: float
     """By so much the worst of the poses is missed."""
+    away_m: float
+    """So far from where a hand would wait one is at the homes of the robot file."""
 
 
 def place_robot(model: mujoco.MjModel, robot: Robot, simulation: Simulation) -> Stand:
@@ -102,12 +106,17 @@ def _stand_apart(model: mujoco.MjModel, robot: Robot, simulation: Simulation) ->
 
 def _stand(arms: dict[str, ArmKinematics], frame: Pose, robot: Robot) -> Stand:
     """Return how well both arms do where the robot stands in `frame`."""
-    homes, worst = dict[str, float](), 0.0
+    homes, worst, away = dict[str, float](), 0.0, 0.0
     for side, arm in arms.items():
         pose, error = _ready(arm, frame, OUTWARD[side])
+        low, high = arm.limits
+        pose = np.clip(pose, low + _INSIDE * (high - low), high - _INSIDE * (high - low))
         homes |= {robot.joint_names[c]: round(float(q), 3) for c, q in zip(arm.columns, pose, strict=True)}
         worst = max(worst, error)
-    return Stand(Pose(frame.position.round(3), frame.rotation).six, homes, worst)
+        out, along, height, _ = _READY
+        here = frame.position + frame.rotation @ arm.forward(arm.home)[0]
+        away = max(away, float(np.linalg.norm(here - [-OUTWARD[side] * out, TABLE_Y + along, height])))
+    return Stand(Pose(frame.position.round(3), frame.rotation).six, homes, worst, away)
 
 
 def _ready(arm: ArmKinematics, frame: Pose, outward: float) -> tuple[FloatArray, float]:

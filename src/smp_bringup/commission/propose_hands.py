@@ -25,8 +25,8 @@ class Hands:
 
     hands: dict[str, SimHand]
     """By side; where between the fingers `tcp` is, is not known yet."""
-    carriers: dict[str, str]
-    """By side: the body that carries the fingers, which may be the jaw that stands still."""
+    more: dict[str, tuple[tuple[str, ...], ...]]
+    """By side: bodies that may be the other jaw, the likelier ones first: of other fingers, of what carries them."""
     notes: tuple[str, ...]
     """What was guessed."""
 
@@ -37,13 +37,13 @@ def find_hands(robot: Robot, description: Description, movers: Movers) -> Hands:
     Raises:
         ConfigError: it has not two arms, or one of them carries nothing that could hold.
     """
-    hands, carriers, notes = dict[str, SimHand](), dict[str, str](), list[str]()
+    hands, more, notes = dict[str, SimHand](), dict[str, tuple[tuple[str, ...], ...]](), list[str]()
     for side, arm in zip(SIDES, _two_arms(robot), strict=True):
         if side not in arm.name:
             notes.append(f"arm {arm.name} is taken for the {side} one")
-        hands[side], carriers[side], said = _hand(robot, arm, description, movers)
+        hands[side], more[side], said = _hand(robot, arm, description, movers)
         notes += [f"hand {side}: {text}" for text in said]
-    return Hands(hands, carriers, tuple(notes))
+    return Hands(hands, more, tuple(notes))
 
 
 def with_grip(hands: Hands, model: mujoco.MjModel, robot: Robot, simulation: Simulation) -> tuple[Hands, bool]:
@@ -51,19 +51,20 @@ def with_grip(hands: Hands, model: mujoco.MjModel, robot: Robot, simulation: Sim
 
     The second value is whether fingers were added, which the model does not have as such yet: make it anew, ask again.
     """
-    found, notes, more = dict[str, SimHand](), list(hands.notes), False
+    found, notes, rest, added = dict[str, SimHand](), list(hands.notes), dict(hands.more), False
     for side, hand in hands.hands.items():
         grip = Fingers(model, robot, simulation, side).grip()
         if grip is not None:
             closed, travel = written_opening(grip)
             tcp = grip.tcp.six
             found[side] = replace(hand, tcp=tcp, closed=closed, travel=travel)
-        elif hand.gripper and hands.carriers[side] not in hand.fingers:
-            found[side], more = replace(hand, fingers=(hands.carriers[side], *hand.fingers)), True
+        elif hand.gripper and rest[side]:
+            found[side], added = replace(hand, fingers=(*rest[side][0], *hand.fingers)), True
+            rest[side] = rest[side][1:]
         else:
             found[side] = hand
             notes.append(f"hand {side}: no fingers that close were found: write tcp, closed and travel yourself")
-    return replace(hands, hands=found, notes=tuple(dict.fromkeys(notes))), more
+    return Hands(found, rest, tuple(dict.fromkeys(notes))), added
 
 
 def _two_arms(robot: Robot) -> tuple[Arm, Arm]:
@@ -88,8 +89,10 @@ def _carried(robot: Robot, arm: Arm, others: list[Arm]) -> bool:
     return arm.carried_by in names
 
 
-def _hand(robot: Robot, arm: Arm, description: Description, movers: Movers) -> tuple[SimHand, str, list[str]]:
-    """Return what grips at the end of an arm, the body that carries its fingers, and what was guessed."""
+def _hand(
+    robot: Robot, arm: Arm, description: Description, movers: Movers
+) -> tuple[SimHand, tuple[tuple[str, ...], ...], list[str]]:
+    """Return what grips at the end of an arm, what may be its other jaw, and what was guessed."""
     last = movers.called[[joint.name for joint in arm.joints if not joint.gripper][-1]]
     behind = [link for link in description.links if last in description.movers(link)]
     own = {movers.called[joint.name] for joint in arm.joints if not joint.gripper}
@@ -112,6 +115,9 @@ def _hand(robot: Robot, arm: Arm, description: Description, movers: Movers) -> t
             joint = description.model.joint(gripper)
             carrier: str = description.model.body(description.model.body(int(joint.bodyid[0])).parentid[0]).name
             said = [f"of its {len(grips)} joints {name} alone opens it"] if len(grips) > 1 else []
-            return SimHand(arm.name, carrier, _NOWHERE, fingers, name, keep=keep), carrier, said
+            beside = {movers.called[other] for other in grips if other != name}
+            others = tuple(each for each in shaped if each not in fingers and beside & description.movers(each))
+            more = (others, (carrier,)) if others else ((carrier,),)
+            return SimHand(arm.name, carrier, _NOWHERE, fingers, name, keep=keep), more, said
     body = shaped[-1]
-    return SimHand(arm.name, body, _NOWHERE, (body,), keep=keep), body, ["nothing opens it"]
+    return SimHand(arm.name, body, _NOWHERE, (body,), keep=keep), (), ["nothing opens it"]

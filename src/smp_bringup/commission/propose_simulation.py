@@ -23,6 +23,8 @@ _CAMERA_M = 0.1
 _OVER = ((0.0, -0.15, 0.95), (0.0, 0.5, 0.1), 50.0)
 """Where a camera that no arm carries is, what it looks at, and its angle of view."""
 _APART_M = 0.35
+_AWAY_M = 0.4
+"""Hands that are farther from where they would wait get homes there: arms that hang down come up by luck or not at all."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,10 @@ def propose_simulation(robot: Robot, settings: SafetyConfig, model: str) -> Prop
     movers = Movers(robot, description)
     hands = find_hands(robot, description, movers)
     first = Simulation((Part(robot.description),), hands.hands, _cameras(robot, hands), robot.name, joints=_called(robot, movers))
-    for _ in hands.hands:
-        compiled_model = compiled(robot_spec(robot, first))
-        hands, more = with_grip(hands, compiled_model, robot, first)
+    added = True
+    while added:
+        hands, added = with_grip(hands, compiled(robot_spec(robot, first)), robot, first)
         first = replace(first, hands=hands.hands)
-        if not more:
-            break
     first = replace(first, cameras=_cameras(robot, hands))
     return _standing(robot, settings, first, hands, model)
 
@@ -68,7 +68,7 @@ def _standing(robot: Robot, settings: SafetyConfig, first: Simulation, hands: Ha
     stand = place_robot(compiled(robot_spec(robot, first)), robot, first)
     placed = replace(first, parts=(replace(first.parts[0], at=stand.at),))
     homes, notes = dict[str, float](), list(hands.notes)
-    if check_simulated(robot, placed, settings, paced=False):
+    if stand.away_m > _AWAY_M or check_simulated(robot, placed, settings, paced=False):
         homes = stand.homes
         found = check_simulated(with_homes(robot, homes), placed, settings, paced=False)
         notes += [one_line(f"{each.about}: {each.found}") for each in found]

@@ -149,7 +149,7 @@ def _ahead(about: str, ahead_m: float, todo: str) -> list[Finding]:
 def _openings(about: str, hand: SimHand, grip: Grip) -> list[Finding]:
     """Return whether the fingers stand otherwise than `closed` and `travel` say."""
     values = np.interp(_OPENINGS_M, grip.gaps, grip.values)
-    reached = np.array(_OPENINGS_M) <= grip.gaps[-1]
+    reached = (np.array(_OPENINGS_M) >= grip.gaps[0]) & (np.array(_OPENINGS_M) <= grip.gaps[-1])
     told = np.array([hand.opening(float(value)) for value in values])
     wrong = np.abs(told - _OPENINGS_M) * reached
     if not wrong.max() > _OPENING_M:
@@ -209,11 +209,12 @@ def written(pose: Pose) -> str:
 
 
 def written_opening(grip: Grip) -> tuple[float, float]:
-    """Return `closed` and `travel` of a hand that grips so."""
-    at = [float(np.interp(gap, grip.gaps, grip.values)) for gap in (max(0.0, float(grip.gaps[0])), _OPENINGS_M[-1])]
-    gaps = [max(0.0, float(grip.gaps[0])), min(_OPENINGS_M[-1], float(grip.gaps[-1]))]
-    travel = (at[1] - at[0]) / max(gaps[1] - gaps[0], 1e-6)
-    return float(f"{at[0] - travel * gaps[0]:.4g}"), float(f"{travel:.4g}")
+    """Return `closed` and `travel` of a hand that grips so: a line through where its fingers are, as far as tasks open."""
+    first = max(0.0, float(grip.gaps[0]))
+    last = min(max(_OPENINGS_M[-1], first + _OPENINGS_M[1]), float(grip.gaps[-1]))
+    here, there = (float(np.interp(gap, grip.gaps, grip.values)) for gap in (first, last))
+    travel = (there - here) / max(last - first, 1e-3)
+    return float(f"{here - travel * first:.4g}"), float(f"{travel:.4g}")
 
 
 def _pose(place: tuple[float, ...]) -> Pose:

@@ -10,6 +10,8 @@ _LEAST_ARM = 4
 """An arm has no fewer joints that turn, one after the other: heads and grippers have fewer."""
 _GRIPS = re.compile(r"grip|finger|jaw|knuckle|thumb|hand(?!le)", re.IGNORECASE)
 """What a joint at the end of an arm is called that opens and closes."""
+_FINGER = re.compile(r"finger|jaw|knuckle|thumb", re.IGNORECASE)
+"""What a joint is called that is a part of a hand, whatever hangs behind it."""
 _NO_ARM = re.compile(r"head|neck|leg|hip|knee|ankle|foot|wheel|caster|rotor|thigh|calf|haa|hfe|kfe", re.IGNORECASE)
 """What joints of legs, wheels and heads are called; the tree alone does not tell them from an arm."""
 _IDLE = "nothing drives it: no transmission and no ros2_control tag names it, as they do others of its hand"
@@ -54,7 +56,7 @@ def find_limbs(urdf: Urdf) -> Limbs:
     arms, others = list[tuple[list[UrdfJoint], list[UrdfJoint]]](), list[list[UrdfJoint]]()
     while waiting:
         chain = _chain(waiting.pop(0), behind)
-        lead, arm, end = _cut(chain)
+        lead, arm, end = _cut(chain, behind)
         next_ones = behind[chain[-1].name]
         if not arm or _is_no_arm(arm) or any(_holds_arm(joint, behind) for joint in next_ones):
             others.append(chain)
@@ -92,7 +94,7 @@ def _is_no_arm(joints: Sequence[UrdfJoint]) -> bool:
 def _holds_arm(first: UrdfJoint, behind: dict[str, list[UrdfJoint]]) -> bool:
     """Return whether an arm begins with a joint, or somewhere behind it: then what is before is a torso."""
     chain = _chain(first, behind)
-    return bool(_cut(chain)[1]) or any(_holds_arm(joint, behind) for joint in behind[chain[-1].name])
+    return bool(_cut(chain, behind)[1]) or any(_holds_arm(joint, behind) for joint in behind[chain[-1].name])
 
 
 def _chain(first: UrdfJoint, behind: dict[str, list[UrdfJoint]]) -> list[UrdfJoint]:
@@ -108,10 +110,12 @@ def _below(joints: Sequence[UrdfJoint], behind: dict[str, list[UrdfJoint]]) -> l
     return [each for joint in joints for each in (joint, *_below(behind[joint.name], behind))]
 
 
-def _cut(chain: list[UrdfJoint]) -> tuple[list[UrdfJoint], list[UrdfJoint], list[UrdfJoint]]:
+def _cut(
+    chain: list[UrdfJoint], behind: dict[str, list[UrdfJoint]]
+) -> tuple[list[UrdfJoint], list[UrdfJoint], list[UrdfJoint]]:
     """Return what carries an arm, the arm, and what is at its end; without an arm, the whole chain first."""
     start, stop = 0, len(chain)
-    while stop > 0 and (_grips(chain[stop - 1]) or chain[stop - 1].kind not in TURNING):
+    while stop > 0 and not _turns_hand(chain[stop - 1], behind) and (_grips(chain[stop - 1]) or chain[stop - 1].kind not in TURNING):
         stop -= 1
     while start < stop and chain[start].kind not in TURNING:
         start += 1
@@ -123,6 +127,11 @@ def _cut(chain: list[UrdfJoint]) -> tuple[list[UrdfJoint], list[UrdfJoint], list
 
 def _grips(joint: UrdfJoint) -> bool:
     return bool(_GRIPS.search(joint.name))
+
+
+def _turns_hand(joint: UrdfJoint, behind: dict[str, list[UrdfJoint]]) -> bool:
+    """Return whether a joint turns a whole hand, although it is called by it: several fingers hang behind it."""
+    return joint.kind in TURNING and len(behind[joint.name]) > 1 and not _FINGER.search(joint.name)
 
 
 def _arm_names(arms: Sequence[Sequence[UrdfJoint]]) -> list[str]:

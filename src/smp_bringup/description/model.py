@@ -19,8 +19,11 @@ _UNSEEN = ("visual", "inertial")
 """What says nothing of where links are; meshes of it are not even looked for."""
 _COMPILER = {"fusestatic": "false", "discardvisual": "false", "strippath": "false"}
 """Every link stays."""
-_ANY_MASS, _LEAST_MASS = {"boundmass": "1", "boundinertia": "1"}, {"boundmass": "1e-3", "boundinertia": "1e-7"}
+_ANY_MASS = {"boundmass": "1", "boundinertia": "1"}
+_LEAST_MASS = {"boundmass": "1e-3", "boundinertia": "1e-7", "balanceinertia": "true"}
 """MuJoCo wants a mass of each link: any, where the URDF's are left out, else as little as it takes."""
+_LEAST_INERTIA = 1e-7
+"""[kg m^2]."""
 _FIXED = "world"
 """What MuJoCo calls its fixed frame, and some robots their root."""
 _ONE = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
@@ -191,9 +194,24 @@ def _readable(path: Path, tree: ET.Element, without: Sequence[str]) -> str:
                 joint.remove(mimic)  # of nobody, or of itself: then it stands still, as far as anybody knows
     for mesh in tree.iter("mesh"):
         mesh.set("filename", str(_mesh(path, mesh.get("filename", ""))))
+    for inertia in tree.iterfind("link/inertial/inertia"):
+        _make_possible(inertia)
     masses = _ANY_MASS if "inertial" in without else _LEAST_MASS
     ET.SubElement(ET.SubElement(tree, "mujoco"), "compiler", _COMPILER | masses)
     return ET.tostring(tree, encoding="unicode")
+
+
+def _make_possible(inertia: ET.Element) -> None:
+    """Make an inertia that no body can have, as drawing programs leave some, that of a ball: MuJoCo refuses the robot."""
+    try:
+        xx, xy, xz, yy, yz, zz = (float(inertia.get(key, "0")) for key in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz"))
+    except ValueError:
+        return  # MuJoCo says what it is
+    whole = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    if np.isfinite(whole).all() and np.linalg.eigvalsh(whole).min() <= 0:
+        round_one = f"{max(float(np.abs(np.diag(whole)).max()), _LEAST_INERTIA):g}"
+        for key in inertia.keys():  # noqa: SIM118 - of an element, not of a dict
+            inertia.set(key, round_one if key in ("ixx", "iyy", "izz") else "0")
 
 
 def mesh_path(description: Path, name: str) -> Path:

@@ -4,6 +4,7 @@ The models come from packages and are read from their folders without importing 
 """
 
 import warnings
+from collections.abc import Iterator
 
 import mujoco
 import numpy as np
@@ -44,6 +45,7 @@ def robot_spec(robot: Robot, simulation: Simulation) -> mujoco.MjSpec:
     for side, hand in simulation.hands.items():
         _make_hand(spec, side, hand)
     _tie(spec, simulation)
+    _fix_what_is_loose(spec, set(names.values()))
     for joint in robot.joints:
         drive = spec.joint(names[joint.name])
         drive.frictionloss, drive.armature = 0, _ARMATURE
@@ -173,6 +175,24 @@ def _make_hand(spec: mujoco.MjSpec, side: str, hand: SimHand) -> None:
     body = _need(spec.body(hand.body), f"body of hand '{side}'", hand.body, known)
     site = body.add_site(name=tcp_site(side), pos=hand.tcp[:3], size=[0.004] * 3)
     site.quat, site.group = _quaternion(hand.tcp[3:]), 4
+
+
+def _fix_what_is_loose(spec: mujoco.MjSpec, driven: set[str]) -> None:
+    """Fix joints that nothing of the robot file moves or holds, at zero: a torso without a servo gives way to its arms.
+
+    What a driven joint carries stays, since the links of a hand may hang together there.
+    """
+    tied = {equality.name1 for equality in spec.equalities if equality.type == mujoco.mjtEq.mjEQ_JOINT}
+    for joint in list(spec.joints):
+        if joint.name not in driven | tied and not any(each.name in driven for each in _above(joint.parent)):
+            spec.delete(joint)
+
+
+def _above(body: mujoco.MjsBody) -> Iterator[mujoco.MjsJoint]:
+    """Yield the joints by which a body and those that carry it move."""
+    while body is not None and body.name != "world":
+        yield from body.joints
+        body = body.parent
 
 
 def _tie(spec: mujoco.MjSpec, simulation: Simulation) -> None:
