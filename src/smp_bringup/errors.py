@@ -39,6 +39,10 @@ class UnreachableError(SmpError):
     """The scripted operator of a task cannot reach what it must in this layout."""
 
 
+class StoppedError(SmpError):
+    """A safety check stopped the simulated arms for good, where an episode was to go on."""
+
+
 class InstallError(SmpError):
     """A library, a device or a system file that the request needs is absent."""
 

@@ -7,9 +7,10 @@ import numpy as np
 
 from smp_bringup.description.pose import Pose
 from smp_bringup.kinematics import ArmKinematics
+from smp_bringup.model_joints import ModelJoints
 from smp_bringup.physics import mujoco
 from smp_bringup.robot import Robot
-from smp_bringup.sim.scene import TABLE_Y
+from smp_bringup.sim.scene import ARM_TYPE, TABLE_Y
 from smp_bringup.simulation import SIDES, Simulation
 from smp_bringup.tasks.script import OUTWARD
 from smp_bringup.types import FloatArray
@@ -21,6 +22,8 @@ _WORK = ((0.14, 0.0, 0.05, 1.13), (0.14, 0.0, 0.2, 1.13))
 _REACHED_M = 0.006
 _STARTS = 4
 """Searches begin at home, in the middle of the ranges, and at so many drawn poses."""
+_IN_TABLE, _DEEP_M = 0.1, 0.002
+"""A place where links are deeper in the table than that [m] counts as so much farther from what is to be reached [m]."""
 _INSIDE = 0.02
 """No home is nearer to a limit, as a share of the range."""
 _ON_TABLE_M = 0.05
@@ -63,12 +66,41 @@ def place_robot(model: mujoco.MjModel, robot: Robot, simulation: Simulation) -> 
         place = np.array([0.0, TABLE_Y - back, height]) - middle
         frame = Pose(place, turn)
         found = _stand(arms, frame, robot)
+        deep = in_table(model, with_homes(robot, found.homes), simulation, frame)
+        found = replace(found, error_m=found.error_m + (_IN_TABLE if deep else 0.0))
         if best is None or found.error_m < best.error_m - 1e-3:
             best = found
         if best.error_m < _REACHED_M:
             break
     assert best is not None
     return best
+
+
+def in_table(model: mujoco.MjModel, robot: Robot, simulation: Simulation, frame: Pose) -> dict[str, float]:
+    """Return how deep links that move are in the table while all joints are at home [m].
+
+    Args:
+        model: with the table.
+        robot: whose homes count.
+        simulation: of it.
+        frame: where the robot stands beside where the model has it; the table is moved instead.
+    """
+    table = model.geom("table").id
+    place, turn = model.geom_pos[table].copy(), model.geom_quat[table].copy()
+    seen = Pose(place, np.eye(3)).seen_from(frame)
+    model.geom_pos[table], model.geom_quat[table] = seen.position, seen.quaternion
+    data, found = mujoco.MjData(model), dict[str, float]()
+    ModelJoints(model, robot, simulation).put(data, robot.joint_array("home"))
+    mujoco.mj_kinematics(model, data)
+    for geom in range(model.ngeom):
+        body = int(model.geom_bodyid[geom])
+        if model.geom_contype[geom] == ARM_TYPE and model.body_weldid[body]:
+            deep = -mujoco.mj_geomDistance(model, data, geom, table, _DEEP_M, None)
+            if deep > _DEEP_M:
+                name = model.body(body).name
+                found[name] = max(found.get(name, 0.0), float(deep))
+    model.geom_pos[table], model.geom_quat[table] = place, turn
+    return found
 
 
 def with_homes(robot: Robot, homes: dict[str, float]) -> Robot:

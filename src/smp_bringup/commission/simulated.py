@@ -8,6 +8,7 @@ import numpy as np
 
 from smp_bringup.commission.fingers import INSIDE_M, Fingers, Grip
 from smp_bringup.commission.finding import Finding, error, warning
+from smp_bringup.commission.place_robot import in_table
 from smp_bringup.description.pose import Pose
 from smp_bringup.errors import SmpError, UnreachableError
 from smp_bringup.model_joints import ModelJoints
@@ -15,6 +16,7 @@ from smp_bringup.physics import mujoco
 from smp_bringup.robot import Robot
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.sim.mjcf import compiled, robot_spec, tcp_site
+from smp_bringup.sim.scene import PHYSICS_PERIOD_S
 from smp_bringup.sim.world import require_limits
 from smp_bringup.simulation import SimHand, Simulation, load_simulation
 from smp_bringup.tasks import TASKS
@@ -36,6 +38,8 @@ _OPENING_M = 0.012
 """The fingers may stand so much wider or closer than the simulation says."""
 _CROSSED_M = 0.05
 """A hand may stand so far on the other side of the table's middle when it is at home."""
+_STAY_S, _STAYS = 0.5, 0.05
+"""Joints that are told to stay at home do for so long, within so much [rad], [m]."""
 _PACE = 1.2
 """So many times faster than the limits the scripted operator may lead a joint of an arm for an instant."""
 
@@ -63,6 +67,7 @@ def check_simulated(
     for side, hand in simulation.hands.items():
         found += _hand(Fingers(table.model, robot, simulation, side), side, hand)
         found += _stands(table.data.site(tcp_site(side)).xpos, side)
+    found += table.gives_way()
     try:
         operator = table.operator()
     except UnreachableError as refusal:
@@ -94,6 +99,31 @@ class _Table:
         ModelJoints(self.model, robot, simulation).put(self.data, robot.joint_array("home"))
         self._task.place(self.model, self.data, np.random.default_rng(0))
         mujoco.mj_forward(self.model, self.data)
+
+    def gives_way(self) -> list[Finding]:
+        """Return whether joints leave their homes although they are told to stay."""
+        here = Pose(np.zeros(3), np.eye(3))
+        if deep := in_table(self.model, self._robot, self._simulation, here):
+            link = max(deep, key=lambda name: deep[name])
+            said = f"link {link} is {100 * deep[link]:.1f} cm inside the table at home, and {len(deep) - 1} more are: it throws the arms"
+            todo = "let the robot stand higher or farther back (at of parts), or choose other homes; the table's top is z = 0"
+            return [warning("simulation", said, todo)]
+        joints, home = ModelJoints(self.model, self._robot, self._simulation), self._robot.joint_array("home")
+        servos = [self.model.actuator(name).id for name in self._robot.joint_names]
+        data = mujoco.MjData(self.model)
+        data.qpos[:] = self.data.qpos
+        data.ctrl[servos] = joints.values(home)
+        mujoco.mj_step(self.model, data, round(_STAY_S / PHYSICS_PERIOD_S))
+        with np.errstate(invalid="ignore"):
+            off = np.nan_to_num(np.abs(joints.measured(data)[0] - home), nan=np.inf) / _STAYS
+        grips = {hand.gripper for hand in self._simulation.hands.values()}
+        off = np.array([0.0 if name in grips else each for name, each in zip(self._robot.joint_names, off, strict=True)])
+        if not off.max() > 1:
+            return []
+        worst = self._robot.joint_names[int(off.argmax())]
+        said = f"{worst} leaves its home within {_STAY_S:g} s, although it is told to stay: the models give way or overlap"
+        todo = "look at masses and inertias of the model, at joints that nothing drives, and give servos: for it"
+        return [warning("simulation", said, todo)]
 
     def operator(self) -> ScriptedOperator:
         """Return who does the task here; raises UnreachableError where nobody can."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from smp_bringup.bag.metadata import METADATA
-from smp_bringup.errors import OutputError, UnreachableError
+from smp_bringup.errors import OutputError, StoppedError, UnreachableError
 from smp_bringup.processes import unordered
 from smp_bringup.robot import Robot
 from smp_bringup.sim.demonstration import record_demonstration
@@ -84,5 +84,5 @@ def _record(job: DemonstrationJob) -> Recorded:
     record = record_state_demonstration if job.track == "state" else record_demonstration
     try:
         return Recorded(job, record(world, world.robot, job.seed, job.folder, job.noise))
-    except UnreachableError as error:
+    except (UnreachableError, StoppedError) as error:
         return Recorded(job, False, str(error))

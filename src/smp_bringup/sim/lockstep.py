@@ -7,6 +7,7 @@ physics advances, and sensors publish what they would publish.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from smp_bringup.errors import StoppedError
 from smp_bringup.pipeline import build_command
 from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
@@ -39,21 +40,30 @@ class Lockstep:
         self.command = build_command(self.robot)
 
     def start(self, source: Mode) -> None:
-        """Measure once, arm, and follow `source` as soon as it speaks."""
+        """Measure once, arm, and follow `source` as soon as it speaks.
+
+        Raises:
+            StoppedError: the arms are not armed where they stand at home.
+        """
         self._source = source
         self._sense()
         self._look()
         reply = self.command.arm(self.now_ns)
         if not reply.ok:
-            raise RuntimeError(reply.message)
+            raise StoppedError(f"the arms are not armed: {reply.message}")
 
     def advance(self) -> Command:
-        """Run one control period and return the command that was followed."""
+        """Run one control period and return the command that was followed.
+
+        Raises:
+            StoppedError: a check has stopped the arms, and they have come to rest.
+        """
         if self.command.mode is Mode.HOLD:
             self.command.use(self._source, self.now_ns, self.now_ns)  # refused until the source speaks
         self.output = output = self.command.step(self.now_ns, self.now_ns)
         if output.command is None:
-            raise RuntimeError("the command core is disarmed")
+            verdict = self.command.verdict
+            raise StoppedError(f"{verdict.check} stopped the arms: {verdict.reason}")
         self.on_command(output.command)
         self.world.set_setpoint(output.command.position)
         period_s = self.robot.control_period_s / self.world.samples

@@ -24,6 +24,8 @@ _ARMATURE, _FINGER_ARMATURE = 0.05, 0.02
 """Inertia of a drive [kg m^2], of a finger's [kg]: keeps the physics calm at 500 Hz."""
 _BANDWIDTH = 40.0
 """Natural frequency [rad/s] of a servo whose simulation gives no gains: critically damped, 50 ms behind."""
+_SLACK = 1e-3
+"""Ranges of joints that follow each other may differ by so much [rad], [m]."""
 _GRASP = 1500.0
 """Stiffness [N/m] of a hand's opening, if its simulation gives no gains."""
 
@@ -46,6 +48,7 @@ def robot_spec(robot: Robot, simulation: Simulation) -> mujoco.MjSpec:
         _make_hand(spec, side, hand)
     _tie(spec, simulation)
     _fix_what_is_loose(spec, set(names.values()))
+    _free_followers(spec)
     for joint in robot.joints:
         drive = spec.joint(names[joint.name])
         drive.frictionloss, drive.armature = 0, _ARMATURE
@@ -186,6 +189,17 @@ def _fix_what_is_loose(spec: mujoco.MjSpec, driven: set[str]) -> None:
     for joint in list(spec.joints):
         if joint.name not in driven | tied and not any(each.name in driven for each in _above(joint.parent)):
             spec.delete(joint)
+
+
+def _free_followers(spec: mujoco.MjSpec) -> None:
+    """Take away limits of joints that follow another beyond them: the two would pull at the arm against each other."""
+    for equality in spec.equalities:
+        if equality.type != mujoco.mjtEq.mjEQ_JOINT or not equality.name2:
+            continue
+        own, leader = spec.joint(equality.name1), spec.joint(equality.name2)
+        ends = np.polyval(equality.data[4::-1], np.array(leader.range))
+        if ends.min() < own.range[0] - _SLACK or ends.max() > own.range[1] + _SLACK:
+            own.limited = mujoco.mjtLimited.mjLIMITED_FALSE
 
 
 def _above(body: mujoco.MjsBody) -> Iterator[mujoco.MjsJoint]:
