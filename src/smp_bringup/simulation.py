@@ -86,8 +86,9 @@ class SimHand:
     def __post_init__(self) -> None:
         if not (isfinite(self.travel) and self.travel and isfinite(self.closed)):
             raise ConfigError(
-                f"hand of arm '{one_line(self.arm)}': closed {self.closed:g}, travel {self.travel:g}: travel is by how much "
-                "the gripper's joint grows for each metre between the fingers, below zero where it falls, and never zero"
+                f"hand of arm '{one_line(self.arm)}': closed {self.closed:g}, travel {self.travel:g}: travel is by how "
+                "much the gripper's joint grows for each metre between the fingers, below zero where it falls, and "
+                "never zero"
             )
 
     def grip(self, opening: FloatArray) -> FloatArray:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smp_bringup.cli.show import NamespaceOption, Track, console, progress, show_quality, task_names
-from smp_bringup.errors import ConfigError
+from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.output import try_folder
+
+_TOLD = 5
+"""Failures whose reason is told."""
 
 if TYPE_CHECKING:
     from smp_bringup.sim.collect import DemonstrationJob
@@ -66,17 +69,29 @@ def _lockstep(tasks: list[str], episodes: int, seed: int, out: Path, like: "Demo
     try_folder(out)
     wanted = [job for name in tasks for job in jobs(name, episodes, seed, out, like)]
     missing = sum(not recorded(job) for job in wanted)
-    failed, skipped = 0, 0
+    failed, skipped, why = 0, 0, list[str]()
     with progress() as bar:
         line = bar.add_task("recording", total=missing, note="")
-        for job, success, reason in collect(wanted, workers):
+        for job, success, reason, lacks in collect(wanted, workers):
             failed, skipped = failed + (not success and not reason), skipped + bool(reason)
             bar.update(line, advance=1, note=f"{job.task}, {failed} failed")
             if reason:
-                console.print(f"skipped: {job.task}, seed {job.seed}: {reason}", style="yellow")
+                console.print(f"skipped: {job.task}, seed {job.seed}: {reason}", style="yellow", soft_wrap=True)
+            if lacks:
+                why.append(f"failed: {job.task}, seed {job.seed}: {lacks}")
+    for text in why[:_TOLD]:
+        console.print(one_line(text), style="yellow", soft_wrap=True)
     console.print(
-        f"{len(wanted) - skipped} bags under {out}; {failed} of the new ones are labelled failures, {skipped} skipped"
+        f"{len(wanted) - skipped} bags under {out}; {failed} of the new ones are labelled failures, {skipped} skipped",
+        soft_wrap=True,
     )
+    if failed + skipped > len(wanted) // 2:
+        console.print(
+            "most did not succeed: smp robot check says what is odd about the robot's simulation, smp bag check "
+            f"{out} what was odd about the episodes",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def _live(tasks: list[str], episodes: int, seed: int, out: Path, noise: float, robot: str, namespace: str) -> None:

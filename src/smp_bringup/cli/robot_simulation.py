@@ -39,7 +39,9 @@ def write_simulation(file: str, force: bool) -> None:
     robot = load_robot(file)
     described = robot.description
     model = described if described.startswith(PACKAGE_URI) or not described else os.path.relpath(described, path.parent)
-    console.print("looking how the fingers close and from where the hands reach the table: up to a minute", soft_wrap=True)
+    console.print(
+        "looking how the fingers close and from where the hands reach the table: up to a minute", soft_wrap=True
+    )
     proposed = propose_simulation(robot, safety_settings(robot), model)
     text = simulation_yaml(proposed)
     build(Simulation, parse_yaml(text, FILE), FILE)
@@ -66,5 +68,7 @@ def named(text: str, homes: Mapping[str, float]) -> str:
         entry = re.compile(rf"(name:\s*['\"]?{re.escape(joint)}['\"]?\s*[,\n][^}}]*?\bhome:\s*)(-?[0-9.eE+-]+)")
         text, count = entry.subn(lambda found, home=home: f"{found[1]}{home:g}", text, 1)  # type: ignore[misc]
         if not count:
-            raise ConfigError(f"the robot file has no home of '{one_line(joint)}' that could be changed: write {home:g}")
+            raise ConfigError(
+                f"the robot file has no home of '{one_line(joint)}' that could be changed: write {home:g}"
+            )
     return text

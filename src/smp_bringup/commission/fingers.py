@@ -15,7 +15,7 @@ from smp_bringup.description.pose import Pose
 from smp_bringup.model_joints import ModelJoints
 from smp_bringup.physics import mujoco
 from smp_bringup.robot import Robot
-from smp_bringup.simulation import Simulation
+from smp_bringup.simulation import Simulation, model_name
 from smp_bringup.types import FloatArray
 
 INSIDE_M = 0.02
@@ -64,6 +64,8 @@ class Fingers:
         arm = robot.arm(self._hand.arm)
         last = [joint.name for joint in arm.joints if not joint.gripper][-1]
         self._last = model.joint(self._joints.names[robot.joint_names.index(last)]).id
+        self.gripper = model_name(simulation, self._hand.gripper)
+        """What the models call the gripper's joint."""
         self.range = (0.0, 0.0)
         """Of the gripper's joint."""
         if self._hand.gripper:

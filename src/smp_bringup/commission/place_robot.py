@@ -1,4 +1,4 @@
-"""Where a robot stands by the tasks' table, and homes from which its hands come down to it: searched, by its kinematics."""
+"""Where a robot stands by the tasks' table, and homes from which its hands come down to it, by its kinematics."""
 
 from dataclasses import dataclass, replace
 from itertools import product
@@ -23,14 +23,15 @@ _REACHED_M = 0.006
 _STARTS = 4
 """Searches begin at home, in the middle of the ranges, and at so many drawn poses."""
 _IN_TABLE, _DEEP_M = 0.1, 0.002
-"""A place where links are deeper in the table than that [m] counts as so much farther from what is to be reached [m]."""
+"""A place where links are deeper in the table than the second counts as worse by the first [m]."""
 _INSIDE = 0.02
 """No home is nearer to a limit, as a share of the range."""
 _ON_TABLE_M = 0.05
 """Arms whose lowest point of standing is so near to z = 0 stand on the table as they are."""
 _BESIDE = (0.0, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8)
-"""So far behind the table's middle arms may stand [m]; what carries arms, a chest, is behind its edge."""
-_CHEST = 0.5
+"""So far behind the table's middle arms may stand [m]."""
+_CHEST = 0.35
+"""Those that look the same way do no nearer than that, nor does what carries both, a chest, [m]."""
 _HEIGHTS = (0.15, 0.3, 0.45, 0.6)
 """Of shoulders of a torso above the table [m]."""
 
@@ -59,7 +60,9 @@ def place_robot(model: mujoco.MjModel, robot: Robot, simulation: Simulation) -> 
     turn = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
     middle = turn @ shoulders.mean(axis=0)
     on_table = abs(floor) < _ON_TABLE_M and _stand_apart(model, robot, simulation)
-    behind = _BESIDE if on_table else [way for way in _BESIDE if way >= _CHEST]
+    ahead = [arm.forward(arm.home)[0][:2] - base[:2] for arm, base in zip(arms.values(), shoulders, strict=True)]
+    nearest = 0.0 if ahead[0] @ ahead[1] < 0 else _CHEST  # arms that face each other stand across the table
+    behind = [way for way in _BESIDE if way >= (nearest if on_table else _CHEST)]
     heights = [middle[2]] if on_table else _HEIGHTS
     best: Stand | None = None
     for back, height in product(behind, heights):

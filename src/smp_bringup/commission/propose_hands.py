@@ -117,7 +117,8 @@ def _hand(
             said = [f"of its {len(grips)} joints {name} alone opens it"] if len(grips) > 1 else []
             beside = {movers.called[other] for other in grips if other != name}
             others = tuple(each for each in shaped if each not in fingers and beside & description.movers(each))
-            more = (others, (carrier,)) if others else ((carrier,),)
+            still = tuple(each for each in shaped if description.movers(each) == description.movers(carrier))
+            more = tuple(filter(None, (others, still)))
             return SimHand(arm.name, carrier, _NOWHERE, fingers, name, keep=keep), more, said
     body = shaped[-1]
     return SimHand(arm.name, body, _NOWHERE, (body,), keep=keep), (), ["nothing opens it"]

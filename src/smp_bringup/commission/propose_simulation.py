@@ -24,7 +24,7 @@ _OVER = ((0.0, -0.15, 0.95), (0.0, 0.5, 0.1), 50.0)
 """Where a camera that no arm carries is, what it looks at, and its angle of view."""
 _APART_M = 0.35
 _AWAY_M = 0.4
-"""Hands that are farther from where they would wait get homes there: arms that hang down come up by luck or not at all."""
+"""Hands that are farther from where they would wait get homes there: arms that hang down come up by luck."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ def propose_simulation(robot: Robot, settings: SafetyConfig, model: str) -> Prop
     description = Description(robot.description, shapes=True)
     movers = Movers(robot, description)
     hands = find_hands(robot, description, movers)
-    first = Simulation((Part(robot.description),), hands.hands, _cameras(robot, hands), robot.name, joints=_called(robot, movers))
+    first = Simulation(
+        (Part(robot.description),), hands.hands, _cameras(robot, hands), robot.name, joints=_called(robot, movers)
+    )
     added = True
     while added:
         hands, added = with_grip(hands, compiled(robot_spec(robot, first)), robot, first)
@@ -124,7 +126,7 @@ def simulation_yaml(proposed: Proposed) -> str:
     part = simulation.parts[0]
     lines = [
         "# Made by smp robot simulation; keys and conventions: docs/simulation.md.",
-        "# tcp, closed and travel are where the collision shapes of the fingers say; look at it: smp up --sim, smp view --live",
+        "# tcp, closed and travel are what the collision shapes of the fingers say; see smp up --sim, smp view --live",
         *(f"# {one_line(note)}" for note in proposed.notes),
         f"text: {_plain(simulation.text)}",
         f"pace: {simulation.pace:g}",

@@ -6,14 +6,15 @@ runs, and lifts nothing.
 
 import numpy as np
 
-from smp_bringup.commission.fingers import INSIDE_M, Fingers, Grip
 from smp_bringup.commission.finding import Finding, error, warning
+from smp_bringup.commission.fingers import INSIDE_M, Fingers, Grip
 from smp_bringup.commission.place_robot import in_table
 from smp_bringup.description.pose import Pose
 from smp_bringup.errors import SmpError, UnreachableError
 from smp_bringup.model_joints import ModelJoints
 from smp_bringup.physics import mujoco
 from smp_bringup.robot import Robot
+from smp_bringup.safety.bounds import tolerances
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.sim.mjcf import compiled, robot_spec, tcp_site
 from smp_bringup.sim.scene import PHYSICS_PERIOD_S
@@ -38,6 +39,8 @@ _OPENING_M = 0.012
 """The fingers may stand so much wider or closer than the simulation says."""
 _CROSSED_M = 0.05
 """A hand may stand so far on the other side of the table's middle when it is at home."""
+_SQUEEZE_M = 0.018
+"""Tasks close hands by so much more than what they hold is thick."""
 _STAY_S, _STAYS = 0.5, 0.05
 """Joints that are told to stay at home do for so long, within so much [rad], [m]."""
 _PACE = 1.2
@@ -54,9 +57,7 @@ def check_simulation(robot: Robot, settings: SafetyConfig) -> list[Finding]:
         return [error("simulation", str(refusal), f"correct {robot.simulation} (docs/simulation.md)")]
 
 
-def check_simulated(
-    robot: Robot, simulation: Simulation, settings: SafetyConfig, paced: bool = True
-) -> list[Finding]:
+def check_simulated(robot: Robot, simulation: Simulation, settings: SafetyConfig, paced: bool = True) -> list[Finding]:
     """Return what is odd about a simulation; `paced`: whether its pace counts, too.
 
     Raises:
@@ -65,14 +66,17 @@ def check_simulated(
     table = _Table(robot, simulation)
     found = list[Finding]()
     for side, hand in simulation.hands.items():
-        found += _hand(Fingers(table.model, robot, simulation, side), side, hand)
+        fingers = Fingers(table.model, robot, simulation, side)
+        found += _hand(fingers, side, hand) + _squeezes(fingers, side, hand, robot, settings)
         found += _stands(table.data.site(tcp_site(side)).xpos, side)
     found += table.gives_way()
     try:
         operator = table.operator()
     except UnreachableError as refusal:
         said = f"the scripted operator does not reach what {_TASK} needs: {refusal}"
-        todo = "look at tcp, at where the arms stand (at of parts, --at), at homes and limits of the joints, and at keep"
+        todo = (
+            "look at tcp, at where the arms stand (at of parts, --at), at homes and limits of the joints, and at keep"
+        )
         return [*found, warning("simulation", said, todo)]
     return found + (_pace(operator, robot, simulation, settings) if paced else [])
 
@@ -105,8 +109,9 @@ class _Table:
         here = Pose(np.zeros(3), np.eye(3))
         if deep := in_table(self.model, self._robot, self._simulation, here):
             link = max(deep, key=lambda name: deep[name])
-            said = f"link {link} is {100 * deep[link]:.1f} cm inside the table at home, and {len(deep) - 1} more are: it throws the arms"
-            todo = "let the robot stand higher or farther back (at of parts), or choose other homes; the table's top is z = 0"
+            more = f", and {len(deep) - 1} more are" if len(deep) > 1 else ""
+            said = f"link {link} is {100 * deep[link]:.1f} cm inside the table at home{more}: it throws the arms"
+            todo = "let the robot stand higher or farther back (at of parts), or choose other homes; its top is z = 0"
             return [warning("simulation", said, todo)]
         joints, home = ModelJoints(self.model, self._robot, self._simulation), self._robot.joint_array("home")
         servos = [self.model.actuator(name).id for name in self._robot.joint_names]
@@ -117,11 +122,15 @@ class _Table:
         with np.errstate(invalid="ignore"):
             off = np.nan_to_num(np.abs(joints.measured(data)[0] - home), nan=np.inf) / _STAYS
         grips = {hand.gripper for hand in self._simulation.hands.values()}
-        off = np.array([0.0 if name in grips else each for name, each in zip(self._robot.joint_names, off, strict=True)])
+        off = np.array(
+            [0.0 if name in grips else each for name, each in zip(self._robot.joint_names, off, strict=True)]
+        )
         if not off.max() > 1:
             return []
         worst = self._robot.joint_names[int(off.argmax())]
-        said = f"{worst} leaves its home within {_STAY_S:g} s, although it is told to stay: the models give way or overlap"
+        said = (
+            f"{worst} leaves its home within {_STAY_S:g} s, although it is told to stay: the models give way or overlap"
+        )
         todo = "look at masses and inertias of the model, at joints that nothing drives, and give servos: for it"
         return [warning("simulation", said, todo)]
 
@@ -141,7 +150,9 @@ def _hand(fingers: Fingers, side: str, hand: SimHand) -> list[Finding]:
         found = _ahead(about, fingers.ahead(told), "look at tcp: 2 cm before the fingertips, x out of the hand")
         if hand.gripper:
             said = f"{hand.gripper} does not move fingers ({', '.join(hand.fingers)}) against each other"
-            todo = "name under fingers the bodies of both sides, also that of a jaw that stands still, and look at gripper"
+            todo = (
+                "name under fingers the bodies of both sides, also that of a jaw that stands still, and look at gripper"
+            )
             found.insert(0, warning(about, said, todo))
         return found
     return _tcp(about, told, grip, fingers.ahead(told)) + _openings(about, hand, grip)
@@ -168,7 +179,9 @@ def _tcp(about: str, told: Pose, grip: Grip, ahead_m: float) -> list[Finding]:
 def _ahead(about: str, ahead_m: float, todo: str) -> list[Finding]:
     """Return whether a tool centre point is too far behind the fingertips, or beyond them."""
     if ahead_m > _AHEAD_M[1]:
-        said = f"tcp lies {100 * ahead_m:.1f} cm behind the fingertips, usual are {100 * INSIDE_M:g}: at its palm or wrist"
+        said = (
+            f"tcp lies {100 * ahead_m:.1f} cm behind the fingertips, usual are {100 * INSIDE_M:g}: at its palm or wrist"
+        )
         return [warning(about, said, todo)]
     if ahead_m < _AHEAD_M[0]:
         where = f"{-100 * ahead_m:.1f} cm beyond" if ahead_m < 0 else "at the very end of"
@@ -193,12 +206,36 @@ def _openings(about: str, hand: SimHand, grip: Grip) -> list[Finding]:
     return [warning(about, said, f"write closed: {closed:g}, travel: {travel:g}")]
 
 
+def _squeezes(fingers: Fingers, side: str, hand: SimHand, robot: Robot, settings: SafetyConfig) -> list[Finding]:
+    """Return whether what a hand holds keeps its joint farther from its setpoint than state_near allows."""
+    grip = fingers.grip()
+    if not hand.gripper or grip is None or robot.joint(hand.gripper).gripper:
+        return []
+    bound = float(tolerances(robot, settings, "max_tracking_error")[robot.joint_names.index(hand.gripper)])
+    away = abs(written_opening(grip)[1]) * _SQUEEZE_M
+    if away <= bound:
+        return []
+    said = (
+        f"{hand.gripper} is told in rad: closed by {100 * _SQUEEZE_M:g} cm beyond what it holds, it is {away:.2f} rad "
+        f"from its setpoint, and state_near holds the arms at {bound:.2f}"
+    )
+    closed, last = float(np.interp(0.0, grip.gaps, grip.values)), float(grip.values[-1])
+    todo = (
+        f"write of that joint gripper: true, min: 0, max: {grip.gaps[-1]:.3f}, home: 0.05, velocity: 0.1, "
+        f"acceleration: 1, jerk: 20, driver: {{min: {closed:.4g}, max: {last:.4g}}}; in the simulation closed: 0, "
+        f"travel: 1, joints: {{{hand.gripper}: {{name: {fingers.gripper}, at_min: {closed:.4g}, at_max: {last:.4g}}}}}"
+    )
+    return [warning(f"simulation, hand {side}", said, todo)]
+
+
 def _stands(place: FloatArray, side: str) -> list[Finding]:
     """Return whether a hand is at home where its side of the table is not, or under the table."""
     about, x = f"simulation, hand {side}", float(place[0]) * OUTWARD[side]
     if x > _CROSSED_M:
         said = f"it is at x = {place[0]:.2f} m at home, on the other hand's side of the table"
-        todo = "the left hand works from x < 0, the right one from x > 0: look at where the arms stand and at their homes"
+        todo = (
+            "the left hand works from x < 0, the right one from x > 0: look at where the arms stand and at their homes"
+        )
         return [warning(about, said, todo)]
     if place[2] < 0:
         said = f"it is at z = {place[2]:.2f} m at home, under the table, whose top is z = 0"
@@ -217,9 +254,7 @@ def _pace(operator: ScriptedOperator, robot: Robot, simulation: Simulation, sett
     return [warning("simulation", said, f"write pace: {pace:g}, or raise its velocity or velocity_scale")]
 
 
-def _ratios(
-    operator: ScriptedOperator, robot: Robot, simulation: Simulation, settings: SafetyConfig
-) -> FloatArray:
+def _ratios(operator: ScriptedOperator, robot: Robot, simulation: Simulation, settings: SafetyConfig) -> FloatArray:
     """Return by how many times (J,) the scripted operator goes faster than joints may; fingers may lag."""
     times = np.arange(0.0, operator.duration_s, robot.action_period_s)
     moved = np.abs(np.diff([operator.target(float(time)) for time in times], axis=0)) / robot.action_period_s
@@ -239,7 +274,7 @@ def written(pose: Pose) -> str:
 
 
 def written_opening(grip: Grip) -> tuple[float, float]:
-    """Return `closed` and `travel` of a hand that grips so: a line through where its fingers are, as far as tasks open."""
+    """Return `closed` and `travel` of a hand that grips so: a line through its openings, as far as tasks need them."""
     first = max(0.0, float(grip.gaps[0]))
     last = min(max(_OPENINGS_M[-1], first + _OPENINGS_M[1]), float(grip.gaps[-1]))
     here, there = (float(np.interp(gap, grip.gaps, grip.values)) for gap in (first, last))

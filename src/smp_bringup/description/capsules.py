@@ -83,6 +83,7 @@ class _Round(NamedTuple):
 
 
 def shape_of(model: mujoco.MjModel, geom: int) -> Shape:
+    """Return the convex shape of a geom, in the frame of its body."""
     kinds, size = mujoco.mjtGeom, model.geom_size[geom].astype(np.float64)
     kind = kinds(int(model.geom_type[geom]))  # NumPy's integers are in no tuple of these
     if kind == kinds.mjGEOM_MESH:

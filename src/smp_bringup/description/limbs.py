@@ -115,7 +115,11 @@ def _cut(
 ) -> tuple[list[UrdfJoint], list[UrdfJoint], list[UrdfJoint]]:
     """Return what carries an arm, the arm, and what is at its end; without an arm, the whole chain first."""
     start, stop = 0, len(chain)
-    while stop > 0 and not _turns_hand(chain[stop - 1], behind) and (_grips(chain[stop - 1]) or chain[stop - 1].kind not in TURNING):
+    while (
+        stop > 0
+        and not _turns_hand(chain[stop - 1], behind)
+        and (_grips(chain[stop - 1]) or chain[stop - 1].kind not in TURNING)
+    ):
         stop -= 1
     while start < stop and chain[start].kind not in TURNING:
         start += 1

@@ -202,7 +202,7 @@ def _readable(path: Path, tree: ET.Element, without: Sequence[str]) -> str:
 
 
 def _make_possible(inertia: ET.Element) -> None:
-    """Make an inertia that no body can have, as drawing programs leave some, that of a ball: MuJoCo refuses the robot."""
+    """Make an inertia that no body can have, as drawing programs leave some, that of a ball: MuJoCo refuses it."""
     try:
         xx, xy, xz, yy, yz, zz = (float(inertia.get(key, "0")) for key in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz"))
     except ValueError:

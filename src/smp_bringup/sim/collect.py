@@ -15,6 +15,7 @@ from smp_bringup.sim.seeds import demonstration_seed
 from smp_bringup.sim.state_demonstration import record_state_demonstration
 from smp_bringup.sim.world import World
 from smp_bringup.tasks import TASKS
+from smp_bringup.tasks.shortfall import shortfall
 from smp_bringup.tasks.variation import DEFAULT
 
 
@@ -40,6 +41,8 @@ class Recorded(NamedTuple):
     success: bool
     reason: str = ""
     """Why there is no bag of it, if there is none."""
+    lacks: str = ""
+    """Of one that failed: what held the arms, and how far the scene is from what the task wants."""
 
 
 def jobs(task: str, episodes: int, seed: int, out: Path, like: DemonstrationJob) -> list[DemonstrationJob]:
@@ -81,8 +84,20 @@ def _world(task: str, robot: Robot, variation: str) -> World:
 
 def _record(job: DemonstrationJob) -> Recorded:
     world = _world(job.task, job.robot, job.variation)
-    record = record_state_demonstration if job.track == "state" else record_demonstration
+    held_s = dict[str, float]()
     try:
-        return Recorded(job, record(world, world.robot, job.seed, job.folder, job.noise))
+        if job.track == "state":
+            success = record_state_demonstration(world, world.robot, job.seed, job.folder, job.noise)
+        else:
+            success = record_demonstration(world, world.robot, job.seed, job.folder, job.noise, held_s)
     except (UnreachableError, StoppedError) as error:
         return Recorded(job, False, str(error))
+    return Recorded(job, success, lacks="" if success else _lacks(world, held_s))
+
+
+def _lacks(world: World, held_s: dict[str, float]) -> str:
+    """Return why an episode did not succeed, as far as it shows."""
+    said = [
+        f"{why} (held the arms for {held_s[why]:.1f} s)" for why in sorted(held_s, key=lambda why: -held_s[why])[:1]
+    ]
+    return "; ".join(filter(None, (*said, shortfall(world.task, world.model, world.data))))

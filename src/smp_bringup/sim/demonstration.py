@@ -24,8 +24,13 @@ TAIL_S = 0.3
 """The recording goes on so long after success."""
 
 
-def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, noise: float) -> bool:
-    """Record the episode of `seed` to the bag `folder`, with tremor `noise` [rad]; return its success."""
+def record_demonstration(
+    world: World, robot: Robot, seed: int, folder: Path, noise: float, held_s: dict[str, float] | None = None
+) -> bool:
+    """Record the episode of `seed` to the bag `folder`, with tremor `noise` [rad]; return its success.
+
+    `held_s` is told for how long what held the arms [s].
+    """
     world.reset(seed)
     operator = ScriptedOperator(world.task, world.model, world.data, robot, seed)
     led = led_by_joints(robot)
@@ -57,6 +62,8 @@ def record_demonstration(world: World, robot: Robot, seed: int, folder: Path, no
             remaining_s -= robot.control_period_s
             if world.succeeded():
                 remaining_s = min(remaining_s, TAIL_S)
+    if held_s is not None:
+        held_s |= loop.held_s
     return world.succeeded()
 
 

@@ -13,7 +13,7 @@ from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.safety.output import CommandOutput
 from smp_bringup.sim.world import World
-from smp_bringup.types import Command, Frame, JointSample, nanoseconds
+from smp_bringup.types import Command, Frame, JointSample, Severity, nanoseconds
 
 START_NS = 1_700_000_000 * 1_000_000_000
 """Stamps of a lockstep episode begin here."""
@@ -35,6 +35,9 @@ class Lockstep:
     tick: int = field(default=0, init=False)
     output: CommandOutput | None = field(default=None, init=False)
     """What the command core said in the last period."""
+
+    held_s: dict[str, float] = field(default_factory=dict, init=False)
+    """For how long what held the arms [s], by check and reason."""
 
     def __post_init__(self) -> None:
         self.command = build_command(self.robot)
@@ -63,7 +66,12 @@ class Lockstep:
         self.output = output = self.command.step(self.now_ns, self.now_ns)
         if output.command is None:
             verdict = self.command.verdict
-            raise StoppedError(f"{verdict.check} stopped the arms: {verdict.reason}")
+            raise StoppedError(
+                f"{verdict.check or 'disarm'} stopped the arms: {verdict.reason or 'somebody disarmed them'}"
+            )
+        if output.verdict.severity >= Severity.HOLD and self.tick:
+            said = f"{output.verdict.check}: {output.verdict.reason.partition(' (for more')[0]}"
+            self.held_s[said] = self.held_s.get(said, 0.0) + self.robot.control_period_s
         self.on_command(output.command)
         self.world.set_setpoint(output.command.position)
         period_s = self.robot.control_period_s / self.world.samples

@@ -14,7 +14,13 @@ class ScriptedOperator:
     """Joint targets of both leaders over time, planned from the layout right after a reset."""
 
     def __init__(
-        self, task: AbstractTask, model: object, data: object, robot: Robot, seed: int, simulation: Simulation | None = None
+        self,
+        task: AbstractTask,
+        model: object,
+        data: object,
+        robot: Robot,
+        seed: int,
+        simulation: Simulation | None = None,
     ) -> None:
         """Plan from `model` (MjModel) and `data` (MjData), neither is changed; `seed` draws the way to solve it.
 

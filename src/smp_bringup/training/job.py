@@ -12,6 +12,7 @@ from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.tree import bag_folders
 from smp_bringup.errors import BagError, ConfigError, SmpError, one_line
 from smp_bringup.page.parts import Command
+from smp_bringup.paths import share
 from smp_bringup.policy.checkpoint import called
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.record.stops import STOPPED
@@ -28,6 +29,8 @@ from smp_bringup.training.transfer import start_from
 
 _EVALUATED = "aloha"
 """The robot that `smp eval` takes unless it is told otherwise."""
+_FILE = "ROBOT.yaml"
+"""What stands for a robot file of whose name bags say nothing."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,8 @@ class Training:
             Command(f"smp up --model {named}", "If the criteria pass, with a hand at the stop (docs/your_robot.md):"),
         ]
         if self._robot.simulation:
-            told_robot = f" --robot {self._robot.name}" * (self._robot.name != _EVALUATED)
-            steps.append(Command(f"smp eval --policy {named}{told_robot}", "In the simulator, if the bags are of it:"))
+            of_it = f"In the simulator, if the bags are of it{_file_of(self._robot)}:"
+            steps.append(Command(f"smp eval --policy {named}{_flag(self._robot)}", of_it))
         data = f"{len(self.data.starts) - 1} demonstrations, {len(self.data.state)} frames"
         return About(
             f"smp train: {Path(self._job.policy).stem}", [*told, ("data", data), ("inputs", self.sight)], steps
@@ -152,12 +155,28 @@ class Training:
         """Return what to do with the exported `model`: try it in the simulator, or where there is none, by replay."""
         named, robot = shlex.quote(str(model)), self._robot
         if robot.simulation:
-            return f"next: smp eval --policy {named}" + f" --robot {robot.name}" * (robot.name != _EVALUATED)
+            return f"next: smp eval --policy {named}{_flag(robot)}{_file_of(robot)}"
         replay = f"smp replay {shlex.quote(str(self._job.bags))} --model {named} --criteria default"
         return (
             f"next, before any arm follows it: {replay} --report out/replay; "
             f"then model: {model.resolve()} in the robot file"
         )
+
+
+def _flag(robot: Robot) -> str:
+    """Return how commands name a robot: one of config/robots by its name, any other by a file that bags do not know."""
+    if robot.name == _EVALUATED:
+        return ""
+    return f" --robot {robot.name}" if _ships(robot) else f" --robot {_FILE}"
+
+
+def _file_of(robot: Robot) -> str:
+    """Return which file is meant where a robot is named by one."""
+    return "" if robot.name == _EVALUATED or _ships(robot) else f" ({_FILE}: the robot file of {one_line(robot.name)})"
+
+
+def _ships(robot: Robot) -> bool:
+    return (share("config", "robots") / f"{robot.name}.yaml").is_file()
 
 
 def sight(policy: PolicyConfig, robot: Robot) -> str:

@@ -1,0 +1,276 @@
+"""A simulation from a URDF alone: how hands grip is read from their fingers, and what is wrong with one is said."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from smp_bringup.cli.app import app
+from smp_bringup.cli.robot_simulation import named
+from smp_bringup.commission.files import check_file
+from smp_bringup.commission.fingers import Fingers
+from smp_bringup.commission.simulated import check_simulated, check_simulation
+from smp_bringup.description.limbs import find_limbs
+from smp_bringup.description.urdf import parse_urdf
+from smp_bringup.errors import SmpError, StoppedError
+from smp_bringup.paths import named_config
+from smp_bringup.robot import load_robot
+from smp_bringup.safety.config import load_safety
+from smp_bringup.safety.modes import Mode
+from smp_bringup.sim.collect import DemonstrationJob, collect, jobs
+from smp_bringup.sim.lockstep import Lockstep
+from smp_bringup.sim.mjcf import compiled, robot_spec
+from smp_bringup.sim.world import World
+from smp_bringup.simulation import load_simulation
+from smp_bringup.tasks import TASKS
+
+XARM = Path(__file__).with_name("xarm7.urdf").read_text()
+PALM = """
+  <link name="palm">
+    <collision><origin xyz="0 0 0.03"/><geometry><box size="0.05 0.12 0.06"/></geometry></collision></link>
+  <joint name="flange" type="fixed"><parent link="link7"/><child link="palm"/></joint>"""
+FINGER = """
+  <link name="{name}"><collision><origin xyz="0 {at} 0.1"/><geometry><box size="0.02 0.01 0.08"/></geometry></collision>
+  </link><joint name="{name}_joint" type="prismatic"><parent link="palm"/><child link="{name}"/><axis xyz="0 {way} 0"/>
+    <limit lower="0" upper="0.04" velocity="0.2" effort="50"/>{mimic}</joint>"""
+JAW = """
+  <link name="jaw">
+    <collision><origin xyz="0 0.005 0.05"/><geometry><box size="0.02 0.01 0.1"/></geometry></collision></link>
+  <joint name="jaw_joint" type="revolute">
+    <parent link="palm"/><child link="jaw"/><origin xyz="0 0 0.06"/><axis xyz="1 0 0"/>
+    <limit lower="-1.2" upper="0" velocity="2" effort="50"/></joint>
+  <link name="still">
+    <collision><origin xyz="0 -0.005 0.11"/><geometry><box size="0.02 0.01 0.1"/></geometry></collision></link>
+  <joint name="rigid" type="fixed"><parent link="palm"/><child link="still"/></joint>"""
+TWO = FINGER.format(name="one", at="0.005", way="1", mimic="") + FINGER.format(
+    name="two", at="-0.005", way="-1", mimic='<mimic joint="one_joint"/>'
+)
+"""Fingers that end at z = 14 cm, and touch where their joint is 0."""
+
+
+def smp(*words):
+    done = CliRunner().invoke(app, ["robot", *map(str, words)])
+    if isinstance(done.exception, SmpError):
+        raise done.exception
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout
+
+
+def two_arms(folder, hand, *words):
+    """Write the files of two xArm7 with a hand that stand across the table; return the robot file."""
+    urdf = folder / "arm.urdf"
+    urdf.write_text(XARM.replace("</robot>", PALM + hand + "</robot>"))
+    code, said = smp(
+        *("new", "--urdf", urdf, "--out", folder, "--yes", "--copies", "left,right"),
+        *("--at", "left=-0.6,0.5,0", "--at", "right=0.6,0.5,0,0,0,3.14159", *words),
+    )
+    assert code == 0, said
+    return folder / "robot.yaml"
+
+
+@pytest.fixture(scope="module")
+def robot_file(tmp_path_factory):
+    """Return the file of two arms with parallel hands, and their simulation beside it."""
+    file = two_arms(tmp_path_factory.mktemp("arms"), TWO)
+    code, said = smp("simulation", file)
+    assert code == 0, said
+    return file
+
+
+def findings(robot, **changes):
+    """Return what is said of a robot's simulation after changes to both of its hands."""
+    simulation = load_simulation(robot)
+    hands = {side: replace(hand, **changes) for side, hand in simulation.hands.items()}
+    found = check_simulated(robot, replace(simulation, hands=hands), load_safety(robot.safety))
+    return [finding.line for finding in found]
+
+
+def test_from_a_urdf_to_a_tray_that_is_lifted(robot_file):
+    robot = load_robot(str(robot_file))
+    for hand in load_simulation(robot).hands.values():
+        assert hand.tcp == pytest.approx([0, 0, 0.12, 0, -np.pi / 2, 0], abs=2e-3)
+        assert hand.closed == pytest.approx(0, abs=1e-3)
+        assert hand.travel == pytest.approx(0.5, abs=0.01)
+        assert {finger.partition("_")[2] for finger in hand.fingers} == {"one", "two"}
+        assert hand.body.endswith("_palm")
+    job = DemonstrationJob(robot, 0.0)
+    done = next(collect(jobs("lift_tray", 1, 0, robot_file.parent / "bags", job), 1))
+    assert done.success, done.lacks or done.reason
+    assert not [finding.line for finding in check_file(str(robot_file))[0] if finding.about.startswith("simulation")]
+
+
+@pytest.mark.parametrize(
+    ("tcp", "said"),
+    [
+        (
+            (0, 0, 0, 0, -np.pi / 2, 0),
+            r"tcp lies 14\.0 cm behind the fingertips.*at its palm or wrist: write tcp: \[0, 0, 0\.12",
+        ),
+        ((0, 0, 0.17, 0, -np.pi / 2, 0), r"tcp lies 3\.0 cm beyond its fingertips.*write tcp: \[0, 0, 0\.12"),
+        ((0, 0.05, 0.12, 0, -np.pi / 2, 0), r"tcp lies 5\.0 cm beside the middle between its fingertips"),
+        ((0, 0, 0.12, 0, 0, 0), r"x of tcp points 90 degrees away from where the fingers do"),
+        ((0, 0, 0.12, np.pi / 2, -np.pi / 2, 0), r"y of tcp is turned by 90 degrees from how its fingers close"),
+    ],
+    ids=["at the wrist", "beyond", "beside", "x turned", "y turned"],
+)
+def test_a_tool_centre_point_that_lifts_nothing_is_named_with_what_to_write(robot_file, tcp, said):
+    found = findings(load_robot(str(robot_file)), tcp=tuple(map(float, tcp)))
+    assert len([line for line in found if re.search(said, line)]) == 2, found  # of each hand
+    assert all(line.startswith(("simulation, hand left:", "simulation, hand right:", "simulation:")) for line in found)
+
+
+def test_what_is_near_enough_is_let_be(robot_file):
+    assert findings(load_robot(str(robot_file)), tcp=(0.004, 0.004, 0.125, 0.0, -1.5, 0.0)) == []
+
+
+@pytest.mark.parametrize(("closed", "travel"), [(0.0, 1.0), (0.02, 0.5), (0.04, -0.5)])
+def test_openings_that_are_not_those_of_the_fingers_are_named(robot_file, closed, travel):
+    found = findings(load_robot(str(robot_file)), closed=closed, travel=travel)
+    assert any(
+        re.search(r"its fingers are \d cm apart where .*: write closed: \S+, travel: 0\.5", line) for line in found
+    ), found
+
+
+def test_a_body_that_the_gripper_moves_carries_no_tool_centre_point(robot_file):
+    found = findings(load_robot(str(robot_file)), body="left_one")
+    assert any("moves body 'left_one', and the tool centre point with it" in line for line in found), found
+
+
+def test_fingers_of_one_side_alone_do_not_close(robot_file):
+    robot = load_robot(str(robot_file))
+    simulation = load_simulation(robot)
+    hands = {side: replace(hand, fingers=(f"{side}_one",)) for side, hand in simulation.hands.items()}
+    found = check_simulated(robot, replace(simulation, hands=hands), load_safety(robot.safety))
+    assert any("against each other: name under fingers the bodies of both sides" in each.line for each in found)
+
+
+def test_a_jaw_that_turns_against_one_that_stands_still(tmp_path):
+    """The middle is where a jaw of 25 mm of opening has it, and what opens it counts below zero."""
+    file = two_arms(tmp_path, JAW)
+    code, said = smp("simulation", file)
+    assert code == 0, said
+    hand = load_simulation(load_robot(str(file))).hands["left"]
+    assert {"left_jaw", "left_still"} <= set(hand.fingers)
+    assert hand.travel < -5
+    assert hand.tcp[2] == pytest.approx(0.14, abs=5e-3)
+    assert 0.005 < hand.tcp[1] < 0.02
+
+
+def test_arms_that_do_not_reach_stand_in_the_table_or_go_too_fast_are_named(robot_file):
+    robot = load_robot(str(robot_file))
+    simulation, settings = load_simulation(robot), load_safety(robot.safety)
+
+    def said(at=(0.0,) * 6, pace=simulation.pace):
+        part = replace(simulation.parts[0], at=at)
+        return " | ".join(
+            finding.line for finding in check_simulated(robot, replace(simulation, parts=(part,), pace=pace), settings)
+        )
+
+    assert said() == ""
+    assert "does not reach what lift_tray needs" in said((0.0, 0.0, 1.0, 0.0, 0.0, 0.0))
+    assert re.search(r"cm inside the table at home", said((0.0, 0.0, -0.45, 0.0, 0.0, 0.0)))
+    assert "on the other hand's side of the table" in said((0.0, 1.0, 0.0, 0.0, 0.0, np.pi))
+    assert re.search(r"times as fast as it may go: write pace: \d", said(pace=0.3))
+
+
+def test_check_says_that_a_simulation_does_not_load(robot, tmp_path):
+    data = yaml.safe_load(named_config("simulations", "aloha").read_text())
+    data["hands"]["left"]["body"] = "vx300s_left/griper_link"
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(data))
+    found = check_simulation(replace(robot, simulation=str(tmp_path / "mine.yaml")), load_safety("default"))
+    assert [finding.level.name for finding in found] == ["ERROR"]
+    assert "did you mean 'vx300s_left/gripper_link'" in found[0].line
+
+
+def test_the_hands_of_the_robot_that_ships_are_where_its_fingers_say(robot):
+    """Written by hand long before fingers were looked at."""
+    simulation = load_simulation(robot)
+    model = compiled(robot_spec(robot, simulation))
+    for side, hand in simulation.hands.items():
+        grip = Fingers(model, robot, simulation, side).grip()
+        assert grip.tcp.six == pytest.approx(hand.tcp, abs=3e-3)
+        assert hand.opening(grip.values) == pytest.approx(grip.gaps, abs=4e-3)
+    assert check_simulation(robot, load_safety("default")) == []
+
+
+def test_a_travel_of_zero_is_refused():
+    with pytest.raises(SmpError, match=r"travel 0: travel is by how much .* never zero"):
+        replace(load_simulation(load_robot("aloha")).hands["left"], travel=0.0)
+
+
+def test_a_simulation_that_is_there_stays(robot_file):
+    with pytest.raises(SmpError, match=r"simulation\.yaml exists: .* overwrite by --force"):
+        smp("simulation", robot_file)
+
+
+def test_a_robot_file_names_its_simulation_and_else_stays_as_it_was():
+    text = "# mine\nname: two\narms:\n  - joints:\n      - {name: a, min: -1, max: 1, home: 0.0, velocity: 1}  # mine\n"
+    text += "      - name: b\n        min: -1\n        home: -2.5e-1\n"
+    done = named(text, {"a": 0.5, "b": 0.25})
+    assert done == text.replace("name: two", "name: two\nsimulation: simulation.yaml").replace(
+        "home: 0.0", "home: 0.5"
+    ).replace("home: -2.5e-1", "home: 0.25")
+    assert named(done, {}) == done
+    with pytest.raises(SmpError, match="no home of 'c' that could be changed: write 1"):
+        named(text, {"c": 1.0})
+
+
+def test_what_nothing_drives_stands_still_and_followers_follow_beyond_their_limits(tmp_path):
+    torso = """
+  <link name="mast">
+    <inertial><mass value="1"/><inertia ixx="1" iyy="-1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial></link>
+  <joint name="lift" type="prismatic"><parent link="mast"/><child link="link_base"/><axis xyz="0 0 1"/>
+    <limit lower="0" upper="0.4" velocity="0.1" effort="100"/></joint>"""
+    backwards = TWO.replace('<mimic joint="one_joint"/>', '<mimic joint="one_joint" multiplier="-1"/>').replace(
+        "0 -1 0", "0 1 0"
+    )
+    file = two_arms(tmp_path, backwards + torso)
+    code, said = smp("simulation", file)
+    assert code == 0, said
+    robot = load_robot(str(file))
+    model = compiled(robot_spec(robot, load_simulation(robot)))
+    names = [model.joint(i).name for i in range(model.njnt)]
+    assert "left_joint1" in names
+    assert "left_lift" not in names
+    assert not model.joint("left_two_joint").id < 0
+    assert not model.jnt_limited[model.joint("left_two_joint").id]
+    assert model.jnt_limited[model.joint("left_one_joint").id]
+
+
+def test_a_wrist_that_is_called_by_its_hand_is_of_the_arm():
+    fork = XARM.replace("</robot>", PALM + TWO.replace('<mimic joint="one_joint"/>', "") + "</robot>")
+    urdf = parse_urdf(fork.replace('"joint7"', '"gripper_yaw"').encode(), "arm.urdf")
+    limbs = {limb.name: [joint.name for joint in limb.joints] for limb in find_limbs(urdf).limbs}
+    assert limbs["arm"][-1] == "gripper_yaw"
+    assert limbs["arm_hand"] == ["one_joint", "two_joint"]
+    finger = parse_urdf(fork.replace('"joint7"', '"thumb_yaw"').encode(), "arm.urdf")
+    assert find_limbs(finger).limbs[0].joints[-1].name == "joint6"
+
+
+def test_an_episode_that_a_check_stops_says_which_and_why(robot):
+    world = World(TASKS["lift_tray"](), robot)
+    world.reset(1)
+    loop = Lockstep(world, robot, wants_frame=lambda *_: False)
+    loop.start(Mode.TELEOP)
+    loop.advance()
+    loop.command.disarm()
+
+    def go_on():
+        for _ in range(300):
+            loop.advance()
+
+    with pytest.raises(StoppedError, match="disarm stopped the arms: somebody disarmed them"):
+        go_on()
+
+
+def test_a_description_of_one_arm_is_no_robot_for_the_tasks(tmp_path):
+    urdf = tmp_path / "arm.urdf"
+    urdf.write_text(XARM)
+    assert smp("new", "--urdf", urdf, "--out", tmp_path, "--yes")[0] == 0
+    with pytest.raises(SmpError, match=r"the tasks need two arms .*smp robot new --copies left,right"):
+        smp("simulation", tmp_path / "robot.yaml")
+    assert not (tmp_path / "simulation.yaml").exists()
