@@ -147,6 +147,18 @@ def test_a_robot_that_is_simulated_is_told_to_be_evaluated(robot, tmp_path):
     assert training.sight == "sees cameras overview, wrist_left, wrist_right"
 
 
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [("baxter", " --robot baxter"), ("two_z1", " --robot ROBOT.yaml (ROBOT.yaml: the robot file of two_z1)")],
+)
+def test_a_robot_of_ones_own_is_evaluated_by_its_file(robot, tmp_path, name, flag):
+    """`smp eval --robot two_z1` knows of none: bags do not say which file they were made with."""
+    for seed in (0, 1):
+        demonstrate(tmp_path / f"bags/reach/{seed}", replace(robot, name=name), seed=seed)
+    training = Training(TrainingJob(tmp_path / "bags", "diffusion"))
+    assert training.next_step(tmp_path / "model") == f"next: smp eval --policy {tmp_path / 'model'}{flag}"
+
+
 class Leading(AbstractPolicy):
     """A policy that says what the leaders do."""
 

@@ -158,6 +158,29 @@ def test_a_jaw_that_turns_against_one_that_stands_still(tmp_path):
     assert hand.travel < -5
     assert hand.tcp[2] == pytest.approx(0.14, abs=5e-3)
     assert 0.005 < hand.tcp[1] < 0.02
+    robot = load_robot(str(file))
+    soft = replace(load_safety(robot.safety), max_tracking_error=0.05)
+    found = [finding.line for finding in check_simulated(robot, load_simulation(robot), soft)]
+    assert any(
+        re.search(
+            r"left_jaw_joint is told in rad: .* rad from its setpoint, and state_near holds the arms at 0\.05: "
+            r"write of that joint gripper: true, .* driver: \{min: \S+, max: -1\.2\}",
+            line,
+        )
+        for line in found
+    ), found
+
+
+def test_a_demonstration_that_fails_says_what_it_lacks(robot_file, tmp_path):
+    robot = load_robot(str(robot_file))
+    text = Path(robot.simulation).read_text()
+    wrong = robot_file.parent / "wrong.yaml"
+    wrong.write_text(re.sub(r"tcp: \[0, [^]]*\]", "tcp: [0, 0, 0.17, 0, -1.570796, 0]", text))
+    assert wrong.read_text() != text
+    job = DemonstrationJob(replace(robot, simulation=str(wrong)), 0.0)
+    done = next(collect(jobs("lift_tray", 1, 0, tmp_path / "bags", job), 1))
+    assert not done.success
+    assert "below the height that counts" in done.lacks
 
 
 def test_arms_that_do_not_reach_stand_in_the_table_or_go_too_fast_are_named(robot_file):
