@@ -30,8 +30,8 @@ _ON_TABLE_M = 0.05
 """Arms whose lowest point of standing is so near to z = 0 stand on the table as they are."""
 _BESIDE = (0.0, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8)
 """So far behind the table's middle arms may stand [m]."""
-_CHEST = 0.35
-"""Those that look the same way do no nearer than that, nor does what carries both, a chest, [m]."""
+_SIDE_BY_SIDE, _CHEST = 0.35, 0.5
+"""Those that look the same way stand no nearer than the first [m]; what carries both, a chest, than the second."""
 _HEIGHTS = (0.15, 0.3, 0.45, 0.6)
 """Of shoulders of a torso above the table [m]."""
 
@@ -61,7 +61,7 @@ def place_robot(model: mujoco.MjModel, robot: Robot, simulation: Simulation) -> 
     middle = turn @ shoulders.mean(axis=0)
     on_table = abs(floor) < _ON_TABLE_M and _stand_apart(model, robot, simulation)
     ahead = [arm.forward(arm.home)[0][:2] - base[:2] for arm, base in zip(arms.values(), shoulders, strict=True)]
-    nearest = 0.0 if ahead[0] @ ahead[1] < 0 else _CHEST  # arms that face each other stand across the table
+    nearest = 0.0 if ahead[0] @ ahead[1] < 0 else _SIDE_BY_SIDE  # arms that face each other stand across the table
     behind = [way for way in _BESIDE if way >= (nearest if on_table else _CHEST)]
     heights = [middle[2]] if on_table else _HEIGHTS
     best: Stand | None = None
