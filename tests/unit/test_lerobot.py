@@ -1,6 +1,7 @@
 """Datasets that others wrote: every joint under its own name and in its own unit, or one line that says why not."""
 
 import json
+import re
 import resource
 import sys
 from contextlib import contextmanager
@@ -448,3 +449,22 @@ def test_a_mapping_of_another_unit_or_of_no_world_is_refused(said, why, tmp_path
     (tmp_path / "m.yaml").write_text(f"robot: aloha\narms: {{left: {{joints: {{left_waist: {joint}}}}}}}\n")
     with pytest.raises(ConfigError, match=why):
         load_mapping(str(tmp_path / "m.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("state", "leader", "said"),
+    [
+        ("action", "", r"arm 'left': all its joints in action are taken for what was measured and for what the arm"),
+        ("", "observation.state", r"arm 'left': all its joints in observation\.state are taken for what was measured"),
+        ("action", "observation.state", r"arm 'left': action, .* are state and leader of the mapping swapped\?"),
+        ("observation.state", "action", ""),
+    ],
+)
+def test_what_was_told_taken_for_what_was_measured_is_said(state, leader, said, small, tmp_path):
+    root = Foreign(small, state_names=names(small), action_names=names(small)).write(tmp_path / "set")
+    arms = {"left": {"state": state, "leader": leader}}
+    odd = import_dataset(
+        root, tmp_path / "bags", small, mapping=config.build(ImportMapping, {"robot": "aloha", "arms": arms}, "m")
+    ).said
+    assert len(odd) == bool(said)
+    assert not said or re.match(said, odd[0]), odd

@@ -22,6 +22,7 @@ from smp_bringup.exchange.foreign_files import (
     whole_numbers,
 )
 from smp_bringup.mapping import layout
+from smp_bringup.output import require_utf8
 from smp_bringup.types import FloatArray
 
 _MAX_RATE_HZ = 1000.0
@@ -60,6 +61,7 @@ class Dataset:
     def __init__(self, root: Path) -> None:
         """Read meta/info.json."""
         self.root = root
+        require_utf8(root)
         if not root.is_dir():
             raise BagError(f"dataset '{root}' is no folder: name the one that holds meta/info.json")
         if not (root / layout.INFO).is_file():
