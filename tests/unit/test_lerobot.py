@@ -468,3 +468,36 @@ def test_what_was_told_taken_for_what_was_measured_is_said(state, leader, said, 
     ).said
     assert len(odd) == bool(said)
     assert not said or re.match(said, odd[0]), odd
+
+
+def column(root, path, name, values):
+    """Replace a column of a table."""
+    table = pq.read_table(root / path)
+    pq.write_table(table.set_column(table.column_names.index(name), name, pa.array(values)), root / path)
+
+
+def test_two_episodes_are_not_shown_by_the_same_frames(small, tmp_path):
+    root = Foreign(small, state_names=names(small), action_names=names(small)).write(tmp_path / "set")
+    key = f"observation.images.{small.cameras[0].name}"
+    column(root, EPISODES, f"videos/{key}/from_timestamp", [0.0, 0.0])
+    said = rf"frames of episode 0 end at 0\.220 s, those of episode 1 begin at 0\.000 s.*{key}"
+    with pytest.raises(BagError, match=said):
+        import_dataset(root, tmp_path / "bags", small)
+
+
+@pytest.mark.parametrize("values", [[True] * 14, ["0.1"] * 14])
+def test_what_is_no_number_is_not_made_one(values, small, tmp_path):
+    root = Foreign(small, state_names=names(small), action_names=names(small)).write(tmp_path / "set")
+    column(root, DATA, "action", [values] * 12)
+    with pytest.raises(BagError, match=r"action holds (bool|string), expected numbers"):
+        import_dataset(root, tmp_path / "bags", small)
+
+
+@pytest.mark.parametrize("dtype", ["video", "string", 5])
+def test_joints_are_numbers_by_what_the_dataset_says(dtype, small, tmp_path):
+    root = Foreign(small, state_names=names(small), action_names=names(small)).write(tmp_path / "set")
+    info = json.loads((root / "meta/info.json").read_text())
+    info["features"]["action"]["dtype"] = dtype
+    (root / "meta/info.json").write_text(json.dumps(info))
+    with pytest.raises(ConfigError, match=rf"action has dtype {dtype}, expected numbers, such as float32"):
+        import_dataset(root, tmp_path / "bags", small)

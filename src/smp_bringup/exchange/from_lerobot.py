@@ -122,6 +122,8 @@ class _Import:
                     values = selection.of(rows.vectors[selection.feature])
                     self._extent.add(selection.feature, values, self._robot.arm_slices[arm.name])
         self._outside = self._extent.judge()
+        for pictures in self._pictures:
+            pictures.require_own_frames()
 
     def write(self, out: Path, progress: Progress) -> Imported:
         """Write the bags; those that are written are removed again where a later one cannot be."""
