@@ -1,5 +1,7 @@
 """Settings of recording, criteria, tasks, variations, studies and phrases: what cannot be meant so is refused."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 
@@ -10,6 +12,7 @@ from smp_bringup.paths import named_config
 from smp_bringup.record.config import load_recording
 from smp_bringup.replay.criteria import load_criteria
 from smp_bringup.safety.config import load_safety
+from smp_bringup.simulation import load_simulation
 from smp_bringup.tasks.lift_tray import LiftTray
 from smp_bringup.tasks.variation import TaskConfig, load_task, load_variation
 from smp_bringup.words.phrases import load_phrases
@@ -115,3 +118,41 @@ def test_ways_to_say_it_are_plain_text(text, said, tmp_path):
 
 def test_an_unknown_name_is_cut_to_what_a_line_can_hold():
     assert len(str(UnknownNameError("policy", "x" * 100_000, ["smp"]))) < 200
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        (
+            "hands.left.tcp",
+            [135, 0, 0, 0, 0, 0],
+            "tcp: x, y, z must be within 10 m, got [135.0, 0.0, 0.0]: is it in mm",
+        ),
+        ("hands.left.tcp", [0, 0, 0, 0, -90, 0], "tcp: roll, pitch, yaw must be within 6.3 rad"),
+        ("hands.left.travel", 0, "travel must be at least 0.001 from zero"),
+        ("hands.left.closed", 24, "closed must be a number in [-13, 13]"),
+        ("hands.left.fingers", [], "fingers: none is listed"),
+        ("hands.left.colour", [160, 170, 200, 1], "colour[0] must be a number in [0, 1], got 160"),
+        ("cameras.overview.at", [0, 20, 780], "at[1] must be a number in [-10, 10]"),
+        ("cameras.overview.look", [0, 0.02, 0.78], "cannot look at where it is"),
+        ("servos.waist", [-300, 30], "servos.waist[0] must be a number in [0, 1e+06], got -300"),
+        ("servos.waist", [0, 30], "servos.waist: a stiffness of 0 holds nothing"),
+        ("ties.0.ratio", 0, "ratio of 'vx300s_left/right_finger' is 0"),
+        (
+            "joints.left_waist",
+            {"name": "vx300s_left/waist", "at_min": 1, "at_max": 1},
+            "are both 1: the joint would not",
+        ),
+    ],
+)
+def test_a_simulation_is_in_metres_and_radians_and_moves(key, value, said, robot, tmp_path):
+    data = parse_yaml(named_config("simulations", "aloha").read_bytes(), "aloha")
+    inner = data
+    *above, last = [int(step) if step.isdigit() else step for step in key.split(".")]
+    for step in above:
+        inner = inner[step]
+    inner[last] = value
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(data))
+    with pytest.raises(ConfigError) as refused:
+        load_simulation(replace(robot, simulation=str(tmp_path / "own.yaml")))
+    assert said in str(refused.value)
