@@ -8,10 +8,12 @@ import pytest
 import yaml
 from mcap.writer import Writer as McapWriter
 
+from smp_bringup.bag.aligned import aligned_sets, leader_trajectory
 from smp_bringup.bag.messages import JOINT_STATE, definition, joint_state_cdr
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.bag.repair import repair
 from smp_bringup.errors import BagError
+from smp_bringup.robot import load_robot
 
 BAG = Path(__file__).parent / "bags" / "two_seconds"
 MCAP = "two_seconds_0.mcap"
@@ -142,3 +144,23 @@ def test_a_repair_follows_no_links_either(tmp_path):
     with pytest.raises(BagError, match="links are not followed"):
         repair(tmp_path / "bag", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("topic", [STATES, "/leader_left/joint_states"])
+def test_a_driver_that_starts_with_half_of_its_joints_costs_that_message_and_not_the_bag(topic, tmp_path):
+    there, robot = open_bag(BAG), load_robot(str(BAG.parents[1] / "robot.yaml"))
+    kinds, first = dict(there.types), True
+    with (tmp_path / "a.mcap").open("wb") as stream:
+        writer, channels = McapWriter(stream), {}
+        writer.start("ros2", "other")
+        for name, at, cdr in there.raw_messages(set(kinds)):
+            if name not in channels:
+                schema = writer.register_schema(kinds[name], "ros2msg", definition(kinds[name])[0].encode())
+                channels[name] = writer.register_channel(name, "cdr", schema)
+            if name == topic and first:
+                cdr, first = joint_state_cdr(at, ("left_waist",), [0.0]), False
+            writer.add_message(channels[name], at, cdr, at)
+        writer.finish()
+    bag = open_bag(tmp_path / "a.mcap")
+    assert len(list(aligned_sets(bag, robot))) >= len(list(aligned_sets(there, robot))) - 1 > 20
+    assert len(leader_trajectory(bag, robot)[0]) >= len(leader_trajectory(there, robot)[0]) - 1
