@@ -146,7 +146,7 @@ def _convert_dict(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) ->
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where} must be a mapping, got {kind_of(value)}")
     inner = typing.get_args(hint)[1]
-    return {_text(str(k), where): _convert(inner, v, f"{where}.{shown(k)}", meta) for k, v in value.items()}
+    return {require_text(str(k), where): _convert(inner, v, f"{where}.{shown(k)}", meta) for k, v in value.items()}
 
 
 def _convert_scalar(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) -> Any:
@@ -158,7 +158,7 @@ def _convert_scalar(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) 
         huge = f": no number here is above {_LARGEST:g}" if _LARGEST < abs(value) < math.inf else ""
         raise ConfigError(f"{where} must be {_expected(hint, meta)}, got {kind_of(value)}{huge}")
     if hint is str:
-        _text(value, where)
+        require_text(value, where)
     if meta.get("choices") and value not in meta["choices"]:
         raise ConfigError(
             f"{where} must be one of {', '.join(meta['choices'])}, "
@@ -167,7 +167,7 @@ def _convert_scalar(hint: Any, value: Any, where: str, meta: Mapping[str, Any]) 
     return value
 
 
-def _text(value: str, where: str) -> str:
+def require_text(value: str, where: str) -> str:
     """Return text that can be shown, sent and be the name of something; ends of lines are all that it may hold else."""
     if len(value) > _LONGEST_TEXT:
         raise ConfigError(f"{where} is text of {len(value)} characters, at most {_LONGEST_TEXT} are allowed")

@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from typing import Any
 
 EXIT_CODE = 2
+_LONGEST_NAME = 80
+"""Characters of a name that nobody knows which stand in a message."""
 
 
 class SmpError(Exception):
@@ -60,6 +62,7 @@ class UnknownNameError(SmpError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         choices = sorted(known)
+        name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
         super().__init__(f"unknown {kind} '{name}'{nearest(name, choices)}; known: {', '.join(choices) or 'none'}")
 
 

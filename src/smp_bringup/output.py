@@ -10,6 +10,10 @@ from smp_bringup.errors import OutputError, one_line
 
 _TRIED_BYTES = 1 << 16
 """A disk that cannot take so much is full."""
+_PARTIAL = ".partial"
+"""Stands behind a file's name while it is written."""
+_LONGEST_END = ".repairing"
+"""Stands behind a folder's name while it is made."""
 OUTSIDE = {
     number
     for name in ("EACCES", "EDQUOT", "EEXIST", "EFBIG", "EIO", "EISDIR", "ELOOP", "EMFILE", "ENAMETOOLONG", "ENODEV")
@@ -29,16 +33,18 @@ def try_file(path: Path | None) -> None:
         return
     try:
         with suppress(FileNotFoundError):
-            path.lstat()  # raises for a name that no file can have
+            path.stat()  # raises for a name that no file can have, and for links in a circle
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if path.is_char_device():
             with path.open("ab", buffering=0) as file:
                 file.write(b"\n")  # JSON and HTML may begin with it; a device that is full says so
         elif not path.is_fifo():
+            with suppress(FileNotFoundError, NotADirectoryError):
+                path.with_name(path.name + _PARTIAL).lstat()
             if path.exists():
                 path.open("ab").close()
-            _fill(path.parent, _TRIED_BYTES)
+            _fill(Path(os.path.realpath(path)).parent, _TRIED_BYTES)  # where a link leads to, it is written
     except (OSError, ValueError) as error:
         raise _cannot(path, error) from None
 
@@ -55,6 +61,32 @@ def try_folder(path: Path | None, room: int = _TRIED_BYTES) -> None:
         _fill(path, room)
     except (OSError, ValueError) as error:
         raise _cannot(path, error) from None
+
+
+def try_new_folder(path: Path | None) -> None:
+    """Make sure that a folder `path` can be made, where nothing stands yet; None is no folder.
+
+    Raises:
+        OutputError: it cannot, as far as can be known before.
+    """
+    if path is None:
+        return
+    try:
+        if path.is_symlink() and not path.exists():
+            raise FileNotFoundError(errno.ENOENT, "it is a link that leads nowhere")
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.with_name((path.name or "x") + _LONGEST_END).lstat()  # raises for a name that no folder can have
+    except (OSError, ValueError) as error:
+        raise _cannot(path, error) from None
+    try_folder(path.parent)
+
+
+def require_utf8(path: Path) -> None:
+    """Raise OutputError for a name that is no UTF-8, which the libraries of tables and videos cannot open."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise OutputError(f"'{one_line(path)}': its name is not UTF-8, as tables and videos need: rename it") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -74,7 +106,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             path.write_bytes(content)
             return
         target = path.resolve()
-        partial = target.with_name(target.name + ".partial")
+        partial = target.with_name(target.name + _PARTIAL)
         try:
             partial.write_bytes(content)
             partial.replace(target)

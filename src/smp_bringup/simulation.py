@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from pathlib import Path
 
 from smp_bringup import config
@@ -18,6 +17,11 @@ Place = tuple[float, float, float, float, float, float]
 Colour = tuple[float, float, float, float]
 """Red, green, blue, opacity, each 0 to 1."""
 _HERE: Place = (0.0,) * 6
+_FARTHEST, _MOST_TURN = 10.0, 6.3
+"""[m] and [rad]: what a place of a robot's part, hand or camera is within."""
+_LEAST_TRAVEL = 1e-3
+_SHADE = spec(ge=0, le=1)
+_POINT = spec(ge=-_FARTHEST, le=_FARTHEST, unit="m")
 SIDES = ("left", "right")
 """The hands that the tasks know."""
 
@@ -36,8 +40,11 @@ class Part:
     """Body or site of a part before it, which carries it; empty where it stands on the ground."""
     without: tuple[str, ...] = ()
     """Bodies of it that are left out."""
-    colour: Colour | None = None
+    colour: Colour | None = field(default=None, metadata=_SHADE)
     """Of everything in it, instead of its own colours."""
+
+    def __post_init__(self) -> None:
+        _check_place("at", self.at)
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,13 @@ class ModelJoint:
     """What a joint of the robot file is called in the models, and where it is there; what is left out is the same."""
 
     name: str
-    at_min: float | None = None
+    at_min: float | None = field(default=None, metadata=spec(ge=-13, le=13))
     """Position in the models where ours is `min` [rad], [m]."""
-    at_max: float | None = None
+    at_max: float | None = field(default=None, metadata=spec(ge=-13, le=13))
+
+    def __post_init__(self) -> None:
+        if self.at_min is not None and self.at_min == self.at_max:
+            raise ConfigError(f"at_min and at_max are both {self.at_min:g}: the joint would not move in the models")
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,11 @@ class Tie:
     joint: str
     to: str
     """A joint of the robot file, or of the models."""
-    ratio: float = 1.0
+    ratio: float = field(default=1.0, metadata=spec(ge=-1000, le=1000))
+
+    def __post_init__(self) -> None:
+        if not self.ratio:
+            raise ConfigError(f"ratio of '{self.joint}' is 0: it would not follow")
 
 
 @dataclass(frozen=True)
@@ -74,21 +89,23 @@ class SimHand:
     """Bodies whose shapes hold objects."""
     gripper: str = ""
     """Joint of the robot file that opens it; empty where it has none."""
-    closed: float = 0.0
+    closed: float = field(default=0.0, metadata=spec(ge=-13, le=13))
     """Value of that joint where the fingers meet."""
-    travel: float = 1.0
+    travel: float = field(default=1.0, metadata=spec(ge=-200, le=200))
     """By so much that value grows for each metre between the fingers."""
     keep: tuple[str, ...] = ()
     """Joints that stay near home as far as a pose lets them: one that the pose leaves free, a wrist that could flip."""
-    colour: Colour | None = None
+    colour: Colour | None = field(default=None, metadata=_SHADE)
     """Of the fingers."""
 
     def __post_init__(self) -> None:
-        if not (isfinite(self.travel) and self.travel and isfinite(self.closed)):
+        _check_place("tcp", self.tcp)
+        if not self.fingers:
+            raise ConfigError("fingers: none is listed, so nothing would be held")
+        if abs(self.travel) < _LEAST_TRAVEL:
             raise ConfigError(
-                f"hand of arm '{one_line(self.arm)}': closed {self.closed:g}, travel {self.travel:g}: travel is by how "
-                "much the gripper's joint grows for each metre between the fingers, below zero where it falls, and "
-                "never zero"
+                f"travel must be at least {_LEAST_TRAVEL:g} from zero, got {self.travel:g}: it is by how much the "
+                "gripper's joint grows for each metre between the fingers, below zero where it falls"
             )
 
     def grip(self, opening: FloatArray) -> FloatArray:
@@ -114,13 +131,17 @@ class Meeting:
 class SimCamera:
     """Where a camera of the robot file is."""
 
-    at: tuple[float, float, float]
+    at: tuple[float, float, float] = field(metadata=_POINT)
     """[m], in the world or in the frame of `carried_by`."""
-    look: tuple[float, float, float]
+    look: tuple[float, float, float] = field(metadata=_POINT)
     """What is in the middle of its image [m]."""
     fovy: float = field(metadata=spec(gt=1, lt=170, unit="deg"))
     carried_by: str = ""
     """Body that carries it."""
+
+    def __post_init__(self) -> None:
+        if self.at == self.look:
+            raise ConfigError(f"a camera at {list(self.at)} cannot look at where it is: say what is in its image")
 
 
 @dataclass(frozen=True)
@@ -139,7 +160,7 @@ class Simulation:
     joints: dict[str, ModelJoint] = field(default_factory=dict)
     """By name of the robot file; those left out are called and placed as there."""
     ties: tuple[Tie, ...] = ()
-    servos: dict[str, tuple[float, float]] = field(default_factory=dict)
+    servos: dict[str, tuple[float, float]] = field(default_factory=dict, metadata=spec(ge=0, le=1e6))
     """By the end of a joint's name: stiffness [N m/rad] and damping [N m s/rad], of what slides [N/m] and [N s/m]."""
 
     def __post_init__(self) -> None:
@@ -147,6 +168,19 @@ class Simulation:
             raise ConfigError("parts is empty: a simulation is made of at least one model")
         if set(self.hands) != set(SIDES):
             raise ConfigError(f"hands are {' and '.join(SIDES)}, got {', '.join(map(one_line, self.hands)) or 'none'}")
+        for name, (stiffness, _) in self.servos.items():
+            if not stiffness:
+                raise ConfigError(f"servos.{name}: a stiffness of 0 holds nothing")
+
+
+def _check_place(what: str, place: Place) -> None:
+    """Raise ConfigError for a place that is in another unit than m and rad."""
+    if not all(abs(metres) <= _FARTHEST for metres in place[:3]):
+        raise ConfigError(f"{what}: x, y, z must be within {_FARTHEST:g} m, got {list(place[:3])}: is it in mm?")
+    if not all(abs(turn) <= _MOST_TURN for turn in place[3:]):
+        raise ConfigError(
+            f"{what}: roll, pitch, yaw must be within {_MOST_TURN} rad, got {list(place[3:])}: in degrees?"
+        )
 
 
 def load_simulation(robot: Robot) -> Simulation:

@@ -293,3 +293,12 @@ def test_a_pipe_in_a_dataset_is_refused_not_waited_for(name, dataset, tmp_path):
     os.mkfifo(copy / name)
     with pytest.raises(BagError):
         import_dataset(copy, tmp_path / "back")
+
+
+def test_an_array_without_names_is_one_arm(foreign):
+    path, file, mapping = foreign
+    for arm in mapping["arms"].values():
+        arm["leader"] = "/cmd"
+    file.write_text(yaml.safe_dump(mapping))
+    with pytest.raises(ConfigError, match=r"/cmd is an array without names, which cannot be the joints of arm 'left'"):
+        Importer(path, load_mapping(str(file)))

@@ -152,3 +152,13 @@ def test_one_topic_is_one_thing(topic, said, theirs, robot):
     cameras = {c.name: f"/{c.name}" for c in robot.cameras} | {"wrist_left": topic}
     with pytest.raises(ConfigError, match=f"mapping: '{topic}' {said}"):
         theirs(alone, cameras=cameras)
+
+
+def test_what_was_told_taken_for_what_was_measured_is_said(theirs, tmp_path):
+    def two(arm, names, values):
+        yield f"/{arm.name}", names, values, 0
+        yield "/goals", names, values, 0
+
+    arms = {"left": {"state": "/left", "leader": "/goals"}, "right": {"state": "/right", "leader": "/right"}}
+    (said,) = theirs(two, arms=arms).said()
+    assert said.startswith("arm 'right': all its joints in /right are taken for what was measured and for what the arm")

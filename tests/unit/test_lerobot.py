@@ -1,6 +1,7 @@
 """Datasets that others wrote: every joint under its own name and in its own unit, or one line that says why not."""
 
 import json
+import re
 import resource
 import sys
 from contextlib import contextmanager
@@ -448,3 +449,55 @@ def test_a_mapping_of_another_unit_or_of_no_world_is_refused(said, why, tmp_path
     (tmp_path / "m.yaml").write_text(f"robot: aloha\narms: {{left: {{joints: {{left_waist: {joint}}}}}}}\n")
     with pytest.raises(ConfigError, match=why):
         load_mapping(str(tmp_path / "m.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("state", "leader", "said"),
+    [
+        ("action", "", r"arm 'left': all its joints in action are taken for what was measured and for what the arm"),
+        ("", "observation.state", r"arm 'left': all its joints in observation\.state are taken for what was measured"),
+        ("action", "observation.state", r"arm 'left': action, .* are state and leader of the mapping swapped\?"),
+        ("observation.state", "action", ""),
+    ],
+)
+def test_what_was_told_taken_for_what_was_measured_is_said(state, leader, said, small, tmp_path):
+    root = Foreign(small, state_names=names(small), action_names=names(small)).write(tmp_path / "set")
+    arms = {"left": {"state": state, "leader": leader}}
+    odd = import_dataset(
+        root, tmp_path / "bags", small, mapping=config.build(ImportMapping, {"robot": "aloha", "arms": arms}, "m")
+    ).said
+    assert len(odd) == bool(said)
+    assert not said or re.match(said, odd[0]), odd
+
+
+def column(root, path, name, values):
+    """Replace a column of a table."""
+    table = pq.read_table(root / path)
+    pq.write_table(table.set_column(table.column_names.index(name), name, pa.array(values)), root / path)
+
+
+def test_two_episodes_are_not_shown_by_the_same_frames(small, tmp_path):
+    root = Foreign(small, state_names=names(small), action_names=names(small)).write(tmp_path / "set")
+    key = f"observation.images.{small.cameras[0].name}"
+    column(root, EPISODES, f"videos/{key}/from_timestamp", [0.0, 0.0])
+    said = rf"frames of episode 0 end at 0\.220 s, those of episode 1 begin at 0\.000 s.*{key}"
+    with pytest.raises(BagError, match=said):
+        import_dataset(root, tmp_path / "bags", small)
+
+
+@pytest.mark.parametrize("values", [[True] * 14, ["0.1"] * 14])
+def test_what_is_no_number_is_not_made_one(values, small, tmp_path):
+    root = Foreign(small, state_names=names(small), action_names=names(small)).write(tmp_path / "set")
+    column(root, DATA, "action", [values] * 12)
+    with pytest.raises(BagError, match=r"action holds (bool|string), expected numbers"):
+        import_dataset(root, tmp_path / "bags", small)
+
+
+@pytest.mark.parametrize("dtype", ["video", "string", 5])
+def test_joints_are_numbers_by_what_the_dataset_says(dtype, small, tmp_path):
+    root = Foreign(small, state_names=names(small), action_names=names(small)).write(tmp_path / "set")
+    info = json.loads((root / "meta/info.json").read_text())
+    info["features"]["action"]["dtype"] = dtype
+    (root / "meta/info.json").write_text(json.dumps(info))
+    with pytest.raises(ConfigError, match=rf"action has dtype {dtype}, expected numbers, such as float32"):
+        import_dataset(root, tmp_path / "bags", small)

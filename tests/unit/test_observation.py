@@ -99,6 +99,8 @@ def test_normalising_and_back_is_the_identity(rng):
         {"center": [0, float("nan")], "half_range": [1, 1]},
         {"center": [0, 0], "half_range": [1, 0]},
         {"center": "x", "half_range": [1, 1]},
+        {"center": ["0", "1"], "half_range": [1, 1]},
+        {"center": [0, 1], "half_range": [True, True]},
         {"center": [0, 1e9], "half_range": [1, 1]},
         {"center": [0, 0], "half_range": [1, 1e300]},
         {"center": [0, 0], "half_range": [1, 1e-300]},

@@ -13,7 +13,9 @@ from smp_bringup.bench.episodes import Episode, EpisodeFile
 from smp_bringup.cli import main as cli
 from smp_bringup.cli.show import write_json
 from smp_bringup.errors import OutputError
-from smp_bringup.output import try_file, try_folder, write_text
+from smp_bringup.exchange.from_lerobot import import_dataset
+from smp_bringup.exchange.to_lerobot import export
+from smp_bringup.output import try_file, try_folder, try_new_folder, write_text
 
 VERBS = [
     "eval --policy smp_state --episodes 1 --json {}",
@@ -69,6 +71,7 @@ def test_a_full_device_a_folder_and_a_name_too_long_are_no_files(tmp_path):
         (str(tmp_path / ("x" * 300) / "y"), "File name too long"),
         (str(tmp_path / "a\0b"), "null byte"),
         (str(tmp_path / ("x" * 300)), "File name too long"),
+        (str(tmp_path / ("x" * 250)), "File name too long"),
         ("/proc/x/y", "No such file or directory"),
     ):
         with pytest.raises(OutputError, match=why):
@@ -125,3 +128,45 @@ def test_a_reader_that_goes_is_no_error():
     os.close(writer)
     assert done.stderr == ""
     assert done.returncode != 0
+
+
+def test_a_link_that_leads_nowhere_is_told_before_the_work(tmp_path):
+    nowhere, circle, good = tmp_path / "nowhere", tmp_path / "circle", tmp_path / "good"
+    nowhere.symlink_to("/proc/nope/x")
+    circle.symlink_to(circle)
+    good.symlink_to(tmp_path / "other" / "file")
+    for path in (nowhere, circle):
+        with pytest.raises(OutputError, match="cannot write to"):
+            try_file(path)
+        with pytest.raises(OutputError, match="leads nowhere"):
+            try_new_folder(path)
+    try_file(good)
+    write_text(good, "x")
+    assert (tmp_path / "other" / "file").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    "words", ["bag repair {bag} --out", "bag to-lerobot {bag} --out", "bag from-lerobot {bag} --out"]
+    + ["bag import {bag} --mapping example --out"]
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["x" * 250, "link"])
+def test_a_new_folder_that_cannot_be_is_told_before_the_work(words, name, tmp_path, monkeypatch, capsys):
+    (tmp_path / "link").symlink_to("/proc/nope/x")
+    bag = Path(__file__).parents[1] / "replay" / "bags" / "two_seconds"
+    monkeypatch.setattr(sys, "argv", ["smp", *words.format(bag=bag).split(), str(tmp_path / name)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    assert ended.value.code == 2
+    assert said.err.startswith("error: cannot write to")
+    assert (said.out, said.err.count("\n")) == ("", 1)
+
+
+def test_a_name_that_is_no_utf8_is_refused_where_tables_and_videos_need_one(tmp_path):
+    odd = tmp_path / os.fsdecode(b"set\xff")
+    bag = Path(__file__).parents[1] / "replay" / "bags" / "two_seconds"
+    with pytest.raises(OutputError, match=r"set\\udcff': its name is not UTF-8"):
+        export([bag], odd)
+    odd.mkdir()
+    with pytest.raises(OutputError, match="its name is not UTF-8"):
+        import_dataset(odd, tmp_path / "out")

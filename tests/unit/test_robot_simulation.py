@@ -221,7 +221,10 @@ def test_the_hands_of_the_robot_that_ships_are_where_its_fingers_say(robot):
 
 
 def test_a_travel_of_zero_is_refused():
-    with pytest.raises(SmpError, match=r"travel 0: travel is by how much .* never zero"):
+    with pytest.raises(
+        SmpError,
+        match=r"travel must be at least 0.001 from zero, got 0: .* below zero",
+    ):
         replace(load_simulation(load_robot("aloha")).hands["left"], travel=0.0)
 
 

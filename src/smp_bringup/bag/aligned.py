@@ -1,6 +1,8 @@
 """What a bag says, through the same aligner that runs on the robot."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,8 @@ def observation_topics(bag: Bag, robot: Robot) -> dict[str, str]:
 
 OBJECTS_TOPIC = "/sim/objects"
 """Poses of the task's objects, which only a simulator knows."""
+_LEADING = 20
+"""Messages of an arm that may lack joints before one has them all."""
 
 
 def leader_topics(robot: Robot) -> dict[str, str]:
@@ -54,7 +58,7 @@ class Feed:
         self._bag, self._cameras = bag, camera_topics(bag, robot)
         self._arms = {joints.topic: joints.arms for joints in robot.state_topics}
         self._vectors = robot.vector_topics
-        self._known: set[str] = set()
+        self._leading = _Leading()
 
     def push(self, topic: str, log_ns: int, message: Any) -> list[AlignedSet]:
         """Take a message of one of `topics`; return the sets that it completes.
@@ -89,9 +93,7 @@ class Feed:
 
     def _push_joints(self, arm: Arm, topic: str, log_ns: int, message: Any) -> None:
         names, position, velocity = wire.told(message)
-        if arm.name not in self._known:
-            require_joints(self._bag, topic, names, arm.driver)
-            self._known.add(arm.name)
+        self._leading.take(arm.name, self._bag, topic, names, arm.driver)
         self.aligner.push_joints(arm.name, wire.stamp_ns(message.header.stamp), names, position, velocity, log_ns)
 
     def _push_vector(self, vector: Vector, log_ns: int, message: Any) -> None:
@@ -101,6 +103,27 @@ class Feed:
             self.aligner.refuse(vector.name, str(refusal))
         else:
             self.aligner.push_vector(vector.name, sample, log_ns)
+
+
+class _Leading:
+    """Tells a bag of another robot from one whose first messages lack joints, as a driver's that just starts may."""
+
+    def __init__(self) -> None:
+        self._lacking: Counter[str] = Counter()
+        """By arm, of those that had no whole message yet."""
+        self._known: set[str] = set()
+        """Arms that had one."""
+
+    def take(self, arm: str, bag: Bag, topic: str, names: Sequence[str], wanted: DriverJoints) -> None:
+        """Raise BagError where many messages of an arm lack joints, and none came that had all; one costs itself."""
+        if arm in self._known:
+            return
+        if not set(wanted.names) - set(names):
+            self._known.add(arm)
+            return
+        self._lacking[arm] += 1
+        if self._lacking[arm] >= min(_LEADING, max(1, bag.counts.get(topic, 0) - 1)):
+            require_joints(bag, topic, names, wanted)
 
 
 def require_joints(bag: Bag, topic: str, names: Sequence[str], wanted: DriverJoints) -> None:
@@ -132,16 +155,16 @@ class Trajectory:
         self._orders = {arm.name: JointOrder(*driver) for joints in sources for arm, driver, _ in joints.parts()}
         self._stamps: dict[str, list[int]] = {arm.name: [] for arm in robot.arms}
         self._rows: dict[str, list[FloatArray]] = {arm.name: [] for arm in robot.arms}
+        self._leading = _Leading()
 
     def push(self, topic: str, message: Any) -> None:
-        """Take a message of one of `topics`; raises BagError for one of other joints than the robot's."""
+        """Take a message of one of `topics`; raises BagError where they are of other joints than the robot's."""
         for arm, driver, _ in self._sources[topic].parts():
             self._push(arm, driver, topic, message)
 
     def _push(self, arm: Arm, driver: DriverJoints, topic: str, message: Any) -> None:
         stamps, (names, position, _) = self._stamps[arm.name], wire.told(message)
-        if not stamps:
-            require_joints(self._bag, topic, names, driver)
+        self._leading.take(arm.name, self._bag, topic, names, driver)
         try:
             stamp = wire.stamp_ns(message.header.stamp)
             row = self._orders[arm.name].map(names, position, [])[0]
@@ -192,8 +215,12 @@ def object_trajectory(bag: Bag) -> tuple[np.ndarray, FloatArray]:
         BagError: it has none.
     """
     bag.require({OBJECTS_TOPIC: JOINT_STATE})
-    read = [message for _, _, message in bag.messages({OBJECTS_TOPIC})]
-    stamps = np.array([wire.stamp_ns(message.header.stamp) for message in read], dtype=np.int64)
+    read, at = [], []
+    for _, _, message in bag.messages({OBJECTS_TOPIC}):
+        with suppress(Refusal):  # of a stamp that is none
+            at.append(wire.stamp_ns(message.header.stamp))
+            read.append(message)
+    stamps = np.array(at, dtype=np.int64)
     if len({len(message.position) for message in read}) > 1:
         raise BagError(f"bag '{bag.path}', {OBJECTS_TOPIC}: not every message is about the same objects")
     return stamps, np.array([message.position for message in read], dtype=np.float64)

@@ -18,6 +18,7 @@ from smp_bringup.bag.formats import file_format, folder_format
 from smp_bringup.bag.metadata import INFORMATION, METADATA
 from smp_bringup.bag.records import MAGIC, ZSTD_MAGIC, Damaged
 from smp_bringup.bag.salvage import readable
+from smp_bringup.bag.told import Told
 from smp_bringup.documents import open_regular
 from smp_bringup.errors import BagError, ConfigError, one_line
 
@@ -46,8 +47,8 @@ class BagFiles:
     files: tuple[Path, ...]
     storage: str
     """ "mcap" or "sqlite3"."""
-    told: int
-    """How many messages metadata.yaml says the bag has; 0 where it does not say."""
+    told: Told
+    """What metadata.yaml says of its messages."""
     warnings: tuple[str, ...]
     """What is odd about it."""
     lacking: tuple[str, ...]
@@ -105,10 +106,13 @@ def _found(path: Path) -> BagFiles:
         count = f"found {len(found)} files, read in order" if len(found) > 1 else "reading its file by itself"
         return _ready(path, found, {}, [f"bag '{path}': {METADATA} missing, {count}"])
     told = _information(path)
-    listed = [_inside(path, name) for name in told["relative_file_paths"]]
+    every = [_inside(path, name) for name in told["relative_file_paths"]]
+    listed = list(dict.fromkeys(every))
+    twice = ", ".join(one_line(file.name) for file in listed if every.count(file) > 1)
+    odd = [f"bag '{path}': {METADATA} lists {twice} more than once: it is read once"] if twice else []
     beside = ", ".join(one_line(file.name) for file in found if file not in listed)
     lacking = [f"{METADATA} does not list {beside}, which is left out; to read all run: {repair_command(path)}"]
-    return _ready(path, listed, told, [], lacking if beside else [])
+    return _ready(path, listed, told, odd, lacking if beside else [])
 
 
 def _information(path: Path) -> dict[str, Any]:
@@ -175,10 +179,8 @@ def _ready(
     storage = kinds.pop()
     if told and told["storage_identifier"] != storage:
         raise BagError(f"bag '{path}': {METADATA} says {told['storage_identifier']}, its files are {storage}")
-    count = told.get("message_count")
-    messages = count if isinstance(count, int) else 0
     return BagFiles(
-        tuple(usable), storage, messages, (*warnings, *scratch.said), (*lacking, *scratch.lost), scratch.unpacked
+        tuple(usable), storage, Told.of(told), (*warnings, *scratch.said), (*lacking, *scratch.lost), scratch.unpacked
     )
 
 

@@ -4,7 +4,7 @@ Where everything stands is seen from the heads of the records, not from the inde
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
@@ -31,6 +31,9 @@ from smp_bringup.bag.records import (
     unpack,
 )
 from smp_bringup.documents import open_regular
+
+_FOREIGN = ("ros1", "protobuf", "flatbuffer", "cbor", "msgpack", "json")
+"""Encodings of messages that MCAP names beside cdr."""
 
 
 @dataclass
@@ -143,19 +146,28 @@ def mcap_contents(file: Path) -> Contents:
     found = layout.contents
     for channel in layout.channels.values():
         if channel.schema_id in layout.schemas:  # 0: a channel without a schema, whose messages only its writer knows
-            found.types[channel.topic] = layout.schemas[channel.schema_id].name
-            found.counts[channel.topic] += layout.counts[channel.id]
+            found.add(channel.topic, _kind(channel, layout.schemas), layout.counts[channel.id])
     encodings = {channel.message_encoding for channel in layout.channels.values()}
     found.ros1 |= encodings == {"ros1"}
     return found
 
 
-def mcap_messages(file: Path, topics: set[str]) -> Iterator[tuple[str, int, bytes]]:
-    """Yield topic, log time and serialised message in the order of log time; raises Damaged."""
+def _kind(channel: Channel, schemas: Mapping[int, Schema]) -> str:
+    """Return the type of a channel's messages; in another encoding than that of ROS 2 they are of another one."""
+    name, encoding = schemas[channel.schema_id].name, channel.message_encoding
+    return f"{name} ({encoding})" if encoding in _FOREIGN else str(name)
+
+
+def mcap_messages(file: Path, topics: Mapping[str, str]) -> Iterator[tuple[str, int, bytes]]:
+    """Yield topic, log time and serialised message of topics (by type) in the order of log time; raises Damaged."""
     with open_regular(file) as stream:
         layout = _Layout(stream, file.stat().st_size)
         layout.read()
-        wanted = {channel.id: channel.topic for channel in layout.channels.values() if channel.topic in topics}
+        wanted = {
+            channel.id: channel.topic
+            for channel in layout.channels.values()
+            if channel.schema_id in layout.schemas and topics.get(channel.topic) == _kind(channel, layout.schemas)
+        }
         number = count()
         waiting: list[tuple[int, int, Message]] = []
         for start_ns, channel, head in sorted(layout.places, key=lambda place: place[0]):

@@ -14,7 +14,6 @@ from smp_bringup.bag.files import BagFiles, find_files, repair_command
 from smp_bringup.bag.marks import read_marks
 from smp_bringup.bag.mcap_file import mcap_contents, mcap_messages
 from smp_bringup.bag.messages import deserialized
-from smp_bringup.bag.metadata import METADATA
 from smp_bringup.bag.records import Damaged, unpack_message
 from smp_bringup.bag.sqlite_file import sqlite_contents, sqlite_messages, verify_sqlite
 from smp_bringup.bag.verify import verify_mcap
@@ -27,7 +26,7 @@ class _Storage(NamedTuple):
     """How files of one kind are read."""
 
     contents: Callable[[Path], Contents]
-    messages: Callable[[Path, set[str]], Iterator[tuple[str, int, bytes]]]
+    messages: Callable[[Path, Mapping[str, str]], Iterator[tuple[str, int, bytes]]]
     verify: Callable[[Path, Order], None]
 
 
@@ -106,10 +105,11 @@ class Bag:
 
     def raw_messages(self, topics: set[str]) -> Iterator[tuple[str, int, bytes]]:
         """Yield topic, log time [ns] and serialised message of the wanted topics, in order of log time."""
-        merged = heapq.merge(*(self._messages(file, topics) for file in self.files), key=lambda item: item[1])
+        wanted = {topic: self.types[topic] for topic in topics if topic in self.types}
+        merged = heapq.merge(*(self._messages(file, wanted) for file in self.files), key=lambda item: item[1])
         yield from merged
 
-    def _messages(self, file: Path, topics: set[str]) -> Iterator[tuple[str, int, bytes]]:
+    def _messages(self, file: Path, topics: Mapping[str, str]) -> Iterator[tuple[str, int, bytes]]:
         with _named(self.path, file):
             for topic, log_ns, data in self._storage.messages(file, topics):
                 yield topic, log_ns, unpack_message(data)
@@ -158,17 +158,18 @@ def open_bag(path: Path) -> Bag:
     for file in source.files:
         with _named(path, file):
             part = _STORAGES[source.storage].contents(file)
-        whole.types |= part.types
-        whole.counts.update(part.counts)
-        whole.episode |= part.episode
-        whole.attachments |= part.attachments
-        whole.ros1 |= part.ros1
+        whole.take(part)
     if whole.ros1:
         raise BagError(f"bag '{path}' holds messages of ROS 1: convert it with rosbags-convert")
-    if source.told > whole.counts.total():
-        lacking = f"{METADATA} says {source.told} messages, {whole.counts.total()} are there"
-        source = replace(source, lacking=(*source.lacking, lacking))
+    types = whole.types
+    counts = {topic: whole.kinds[topic][kind] for topic, kind in types.items()}
+    differs, lacks = source.told.against(whole.kinds)
+    source = replace(
+        source,
+        warnings=(*source.warnings, *(f"bag '{path}': {text}" for text in differs)),
+        lacking=(*source.lacking, *lacks, *whole.others()),
+    )
     warnings = (*source.warnings, *(f"bag '{path}': {text}" for text in source.lacking))
     episode = {**whole.episode, **read_marks(path)}
     texts = {name: data.decode("utf-8", "replace") for name, data in whole.attachments.items()}
-    return Bag(path, source, whole.types, whole.counts, episode, texts, warnings)
+    return Bag(path, source, types, counts, episode, texts, warnings)

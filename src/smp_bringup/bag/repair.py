@@ -21,10 +21,12 @@ from smp_bringup.bag.recovered import Recovered, Topic
 from smp_bringup.bag.salvage import salvage_mcap
 from smp_bringup.bag.salvage_sqlite import salvage_sqlite
 from smp_bringup.bag.sqlite_file import MAGIC as SQLITE_MAGIC
+from smp_bringup.bag.told import Told
 from smp_bringup.documents import open_regular
 from smp_bringup.errors import BagError, one_line
 
-_MOST_MESSAGES = 1 << 40
+_NAMED = 20
+"""Damaged places that a report names one by one."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class RepairReport:
     folder: Path
     topics: tuple[TopicAccount, ...]
     damage: tuple[str, ...]
+    """Where the bag is damaged; of very many places, the first."""
+    places: int
+    """How many they are."""
     closed: bool
     """Whether every broken file had been closed; if not, messages after its last flush are gone uncounted."""
 
@@ -82,7 +87,7 @@ def repair(path: Path, out: Path | None = None, replace: bool = False) -> Repair
         temporary.mkdir(parents=True)
         said = [text for text in (unusable, _missing_files(told, files)) if text]
         budget = Budget(sum(file.stat().st_size for file in files))
-        report = _Copy(sources, target, [*said, *scratch.lost], _counts(told), budget).write(temporary)
+        report = _Copy(sources, target, [*said, *scratch.lost], Told.of(told).counts, budget).write(temporary)
         if replace:
             path.rename(path.with_name(path.name + BROKEN))
         temporary.rename(target)
@@ -101,6 +106,8 @@ def _files(path: Path) -> list[Path]:
         files = [path] if path.is_file() else folder_files(path) if path.is_dir() else []
     except (OSError, ValueError) as error:
         raise BagError(f"'{path}' cannot be read: {one_line(error)}") from error
+    if any(file.is_symlink() for file in files):
+        raise BagError(f"bag '{path}': links are not followed; copy the files into the folder")
     if not files:
         what = f"it holds {folder_format(path)}" if path.is_dir() and folder_format(path) else "nothing to repair"
         raise BagError(f"'{path}' holds no .mcap or .db3 file: {what}" if path.exists() else f"'{path}' does not exist")
@@ -143,20 +150,6 @@ def _missing_files(told: Mapping[str, Any], files: Sequence[Path]) -> str:
     listed = [Path(name).name for name in told.get("relative_file_paths", ())]
     missing = ", ".join(one_line(name) for name in listed if name not in there)
     return f"{METADATA} lists {missing}, which is not there" if missing else ""
-
-
-def _counts(told: Mapping[str, Any]) -> Counter[str]:
-    """Return the messages of each topic as metadata.yaml says; what it says is no number counts nothing."""
-    counts: Counter[str] = Counter()
-    topics = told.get("topics_with_message_count")
-    for topic in topics if isinstance(topics, list) else ():
-        try:
-            name, count = topic["topic_metadata"]["name"], topic["message_count"]
-        except (KeyError, TypeError):
-            continue
-        if isinstance(name, str) and type(count) is int and 0 < count < _MOST_MESSAGES:
-            counts[name] += count
-    return counts
 
 
 @dataclass
@@ -205,9 +198,13 @@ class _Copy:
                     writer.add_attachment(a.create_time, a.log_time, a.name, a.media_type, a.data)
             self._messages(writer)
             if not self._accounts:
-                raise BagError(f"not one message can be recovered: {'; '.join(self._damage) or 'there is none'}")
+                raise BagError(f"not one message can be recovered: {'; '.join(self._named()) or 'there is none'}")
             report = RepairReport(
-                self._target, self._rows(), tuple(self._damage), all(source.closed for source in self._sources)
+                self._target,
+                self._rows(),
+                self._named(),
+                len(self._damage),
+                all(source.closed for source in self._sources),
             )
             metadata = self._metadata(report)
             for title, values in metadata.items():
@@ -246,6 +243,10 @@ class _Copy:
                 self._accounts.setdefault((topic.name, i), _Account()).take(message)
         self._damage += [f"{count} messages {what}" for what, count in lost.items()]
 
+    def _named(self) -> tuple[str, ...]:
+        rest = len(self._damage) - _NAMED
+        return (*self._damage[:_NAMED], *([f"and {rest} places more"] if rest > 0 else []))
+
     def _rows(self) -> tuple[TopicAccount, ...]:
         told = {name for source in self._sources for name, count in source.told.items() if count}
         return tuple(self._row(name) for name in sorted(self._topics.keys() | told | self._told.keys()))
@@ -264,7 +265,9 @@ class _Copy:
         found: dict[str, dict[str, str]] = {}
         for source in self._sources:
             found |= source.metadata
-        repaired = json.dumps({"missing": report.missing, "damage": report.damage, "closed": report.closed})
+        repaired = json.dumps(
+            {"missing": report.missing, "damage": report.damage, "places": report.places, "closed": report.closed}
+        )
         known = {"outcome": "unlabelled", "task": one_line(self._target.parent.name), **found.get(EPISODE_METADATA, {})}
         return {**found, EPISODE_METADATA: {**known, REPAIRED: repaired}}
 

@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from smp_bringup.bag.contents import Contents, Order
 from smp_bringup.bag.records import MAX_BYTES, Damaged
 from smp_bringup.bag.sqlite_log import journal_damage, log_damage
+from smp_bringup.documents import shown
 from smp_bringup.errors import BagError, one_line
 
 MAGIC = b"SQLite format 3\x00"
@@ -28,19 +29,18 @@ def sqlite_contents(file: Path) -> Contents:
     with _opened(file) as connection:
         counts = dict(connection.execute(_COUNTS))
         for number, topic, kind in _topics(connection):
-            found.types[topic] = kind
-            found.counts[topic] += counts.get(number, 0)
+            found.add(topic, kind, counts.get(number, 0))
     return found
 
 
-def sqlite_messages(file: Path, topics: set[str]) -> Iterator[tuple[str, int, bytes]]:
-    """Yield topic, log time and serialised message in the order of log time; raises Damaged."""
+def sqlite_messages(file: Path, topics: Mapping[str, str]) -> Iterator[tuple[str, int, bytes]]:
+    """Yield topic, log time and serialised message of topics (by type) in the order of log time; raises Damaged."""
     with _opened(file) as connection:
-        wanted = {number: topic for number, topic, _ in _topics(connection) if topic in topics}
+        wanted = {number: topic for number, topic, kind in _topics(connection) if topics.get(topic) == kind}
         for number, log_ns, data in connection.execute(_MESSAGES):
             if number not in wanted:
                 continue
-            if not (isinstance(log_ns, int) and isinstance(data, bytes)):
+            if not (isinstance(log_ns, int) and log_ns >= 0 and isinstance(data, bytes)):
                 raise Damaged(f"a message on {wanted[number]} has no bytes, or no time")
             if len(data) > MAX_BYTES:
                 raise Damaged(f"a message on {wanted[number]} has {len(data)} bytes, at most {MAX_BYTES} are read")
@@ -57,8 +57,8 @@ def verify_sqlite(file: Path, order: Order) -> None:
         if nameless:
             raise Damaged(f"{nameless} messages are on topics which are not defined")
         for (log_ns,) in connection.execute("SELECT timestamp FROM messages ORDER BY id"):
-            if not isinstance(log_ns, int):
-                raise Damaged(f"a message is at {one_line(log_ns)}")
+            if not (isinstance(log_ns, int) and log_ns >= 0):
+                raise Damaged(f"a message is at {shown(log_ns)}")
             order.take(log_ns)
 
 

@@ -26,6 +26,8 @@ def bag_folders(root: Path) -> list[Path]:
     """
     if not root.exists():
         raise BagError(f"'{root}' does not exist")
+    if root.is_file():
+        raise BagError(f"'{root}' is a file: name the folder of its bag, or one of bags")
     if not root.is_dir():
         raise BagError(f"'{root}' is a pipe, a socket or a device, no bag and no folder of bags")
     folders = sorted({f.parent for f in root.rglob("*") if _of_a_bag(f) and not _unfinished(f.parent, root)})

@@ -1,5 +1,6 @@
 """Whether a policy whose weights were rounded still does what it did: in the simulator, or over recorded episodes."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,7 +44,7 @@ def solved(
         done: is called after each episode.
 
     Raises:
-        ModelError: the rounded one loses more than `LOST_POINTS` of 100.
+        ModelError: the rounded one loses more than `LOST_POINTS` of 100, or there is nothing to lose.
     """
     first = EpisodeJob("", robot, before, seed, 0)
     jobs = [
@@ -57,6 +58,8 @@ def solved(
         count[job.model] += episode.success
         done()
     found = Solved(count[before], count[after], len(jobs) // 2)
+    if not found.before:
+        raise ModelError(f"{found}: of a policy that solves none of them they say nothing; not written")
     lost = 100 * (found.before - found.after) / found.episodes
     if lost > LOST_POINTS:
         raise ModelError(f"{found}: rounding costs {lost:.1f} points, at most {LOST_POINTS:g} are allowed; not written")
@@ -69,7 +72,7 @@ def followed(
     """Replay both policies over recorded episodes; return the error of their joints before and after [rad].
 
     Raises:
-        ModelError: the rounded one's is more than `WORSE` times as large.
+        ModelError: the rounded one's is more than `WORSE` times as large, or nothing is there to be compared with.
         SmpError: a bag cannot be replayed.
     """
     errors = []
@@ -78,7 +81,12 @@ def followed(
         for replayed in batch.run([batch.ReplayJob(bag, model, robot) for bag in bags], 2):
             parts.append(replayed.samples)
             done()
-        errors.append(summarise(pooled(parts))["joint_rmse"])
+        errors.append(summarise(pooled(parts)).get("joint_rmse", math.nan))
+        if not math.isfinite(errors[-1]):
+            raise ModelError(
+                f"'{model}': no joint of these episodes was told what to do while the policy ran, so they judge "
+                "nothing; not written: name episodes of an operator with --bags"
+            )
     if errors[1] > WORSE * errors[0]:
         raise ModelError(
             f"joints are {errors[1]:.4f} rad from the operator's, {errors[0]:.4f} before: rounding may make that "

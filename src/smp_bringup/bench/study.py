@@ -83,13 +83,18 @@ class Study:
 
     text: str
     rows: dict[str, Row]
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = field(default=(0, 1, 2), metadata=spec(ge=0))
     """Of training."""
     episodes: int = field(default=50, metadata=spec(ge=1))
     """Per task and training seed."""
     evaluation_seed: int = field(default=9, metadata=spec(ge=0))
 
     def __post_init__(self) -> None:
+        for key in ("rows", "seeds"):
+            if not getattr(self, key):
+                raise ConfigError(f"{key}: none is listed, so nothing would be compared")
+        if twice := [seed for seed in self.seeds if self.seeds.count(seed) > 1]:
+            raise ConfigError(f"seed {twice[0]} is listed twice: it would count as two trainings")
         for name, row in self.rows.items():
             if row.start and row.start not in self.rows:
                 raise ConfigError(f"row '{name}' starts from '{row.start}', which is no row")

@@ -7,7 +7,7 @@ import typer
 
 from smp_bringup.cli.show import console, progress, show_quality, write_json
 from smp_bringup.errors import EXIT_CODE, ConfigError, SmpError, UnknownNameError, one_line
-from smp_bringup.output import try_file, try_folder
+from smp_bringup.output import try_file, try_new_folder
 
 if TYPE_CHECKING:
     from smp_bringup.record.config import QualityConfig
@@ -68,7 +68,7 @@ def repair(
 
     from smp_bringup.bag.repair import repair as run
 
-    try_folder(out and out.parent)
+    try_new_folder(out)
     report = run(bag, out, replace)
     table = Table("topic", "recovered", "known lost", "last message [s]", title=str(report.folder))
     end = max(topic.last_ns for topic in report.topics)
@@ -96,7 +96,7 @@ def to_lerobot(
 
     if video not in CODECS:
         raise UnknownNameError("video", video, CODECS)
-    try_folder(out.parent)
+    try_new_folder(out)
     with progress() as bar:
         line = bar.add_task("exporting", total=None, note="")
         done = export(
@@ -123,7 +123,7 @@ def from_lerobot(
 
     if robot and mapping:
         raise ConfigError(f"--robot {robot} and --mapping {mapping}: a mapping names its robot, give one of the two")
-    try_folder(out.parent)
+    try_new_folder(out)
     theirs = load_mapping(mapping) if mapping else None
     named = theirs.robot if theirs else robot
     with progress() as bar:
@@ -135,7 +135,7 @@ def from_lerobot(
             lambda done, total: bar.update(line, completed=done, total=total),
             theirs,
         )
-    for sentence in imported.outside:
+    for sentence in (*imported.said, *imported.outside):
         console.print(f"warning: {sentence}", soft_wrap=True)
     console.print(f"{len(imported.folders)} bags under {out}")
 
@@ -150,12 +150,12 @@ def import_(
     from smp_bringup.exchange.foreign import Importer
     from smp_bringup.mapping.document import load_mapping
 
-    try_folder(out.parent)
+    try_new_folder(out)
     importer = Importer(bag, load_mapping(mapping))
     folder, reasons = importer.write(out), importer.reasons()
     for reason in reasons:
         console.print(reason, style="yellow", soft_wrap=True)
-    for sentence in importer.outside:
+    for sentence in (*importer.said(), *importer.outside):
         console.print(f"warning: {sentence}", soft_wrap=True)
     refused = sum(causes.total() for causes in importer.refused.values())
     console.print(f"wrote {folder}; {refused} messages refused")

@@ -12,14 +12,19 @@ from smp_bringup.output import try_folder
 if TYPE_CHECKING:
     from smp_bringup.robot import Robot
 
+_EPISODES, _SEED = 25, 5
+"""Of the layouts that judge rounded weights, where nothing else is said."""
+
 
 def export(
     policy: Annotated[str, typer.Argument(help="Shipped model, or a path to a checkpoint folder.")],
     out: Annotated[Path, typer.Option(help="Folder of the new checkpoint; it replaces another one.")],
     robot: Annotated[str, typer.Option(help="Robot in config/robots, or a path.")] = "aloha",
     precision: Annotated[str, typer.Option(help="fp32, or int8: experts' weights rounded, then judged.")] = "fp32",
-    episodes: Annotated[int, typer.Option(min=1, help="int8: layouts of each task that both must solve.")] = 25,
-    seed: Annotated[int, typer.Option(min=0, help="int8: of the layouts.")] = 5,
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="int8: layouts of each task that both solve [25].")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="int8: of the layouts [5].")] = None,
     bags: Annotated[Path | None, typer.Option(help="int8: recorded episodes judge, instead of the simulator.")] = None,
 ) -> None:
     """Export a trained policy again: what a newer version computes quicker, older checkpoints then do, too."""
@@ -30,10 +35,17 @@ def export(
 
     if precision not in PRECISIONS:
         raise UnknownNameError("precision", precision, PRECISIONS)
+    layouts = episodes is not None or seed is not None
+    if layouts and bags is not None:
+        raise ConfigError(
+            "--episodes and --seed are of layouts in the simulator, --bags judges instead: one of the two"
+        )
+    if precision != "int8" and (layouts or bags is not None):
+        raise ConfigError("--episodes, --seed and --bags judge what --precision int8 rounds: nothing else is judged")
     folder, body = find_model(policy), load_robot(robot)
     try_folder(out)
     if precision == "int8":
-        said = _int8(folder, body, out, episodes, seed, bags)
+        said = _int8(folder, body, out, episodes or _EPISODES, _SEED if seed is None else seed, bags)
     else:
         apart = export_again(folder, body, out)
         said = f"its chunks differ from those of '{policy}' by at most {apart:.1e}"
@@ -73,5 +85,5 @@ def _int8(folder: Path, robot: "Robot", out: Path, episodes: int, seed: int, bag
         said = f"int8: {found}; its chunks differ by at most {apart:.3f}"
         files = read_checked(trial)
         card = f"\n## Rounded\n`smp export {called(folder)} --precision int8`: {said}.\n"
-        write_checked(out, {**files, CARD: files[CARD] + card.encode()})
+        write_checked(out, {**files, CARD: files.get(CARD, b"") + card.encode()})
     return said

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from smp_bringup.exchange.foreign_files import (
     whole_numbers,
 )
 from smp_bringup.mapping import layout
+from smp_bringup.output import require_utf8
 from smp_bringup.types import FloatArray
 
 _MAX_RATE_HZ = 1000.0
@@ -60,6 +62,7 @@ class Dataset:
     def __init__(self, root: Path) -> None:
         """Read meta/info.json."""
         self.root = root
+        require_utf8(root)
         if not root.is_dir():
             raise BagError(f"dataset '{root}' is no folder: name the one that holds meta/info.json")
         if not (root / layout.INFO).is_file():
@@ -183,6 +186,21 @@ class Dataset:
                 f"its {episode.length} rows need more at {self.rate_hz:g} Hz"
             )
         return filled(self.root, self.info.get("video_path"), place | {"video_key": key}), start
+
+    def require_own_frames(self, key: str) -> None:
+        """Raise BagError where two episodes would be shown by the same frames of a camera's video."""
+        shown: dict[Path, list[tuple[float, float, int]]] = {}
+        for episode in self.episodes:
+            path, start_s = self.video(episode, key)
+            end_s = start_s + (episode.length - _HALF) / self.rate_hz
+            shown.setdefault(path, []).append((start_s, end_s, episode.number))
+        for path, places in shown.items():
+            for (_, end_s, one), (start_s, _, other) in pairwise(sorted(places)):
+                if start_s < end_s:
+                    raise BagError(
+                        f"'{path}': frames of episode {one} end at {end_s:.3f} s, those of episode {other} begin at "
+                        f"{start_s:.3f} s: from_timestamp of {key} in meta/episodes cannot be right"
+                    )
 
     def _old_place(self, episode: Episode) -> dict[str, int | str]:
         """Return what stands in the paths of v2.1, which has a file for each episode."""

@@ -1,6 +1,7 @@
 """Bags of other recorders, by a mapping: their topics and joints to those of a robot file."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from smp_bringup.mapping.document import (
     joint_mappings,
     require_known,
     require_one_camera_each,
+    told_as_measured,
 )
 from smp_bringup.mapping.extent import Extent
 from smp_bringup.robot import JointTopic, Robot, load_robot
@@ -42,6 +44,7 @@ class Importer:
         types = self._bag.types
         wanted = {t: types[t] if types.get(t) in (COMPRESSED, IMAGE) else IMAGE for t in images}
         wanted |= {t: types[t] if types.get(t) in _JOINTS else JOINT_STATE for t in self._targets}
+        _require_own_arrays(self.robot, mapping, wanted)
         self._bag.require(wanted)
         self._images, self._wanted = images, wanted
         self._extent = Extent(self.robot, mapping)
@@ -76,6 +79,17 @@ class Importer:
             if isinstance(error, OSError):
                 raise BagError(f"bag '{folder}' cannot be written: {error.strerror or error}") from error
             raise
+
+    def said(self) -> list[str]:
+        """Return a sentence for each arm of which what it was told is taken for what was measured."""
+        found: list[str] = []
+        for arm in self.robot.arms:
+            theirs = self._mapping.arms[arm.name]
+            one, other = (
+                [(topic, name) for name in _names(arm, theirs, bool(i))] for i, topic in enumerate(_topics(theirs))
+            )
+            found += told_as_measured(arm.name, one, other)
+        return found
 
     def _refuse(self, topic: str, cause: str) -> None:
         self.refused[topic][cause] += 1
@@ -220,3 +234,14 @@ def _require_told(robot: Robot, mapping: ImportMapping) -> None:
         twice = [name for topic, name in theirs if theirs.count((topic, name)) > 1]
         if twice:
             raise ConfigError(f"mapping: '{one_line(twice[0])}' would be two joints of the robot")
+
+
+def _require_own_arrays(robot: Robot, mapping: ImportMapping, kinds: Mapping[str, str]) -> None:
+    """Raise ConfigError where an array without names would be the joints of two arms, or measured and told."""
+    used = [(topic, arm.name) for arm in robot.arms for topic in _topics(mapping.arms[arm.name])]
+    for topic, arm in used:
+        if kinds[topic] == ARRAY and sum(topic == other for other, _ in used) > 1:
+            raise ConfigError(
+                f"mapping: {one_line(topic)} is an array without names, which cannot be the joints of arm '{arm}' and "
+                "something else: each arm needs topics of its own for what was measured and what it was told"
+            )

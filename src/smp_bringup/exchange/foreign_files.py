@@ -115,6 +115,8 @@ def vectors(table: pa.Table, column: str, width: int, path: Path) -> FloatArray:
             if lengths != {width}:
                 raise BagError(f"'{path}': {column} has rows of {_some(lengths)} numbers, info.json says {width}")
             whole = whole.flatten()
+        if not (pa.types.is_floating(whole.type) or pa.types.is_integer(whole.type)):
+            raise BagError(f"'{path}': {column} holds {whole.type}, expected numbers")
         values = whole.cast(pa.float64())
         flat = values.to_numpy(zero_copy_only=False)
         if len(flat) != table.num_rows * width:

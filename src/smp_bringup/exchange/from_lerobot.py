@@ -1,9 +1,9 @@
 """A LeRobotDataset v3.0 to bags that train and replay like our own."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,13 @@ from smp_bringup.exchange.dataset import Dataset, Episode, Rows, Tables
 from smp_bringup.exchange.foreign_files import whole_numbers
 from smp_bringup.exchange.pictures import Pictures
 from smp_bringup.mapping import layout
-from smp_bringup.mapping.document import ArmMapping, ImportMapping, require_known, require_one_camera_each
+from smp_bringup.mapping.document import (
+    ArmMapping,
+    ImportMapping,
+    require_known,
+    require_one_camera_each,
+    told_as_measured,
+)
 from smp_bringup.mapping.extent import Extent
 from smp_bringup.mapping.joints import Selection, entry_names, select
 from smp_bringup.robot import Robot, build_robot
@@ -40,6 +46,8 @@ class Imported:
     """The bags, by episode."""
     outside: list[str]
     """What lies outside the joint limits, a sentence a feature."""
+    said: list[str] = field(default_factory=list)
+    """What else is odd about what was taken for what, a sentence each."""
 
 
 def import_dataset(
@@ -95,6 +103,7 @@ class _Import:
         )
         for each in (self._states, self._actions):
             _require_apart(each, names)
+        self._said = list(_told_as_measured(robot, self._states, self._actions, names))
         self._widths = {key: len(entries) for key, entries in names.items()}
         self._pictures = [_pictures(source, camera, key) for camera, key in cameras]
 
@@ -113,6 +122,8 @@ class _Import:
                     values = selection.of(rows.vectors[selection.feature])
                     self._extent.add(selection.feature, values, self._robot.arm_slices[arm.name])
         self._outside = self._extent.judge()
+        for pictures in self._pictures:
+            pictures.require_own_frames()
 
     def write(self, out: Path, progress: Progress) -> Imported:
         """Write the bags; those that are written are removed again where a later one cannot be."""
@@ -129,7 +140,7 @@ class _Import:
             if isinstance(error, OSError):
                 raise BagError(f"bags under '{out}' cannot be written: {error.strerror or error}") from error
             raise
-        return Imported(folders, self._outside)
+        return Imported(folders, self._outside, self._said)
 
     def _bag(self, out: Path, episode: Episode, rows: Rows) -> Path:
         told = self._source.told(episode)
@@ -220,6 +231,20 @@ def _require_apart(selections: Sequence[Selection], names: dict[str, list[str]])
     for feature, place in places:
         if places.count((feature, place)) > 1:
             raise ConfigError(f"{feature}: '{one_line(names[feature][place])}' would be two joints of the robot")
+
+
+def _told_as_measured(
+    robot: Robot, states: Sequence[Selection], actions: Sequence[Selection], names: dict[str, list[str]]
+) -> Iterator[str]:
+    """Yield a sentence for each arm of which what it was told is taken for what was measured."""
+    for arm, state, action in zip(robot.arms, states, actions, strict=True):
+        if state.feature == layout.ACTION != action.feature:
+            yield (
+                f"arm '{arm.name}': {layout.ACTION}, which says what it was told, is taken for what was measured, and "
+                f"{one_line(action.feature)} for what it was told: are state and leader of the mapping swapped?"
+            )
+        one, other = ([(each.feature, names[each.feature][i]) for i in each.index] for each in (state, action))
+        yield from told_as_measured(arm.name, one, other)
 
 
 def _pictures(source: Dataset, camera: Camera, key: str) -> Pictures:

@@ -44,6 +44,11 @@ class Pictures:
         path, start_s = self._dataset.video(episode, self._key)
         return self._reader.images(path, *frame_times(self._dataset, start_s, rows))
 
+    def require_own_frames(self) -> None:
+        """Raise BagError where two episodes would be shown by the same frames of a video."""
+        if self._reader is not None:
+            self._dataset.require_own_frames(self._key)
+
     def close(self) -> None:
         """Close what is open."""
         if self._reader is not None:

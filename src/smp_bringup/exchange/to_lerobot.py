@@ -19,6 +19,7 @@ from smp_bringup.errors import BagError, one_line
 from smp_bringup.exchange import statistics
 from smp_bringup.exchange.video import pixel_format, write_video
 from smp_bringup.mapping import layout
+from smp_bringup.output import require_utf8
 from smp_bringup.robot import Robot
 
 _MOST_LEFT_OUT = 0.1
@@ -76,9 +77,11 @@ def export(
         progress: gets done and total.
 
     Raises:
+        OutputError: the name of `out` is no UTF-8.
         BagError: `out` exists or cannot be written, a bag cannot be read or is of another robot, or none is left;
             nothing is left behind then.
     """
+    require_utf8(out)
     if out.exists():
         raise BagError(f"'{out}' exists already: choose another folder")
     opened = [open_bag(path) for path in bags]

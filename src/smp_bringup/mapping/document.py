@@ -1,7 +1,7 @@
 """What data of others are called and measured in, in terms of a robot file (config/imports/*.yaml)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,6 +119,27 @@ def require_one_camera_each(names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"mapping: '{one_line(name)}' would be two cameras of the robot")
+
+
+def told_as_measured(
+    arm: str, measured: Sequence[tuple[str, object]], told: Sequence[tuple[str, object]]
+) -> Iterator[str]:
+    """Yield a sentence where the same value is what a joint measured and what it was told.
+
+    A policy learns from it that arms are where they are told to be, and no check of the bag can see it.
+
+    Args:
+        arm: its name.
+        measured: of each joint, topic (LeRobot: feature) and name or place of what was measured.
+        told: the same of what it was told.
+    """
+    same = [one for one, other in zip(measured, told, strict=True) if one == other]
+    if same:
+        every = "all its joints" if len(same) == len(measured) else ", ".join(one_line(name) for _, name in same)
+        yield (
+            f"arm '{arm}': {every} in {one_line(same[0][0])} are taken for what was measured and for what the arm was "
+            "told, as if it were always where it is told to be: where the two are apart, name both (state, leader)"
+        )
 
 
 def joint_mappings(arm: Arm, mapping: ArmMapping) -> list[JointMapping]:

@@ -16,6 +16,7 @@ from smp_bringup.types import FloatArray
 
 _MEASURED = re.compile(r"[./_](pos|position|qpos)$")
 """What LeRobot's robots append to the name of a joint."""
+_NUMBERS = re.compile(r"^(b?float|u?int)\d*$")
 _ROLE = re.compile(r"^main[./_]")
 _SEPARATORS = re.compile(r"[./\- ]+")
 _SHOWN = 400
@@ -105,7 +106,9 @@ def entry_names(key: str, feature: Mapping[str, Any]) -> list[str]:
     Raises:
         ConfigError: it is no vector, or its names are not one an entry.
     """
-    shape, said = feature.get("shape"), feature.get("names")
+    shape, said, dtype = feature.get("shape"), feature.get("names"), feature.get("dtype")
+    if dtype is not None and not (isinstance(dtype, str) and _NUMBERS.match(dtype)):
+        raise ConfigError(f"{key} has dtype {one_line(dtype)[:40]}, expected numbers, such as float32")
     if not (isinstance(shape, list) and len(shape) == 1 and type(shape[0]) is int and 0 < shape[0] <= layout.WIDEST):
         raise ConfigError(f"{key} has shape {one_line(shape)[:80]}, expected that of a vector, such as [14]")
     if not said:

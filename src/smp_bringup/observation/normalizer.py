@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from smp_bringup.documents import kind_of
 from smp_bringup.errors import ModelError
 from smp_bringup.observation.senses import Senses
 from smp_bringup.types import FloatArray
@@ -16,6 +17,13 @@ _MIN_HALF_RANGE = 0.02
 _NONE = Senses()
 _LEAST, _MOST = 1e-4, 1e3
 """What a checkpoint may say of half ranges, and of any number [rad, m]; real ones lie far within."""
+
+
+def _numbers(said: object) -> FloatArray:
+    """Return a list of plain numbers; raises TypeError for any other, which numpy would make numbers of."""
+    if not isinstance(said, list) or not all(type(value) in (int, float) for value in said):
+        raise TypeError(f"{kind_of(said)} is none")
+    return np.array(said, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Normalizer:
             ModelError: an array is missing, of another length, or holds what no joint has.
         """
         try:
-            center, half = (np.array(data[key], dtype=np.float64) for key in ("center", "half_range"))
+            center, half = (_numbers(data[key]) for key in ("center", "half_range"))
         except (KeyError, ValueError, TypeError, OverflowError) as error:
             raise ModelError(f"normalizer.json lacks center or half_range as lists of numbers: {error}") from None
         if center.shape != (dof,) or half.shape != (dof,):

@@ -20,13 +20,17 @@ _STEPS = 63
 _SWAPPED = (0, 2, 1)
 
 
-def quantized(model: bytes) -> bytes:
+def quantized(model: bytes, name: str) -> bytes:
     """Return a denoiser's ONNX model with the large weights of its products in 8-bit integers.
 
+    Args:
+        model: that was checked, see `onnx_check`.
+        name: of its file, for errors.
+
     Raises:
-        ModelError: it has none.
+        ModelError: it has none, or they are not finite.
     """
-    rounding = _Rounding(onnx.load_from_string(model))
+    rounding = _Rounding(onnx.load_from_string(model), name)
     content: bytes = rounding.model().SerializeToString()
     return content
 
@@ -34,8 +38,8 @@ def quantized(model: bytes) -> bytes:
 class _Rounding:
     """Writes the graph anew, product by product; a convolution over time is one, of what its taps see."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._model = model
+    def __init__(self, model: onnx.ModelProto, file: str) -> None:
+        self._model, self._file = model, file
         self._weights = _constants(model.graph)
         self._made: list[onnx.TensorProto] = []
         self._count = 0
@@ -112,6 +116,8 @@ class _Rounding:
     def _product(self, x: str, weight: NDArray[np.float32], out: str) -> Iterator[onnx.NodeProto]:
         """Yield the product of `x` (..., I) and a weight (I, O)."""
         name = self._name()
+        if not np.isfinite(weight).all():
+            raise ModelError(f"{self._file}: a weight is not finite: train or export it anew")
         scale = np.maximum(np.abs(weight).max(axis=0) / _STEPS, np.finfo(np.float32).tiny).astype(np.float32)
         self._weight(f"{name}/weight", np.rint(weight / scale).astype(np.int8))
         self._weight(f"{name}/scale", scale)

@@ -56,8 +56,8 @@ def _lost(repaired: str) -> str:
     """Return what a repair could not save, as its note in the bag says."""
     try:
         told = parse_json(repaired, REPAIRED)
-        missing, damage = told["missing"], told["damage"]
-        return f"{missing:d} messages known to be lost, {len(damage)} damaged places" if missing or damage else ""
+        missing, places = told["missing"], told.get("places", len(told["damage"]))
+        return f"{missing:d} messages known to be lost, {places:d} damaged places" if missing or places else ""
     except (ConfigError, KeyError, TypeError, ValueError):
         return "it does not say what was lost"
 

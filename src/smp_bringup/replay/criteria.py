@@ -1,11 +1,13 @@
 """Acceptance criteria: conditions on the figures of a replay under which a checkpoint is not let near an arm."""
 
+import math
 import operator
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from smp_bringup import config
+from smp_bringup.documents import shown
 from smp_bringup.errors import ConfigError, nearest
 from smp_bringup.paths import named_config
 from smp_bringup.replay.families import FAMILIES, family_of
@@ -32,17 +34,22 @@ class CriteriaFile:
 
     fail_if: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        if not self.fail_if:
+            raise ConfigError("fail_if: none is listed, so every policy would pass: list those of config/criteria")
+
 
 def parse_criterion(text: str) -> Criterion:
     """Return the criterion in e.g. "joint_rmse>0.05"; raises ConfigError for anything else."""
     match = _CONDITION.match(text)
     try:
-        if match is None:
+        limit = float(match["limit"]) if match else math.nan
+        if match is None or not math.isfinite(limit):  # 1e999 is infinite: nothing would ever fail
             raise ValueError
-        return Criterion(match["name"].strip(), match["op"], float(match["limit"]))
+        return Criterion(match["name"].strip(), match["op"], limit)
     except ValueError:
         raise ConfigError(
-            f"criterion '{text}' must be a figure, one of < > <= >=, and a number: joint_rmse>0.05"
+            f"criterion '{shown(text)}' must be a figure, one of < > <= >=, and a number: joint_rmse>0.05"
         ) from None
 
 

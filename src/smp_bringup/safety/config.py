@@ -69,14 +69,14 @@ class SafetyConfig:
     """A chunk that commands for longer is refused: its source may be gone by then."""
     max_step_refuse: float = field(default=0.5, metadata=spec(gt=0, le=10, unit="rad"))
     """A source farther from the setpoint is not taken over, its chunk is refused, and following it holds."""
-    max_switch_step: float = field(default=0.1, metadata=spec(gt=0, le=10, unit="rad"))
+    max_switch_step: float = field(default=0.1, metadata=spec(gt=0, le=3, unit="rad"))
     """A source farther from the setpoint is not switched to while another is followed, nor a leader that comes back."""
     ramp_in_s: float = field(default=1.0, metadata=spec(gt=0, le=30, unit="s"))
     """After a take-over from rest the speed limit grows to its full value over so long."""
     ramp_in_start: float = field(default=0.2, metadata=spec(gt=0, le=1, help="share of the speed limit it starts at"))
     max_tracking_error: float = field(default=0.5, metadata=spec(gt=0, le=10, unit="rad"))
     """A measured joint farther from its setpoint holds both arms."""
-    follow_step: float = field(default=0.1, metadata=spec(gt=0, le=10, unit="rad"))
+    follow_step: float = field(default=0.1, metadata=spec(gt=0, le=3, unit="rad"))
     """An arm that stands still while its setpoint goes farther does not follow, and holds both arms."""
     follow_time_s: float = field(default=0.25, metadata=spec(gt=0, le=2, unit="s"))
     """So much later it should have moved."""

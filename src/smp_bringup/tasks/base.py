@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
+from smp_bringup.errors import ConfigError
 from smp_bringup.simulation import SIDES
 from smp_bringup.tasks.script import Script
 from smp_bringup.tasks.variation import DEFAULT, Range, load_task, load_variation
@@ -49,6 +50,8 @@ class AbstractTask(ABC):
 
     def draw(self, rng: np.random.Generator, *names: str) -> FloatArray:
         """Return one uniform sample of each named range."""
+        if missing := [name for name in names if name not in self.ranges]:
+            raise ConfigError(f"task '{self.name}' has no range {', '.join(missing)} at '{self.variation_name}'")
         return np.array([rng.uniform(*self.ranges[name]) for name in names])
 
     def led_by(self, hands: Sequence[bool]) -> bool:
@@ -57,6 +60,8 @@ class AbstractTask(ABC):
 
     def limit(self, name: str) -> float:
         """Return an upper bound of the predicate at this variation."""
+        if name not in self.config.limits:
+            raise ConfigError(f"task '{self.name}': limits has no {name}")
         return self.config.limits[name] * self.variation.tolerance
 
 

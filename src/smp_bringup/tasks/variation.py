@@ -4,12 +4,24 @@ from dataclasses import dataclass, field, replace
 
 from smp_bringup import config
 from smp_bringup.config import spec
+from smp_bringup.documents import shown
 from smp_bringup.errors import ConfigError
 from smp_bringup.paths import named_config
 
 Range = tuple[float, float]
 
 DEFAULT = "ordinary"
+_MOST = {"_deg": (180.0, "deg"), "_s": (60.0, "s"), "speed": (10.0, "m/s"), "": (1.0, "m")}
+"""By the end of a limit's name: the largest, and its unit."""
+_WITHIN = {
+    "hue": (-1.0, 1.0, "turns of hue"),
+    "hue_left": (-1.0, 1.0, "turns of hue"),
+    "hue_right": (-1.0, 1.0, "turns of hue"),
+    "size": (0.1, 10.0, "of the usual size"),
+    "yaw": (-6.3, 6.3, "rad"),
+    "": (-3.0, 3.0, "m"),
+}
+"""By the end of a range's name: what no table and no thing on it leaves, and its unit."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,7 @@ class Variation:
     """Share of demonstrations that solve the task the other way."""
     stagger_s: float = field(metadata=spec(ge=0, le=2, unit="s"))
     """The leading hand begins so much earlier where both hands work alike."""
-    light: Range
+    light: Range = field(metadata=spec(ge=0, le=4))
     """Uniform range of the brightness, as a share of the usual one."""
     camera: float = field(metadata=spec(ge=0, le=0.1))
     """Standard deviation of the overview camera's shift [m] and turn [rad], per axis."""
@@ -41,6 +53,9 @@ class Variation:
     """Every range of a place is the strip above its upper end instead, so wide as a share of it; 0: as it is."""
     background: float = field(default=0.0, metadata=spec(ge=0, le=1))
     """How far the table's colour is drawn towards any other."""
+
+    def __post_init__(self) -> None:
+        _require_rising("light", self.light)
 
 
 @dataclass(frozen=True)
@@ -59,6 +74,19 @@ class TaskConfig:
     """Upper bounds of the predicate by name [m, s, deg]."""
     ranges: dict[str, dict[str, Range]] = field(default_factory=dict)
     """Per variation: uniform ranges of the layout by name [m, rad, turns of hue, or a factor]."""
+
+    def __post_init__(self) -> None:
+        for name, value in self.limits.items():
+            most, unit = next(bound for end, bound in _MOST.items() if name.endswith(end))
+            if not 0 < value <= most:
+                raise ConfigError(f"limits.{name} must be in (0, {most:g}] {unit}, got {value:g}")
+        for level, ranges in self.ranges.items():
+            for name, pair in ranges.items():
+                where = f"ranges.{level}.{name}"
+                _require_rising(where, pair)
+                low, high, unit = next(bound for end, bound in _WITHIN.items() if name.endswith(end))
+                if not low <= pair[0] <= pair[1] <= high:
+                    raise ConfigError(f"{where} must be within [{low:g}, {high:g}] {unit}, got {list(pair)}")
 
     def scaled(self, name: str, variation: Variation) -> dict[str, Range]:
         """Return the ranges of the variation `name`, with its spread.
@@ -83,10 +111,17 @@ class TaskConfig:
 
 def load_task(name: str) -> TaskConfig:
     """Return a task of config/tasks, with what it takes from the task that it is like."""
+    return _task(name, ())
+
+
+def _task(name: str, before: tuple[str, ...]) -> TaskConfig:
+    """Return a task; `before` are those that led to it, each like the next."""
+    if name in before:
+        raise ConfigError(f"task '{shown(name)}' is like itself: {shown(' is like '.join((*before, name)))}")
     task = config.load(TaskConfig, named_config("tasks", name))
     if not task.like:
         return task
-    model = load_task(task.like)
+    model = _task(task.like, (*before, name))
     levels = {**model.ranges, **task.ranges}
     ranges = {level: {**model.ranges.get(level, {}), **own} for level, own in levels.items()}
     return replace(task, limits={**model.limits, **task.limits}, ranges=ranges)
@@ -95,6 +130,11 @@ def load_task(name: str) -> TaskConfig:
 def load_variation(name: str) -> Variation:
     """Return a variation of config/variations."""
     return config.load(Variation, named_config("variations", name))
+
+
+def _require_rising(where: str, pair: Range) -> None:
+    if not pair[0] <= pair[1]:
+        raise ConfigError(f"{where} must rise from its first number to its second, got {list(pair)}")
 
 
 def _about_middle(pair: Range, factor: float) -> Range:

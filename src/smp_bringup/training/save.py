@@ -13,7 +13,9 @@ from smp_bringup.errors import ModelError
 from smp_bringup.manifest import read_checked, write_checked
 from smp_bringup.policy import checkpoint
 from smp_bringup.policy.build import trained_network
+from smp_bringup.policy.engines import PRECISIONS
 from smp_bringup.policy.export import export
+from smp_bringup.policy.onnx_check import check_model
 from smp_bringup.policy.quantized import quantized
 from smp_bringup.policy.trial import blank
 from smp_bringup.robot import Robot
@@ -66,6 +68,7 @@ def export_again(folder: Path, robot: Robot, out: Path) -> float:
     files = read_checked(folder)
     if checkpoint.WEIGHTS not in files:
         raise ModelError(f"'{folder}' was shipped without {checkpoint.WEIGHTS}: it cannot be exported; train it anew")
+    _require_unrounded(folder, files)
     where = f"'{folder}/{checkpoint.WEIGHTS}'"
     network = trained_network(files[checkpoint.WEIGHTS], checkpoint.read_config(files), robot.dof, where)
     encoder, denoisers = export(network, robot)
@@ -89,14 +92,26 @@ def export_int8(folder: Path, robot: Robot, out: Path) -> float:
         ModelError: the checkpoint is broken, or has no large weights to round.
     """
     stored = read_checked(folder)
-    names = [f"denoiser_{i}.onnx" for i in range(checkpoint.read_config(stored).denoisers)]
-    rounded = {name: quantized(stored[name]) for name in names}
+    policy = checkpoint.read_config(stored)
+    _require_unrounded(folder, stored)
+    rounded = {}
+    for name in (f"denoiser_{i}.onnx" for i in range(policy.denoisers)):
+        if name not in stored:
+            raise ModelError(f"'{folder}' lacks {name}")
+        check_model(stored[name], name, robot, policy)  # before anything in it is taken for a weight
+        rounded[name] = quantized(stored[name], name)
     metrics = {**checkpoint.read_metrics(stored), checkpoint.PRECISION: "int8"}
     metrics.pop("evaluation", None)  # of other models
     files = {**stored, **rounded, checkpoint.METRICS: _json(metrics)}
     apart = _apart(folder, files, robot)
     write_checked(out, files)
     return apart
+
+
+def _require_unrounded(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Raise ModelError for a checkpoint whose weights were rounded before."""
+    if (precision := checkpoint.read_precision(files)) != PRECISIONS[0]:
+        raise ModelError(f"'{folder}' is {precision} already: export the checkpoint that it was made from")
 
 
 def _apart(folder: Path, files: Mapping[str, bytes], robot: Robot) -> float:
@@ -151,7 +166,7 @@ def add_evaluation(folder: Path, report: Mapping[str, Any]) -> None:
     files = read_checked(folder)
     metrics = checkpoint.read_metrics(files)
     found = {key: report[key] for key in ("seed", "tasks", "all", "active_experts")}
-    card = files[checkpoint.CARD].decode("utf-8", "replace").split(_EVALUATION)[0]
+    card = files.get(checkpoint.CARD, b"").decode("utf-8", "replace").split(_EVALUATION)[0]
     episodes = next(iter(report["tasks"].values()))["episodes"]
     rows = [
         f"| {name} | {row['successes']}/{row['episodes']} | {row['interval'][0]:.2f} - {row['interval'][1]:.2f} |"

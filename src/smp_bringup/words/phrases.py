@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from smp_bringup import config
+from smp_bringup.documents import shown
 from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.paths import named_config
 from smp_bringup.words.phrasebook import plain
@@ -20,11 +21,14 @@ def load_phrases(name: str) -> Phrases:
         return {}
     path = named_config("phrases", name)
     found = config.read_yaml(path)
+    if not found:
+        raise ConfigError(f"{path.name}: it holds no sentence")
     owner: dict[str, str] = {}
     for sentence, others in found.items():
         if not isinstance(others, list) or not all(isinstance(text, str) and plain(text) for text in others):
             raise ConfigError(f"{path.name}: '{one_line(sentence)}' must list other ways to say it, each a text")
         for text in (str(sentence), *others):
+            config.require_text(text, f"{path.name}: a way to say '{shown(sentence)}'")
             if owner.setdefault(plain(text), str(sentence)) != str(sentence):
                 raise ConfigError(
                     f"{path.name}: '{one_line(text)}' stands for '{one_line(owner[plain(text)])}' and for "
