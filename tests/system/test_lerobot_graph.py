@@ -1,7 +1,9 @@
-"""A whole simulated graph with a policy of LeRobot in it, which a stand-in plays: followed, lost, and back."""
+"""A whole simulated graph with a policy of LeRobot in it, which a stand-in plays: followed, lost, back, and left."""
 
+import itertools
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -43,3 +45,22 @@ def test_the_arms_follow_a_policy_of_lerobot_and_are_held_when_its_process_is_ki
         client.wait(lambda: graph.processes["policy"].pid != policy.pid, WAIT_S, "the respawn", graph.check)
         before = len(chunks)  # the new process is told by its file
         client.wait(lambda: len(chunks) > before, START_S, "chunks of the new process", graph.check)
+
+
+def test_an_interrupt_while_the_policy_loads_ends_in_silence(robot, tmp_path):
+    """It waits in the pipe to LeRobot there, and at no executor: it was aborted after 5 s, with a dump of its stack."""
+    checkpoint(tmp_path, robot, told=True)
+    (tmp_path / "policy.yaml").write_text(
+        f"checkpoint: pretrained_model\npython: {interpreter(tmp_path)}\ntask: hang\n"
+    )
+    words = ["up", "--sim", "--model", f"lerobot:{tmp_path / 'policy.yaml'}", "--seam", "blend"]
+    command = [sys.executable, "-m", "smp_bringup.cli.main", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            before = list(itertools.takewhile(lambda line: line != "hangs\n", process.stdout))
+            process.send_signal(signal.SIGINT)
+            after = process.stdout.read()
+            assert process.wait(WAIT_S) == 0, before
+        finally:
+            process.terminate()
+    assert not [word for word in ("Fatal", "Traceback", "rror", "xception") if word in after], after

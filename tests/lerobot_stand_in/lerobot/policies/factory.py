@@ -20,6 +20,7 @@ class Policy:
     def predict_action_chunk(self, batch):
         (task,) = batch["task"]
         if task == "hang":
+            print("hangs", flush=True)
             threading.Event().wait()
         if task == "end":
             os._exit(3)
