@@ -19,7 +19,7 @@ def interpreter(folder):
     return path
 
 
-def checkpoint(folder, robot, names=None, order=None, scale=1.0, fps=25, steps=1, told=False, **features):
+def checkpoint(folder, robot, names=None, order=None, scale=1.0, fps=25, steps=1, told=False, kind="act", **features):
     """Write a checkpoint and its dataset's meta/info.json; return its folder.
 
     `order` says which joint each entry holds, `scale` in what multiple of our unit, `told` whether the policy is told
@@ -38,7 +38,7 @@ def checkpoint(folder, robot, names=None, order=None, scale=1.0, fps=25, steps=1
         size = [3, camera.observation_height, camera.observation_width]
         seen[f"observation.images.{camera.name}"] = {"type": "VISUAL", "shape": size}
     seen = {key: value for key, value in {**seen, **features}.items() if value}
-    settings = {"type": "act", "n_obs_steps": steps, "input_features": seen}
+    settings = {"type": kind, "n_obs_steps": steps, "input_features": seen}
     settings["output_features"] = {"action": {"type": "ACTION", "shape": [robot.dof]}}
     (model / "config.json").write_text(json.dumps(settings))
     (model / "train_config.json").write_text(json.dumps({"dataset": {"root": str(data)}}))

@@ -93,7 +93,7 @@ class Graph:
         """Ask every process to end, and make those that do not."""
         for process in self.processes.values():
             if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+                process.terminate()  # at SIGINT one that still imports its modules would show where
         deadline = time.monotonic() + _STOP_S
         for process in self.processes.values():
             try:

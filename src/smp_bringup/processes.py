@@ -8,8 +8,8 @@ own. Each has its own pipe, which ends with it: `multiprocessing.Pool` waits for
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from multiprocessing import get_context
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple, TypeVar
@@ -39,7 +39,8 @@ class _Worker:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(function, theirs), daemon=True)
-        self.process.start()
+        with deaf():
+            self.process.start()
         theirs.close()
 
     def send(self, job: object) -> None:
@@ -58,6 +59,20 @@ class _Worker:
             advice = "if memory ran out, fewer workers need less" if code < 0 else "the lines above say why"
             raise WorkerError(f"worker process {self.process.pid} {how} at {what}: {advice}") from None
         return outcome
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Let processes that are started in the block never hear of Ctrl-C, not even while they import their modules.
+
+    It reaches all processes of a terminal, and the first one ends the others. They inherit what is blocked here.
+    """
+    resource_tracker.ensure_running()  # begun with the first process otherwise, and then it unblocks SIGINT
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def unordered(function: Callable[[J], R], jobs: Sequence[J], workers: int) -> Iterator[R]:
@@ -111,7 +126,6 @@ def _outcomes(function: Callable[[J], R], jobs: Sequence[J], workers: int) -> It
 
 def _serve(function: Callable[[Any], Any], pipe: Connection) -> None:
     """Do jobs until the pipe ends, as it does with the process that gives them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: the first one ends us
     with suppress(EOFError, ConnectionError):
         while True:
             pipe.send(_outcome(function, pipe.recv()))

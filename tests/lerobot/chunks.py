@@ -26,7 +26,11 @@ def main(checkpoint, dataset, out):
         frame = {key: value for key, value in data[i].items() if key.startswith("observation.")}
         torch.manual_seed(0)
         policy.reset()
-        arrays[f"chunk_{i}"] = after(policy.predict_action_chunk(before(dict(frame))))[0].numpy()
+        timed = config.observation_delta_indices is not None  # as the frames that it was trained on
+        seen = {key: value[None] if timed else value for key, value in frame.items()}
+        arrays[f"chunk_{i}"] = after(policy.predict_action_chunk(before({k: v[None] for k, v in seen.items()})))[
+            0
+        ].numpy()
         for key, value in frame.items():
             image = "images" in key
             pixels = (value * 255).round().to(torch.uint8).permute(1, 2, 0) if image else value

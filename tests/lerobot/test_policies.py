@@ -24,7 +24,12 @@ SMALLER = ["policy.encoder.channels=[4, 8]", "policy.encoder.keypoints=4", "poli
 ACT = {"dim_model": 32, "n_heads": 2, "dim_feedforward": 32, "n_encoder_layers": 1, "latent_dim": 8}
 ACT |= {"chunk_size": 12, "n_action_steps": 12, "pretrained_backbone_weights": "null"}
 DIFFUSION = {"n_obs_steps": 1, "horizon": 16, "n_action_steps": 16, "down_dims": "[16,32]", "crop_shape": "null"}
-DIFFUSION |= {"num_inference_steps": 2, "pretrained_backbone_weights": "null", "spatial_softmax_num_keypoints": 4}
+DIFFUSION |= {
+    "use_group_norm": "true",
+    "num_inference_steps": 2,
+    "pretrained_backbone_weights": "null",
+    "spatial_softmax_num_keypoints": 4,
+}
 
 
 @pytest.fixture(scope="module")

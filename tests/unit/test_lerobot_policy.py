@@ -102,6 +102,15 @@ def test_joints_are_found_by_name_whatever_their_order(robot, swapped):
     assert set(gate.stage_ms) == {"encode", "denoise", "decode"}
 
 
+@pytest.mark.parametrize(("kind", "steps"), [("act", 1), ("diffusion", 1), ("diffusion", 2)])
+def test_observations_have_the_axis_of_time_that_those_of_training_had(robot, python, tmp_path, kind, steps):
+    model = checkpoint(tmp_path, robot, kind=kind, steps=steps)
+    policy = load(named(model), robot)
+    chunk, _ = policy.infer(blank(robot, steps), 0)
+    policy.process.close()
+    np.testing.assert_allclose(chunk.position[0], robot.joint_array("home"), atol=1e-5)
+
+
 def test_a_mapping_says_their_names_and_signs(robot, python, tmp_path):
     said = [f"j{i}" for i in range(robot.dof)]
     checkpoint(tmp_path, robot, said)

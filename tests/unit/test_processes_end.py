@@ -84,7 +84,7 @@ def test_every_error_survives_the_way_to_another_process():
         assert (type(back), str(back), back.args, back.__notes__) == (kind, str(error), error.args, ["a note"])
 
 
-def ended(body):
+def ended(body, modules=""):
     """Return how a process ended that iterates over jobs as `body` says; none may hang."""
     script = f"""
     import os, signal
@@ -96,7 +96,7 @@ def ended(body):
         except Exception as error:
             print(type(error).__name__, str(error), sep=": ")
     """
-    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    path = os.pathsep.join([str(modules), os.path.dirname(__file__), *sys.path])
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
         env={**os.environ, "PYTHONPATH": path},
@@ -122,6 +122,19 @@ def test_a_job_that_fails_ends_the_work(how, function, message):
     said = ended(f"{how}(jobs.{function}, range(20), 2)")
     assert message in said
     assert "\n" not in said
+
+
+def test_an_interrupt_at_the_keyboard_does_not_reach_a_process_that_imports_its_modules(tmp_path):
+    (tmp_path / "interrupted.py").write_text(
+        "import os, signal\n"
+        "if os.environ.setdefault('FIRST', str(os.getpid())) != str(os.getpid()):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "else:  # in the background of a shell it is ignored\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "def double(job):\n"
+        "    return 2 * job\n"
+    )
+    assert ended("unordered(__import__('interrupted').double, [4], 1)", tmp_path) == "[8]"
 
 
 def test_results_come_in_the_order_that_was_asked_for():

@@ -20,6 +20,7 @@ from smp_bringup.bag.disk import MIB, free_bytes
 from smp_bringup.bag.marks import write_mark
 from smp_bringup.bag.reader import open_bag
 from smp_bringup.errors import BagError, SmpError
+from smp_bringup.processes import deaf
 from smp_bringup.record.shelf import shelf
 from smp_bringup.record.stops import STOPPED
 from smp_bringup.record.story import Story, replay_command, tell
@@ -92,7 +93,9 @@ class Library:
             self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin)
         pool = self._pool
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+            with deaf():  # the process is started by the first thing that it is given to do
+                done = asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+            return await done
         except BrokenProcessPool:
             if self._pool is pool:
                 self._pool = None
@@ -119,8 +122,7 @@ def _free_gib(root: Path) -> float | None:
 
 def _begin() -> None:
     os.nice(_NICE)
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the console ends it
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the console ends it
 
 
 def said(error: Exception) -> str:

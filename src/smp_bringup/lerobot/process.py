@@ -17,8 +17,8 @@ from smp_bringup.errors import ModelError, WorkerError, one_line
 from smp_bringup.lerobot.worker import framing
 
 _WORKER = Path(__file__).parent / "worker"
-_LOAD_S, _ANSWER_S, _END_S = 180.0, 30.0, 5.0
-"""PyTorch and LeRobot are imported in 10 s, in a minute on a busy machine."""
+_LOAD_S, _ANSWER_S, _END_S = 180.0, 30.0, 2.0
+"""PyTorch and LeRobot are imported in 10 s, in a minute on a busy machine. A worker has nothing to finish."""
 _OURS = ("PYTHONPATH", "PYTHONHOME")
 """Of the environment, what would let the other interpreter see our packages."""
 

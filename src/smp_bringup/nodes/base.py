@@ -27,6 +27,7 @@ from smp_bringup.nodes.guard import Guard
 from smp_bringup.nodes.messages import diagnostic_name, status_msg
 from smp_bringup.nodes.one_speaker import OneSpeaker
 from smp_bringup.nodes.security_trial import security_explained
+from smp_bringup.nodes.stopping import Stopped, loading, told_to_stop
 
 
 class LeanNode(Node):
@@ -105,10 +106,8 @@ def run_node(make: Callable[[], LeanNode]) -> None:
     """Make a node and spin it until it is told to stop; never returns."""
     faulthandler.enable()
     prepare_environment()
-    # rclpy's handlers of SIGINT and SIGTERM end the context and then call these: no KeyboardInterrupt, which would
-    # strike in the middle of a callback, a destructor or a call into C.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGINT, told_to_stop)  # rclpy's handlers end the context and then call these
+    signal.signal(signal.SIGTERM, told_to_stop)
     try:
         with security_explained():
             rclpy.init()
@@ -118,13 +117,13 @@ def run_node(make: Callable[[], LeanNode]) -> None:
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     code, node = 0, None
     try:
-        with security_explained():
+        with security_explained(), loading():
             node = make()
             node.start()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         node.spin(executor)
-    except ExternalShutdownException:
+    except (ExternalShutdownException, Stopped):
         pass
     except RuntimeError:
         if rclpy.ok():  # else rclpy was taking or publishing a message when the signal ended its context

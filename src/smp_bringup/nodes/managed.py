@@ -9,6 +9,7 @@ from rclpy.time_source import CLOCK_TOPIC
 
 from smp_bringup.errors import SmpError, one_line
 from smp_bringup.nodes.base import LeanNode
+from smp_bringup.nodes.stopping import loading
 
 _OK, _NO, _WRONG = (
     TransitionCallbackReturn.SUCCESS,
@@ -70,7 +71,8 @@ class ManagedNode(LifecycleNodeMixin, LeanNode):
 
     def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
         """As of LifecycleNode."""
-        return self._make("configure", self.configure)
+        with loading():
+            return self._make("configure", self.configure)
 
     def on_activate(self, _: LifecycleState) -> TransitionCallbackReturn:
         """As of LifecycleNode."""

@@ -37,7 +37,7 @@ class Worker:
         self._before, self._after = make_pre_post_processors(
             config, checkpoint, preprocessor_overrides={"device_processor": {"device": device}}
         )
-        self._steps, self._torch = config.n_obs_steps, torch
+        self._has_time, self._torch = config.observation_delta_indices is not None, torch
         return {"type": config.type, "lerobot": lerobot.__version__, "parameters": self._parameters()}
 
     def infer(self, arrays: dict[str, np.ndarray], seed: int, task: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -57,11 +57,14 @@ class Worker:
         return {"ms": {name: value * 1e3 for name, value in times.items()}}, {"action": out}
 
     def _tensor(self, array: np.ndarray) -> Any:
-        """Return what LeRobot's data loader would give of To observations; of a single one without that axis."""
+        """Return what LeRobot's data loader gave in training of To observations: ACT's have no axis of time.
+
+        Diffusion's have one, also where it sees a single observation.
+        """
         tensor = self._torch.from_numpy(array.copy())
         if array.dtype == np.uint8:
             tensor = tensor.movedim(-1, -3).float() / 255
-        return tensor[0] if self._steps == 1 else tensor
+        return tensor if self._has_time else tensor[-1]
 
     def _parameters(self) -> int:
         return sum(p.numel() for p in self._policy.parameters())
