@@ -83,6 +83,7 @@ def test_every_verb_prints_the_answer_of_the_command_node_on_one_line(graph):
     client.wait(lambda: verb("reset", "--namespace", "robot1") == (0, ["reset; disarmed"]), 60, "the reset")
 
 
+@pytest.mark.alone  # it looks at the shared memory of all processes
 def test_a_stop_that_nobody_confirms_is_no_success_and_one_that_is_leaves_nothing_behind(graph):
     running, client = graph
     command = running.processes["command"]
