@@ -25,6 +25,8 @@ from smp_bringup.paths import share
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from layouts import asked, faults
 
+pytestmark = pytest.mark.alone
+
 connect = pytest.importorskip("websockets.sync.client").connect
 pytest.importorskip("foxglove")
 
