@@ -1,5 +1,6 @@
 """`smp chaos` of a robot that is not ALOHA, and of nothing: what heard nothing has not passed."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -92,6 +93,15 @@ def test_the_rows_of_a_run_can_be_written(crane, tmp_path):
     path, safety = crane
     rows = list(run_chaos(Plan(path, [NORMAL, "F77"], tmp_path, str(safety), scale=0.01)))
     assert {"late", "rate", "F77", "law"} <= {row["id"] for row in json.loads(json.dumps([r.as_json() for r in rows]))}
+
+
+def test_the_judge_is_not_stopped_by_a_collection_of_all_that_was_imported(crane, tmp_path):
+    path, safety = crane
+    gc.unfreeze()
+    frozen = []
+    plan = Plan(path, ["F14"], tmp_path, str(safety), scale=0.1)
+    list(run_chaos(plan, lambda *_: frozen.append(gc.get_freeze_count() / len(gc.get_objects()))))
+    assert frozen[0] > 10  # and what came since is little
 
 
 def test_who_heard_nothing_has_not_passed(robot):

@@ -109,6 +109,7 @@ def run_chaos(plan: Plan, progress: Progress = lambda *_: None) -> Iterator[Row]
 def _rig(plan: Plan) -> Iterator[ChaosRig]:
     with chaos_rig(plan.robot, _settings(plan), plan.out / "command.log", plan.package) as rig:
         realtime.apply("prefer" if plan.fifo else "off", "")
+        realtime.freeze()  # a collection of all that was imported takes longer than most bounds allow
         yield rig
 
 

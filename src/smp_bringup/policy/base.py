@@ -181,20 +181,22 @@ class DeployedPolicy(AbstractPolicy):
             inputs["objects"] = known_objects(inputs["objects"], size)
         return self.engine.encode(inputs)
 
-    def denoise_action(self, task: Denoising, prefix: FloatArray | None, seed: int) -> FloatArray:
+    def denoise_action(
+        self, task: Denoising, observation: Observation, prefix: FloatArray | None, seed: int
+    ) -> FloatArray:
         """Return the normalised actions (T, J) of a task, continuing the committed ones (d, J) if any."""
         rng = np.random.default_rng(seed)
         noise = rng.normal(size=(self.config.horizon, len(self._normalizer.center))) * self.config.noise
-        return self.engine.sample(task, noise, self.config, rng, self.inpainted(prefix))
+        return self.engine.sample(task, noise, self.config, rng, self.inpainted(observation, prefix))
 
-    def inpainted(self, prefix: FloatArray | None) -> FloatArray | None:
+    def inpainted(self, observation: Observation, prefix: FloatArray | None) -> FloatArray | None:
         """Return the committed actions (d, J), normalised, that the sampler must be held to.
 
         None where nothing is committed, or where the encoder sees what is.
         """
         if prefix is None or self.config.prefix_steps:
             return None
-        return self._normalizer.normalise(prefix[: self.config.horizon])
+        return self._normalizer.normalise_action(prefix[: self.config.horizon], observation.position[-1])
 
     def answer(
         self,
@@ -217,7 +219,7 @@ class DeployedPolicy(AbstractPolicy):
             calls: (K,) of each expert's denoiser.
             watch: of this inference.
         """
-        position = self._normalizer.denormalise(action)
+        position = self._normalizer.denormalise_action(action, observation.position[-1])
         watch.lap("decode")
         if stall_s := self.engine.take_stall_s():
             watch.stage_ms["denoise"] -= stall_s * 1e3
@@ -279,7 +281,7 @@ def policy_inputs(
     if config.prefix_steps:
         told = np.zeros((config.prefix_steps, len(normalizer.center) + 1), np.float32)
         if prefix is not None:
-            rows = normalizer.normalise(prefix[: config.prefix_steps])
+            rows = normalizer.normalise_action(prefix[: config.prefix_steps], observation.position[-1])
             told[: len(rows), :-1], told[: len(rows), -1] = rows, 1.0
         inputs["prefix"] = told
     return inputs

@@ -9,6 +9,7 @@ from typing import Any
 from smp_bringup import config
 from smp_bringup.errors import ConfigError, ModelError, UnknownNameError, one_line
 from smp_bringup.manifest import MANIFEST, open_checked, read_checked
+from smp_bringup.observation.actions import action_code
 from smp_bringup.observation.normalizer import Normalizer
 from smp_bringup.observation.senses import Senses
 from smp_bringup.paths import HOSTED, share
@@ -119,7 +120,8 @@ def read_precision(files: Mapping[str, bytes]) -> str:
 def read_normalizer(files: Mapping[str, bytes], policy: PolicyConfig, robot: Robot) -> Normalizer:
     """Return the normaliser of a checkpoint's files for a robot, which has what the policy sees."""
     data, lengths = _json(files, NORMALIZER), {name: robot.vector(name).length for name in policy.vectors}
-    return Normalizer.from_dict(data, robot.dof, Senses.from_dict(data, lengths, policy.depth))
+    senses = Senses.from_dict(data, lengths, policy.depth)
+    return Normalizer.from_dict(data, robot.dof, senses, action_code(policy.actions, robot))
 
 
 def config_yaml(policy: PolicyConfig) -> str:

@@ -65,7 +65,7 @@ class DibmPolicy(DeployedPolicy):
         mask = np.zeros(config.experts)
         mask[expert] = 1.0
         watch.lap("route")
-        action = self.denoise_action(Denoising(coded, mask, whole=expert), prefix, seed)
+        action = self.denoise_action(Denoising(coded, mask, whole=expert), observation, prefix, seed)
         watch.lap("denoise")
         calls = (mask * config.denoise_steps).astype(np.int64)
         return self.answer(observation, action, weight, Selection(weight, (expert,)), calls, watch)

@@ -18,7 +18,7 @@ class DiffusionPolicy(DeployedPolicy):
         watch, weight = Stopwatch(), np.ones(1)
         coded = self.encode(observation, prefix)
         watch.lap("encode")
-        action = self.denoise_action(Denoising(coded, weight, whole=0), prefix, seed)
+        action = self.denoise_action(Denoising(coded, weight, whole=0), observation, prefix, seed)
         watch.lap("denoise")
         calls = np.array([self.config.denoise_steps])
         return self.answer(observation, action, weight, Selection(weight, (0,)), calls, watch)

@@ -49,7 +49,7 @@ class RegressionPolicy(DeployedPolicy):
         watch, weight = Stopwatch(), np.ones(1)
         action = self.encode(observation, prefix)["action"]
         watch.lap("encode")
-        known = self.inpainted(prefix)
+        known = self.inpainted(observation, prefix)
         if known is not None:
             action = np.concatenate([known, action[len(known) :]])
         watch.lap("denoise")

@@ -163,5 +163,7 @@ class SmpPolicyConfig(PolicyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.actions != "absolute":
+            raise ConfigError(f"actions is {self.actions}: the basis of SMP is one of joint positions: leave it out")
         if self.smp.shared is not None:
             self.smp.shared.denoiser.check(self.horizon)

@@ -22,7 +22,7 @@ class MotionSmpPolicy(DeployedPolicy):
         watch.lap("encode")
         chosen = choose(gate, self.config.smp.gate)
         watch.lap("route")
-        held = self.inpainted(prefix)
+        held = self.inpainted(observation, prefix)
         known = None if held is None else (held - mean[: len(held)]) @ basis + offset[: len(held)]
         z = coefficients(self.engine, self.config, coded, chosen, seed, known)
         watch.lap("denoise")

@@ -27,13 +27,12 @@ class PaperSmpPolicy(DeployedPolicy):
         watch.lap("encode")
         chosen = choose(gate, self.config.smp.gate)
         watch.lap("route")
-        known = self._committed(prefix, gate * coded["scale"], basis)
+        known = self._committed(self.inpainted(observation, prefix), gate * coded["scale"], basis)
         z = coded["scale"] * coefficients(self.engine, self.config, coded, chosen, seed, known)
         watch.lap("denoise")
         action = (gate * z) @ basis.T
         return self.answer(observation, action, gate, chosen, calls(self.config, chosen), watch)
 
-    def _committed(self, prefix: FloatArray | None, gain: FloatArray, basis: FloatArray) -> FloatArray | None:
-        """Return what the experts would have to predict (d, K) for the committed actions (d, J)."""
-        held = self.inpainted(prefix)
+    def _committed(self, held: FloatArray | None, gain: FloatArray, basis: FloatArray) -> FloatArray | None:
+        """Return what the experts would have to predict (d, K) for the committed actions (d, J), normalised."""
         return None if held is None else held @ basis / np.maximum(gain, _LEAST_GAIN)

@@ -24,6 +24,6 @@ class SharedSmpPolicy(DeployedPolicy):
         chosen = choose(gate, self.config.smp.gate)
         watch.lap("route")
         task = Denoising(coded, chosen.mask, columns=chosen.active, whole=self.config.experts)
-        action = self.denoise_action(task, prefix, seed)
+        action = self.denoise_action(task, observation, prefix, seed)
         watch.lap("denoise")
         return self.answer(observation, action, gate, chosen, calls(self.config, chosen), watch)

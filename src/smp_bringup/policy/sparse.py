@@ -55,7 +55,7 @@ class SparsePolicy(DeployedPolicy):
         watch.lap("encode")
         active = tuple(int(i) for i in np.argsort(-weight, kind="stable") if weight[i] > 0)
         watch.lap("route")
-        action = self.denoise_action(Denoising(coded, weight, whole=0), prefix, seed)
+        action = self.denoise_action(Denoising(coded, weight, whole=0), observation, prefix, seed)
         watch.lap("denoise")
         return self.answer(
             observation, action, weight, Selection(weight, active), np.where(weight > 0, steps, 0), watch

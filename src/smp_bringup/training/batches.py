@@ -68,7 +68,10 @@ class Batches:
         for span in spans:
             self._begins[span[seen[span]][:1]] = True
         self._state = normalizer.normalise(data.state).astype(np.float32)
-        self._action = normalizer.normalise(data.action).astype(np.float32)
+        self._normalizer = normalizer
+        self._action: FloatArray | None = None
+        if normalizer.actions is None:
+            self._action = normalizer.normalise(data.action).astype(np.float32)
         self._senses = normalizer.senses
         self._vectors = self._senses.vector_input(data.vectors) if config.vectors else None
         self._foresight = normalizer.normalise(data.foresight).astype(np.float32)
@@ -89,7 +92,9 @@ class Batches:
         frames = np.concatenate([self._earlier[later], later])[mine]
         windows = self._windows[frames]  # (2B / world, To)
         off = self._state_noise * rng.standard_normal((2 * pairs, 1, len(self._state_noise)), dtype=np.float32)
-        inputs, shifts = {"state": torch.from_numpy(self._state[windows] + off[mine])}, {}
+        state = self._state[windows] + off[mine]
+        inputs, shifts = {"state": torch.from_numpy(state)}, {}
+        action = self._actions(frames, state[:, -1])
         inputs |= self._points(windows)
         for name in self._unseen(self._config.cameras):
             moves = draw_moves(2 * pairs, rng)[mine]
@@ -106,15 +111,15 @@ class Batches:
             inputs["objects"] = torch.from_numpy(self._data.objects[windows])
         if self._config.prefix_steps:
             told = rng.integers(0, self._config.prefix_steps + 1, 2 * pairs)[mine]
-            inputs["prefix"] = torch.from_numpy(self._prefix(frames, told))
+            inputs["prefix"] = torch.from_numpy(self._prefix(action, told))
         if self._told is not None:  # a pair is told the same, as a robot is
             inputs["words"] = torch.from_numpy(self._told.draw(later, rng)).repeat(2, 1)[mine]
-        columns = max(self._action.shape[2], self._config.experts)
+        columns = max(action.shape[2], self._config.experts)
         noise = rng.standard_normal((2 * pairs, self._config.horizon, columns), dtype=np.float32)
         return Batch(
             inputs,
             shifts,
-            torch.from_numpy(self._action[frames]),
+            torch.from_numpy(action),
             torch.from_numpy(self._foresight[frames]),
             torch.from_numpy(self._begins[frames]),
             torch.from_numpy(rng.integers(0, self._config.diffusion_steps, 2 * pairs)[mine]),
@@ -138,7 +143,8 @@ class Batches:
                 inputs["objects"] = torch.from_numpy(self._data.objects[windows])
             if self._config.prefix_steps:
                 frames = self._frames[first : first + batch]
-                inputs["prefix"] = torch.from_numpy(self._prefix(frames, np.zeros(len(frames), np.int64)))
+                action = self._actions(frames, self._state[frames])
+                inputs["prefix"] = torch.from_numpy(self._prefix(action, np.zeros(len(frames), np.int64)))
             if self._told is not None:
                 inputs["words"] = torch.from_numpy(self._told.own(self._frames[first : first + batch]))
             yield inputs
@@ -151,11 +157,20 @@ class Batches:
         """Return the cameras whose images the network has still to see."""
         return [name for name in cameras if name not in self._data.points]
 
-    def _prefix(self, frames: np.ndarray, told: np.ndarray) -> np.ndarray:
-        """Return the first `told` actions of each frame (B, P, J + 1), each followed by a one; zeros after them."""
+    def _actions(self, frames: np.ndarray, state: FloatArray) -> FloatArray:
+        """Return the chunks (B, T, J) of frames, normalised, told from where the joints (B, J) are told to be."""
+        if self._action is not None:
+            whole: FloatArray = self._action[frames]
+            return whole
+        position, action = self._normalizer.denormalise(state), self._data.action[frames].astype(np.float64)
+        told: FloatArray = self._normalizer.normalise_action(action, position).astype(np.float32)
+        return told
+
+    def _prefix(self, action: FloatArray, told: np.ndarray) -> np.ndarray:
+        """Return the first `told` actions (B, P, J + 1) of chunks (B, T, J), each followed by a one; then zeros."""
         steps = self._config.prefix_steps
         known = (np.arange(steps) < told[:, None])[..., None].astype(np.float32)
-        return np.concatenate([self._action[frames][:, :steps] * known, known], axis=2)
+        return np.concatenate([action[:, :steps] * known, known], axis=2)
 
     def _images(
         self, store: ImageArray | PackedImages, windows: np.ndarray, moves: np.ndarray

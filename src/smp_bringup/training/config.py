@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from smp_bringup import config
 from smp_bringup.config import spec
 from smp_bringup.errors import ConfigError
+from smp_bringup.observation.actions import action_code
 from smp_bringup.paths import named_config
 from smp_bringup.policy import PolicyConfig, policy_config
 from smp_bringup.policy.checkpoint import lacks
@@ -77,4 +78,5 @@ def load_run(name: str, robot: Robot, changes: Sequence[str] = ()) -> RunConfig:
             "or leave cameras out: all that are in colour"
         )
     run.policy.require_joints(robot.dof)
+    action_code(run.policy.actions, robot)  # says what the robot lacks before anything is read
     return run

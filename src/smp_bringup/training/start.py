@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.observation.actions import action_code
+from smp_bringup.observation.normalizer import CodedActions, Normalizer
 from smp_bringup.observation.senses import Senses
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.config import PolicyConfig
@@ -32,7 +33,10 @@ def from_scratch(policy: PolicyConfig, data: Dataset, robot: Robot, book: Phrase
     seen = {name: data.vectors[name] for name in policy.vectors}
     ranges = {name: robot.camera(name).depth for name in policy.depth}
     senses = Senses.from_data(seen, {name: (depth.min, depth.max) for name, depth in ranges.items() if depth})
-    normalizer = Normalizer.from_data(data.action.reshape(-1, robot.dof).astype(np.float64), senses)
+    action, state = data.action.astype(np.float64), data.state.astype(np.float64)
+    code = action_code(policy.actions, robot)
+    actions = None if code is None else CodedActions.from_data(code, action, state)
+    normalizer = Normalizer.from_data(action.reshape(-1, robot.dof), senses, actions)
     numbers = sum(values.shape[1] for values in seen.values())
     network = build_network(policy, robot.dof, data.objects.shape[1] + numbers)
     if data.objects.shape[1]:
@@ -42,5 +46,5 @@ def from_scratch(policy: PolicyConfig, data: Dataset, robot: Robot, book: Phrase
         network.encoder.object_scale.copy_(torch.from_numpy(2 / spread))
     if network.encoder.words is not None:
         network.encoder.words.fit(torch.from_numpy(book.embeddings))
-    network.prepare(torch.from_numpy(normalizer.normalise(data.action[:, 0]).astype(np.float32)))
+    network.prepare(torch.from_numpy(normalizer.normalise_action(action[:, :1], state)[:, 0].astype(np.float32)))
     return Start(network, normalizer)

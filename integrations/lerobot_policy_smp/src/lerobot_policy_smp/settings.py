@@ -69,6 +69,11 @@ class MixtureConfig(PreTrainedConfig):
                 f"run '{self.run}' needs object poses, depth, vectors or a prefix, which LeRobot does not give: "
                 "train it by smp train, or name a camera run"
             )
+        if policy.actions != "absolute":
+            raise ConfigError(
+                f"run '{self.run}' tells actions as {policy.actions}, LeRobot's batches hold joint positions: leave "
+                "policy.actions out, or train it by smp train"
+            )
         self.n_obs_steps = policy.observation_steps
 
     @cached_property
