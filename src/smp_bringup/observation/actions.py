@@ -20,8 +20,14 @@ class ActionCode(ABC):
         """Return a chunk (..., T, J) [rad], [m] as it is told from where the joints (..., J) are."""
 
     @abstractmethod
-    def decode(self, told: FloatArray, position: FloatArray) -> FloatArray:
-        """Return the joint positions (..., T, J) [rad], [m] of what is told (..., T, J); undoes `encode`."""
+    def decode(self, told: FloatArray, position: FloatArray, known: FloatArray | None = None) -> FloatArray:
+        """Return the joint positions (..., T, J) [rad], [m] of what is told (..., T, J); undoes `encode`.
+
+        Args:
+            told: numbers of the code.
+            position: where the joints (..., J) were measured.
+            known: the first joint positions (d, J), where they are committed: what is told continues them.
+        """
 
     def to_dict(self) -> dict[str, str]:
         """Return what a checkpoint must say so that its numbers are never taken for others; JSON."""
@@ -39,8 +45,8 @@ class Relative(ActionCode):
         told: FloatArray = action - position[..., None, :] * self._moves
         return told
 
-    def decode(self, told: FloatArray, position: FloatArray) -> FloatArray:
-        """See `ActionCode`."""
+    def decode(self, told: FloatArray, position: FloatArray, known: FloatArray | None = None) -> FloatArray:
+        """See `ActionCode`: `known` is what is told anyway."""
         action: FloatArray = told + position[..., None, :] * self._moves
         return action
 
@@ -59,8 +65,8 @@ class Velocity(ActionCode):
         told: FloatArray = np.where(self._moves, (action - before) / self._period_s, action)
         return told
 
-    def decode(self, told: FloatArray, position: FloatArray) -> FloatArray:
-        """See `ActionCode`."""
+    def decode(self, told: FloatArray, position: FloatArray, known: FloatArray | None = None) -> FloatArray:
+        """See `ActionCode`: `known` is what is told anyway."""
         reached = position[..., None, :] + np.cumsum(told, axis=-2) * self._period_s
         action: FloatArray = np.where(self._moves, reached, told)
         return action
@@ -80,11 +86,12 @@ class Hand(ActionCode):
             told[..., part] = hand.encode(action[..., part], position[..., part])
         return told
 
-    def decode(self, told: FloatArray, position: FloatArray) -> FloatArray:
+    def decode(self, told: FloatArray, position: FloatArray, known: FloatArray | None = None) -> FloatArray:
         """See `ActionCode`; a hand that is told to be where it cannot is as near as the joints' limits allow."""
         action = np.array(told)
         for part, hand in self._hands:
-            action[..., part] = hand.decode(told[..., part], position[..., part])
+            committed = None if known is None else known[..., part]
+            action[..., part] = hand.decode(told[..., part], position[..., part], committed)
         return action
 
     def to_dict(self) -> dict[str, str]:

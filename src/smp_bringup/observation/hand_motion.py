@@ -78,8 +78,10 @@ class HandMotion:
         way, turn = (back @ (there.tip - here.tip)[..., None])[..., 0], rotation_vector(back @ there.hand)
         return np.concatenate([way, turn, opened, joints[..., self._still]], axis=-1)
 
-    def decode(self, told: FloatArray, measured: FloatArray) -> FloatArray:
+    def decode(self, told: FloatArray, measured: FloatArray, known: FloatArray | None = None) -> FloatArray:
         """Return the joints (..., T, n) of the numbers (..., T, n), told from the measured ones (..., n).
+
+        The first are those that are `known` (d, n).
 
         Each step begins where the one before it ended, so that the arm never changes over to another of the ways in
         which it could hold its hand. What cannot be reached is neared, within the limits of the joints.
@@ -88,8 +90,12 @@ class HandMotion:
         goal = here.tip + (here.hand @ told[..., :3, None])[..., 0]
         turned = here.hand @ rotation(told[..., 3:_POSE])
         behind = _POSE + len(self._open)
-        joints, now = np.empty_like(told), np.array(measured)
-        for step in range(told.shape[-2]):
+        joints, now, first = np.empty_like(told), np.array(measured), 0
+        if known is not None and len(known):
+            first = min(len(known), told.shape[-2])
+            joints[..., :first, :] = known[:first]
+            now = joints[..., first - 1, :].copy()
+        for step in range(first, told.shape[-2]):
             now[..., self._open] = measured[..., self._open] + told[..., step, _POSE:behind]
             now[..., self._still] = told[..., step, behind:]
             now = joints[..., step, :] = self._brought(now, goal[..., step, :], turned[..., step, :, :])

@@ -120,11 +120,16 @@ class Normalizer:
             return self.normalise(action)
         return (self.actions.code.encode(action, position) - self.actions.center) / self.actions.half_range
 
-    def denormalise_action(self, value: FloatArray, position: FloatArray) -> FloatArray:
-        """Return joint positions (..., T, J) [rad], [m] of chunks in normalised units; undoes `normalise_action`."""
+    def denormalise_action(
+        self, value: FloatArray, position: FloatArray, known: FloatArray | None = None
+    ) -> FloatArray:
+        """Return joint positions (..., T, J) [rad], [m] of chunks in normalised units; undoes `normalise_action`.
+
+        Arguments as of `ActionCode.decode`.
+        """
         if self.actions is None:
             return self.denormalise(value)
-        return self.actions.code.decode(value * self.actions.half_range + self.actions.center, position)
+        return self.actions.code.decode(value * self.actions.half_range + self.actions.center, position, known)
 
 
 def _range(values: FloatArray, least: float) -> tuple[FloatArray, FloatArray]:

@@ -206,6 +206,7 @@ class DeployedPolicy(AbstractPolicy):
         chosen: Selection,
         calls: NDArray[np.int64],
         watch: "Stopwatch",
+        prefix: FloatArray | None = None,
     ) -> tuple[ActionChunk, GateReport]:
         """Return the chunk of normalised actions (T, J) and the report of the gate (K,); ends the stage "decode".
 
@@ -218,8 +219,10 @@ class DeployedPolicy(AbstractPolicy):
             chosen: the experts that were run.
             calls: (K,) of each expert's denoiser.
             watch: of this inference.
+            prefix: committed actions (d, J) [rad], grippers [m], if any.
         """
-        position = self._normalizer.denormalise_action(action, observation.position[-1])
+        held = None if self.config.prefix_steps else prefix
+        position = self._normalizer.denormalise_action(action, observation.position[-1], held)
         watch.lap("decode")
         if stall_s := self.engine.take_stall_s():
             watch.stage_ms["denoise"] -= stall_s * 1e3

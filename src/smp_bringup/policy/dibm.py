@@ -68,4 +68,4 @@ class DibmPolicy(DeployedPolicy):
         action = self.denoise_action(Denoising(coded, mask, whole=expert), observation, prefix, seed)
         watch.lap("denoise")
         calls = (mask * config.denoise_steps).astype(np.int64)
-        return self.answer(observation, action, weight, Selection(weight, (expert,)), calls, watch)
+        return self.answer(observation, action, weight, Selection(weight, (expert,)), calls, watch, prefix)

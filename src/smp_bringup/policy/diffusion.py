@@ -21,4 +21,4 @@ class DiffusionPolicy(DeployedPolicy):
         action = self.denoise_action(Denoising(coded, weight, whole=0), observation, prefix, seed)
         watch.lap("denoise")
         calls = np.array([self.config.denoise_steps])
-        return self.answer(observation, action, weight, Selection(weight, (0,)), calls, watch)
+        return self.answer(observation, action, weight, Selection(weight, (0,)), calls, watch, prefix)

@@ -53,4 +53,5 @@ class RegressionPolicy(DeployedPolicy):
         if known is not None:
             action = np.concatenate([known, action[len(known) :]])
         watch.lap("denoise")
-        return self.answer(observation, action, weight, Selection(weight, (0,)), np.zeros(1, dtype=np.int64), watch)
+        chosen, calls = Selection(weight, (0,)), np.zeros(1, dtype=np.int64)
+        return self.answer(observation, action, weight, chosen, calls, watch, prefix)

@@ -27,4 +27,4 @@ class MotionSmpPolicy(DeployedPolicy):
         z = coefficients(self.engine, self.config, coded, chosen, seed, known)
         watch.lap("denoise")
         action = mean + (z - offset) * chosen.mask @ basis.T  # offset: the mean head's own coefficients, B^T (mu - q)
-        return self.answer(observation, action, gate, chosen, calls(self.config, chosen), watch)
+        return self.answer(observation, action, gate, chosen, calls(self.config, chosen), watch, prefix)

@@ -31,7 +31,7 @@ class PaperSmpPolicy(DeployedPolicy):
         z = coded["scale"] * coefficients(self.engine, self.config, coded, chosen, seed, known)
         watch.lap("denoise")
         action = (gate * z) @ basis.T
-        return self.answer(observation, action, gate, chosen, calls(self.config, chosen), watch)
+        return self.answer(observation, action, gate, chosen, calls(self.config, chosen), watch, prefix)
 
     def _committed(self, held: FloatArray | None, gain: FloatArray, basis: FloatArray) -> FloatArray | None:
         """Return what the experts would have to predict (d, K) for the committed actions (d, J), normalised."""

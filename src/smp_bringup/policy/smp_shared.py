@@ -26,4 +26,4 @@ class SharedSmpPolicy(DeployedPolicy):
         task = Denoising(coded, chosen.mask, columns=chosen.active, whole=self.config.experts)
         action = self.denoise_action(task, observation, prefix, seed)
         watch.lap("denoise")
-        return self.answer(observation, action, gate, chosen, calls(self.config, chosen), watch)
+        return self.answer(observation, action, gate, chosen, calls(self.config, chosen), watch, prefix)

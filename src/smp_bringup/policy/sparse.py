@@ -58,5 +58,5 @@ class SparsePolicy(DeployedPolicy):
         action = self.denoise_action(Denoising(coded, weight, whole=0), observation, prefix, seed)
         watch.lap("denoise")
         return self.answer(
-            observation, action, weight, Selection(weight, active), np.where(weight > 0, steps, 0), watch
+            observation, action, weight, Selection(weight, active), np.where(weight > 0, steps, 0), watch, prefix
         )
