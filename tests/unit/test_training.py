@@ -78,6 +78,7 @@ def test_a_policy_that_is_told_learns_the_sentences_of_its_bags(data, robot, sma
     wordings = np.eye(2, SIZE, dtype=np.float32)
     book = Phrasebook({data.sentences[0]: ("both at once",)}, wordings)
     run = run_config(replace(small_policies["sparse"], words=True), 2)
+    run = replace(run, training=replace(run.training, patience=2))  # it looks at held-out demonstrations, too
     trained = Trainer(run, data, robot, 0, tmp_path / "run", book=book).train(lambda *_: None)
     save_checkpoint(trained, robot, tmp_path / "model", model_card(run, data, trained, "smp train"))
     policy = load_policy(tmp_path / "model", robot)

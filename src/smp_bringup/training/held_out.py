@@ -11,6 +11,7 @@ from smp_bringup.policy.networks import AbstractNetwork
 from smp_bringup.replay.gripper_events import gripper_events, match_events
 from smp_bringup.robot import Robot
 from smp_bringup.training.dataset import Dataset
+from smp_bringup.training.told import Told
 from smp_bringup.types import FloatArray, Observation, nanoseconds
 
 _EPISODES = 8
@@ -45,9 +46,11 @@ class Look:
 class HeldOut:
     """The instants of some held-out demonstrations at which a robot would ask for a chunk."""
 
-    def __init__(self, data: Dataset, robot: Robot, normalizer: Normalizer, episodes: np.ndarray) -> None:
-        """Take the first of the episodes (E,)."""
-        self._data, self._robot, self._normalizer = data, robot, normalizer
+    def __init__(
+        self, data: Dataset, robot: Robot, normalizer: Normalizer, episodes: np.ndarray, told: Told | None = None
+    ) -> None:
+        """Take the first of the episodes (E,); `told` is what is said in them, for a policy with words."""
+        self._data, self._robot, self._normalizer, self._told = data, robot, normalizer, told
         self._episodes = [(int(data.starts[e]), int(data.starts[e + 1])) for e in episodes[:_EPISODES]]
 
     def look(self, network: AbstractNetwork) -> Look:
@@ -94,6 +97,7 @@ class HeldOut:
             np.zeros_like(state),
             data.objects[window] if data.objects.shape[1] else None,
             {name: values[window] for name, values in data.vectors.items()},
+            None if self._told is None else self._told.own(window[-1:])[0].astype(np.float64),
         )
 
     def _grippers(

@@ -34,6 +34,7 @@ from smp_bringup.training.scalars import Scalars
 from smp_bringup.training.split import split
 from smp_bringup.training.start import Start, from_scratch
 from smp_bringup.training.state import FILE, held_alone, load_state, save_state
+from smp_bringup.training.told import Told
 from smp_bringup.words.phrasebook import Phrasebook
 
 Report = Callable[[int, dict[str, float]], None]
@@ -126,7 +127,8 @@ class Trainer:
         self._best = Best(out)
         self._error: float | None = None
         self._journal = Journal(out, about, robot, settings.steps) if about is not None and self.first else None
-        self._look = HeldOut(data, robot, self.normalizer, held)
+        told = Told(data, self._book) if run.policy.words else None
+        self._look = HeldOut(data, robot, self.normalizer, held, told)
         self._pace = Pace(2 * settings.pairs)
         self._loader = Loader(self._draw, settings.steps, settings.workers)
 
