@@ -85,6 +85,32 @@ def test_a_name_that_is_no_text_leaves_what_was_seen_and_every_publisher_its_own
     assert watch.name_of(b"\2" * 16) == "a publisher"  # who presses the stop is heard all the same
 
 
+def test_who_has_taken_its_leave_from_ros_is_gone_and_who_never_had_a_name_is_not(monkeypatch):
+    """What a process says at its end to DDS may be lost: until its lease ends DDS shows a publisher without a node."""
+    unknown = "_NODE_NAME_UNKNOWN_"
+    names = {b"\1": "driver", b"\2": "rogue", b"\3": unknown}
+    kinds = {"topic_type": JOINTS, "qos_profile": None, "node_namespace": "/"}
+    node = SimpleNamespace(
+        get_fully_qualified_name=lambda: "/command",
+        resolve_topic_name=lambda topic, only_expand: f"/{topic}",
+        get_publishers_info_by_topic=lambda _: [
+            SimpleNamespace(node_name=name, endpoint_gid=gid, **kinds) for gid, name in names.items()
+        ],
+        get_subscriptions_info_by_topic=lambda _: [],
+        get_node_names_and_namespaces=lambda: [("command", "/")],
+    )
+    now_ns = [0]
+    monkeypatch.setattr("smp_bringup.nodes.graph_watch.steady_ns", lambda: now_ns[0])
+    watch = GraphWatch(node)
+    watch.subscribes("state", JOINTS)
+    assert [end.node for end in watch.look().topics[0].publishers] == ["/driver", "/rogue"]
+    now_ns[0] = 10**9
+    names[b"\2"] = unknown  # it has left
+    assert [end.node for end in watch.look().topics[0].publishers] == ["/driver", f"/{unknown}"]  # never had a name
+    names[b"\4"] = "rogue"  # and comes again
+    assert [end.node for end in watch.look().topics[0].publishers] == ["/driver", f"/{unknown}", "/rogue"]
+
+
 def test_publishers_are_told_apart_by_a_number_and_keep_their_names():
     names = SpeakerNames()
     said = [names.name(bytes([k]), node) for k, node in enumerate(["/teleop", "/teleop", "", ""])]

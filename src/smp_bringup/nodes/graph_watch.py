@@ -28,6 +28,8 @@ class GraphWatch:
         self._names = SpeakerNames()
         self._speakers: dict[str, set[bytes]] = {}
         self._nameless_ns: dict[bytes, int] = {}
+        self._known: set[bytes] = set()
+        """Publishers and subscribers whose node has been known."""
         self._next: Iterator[str] = iter(())
         self._unreadable: set[str] = set()
         """Topics on which somebody has a name that is no text."""
@@ -92,6 +94,7 @@ class GraphWatch:
             self._seen.setdefault(name, Topic(name, kind, ours, (), ()))
             return
         self._unreadable.discard(name)
+        publishers, subscribers = self._present(publishers), self._present(subscribers)
         self._speakers[name] = {bytes(info.endpoint_gid) for info in publishers}
         known = self._named(publishers), self._named(subscribers)
         if len(known[0]) + len(known[1]) < len(publishers) + len(subscribers) and name not in self._unnamed:
@@ -107,6 +110,16 @@ class GraphWatch:
             tuple(endpoint(info, info.qos_profile, own) for info in publishers),
             tuple(endpoint(info, own, info.qos_profile) for info in subscribers),
         )
+
+    def _present(self, infos: list) -> list:
+        """Leave out whose node has taken its leave: what DDS says of its end may be lost, or come a lease later.
+
+        A node tells ROS which nodes there are before its process leaves DDS; who lost a name that was known is gone.
+        """
+        gids = [bytes(info.endpoint_gid) for info in infos]
+        named = {gid for gid, info in zip(gids, infos, strict=True) if _NAMELESS not in info.node_name}
+        self._known |= named
+        return [info for gid, info in zip(gids, infos, strict=True) if gid in named or gid not in self._known]
 
     def _named(self, infos: list) -> list:
         """Leave out for a while who was discovered before its name was: a culprit is to be named."""
