@@ -56,6 +56,31 @@ def test_another_middleware_is_told_to_stay_on_this_machine(prepared):
     assert prepared(**{RMW: "rmw_cyclonedds_cpp"})[0] == "LOCALHOST"
 
 
+@pytest.fixture
+def jazzy(monkeypatch, tmp_path):
+    """Let Jazzy's Fast DDS 2 be what is installed."""
+    (tmp_path / "share/fastrtps").mkdir(parents=True)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+
+
+def test_jazzy_reads_a_profile_in_its_own_words(prepared, jazzy):
+    ours = {str(share("config", "fastrtps.xml"))}
+    assert prepared() == ("SYSTEM_DEFAULT", ours, "this machine only")
+    network = {str(share("config", "fastrtps_network.xml"))}
+    assert prepared(**{RANGE: "SUBNET"}) == ("SUBNET", network, "the network (SUBNET)")
+
+
+@pytest.mark.parametrize("end", [".xml", "_network.xml"])
+def test_jazzys_profiles_say_the_same(end):
+    """Fast DDS refuses a profile for one element that it does not know, and speaks on every interface then."""
+    said, jazzys = (
+        [(e.tag.rpartition("}")[2], dict(e.attrib), (e.text or "").strip()) for e in tree.iter()]
+        for tree in (ElementTree.parse(share("config", name + end)) for name in ("fastdds", "fastrtps"))
+    )
+    renamed = {"initial_acknack_delay": "initialAcknackDelay"}
+    assert jazzys == [(renamed.get(tag, tag), *rest) for tag, *rest in said]
+
+
 @pytest.mark.parametrize("name", ["fastdds.xml", "fastdds_network.xml"])
 def test_our_profiles_ask_for_sockets_of_the_size_that_is_checked(name):
     tree = ElementTree.parse(share("config", name))
