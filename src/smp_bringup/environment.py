@@ -11,11 +11,11 @@ from smp_bringup.paths import share
 _RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 _SHARED_MEMORY = Path("/dev/shm")
 SEGMENT_BYTES = 68 * 1024 * 1024
-"""What a process takes of it: the segment of config/fastdds*.xml, and what Fast DDS keeps beside it."""
+"""What a process takes of it: the segment of config/fast*.xml, and what Fast DDS keeps beside it."""
 _TRACING_BYTES = 16 * 1024
 """What LTTng, which rclpy loads, takes of it: a page for each user; without it the import ends with SIGBUS."""
 RECEIVE_BYTES = 4 * 1024 * 1024
-"""What a socket of ours holds of images that are still to be read (`receiveBufferSize` of config/fastdds*.xml)."""
+"""What a socket of ours holds of images that are still to be read (`receiveBufferSize` of config/fast*.xml)."""
 _MOST_RECEIVED = Path("/proc/sys/net/core/rmem_max")
 
 
@@ -32,8 +32,7 @@ def prepare_environment() -> None:
     reach = os.environ.get(_RANGE) or "LOCALHOST"
     rmw = os.environ.get("RMW_IMPLEMENTATION") or "rmw_fastrtps_cpp"
     if _profile_is_ours():
-        profile = share("config", "fastdds_network.xml" if reach == "SUBNET" else "fastdds.xml")
-        os.environ[_profile_variable()] = str(profile)
+        os.environ[f"{_fast_dds()}_DEFAULT_PROFILES_FILE"] = str(_profile(network=reach == "SUBNET"))
         if reach == "LOCALHOST" and rmw.startswith("rmw_fastrtps"):
             reach = "SYSTEM_DEFAULT"
     os.environ.update({_RANGE: reach, "RMW_IMPLEMENTATION": rmw})
@@ -47,17 +46,26 @@ def network_reach() -> str:
     return "the network (SUBNET)" if reach == "SUBNET" else "this machine only"
 
 
-def _profile_variable() -> str:
-    """Return what Fast DDS reads: Jazzy's, whose package is still called fastrtps, knows only the old name."""
+def _fast_dds() -> str:
+    """Return the name by which this Fast DDS goes: Jazzy's, whose package is still called fastrtps, has the old one.
+
+    What it reads is named after it, and elements of a profile have other names there. One that it does not know makes
+    it refuse the whole profile: it would speak on every interface, and to everybody.
+    """
     prefixes = (sys.prefix, *os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
     old = any(Path(prefix, "share", "fastrtps").is_dir() for prefix in prefixes if prefix)
-    return f"{'FASTRTPS' if old else 'FASTDDS'}_DEFAULT_PROFILES_FILE"
+    return "FASTRTPS" if old else "FASTDDS"
+
+
+def _profile(network: bool) -> Path:
+    """Return our profile for this Fast DDS: for the network, or for this machine alone."""
+    return share("config", f"{_fast_dds().lower()}{'_network' if network else ''}.xml")
 
 
 def _profile_is_ours() -> bool:
     """Return whether the user has no Fast DDS profile of their own."""
-    ours = {"", *(str(share("config", name)) for name in ("fastdds.xml", "fastdds_network.xml"))}
-    return os.environ.get(_profile_variable(), "") in ours
+    ours = {"", *(str(_profile(network)) for network in (False, True))}
+    return os.environ.get(f"{_fast_dds()}_DEFAULT_PROFILES_FILE", "") in ours
 
 
 def before_rclpy() -> None:

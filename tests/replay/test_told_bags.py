@@ -55,6 +55,16 @@ def test_what_metadata_says_against_the_files_is_named_and_the_files_are_read(ch
     assert sum(1 for _ in bag.raw_messages(set(bag.types))) == bag.verify().messages == 953
 
 
+def test_one_odd_count_does_not_hide_another(tmp_path):
+    folder = told(tmp_path / "bag", count="many", message_count=None)
+    text = (folder / "metadata.yaml").read_text()
+    assert text.count("message_count: 201") == 3
+    (folder / "metadata.yaml").write_text(text.replace("message_count: 201", "message_count: 7", 1))
+    said = " ".join(open_bag(folder).warnings)
+    assert f"says many messages of {STATES}" in said
+    assert "says 7 of /" in said
+
+
 def test_metadata_that_is_true_is_not_spoken_of():
     assert open_bag(BAG).warnings == ()
 

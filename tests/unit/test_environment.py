@@ -9,6 +9,7 @@ from smp_bringup.environment import RECEIVE_BYTES, network_reach, prepare_enviro
 from smp_bringup.paths import share
 
 RANGE, RMW = "ROS_AUTOMATIC_DISCOVERY_RANGE", "RMW_IMPLEMENTATION"
+DDS = "{http://www.eprosima.com}"
 PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 
 
@@ -56,6 +57,34 @@ def test_another_middleware_is_told_to_stay_on_this_machine(prepared):
     assert prepared(**{RMW: "rmw_cyclonedds_cpp"})[0] == "LOCALHOST"
 
 
+@pytest.fixture
+def jazzy(monkeypatch, tmp_path):
+    """Let Jazzy's Fast DDS 2 be what is installed."""
+    (tmp_path / "share/fastrtps").mkdir(parents=True)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+
+
+def test_jazzy_reads_a_profile_in_its_own_words(prepared, jazzy):
+    ours = {str(share("config", "fastrtps.xml"))}
+    assert prepared() == ("SYSTEM_DEFAULT", ours, "this machine only")
+    network = {str(share("config", "fastrtps_network.xml"))}
+    assert prepared(**{RANGE: "SUBNET"}) == ("SUBNET", network, "the network (SUBNET)")
+
+
+@pytest.mark.parametrize("end", [".xml", "_network.xml"])
+def test_jazzys_profiles_say_the_same(end):
+    """Fast DDS refuses a profile for one element that it does not know, and speaks on every interface then."""
+    announces = {"fastdds": "flow_controller_descriptor_list", "fastrtps": "throughputController"}
+    said = {}
+    for name, announcer in announces.items():
+        root = ElementTree.parse(share("config", name + end)).getroot()
+        (rtps,) = root.iter(f"{DDS}rtps")
+        rtps.remove(rtps.find(DDS + announcer))
+        said[name] = [(e.tag.removeprefix(DDS), dict(e.attrib), (e.text or "").strip()) for e in root.iter()]
+    renamed = {"initial_acknack_delay": "initialAcknackDelay"}
+    assert said["fastrtps"] == [(renamed.get(tag, tag), *rest) for tag, *rest in said["fastdds"]]
+
+
 @pytest.mark.parametrize("name", ["fastdds.xml", "fastdds_network.xml"])
 def test_our_profiles_ask_for_sockets_of_the_size_that_is_checked(name):
     tree = ElementTree.parse(share("config", name))
@@ -65,11 +94,10 @@ def test_our_profiles_ask_for_sockets_of_the_size_that_is_checked(name):
 @pytest.mark.parametrize("name", ["fastdds.xml", "fastdds_network.xml"])
 def test_a_reader_that_was_just_found_asks_at_once_for_what_it_missed(name):
     """It waits 70 ms otherwise (Fast DDS), and the first press of the emergency stop with it: tools/estop_time.py."""
-    dds = "{http://www.eprosima.com}"
-    (reader,) = ElementTree.parse(share("config", name)).iter(f"{dds}data_reader")
-    delay = reader.find(f"{dds}times/{dds}initial_acknack_delay")
+    (reader,) = ElementTree.parse(share("config", name)).iter(f"{DDS}data_reader")
+    delay = reader.find(f"{DDS}times/{DDS}initial_acknack_delay")
     assert reader.get("is_default_profile") == "true"
-    assert (delay.findtext(f"{dds}sec"), int(delay.findtext(f"{dds}nanosec")) <= 10_000_000) == ("0", True)
+    assert (delay.findtext(f"{DDS}sec"), int(delay.findtext(f"{DDS}nanosec")) <= 10_000_000) == ("0", True)
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,13 @@ def test_publishers_are_told_apart_by_a_number_and_keep_their_names():
     assert [names.known(gid) for gid in (b"\1", b"\7")] == ["/teleop (publisher 2)", None]
 
 
+def test_a_node_that_is_called_as_anothers_publisher_is_not_taken_for_it():
+    """A stranger's node may have any name; who has the lease is known by this one."""
+    names = SpeakerNames()
+    said = [names.name(gid, node) for gid, node in ((b"\0", "/a (publisher 2)"), (b"\1", "/a"), (b"\2", "/a"))]
+    assert said == ["/a (publisher 2)", "/a", "/a (publisher 3)"]
+
+
 def test_a_timer_that_raises_is_counted_and_only_a_mistake_of_the_user_ends_the_node():
     class Logs:
         context, errors = SimpleNamespace(ok=lambda: True), []

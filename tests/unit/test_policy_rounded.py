@@ -19,7 +19,7 @@ from smp_bringup.errors import ModelError
 from smp_bringup.manifest import read_checked, write_checked
 from smp_bringup.paths import share
 from smp_bringup.policy.build import build_network
-from smp_bringup.policy.checkpoint import METRICS, load_policy, read_metrics
+from smp_bringup.policy.checkpoint import CARD, METRICS, load_policy, read_metrics
 from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
 from smp_bringup.policy.denoise import EMBEDDING
 from smp_bringup.policy.engine_onnx import OnnxEngine
@@ -28,7 +28,7 @@ from smp_bringup.policy.export import export
 from smp_bringup.policy.quantized import quantized
 from smp_bringup.policy.smp import SmpConfig, SmpPolicyConfig
 from smp_bringup.policy.trial import blank, warm_up
-from smp_bringup.training.save import export_again, export_int8
+from smp_bringup.training.save import add_evaluation, export_again, export_int8
 
 UNET, MLP = DenoiserConfig("unet", 64, 2), DenoiserConfig(width=192, depth=2)
 COMMON = {"cameras": ("overview",), "encoder": EncoderConfig(channels=(4, 8), keypoints=4, feature=128)}
@@ -63,7 +63,12 @@ def test_a_rounded_expert_says_nearly_the_same_from_half_the_bytes(config, robot
 
 
 def test_a_rounded_checkpoint_says_what_it_is_and_forgets_what_others_solved(checkpoint, robot, tmp_path):
-    apart = export_int8(checkpoint, robot, tmp_path / "int8")
+    judged = shutil.copytree(checkpoint, tmp_path / "judged")
+    row = {"successes": 3, "episodes": 4, "interval": (0.3, 0.95)}
+    report = {"seed": 2, "tasks": {"a": row}, "all": row, "active_experts": {"mean": 1.0}, "variation": "ordinary"}
+    add_evaluation(judged, report)
+    assert "3/4" in (judged / "README.md").read_text()
+    apart = export_int8(judged, robot, tmp_path / "int8")
     policy, exact = load_policy(tmp_path / "int8", robot), load_policy(checkpoint, robot)
     assert policy.runs_in.endswith("on the CPU, int8")
     assert exact.runs_in.endswith("fp32")
@@ -73,6 +78,8 @@ def test_a_rounded_checkpoint_says_what_it_is_and_forgets_what_others_solved(che
     warm_up(policy, robot)
     files = read_checked(tmp_path / "int8")
     assert "evaluation" not in read_metrics(files)
+    assert files[CARD].decode()
+    assert "3/4" not in files[CARD].decode()
     write_checked(tmp_path / "odd", {**files, METRICS: b'{"precision": "int4"}'})
     with pytest.raises(ModelError, match=r"precision must be one of fp32, int8, got int4"):
         load_policy(tmp_path / "odd", robot)

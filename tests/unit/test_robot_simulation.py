@@ -1,6 +1,7 @@
 """A simulation from a URDF alone: how hands grip is read from their fingers, and what is wrong with one is said."""
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +11,19 @@ import yaml
 from typer.testing import CliRunner
 
 from smp_bringup.cli.app import app
-from smp_bringup.cli.robot_simulation import named
+from smp_bringup.cli.robot_simulation import named, require_homes
 from smp_bringup.commission.files import check_file
 from smp_bringup.commission.fingers import Fingers
+from smp_bringup.commission.place_robot import with_homes
+from smp_bringup.commission.propose_simulation import watched_homes
 from smp_bringup.commission.simulated import check_simulated, check_simulation
+from smp_bringup.commission.watched import unwatched
 from smp_bringup.description.limbs import find_limbs
 from smp_bringup.description.urdf import parse_urdf
 from smp_bringup.errors import SmpError, StoppedError
 from smp_bringup.paths import named_config
 from smp_bringup.robot import load_robot
-from smp_bringup.safety.config import load_safety
+from smp_bringup.safety.config import JointLimits, load_safety
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sim.collect import DemonstrationJob, collect, jobs
 from smp_bringup.sim.lockstep import Lockstep
@@ -243,6 +247,54 @@ def test_a_robot_file_names_its_simulation_and_else_stays_as_it_was():
     assert named(done, {}) == done
     with pytest.raises(SmpError, match="no home of 'c' that could be changed: write 1"):
         named(text, {"c": 1.0})
+
+
+def test_a_home_that_would_be_written_to_a_neighbour_is_refused(robot):
+    """A joint whose home is left out, in lines of its own: the next home in the file is another joint's."""
+    text = "name: two\n- name: a\n  min: -1\n- name: b\n  home: 0.1\n"
+    assert "home: 0.5" in named(text, {"a": 0.5})
+    wrong, right = (with_homes(robot, {name: 0.5}) for name in ("left_shoulder", "left_waist"))
+    require_homes(right, robot, {"left_waist": 0.5})
+    for done in (wrong, robot, with_homes(right, {"left_shoulder": 0.5})):
+        with pytest.raises(SmpError, match=r"write these homes, and run this again: left_waist 0\.5"):
+            require_homes(done, robot, {"left_waist": 0.5})
+
+
+def test_homes_at_which_the_real_arms_would_be_watched_less_are_not_taken(robot):
+    """Links of one arm that are near each other at home are not looked at (docs/safety.md)."""
+    settings = load_safety("default")
+    folded = {"left_shoulder": 0.55, "left_elbow": 1.53, "left_forearm_roll": 0.56, "left_wrist_angle": -0.56}
+    assert unwatched(robot, settings) == ()
+    assert "left upper_arm and left wrist" in unwatched(with_homes(robot, folded), settings)
+    homes, (said,) = watched_homes(robot, settings, folded)
+    assert homes == {}
+    assert "left_elbow 1.53" in said
+    assert "left upper_arm and left wrist" in said
+    assert watched_homes(with_homes(robot, folded), settings, folded) == (folded, [])  # they were not watched before
+    reaching = {"left_elbow": 1.2}
+    assert watched_homes(robot, settings, reaching) == (reaching, [])
+
+
+def test_another_simulation_that_the_file_names_is_not_put_out_unasked(robot_file, tmp_path):
+    for name in ("robot.yaml", "safety.yaml", "copies.urdf", *(f"{side}_shapes.yaml" for side in ("left", "right"))):
+        if (robot_file.parent / name).exists():
+            shutil.copy(robot_file.parent / name, tmp_path)
+    mine = tmp_path / "robot.yaml"
+    (tmp_path / "mine.yaml").write_text((robot_file.parent / "simulation.yaml").read_text())
+    text = mine.read_text().replace("simulation: simulation.yaml", "simulation: mine.yaml")
+    mine.write_text(text)
+    with pytest.raises(SmpError, match=r"names the simulation '.*mine\.yaml' already: name another one by --force"):
+        smp("simulation", mine)
+    assert mine.read_text() == text
+
+
+def test_joints_that_the_safety_settings_slow_down_count_for_the_pace(robot_file):
+    robot = load_robot(str(robot_file))
+    simulation, settings = load_simulation(robot), load_safety(robot.safety)
+    assert check_simulated(robot, simulation, settings) == []
+    slow = {joint.name: JointLimits(velocity=joint.velocity / 4) for joint in robot.joints if joint.turns}
+    (found,) = check_simulated(robot, simulation, replace(settings, limits=slow))
+    assert "times as fast as it may go: write pace:" in found.line
 
 
 def test_what_nothing_drives_stands_still_and_followers_follow_beyond_their_limits(tmp_path):

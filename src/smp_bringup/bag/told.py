@@ -61,6 +61,7 @@ class Told:
         if self.messages is not None and self.messages != total:
             in_all = f"{METADATA} says {self.messages} messages, {total} are there"
             (lacks if self.messages > total else differs).append(in_all)
+        less_in_all = len(differs) > len(self.odd)
         said = {topic: (count, there.get(topic, 0)) for topic, count in self.counts.items()}
         fewer = [f"{count} of {one_line(topic)} (found: {n})" for topic, (count, n) in said.items() if count > n]
         more = [f"{count} of {one_line(topic)} (found: {n})" for topic, (count, n) in said.items() if count < n]
@@ -71,7 +72,7 @@ class Told:
         ]
         if not lacks and fewer:
             lacks.append(_sentence(fewer))
-        differs += [_sentence(each) for each in (more, other) if each and not (each is more and differs)]
+        differs += [_sentence(each) for each in (more, other) if each and not (each is more and less_in_all)]
         return differs, lacks
 
 

@@ -13,7 +13,7 @@ from smp_bringup.documents import parse_yaml
 from smp_bringup.errors import ConfigError, OutputError, one_line
 from smp_bringup.output import write_text
 from smp_bringup.paths import PACKAGE_URI
-from smp_bringup.robot import build_robot, load_robot
+from smp_bringup.robot import Robot, build_robot, load_robot
 from smp_bringup.simulation import Simulation
 
 FILE = "simulation.yaml"
@@ -26,7 +26,7 @@ def write_simulation(file: str, force: bool) -> None:
 
     Raises:
         ConfigError: the robot does not load, has no description, or none with two arms that can hold.
-        OutputError: a simulation is there, and nobody said to overwrite it.
+        OutputError: a simulation is there, or the file names another, and nobody said to overwrite it.
     """
     path = Path(file)
     if path.suffix not in (".yaml", ".yml"):
@@ -37,6 +37,8 @@ def write_simulation(file: str, force: bool) -> None:
     if out.exists() and not force:
         raise OutputError(f"{out} exists: somebody may have corrected it; overwrite by --force")
     robot = load_robot(file)
+    if robot.simulation and not force and Path(robot.simulation) != out:
+        raise OutputError(f"{file} names the simulation '{robot.simulation}' already: name another one by --force")
     described = robot.description
     model = described if described.startswith(PACKAGE_URI) or not described else os.path.relpath(described, path.parent)
     console.print(
@@ -46,7 +48,7 @@ def write_simulation(file: str, force: bool) -> None:
     text = simulation_yaml(proposed)
     build(Simulation, parse_yaml(text, FILE), FILE)
     said = named(path.read_text(), proposed.homes)
-    build_robot(parse_yaml(said, path.name), path.name)
+    require_homes(build_robot(parse_yaml(said, path.name), path.name), robot, proposed.homes)
     write_text(out, text)
     write_text(path, said)
     for note in proposed.notes:
@@ -54,6 +56,18 @@ def write_simulation(file: str, force: bool) -> None:
     if proposed.homes:
         changed = ", ".join(f"{name} {value:g}" for name, value in proposed.homes.items())
         console.print(f"homes in {path}, over the table, since the old ones do not reach it: {changed}", soft_wrap=True)
+
+
+def require_homes(done: Robot, before: Robot, homes: Mapping[str, float]) -> None:
+    """Raise ConfigError where a changed robot file has other homes than were meant, as where a neighbour has them."""
+    for joint in before.joints:
+        wanted = homes.get(joint.name, joint.home)
+        if done.joint(joint.name).home != wanted:
+            at = ", ".join(f"{name} {home:g}" for name, home in homes.items())
+            raise ConfigError(
+                f"the robot file does not say a home of each of its joints where it could be changed (joint "
+                f"'{one_line(joint.name)}'): write these homes, and run this again: {at}"
+            )
 
 
 def named(text: str, homes: Mapping[str, float]) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from smp_bringup.body import Body
 from smp_bringup.commission.finding import Finding, error, warning
 from smp_bringup.commission.urdf_limits import check_limits_against
+from smp_bringup.commission.watched import unwatched
 from smp_bringup.description.urdf import parse_urdf
 from smp_bringup.documents import read_xml
 from smp_bringup.errors import SmpError
@@ -159,7 +160,7 @@ def _distances(robot: Robot) -> list[Finding]:
     if len(near):
         said = f"{_few([body.pair(int(pair)) for pair in near])} are nearer than stop_distance at home"
         found.append(error("arms", said, "look at base and carried_by of the arms, and at home of their joints"))
-    if unseen := ArmDistance(robot, settings).left_out:
+    if unseen := unwatched(robot, settings):
         said = f"not watched, since they are near each other at home: {_few(unseen)}"
         found.append(warning("arms", said, "choose homes that are apart, or smaller capsules in the geometry file"))
     return found

@@ -7,6 +7,7 @@ import numpy as np
 from smp_bringup.commission.place_robot import place_robot, with_homes
 from smp_bringup.commission.propose_hands import Hands, find_hands, with_grip
 from smp_bringup.commission.simulated import check_simulated, usable_pace
+from smp_bringup.commission.watched import unwatched
 from smp_bringup.description.model import Description
 from smp_bringup.description.movers import Movers
 from smp_bringup.documents import dump_yaml
@@ -71,12 +72,31 @@ def _standing(robot: Robot, settings: SafetyConfig, first: Simulation, hands: Ha
     placed = replace(first, parts=(replace(first.parts[0], at=stand.at),))
     homes, notes = dict[str, float](), list(hands.notes)
     if stand.away_m > _AWAY_M or check_simulated(robot, placed, settings, paced=False):
-        homes = stand.homes
+        homes, said = watched_homes(robot, settings, stand.homes)
         found = check_simulated(with_homes(robot, homes), placed, settings, paced=False)
-        notes += [one_line(f"{each.about}: {each.found}") for each in found]
+        notes += [*said, *(one_line(f"{each.about}: {each.found}") for each in found)]
     pace = usable_pace(with_homes(robot, homes), placed, settings)
     parts = (replace(placed.parts[0], model=model),)
     return Proposed(replace(placed, parts=parts, pace=pace), homes, tuple(notes))
+
+
+def watched_homes(robot: Robot, settings: SafetyConfig, homes: dict[str, float]) -> tuple[dict[str, float], list[str]]:
+    """Return homes over the table and what is to be said of them; none where the real arms would be watched less.
+
+    Args:
+        robot: with the homes of its file.
+        settings: that its arms keep.
+        homes: by joint [rad], [m].
+    """
+    less = set(unwatched(with_homes(robot, homes), settings)) - set(unwatched(robot, settings))
+    if not less:
+        return homes, []
+    at = ", ".join(f"{name} {home:g}" for name, home in homes.items())
+    said = (
+        f"homes stay as they are: over the table, at {at}, these links are so near each other that arm_distance would "
+        f"not look at them, on the real robot either: {', '.join(sorted(less))}"
+    )
+    return {}, [one_line(said)]
 
 
 def _called(robot: Robot, movers: Movers) -> dict[str, ModelJoint]:

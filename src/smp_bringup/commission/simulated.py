@@ -14,7 +14,7 @@ from smp_bringup.errors import SmpError, UnreachableError
 from smp_bringup.model_joints import ModelJoints
 from smp_bringup.physics import mujoco
 from smp_bringup.robot import Robot
-from smp_bringup.safety.bounds import tolerances
+from smp_bringup.safety.bounds import bounds, tolerances
 from smp_bringup.safety.config import SafetyConfig
 from smp_bringup.sim.mjcf import compiled, robot_spec, tcp_site
 from smp_bringup.sim.scene import PHYSICS_PERIOD_S
@@ -259,7 +259,7 @@ def _ratios(operator: ScriptedOperator, robot: Robot, simulation: Simulation, se
     times = np.arange(0.0, operator.duration_s, robot.action_period_s)
     moved = np.abs(np.diff([operator.target(float(time)) for time in times], axis=0)) / robot.action_period_s
     grips = np.array([name in {hand.gripper for hand in simulation.hands.values()} for name in robot.joint_names])
-    ratios: FloatArray = moved.max(axis=0) / (robot.joint_array("velocity") * settings.velocity_scale) * ~grips
+    ratios: FloatArray = moved.max(axis=0) / bounds(robot, settings).velocity * ~grips
     return ratios
 
 

@@ -101,8 +101,9 @@ def export_int8(folder: Path, robot: Robot, out: Path) -> float:
         check_model(stored[name], name, robot, policy)  # before anything in it is taken for a weight
         rounded[name] = quantized(stored[name], name)
     metrics = {**checkpoint.read_metrics(stored), checkpoint.PRECISION: "int8"}
-    metrics.pop("evaluation", None)  # of other models
-    files = {**stored, **rounded, checkpoint.METRICS: _json(metrics)}
+    metrics.pop("evaluation", None)  # of other models, as is that of the card
+    changed = {checkpoint.METRICS: _json(metrics), checkpoint.CARD: _unjudged_card(stored).encode()}
+    files = {**stored, **rounded, **changed}
     apart = _apart(folder, files, robot)
     write_checked(out, files)
     return apart
@@ -166,7 +167,7 @@ def add_evaluation(folder: Path, report: Mapping[str, Any]) -> None:
     files = read_checked(folder)
     metrics = checkpoint.read_metrics(files)
     found = {key: report[key] for key in ("seed", "tasks", "all", "active_experts")}
-    card = files.get(checkpoint.CARD, b"").decode("utf-8", "replace").split(_EVALUATION)[0]
+    card = _unjudged_card(files)
     episodes = next(iter(report["tasks"].values()))["episodes"]
     rows = [
         f"| {name} | {row['successes']}/{row['episodes']} | {row['interval'][0]:.2f} - {row['interval'][1]:.2f} |"
@@ -180,6 +181,11 @@ def add_evaluation(folder: Path, report: Mapping[str, Any]) -> None:
     text = f"{card}{_EVALUATION}`{command}`, on layouts never trained on; {active:.2f} experts active.\n\n{table}\n"
     changed = {checkpoint.METRICS: _json({**metrics, "evaluation": found}), checkpoint.CARD: text.encode()}
     write_checked(folder, {**files, **changed})
+
+
+def _unjudged_card(files: Mapping[str, bytes]) -> str:
+    """Return the card of a checkpoint's files without what `smp eval` found."""
+    return files.get(checkpoint.CARD, b"").decode("utf-8", "replace").split(_EVALUATION)[0]
 
 
 def _json(data: object) -> bytes:
