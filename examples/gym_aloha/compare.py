@@ -1,4 +1,4 @@
-"""Train and judge three methods on both tasks: python examples/gym_aloha/compare.py camera 61 --json FILE.
+"""Train three methods on both tasks at once and judge them: python examples/gym_aloha/compare.py camera 61 --json FILE.
 
 Models and results that are there already are kept, so that it can be stopped and started again.
 """
@@ -29,23 +29,23 @@ ROWS = {
 """By row a run of config/policies and its settings; the widths make all run as many parameters for a chunk."""
 
 
-def train(row: str, task: str, track: str, seed: int, bags: Path, runs: Path) -> Path:
-    """Return the model of a row, trained on the demonstrations of a task unless it is there."""
+def train(row: str, track: str, seed: int, bags: Path, runs: Path) -> Path:
+    """Return the model of a row, trained on the demonstrations of both tasks unless it is there."""
     policy, *settings = ROWS[row]
-    run = runs / f"{task}_{track}_{row}_{seed}"
+    run = runs / f"{track}_{row}_{seed}"
     model = run / "model"
     if not model.exists():
         changes = [word for each in (*_SAME, f"policy.track={track}", *settings) for word in ("--set", each)]
-        command = ["train", "--bags", bags, "--tasks", task, "--policy", policy, "--seed", seed, "--out", run, *changes]
+        command = ["train", "--bags", bags, "--policy", policy, "--seed", seed, "--out", run, *changes]
         subprocess.run([sys.executable, "-m", "smp_bringup.cli.main", *map(str, command)], check=True)
     return model
 
 
-def table(done: dict[str, Any]) -> str:
+def table(done: list[dict[str, Any]]) -> str:
     """Return success of each row on each task, over all its training seeds."""
     lines = ["| task | method | solved, 95 % over episodes | each training seed |", "|---|---|---|---|"]
     for task, row in product(TASKS, ROWS):
-        found = [report for name, report in sorted(done.items()) if name.startswith(f"{task} {row} ")]
+        found = [report for report in done if (report["task"], report["row"]) == (task, row)]
         if found:
             solved, tried = (sum(report[key] for report in found) for key in ("successes", "episodes"))
             low, high = wilson(solved, tried)
@@ -65,16 +65,17 @@ def main() -> None:
     parser.add_argument("--bags", type=Path, default=Path("data/gym_aloha"))
     parser.add_argument("--runs", type=Path, default=Path("runs/gym_aloha"))
     asked = parser.parse_args()
-    done: dict[str, Any] = json.loads(asked.json.read_text(encoding="utf-8")) if asked.json.exists() else {}
+    done: list[dict[str, Any]] = json.loads(asked.json.read_text(encoding="utf-8")) if asked.json.exists() else []
     worlds = {task: AlohaWorld(task) for task in TASKS}
-    for seed, (task, world), row in product(asked.seeds, worlds.items(), ROWS):
-        name = f"{task} {row} {seed}"
-        if name in done:
+    for seed, row, (task, world) in product(asked.seeds, ROWS, worlds.items()):
+        if (seed, row, task) in {(report["training_seed"], report["row"], report["task"]) for report in done}:
             continue
-        policy = build_policy(train(row, task, asked.track, seed, asked.bags, asked.runs), world.robot)
-        done[name] = evaluate(world, policy, asked.episodes, asked.evaluation_seed)
-        asked.json.write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")
-        print(f"{name}: {done[name]['successes']}/{asked.episodes}", flush=True)
+        policy = build_policy(train(row, asked.track, seed, asked.bags, asked.runs), world.robot)
+        report = evaluate(world, policy, asked.episodes, asked.evaluation_seed)
+        done.append({"row": row, "training_seed": seed, **report})
+        lines = ",\n".join(map(json.dumps, done))
+        asked.json.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+        print(f"{row}, training seed {seed}, {task}: {report['successes']}/{asked.episodes}", flush=True)
     print(table(done))
 
 
