@@ -107,7 +107,7 @@ GYM_ALOHA := .venv-gym-aloha
 $(GYM_ALOHA)/.ready: requirements/gym-aloha.in $(STAMP)
 	$(PYTHON) -m venv $(GYM_ALOHA)
 	ls -d $(CURDIR)/src $(CURDIR)/$(VENV)/lib/python*/site-packages > $$(ls -d $(GYM_ALOHA)/lib/python*/site-packages)/ours.pth
-	$(GYM_ALOHA)/bin/python -m pip install --quiet -r requirements/gym-aloha.in
+	$(GYM_ALOHA)/bin/python -m pip install --quiet --no-warn-conflicts -r requirements/gym-aloha.in
 	@touch $@
 
 gym-aloha: $(GYM_ALOHA)/.ready

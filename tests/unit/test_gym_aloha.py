@@ -72,7 +72,7 @@ def test_grippers_are_in_metres(example):
 @pytest.mark.parametrize("task", TASKS)
 def test_a_demonstration_is_solved_by_their_reward(task, example, tmp_path):
     world = example("world").AlohaWorld(task)
-    assert example("record").record(world, demonstration_seed(1, 0), tmp_path / "bag", noise=0.01)
+    assert example("record").record(world, demonstration_seed(1, 0), tmp_path / "bag", noise=0.0)
     bag = open_bag(tmp_path / "bag")
     assert (bag.outcome, bag.text) == ("success", example("world").TASKS[task])
     assert len(list(aligned_sets(bag, bag.robot()))) > 100
