@@ -15,7 +15,7 @@ else
 ROS_LOCK := -r $(LOCK)/ros-$(ROS_WHEELS).txt
 endif
 
-.PHONY: setup robots demo test test-lerobot test-gpu bench-gpu browser view unit lint types mutants clean docs lock audit hooks
+.PHONY: setup robots demo test gym-aloha test-lerobot test-gpu bench-gpu browser view unit lint types mutants clean docs lock audit hooks
 
 setup: $(STAMP)
 
@@ -101,6 +101,18 @@ test-lerobot: $(STAMP) $(LEROBOT)/.ready $(LEROBOT_OLD)/.ready
 	SMP_LEROBOT_PYTHON=$(CURDIR)/$(LEROBOT)/bin/python SMP_LEROBOT_OLD_PYTHON=$(CURDIR)/$(LEROBOT_OLD)/bin/python \
 	  $(BIN)/python -m pytest tests/lerobot -rs --durations=5
 
+# Somebody else's tasks (examples/gym_aloha): their MuJoCo is older than ours; all else is that of .venv.
+GYM_ALOHA := .venv-gym-aloha
+
+$(GYM_ALOHA)/.ready: requirements/gym-aloha.in $(STAMP)
+	$(PYTHON) -m venv $(GYM_ALOHA)
+	ls -d $(CURDIR)/src $(CURDIR)/$(VENV)/lib/python*/site-packages > $$(ls -d $(GYM_ALOHA)/lib/python*/site-packages)/ours.pth
+	$(GYM_ALOHA)/bin/python -m pip install --quiet --no-warn-conflicts -r requirements/gym-aloha.in
+	@touch $@
+
+gym-aloha: $(GYM_ALOHA)/.ready
+	$(GYM_ALOHA)/bin/python -m pytest tests/unit/test_gym_aloha.py -rs
+
 # What only a GPU can show, and what it is worth; with a PyTorch built for CUDA in .venv (docs/engines.md).
 test-gpu: $(STAMP)
 	$(BIN)/python -m pytest tests/unit/test_policy_engines.py -m gpu -rs
@@ -126,4 +138,4 @@ docs: setup
 	$(BIN)/python tools/study_pages.py
 
 clean:
-	rm -rf $(VENV) $(TOOLS) $(LEROBOT) $(LEROBOT_OLD) build dist out *.egg-info src/*.egg-info
+	rm -rf $(VENV) $(TOOLS) $(LEROBOT) $(LEROBOT_OLD) $(GYM_ALOHA) build dist out *.egg-info src/*.egg-info

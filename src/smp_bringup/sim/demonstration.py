@@ -1,6 +1,6 @@
 """One demonstration in lockstep: the scripted operator teleoperates, and a bag records what a robot would publish."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from smp_bringup.bag.writer import BagWriter
 from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.sim.lockstep import Lockstep
+from smp_bringup.sim.simulator import Simulator
 from smp_bringup.sim.world import World
 from smp_bringup.tasks.experts import ScriptedOperator
 from smp_bringup.tasks.state import STATE_NAMES
@@ -33,38 +34,61 @@ def record_demonstration(
     """
     world.reset(seed)
     operator = ScriptedOperator(world.task, world.model, world.data, robot, seed)
-    led = led_by_joints(robot)
-    leaders, tremor = Leaders(led), Tremor(robot, noise, seed)
-    with episode_bag(world, robot, folder) as writer:
-        loop = Lockstep(
-            world,
-            robot,
-            on_state=lambda sample: write_states(writer, robot, sample),
-            on_frame=lambda camera, frame: _write_frame(writer, robot, camera, frame),
-            on_command=lambda command: _write_command(writer, robot, command),
-        )
-        objects_every = round(robot.action_period_s / robot.control_period_s)
-        loop.start(Mode.TELEOP)
-        remaining_s = world.budget_s
-        while remaining_s > 0:
-            if loop.tick % objects_every == 0:
-                write_objects(writer, loop.now_ns, world)
-            leader = operator.target(world.time_s)
-            write_leaders(writer, robot, loop.now_ns, leader)
-            for arm in led.arms:
-                said = arm.leader_joints.positions(leader[robot.arm_slices[arm.name]])
-                merged = leaders.push(arm.name, loop.now_ns, arm.leader_joints.names, said)
-            if merged is not None:
-                wanted = tremor.step(merged)
-                _write_joints(writer, TELEOP_TOPIC, loop.now_ns, robot.joint_names, wanted.position, wanted.velocity)
-                loop.command.on_teleop(wanted, loop.now_ns, loop.now_ns)
-            loop.advance()
-            remaining_s -= robot.control_period_s
-            if world.succeeded():
-                remaining_s = min(remaining_s, TAIL_S)
+    with episode_bag(world, folder, world.task.name, {"variation": world.task.variation_name}) as writer:
+        held = record_led(world, operator.target, Tremor(robot, noise, seed), world.budget_s, writer)
     if held_s is not None:
-        held_s |= loop.held_s
+        held_s |= held
     return world.succeeded()
+
+
+def record_led(
+    world: Simulator, target: Callable[[float], FloatArray], tremor: Tremor, budget_s: float, writer: BagWriter
+) -> dict[str, float]:
+    """Record one episode in which leaders lead the arms, until a little after it is solved.
+
+    Args:
+        world: where the episode has just begun.
+        target: joint positions (J,) of the leaders at a time since then [s].
+        tremor: of the hands that hold them.
+        budget_s: an episode that is not solved by then is not [s].
+        writer: takes what the robot would publish.
+
+    Returns:
+        For how long what held the arms [s], by check and reason.
+
+    Raises:
+        StoppedError: a check has stopped the arms.
+    """
+    robot = world.robot
+    led = led_by_joints(robot)
+    leaders = Leaders(led)
+    loop = Lockstep(
+        world,
+        robot,
+        on_state=lambda sample: write_states(writer, robot, sample),
+        on_frame=lambda camera, frame: _write_frame(writer, robot, camera, frame),
+        on_command=lambda command: _write_command(writer, robot, command),
+    )
+    objects_every = round(robot.action_period_s / robot.control_period_s)
+    loop.start(Mode.TELEOP)
+    remaining_s = budget_s
+    while remaining_s > 0:
+        if loop.tick % objects_every == 0:
+            write_objects(writer, loop.now_ns, world)
+        leader = target(world.time_s)
+        write_leaders(writer, robot, loop.now_ns, leader)
+        for arm in led.arms:
+            said = arm.leader_joints.positions(leader[robot.arm_slices[arm.name]])
+            merged = leaders.push(arm.name, loop.now_ns, arm.leader_joints.names, said)
+        if merged is not None:
+            wanted = tremor.step(merged)
+            _write_joints(writer, TELEOP_TOPIC, loop.now_ns, robot.joint_names, wanted.position, wanted.velocity)
+            loop.command.on_teleop(wanted, loop.now_ns, loop.now_ns)
+        loop.advance()
+        remaining_s -= robot.control_period_s
+        if world.succeeded():
+            remaining_s = min(remaining_s, TAIL_S)
+    return loop.held_s
 
 
 def led_by_joints(robot: Robot) -> Robot:
@@ -76,12 +100,21 @@ def led_by_joints(robot: Robot) -> Robot:
 
 
 @contextmanager
-def episode_bag(world: World, robot: Robot, folder: Path) -> Iterator[BagWriter]:
-    """Open the bag of an episode: closed with its outcome, or discarded if an error leaves the block."""
-    writer = BagWriter(folder, robot, world.task.name)
+def episode_bag(
+    world: Simulator, folder: Path, task: str, notes: Mapping[str, str] | None = None
+) -> Iterator[BagWriter]:
+    """Open the bag of an episode: closed with its outcome, or discarded if an error leaves the block.
+
+    Args:
+        world: whose robot is recorded, and that says whether the episode was solved.
+        folder: of the bag.
+        task: name of one of config/tasks, or the task in words.
+        notes: more of the bag's metadata.
+    """
+    writer = BagWriter(folder, world.robot, task)
     try:
         yield writer
-        writer.close(world.succeeded(), {"variation": world.task.variation_name})
+        writer.close(world.succeeded(), notes)
     except BaseException:
         writer.discard()
         raise
@@ -110,7 +143,7 @@ def _write_frame(writer: BagWriter, robot: Robot, camera: str, frame: Frame) -> 
     writer.write(topic, IMAGE, frame.stamp_ns, image_cdr(frame.stamp_ns, camera, frame.image))
 
 
-def write_objects(writer: BagWriter, at_ns: int, world: World) -> None:
+def write_objects(writer: BagWriter, at_ns: int, world: Simulator) -> None:
     """Write the object poses of this instant."""
     objects = world.objects()
     writer.write(OBJECTS_TOPIC, JOINT_STATE, at_ns, joint_state_cdr(at_ns, STATE_NAMES[: len(objects)], objects))

@@ -12,7 +12,7 @@ from smp_bringup.pipeline import build_command
 from smp_bringup.robot import Robot
 from smp_bringup.safety.modes import Mode
 from smp_bringup.safety.output import CommandOutput
-from smp_bringup.sim.world import World
+from smp_bringup.sim.simulator import Simulator
 from smp_bringup.types import Command, Frame, JointSample, Severity, nanoseconds
 
 START_NS = 1_700_000_000 * 1_000_000_000
@@ -23,7 +23,7 @@ START_NS = 1_700_000_000 * 1_000_000_000
 class Lockstep:
     """One simulated robot under its command core."""
 
-    world: World
+    world: Simulator
     robot: Robot
     on_state: Callable[[JointSample], None] = lambda sample: None
     on_frame: Callable[[str, Frame], None] = lambda camera, frame: None

@@ -98,24 +98,23 @@ class PolicyDriver:
         policy: AbstractPolicy,
         seed: int,
         timing: Timing,
+        say: str,
         other: World | None = None,
-        say: str = "",
     ) -> None:
-        """Attach to `loop`; the policy sees the images of the world `other`, if given.
+        """Attach to `loop`; the policy is told `say`, and sees the images of the world `other`, if given.
 
         `other` is a control: another layout of the objects with these arms in it, so that
-        only what the cameras say about the objects is wrong. `say` is what the policy is told, by default the task.
+        only what the cameras say about the objects is wrong.
         """
         self._loop, self._policy, self._timing, self._other = loop, policy, timing, other
         seam = "latest" if timing.synchronous else timing.seam
         self.planner = build_planner(policy, loop.robot, seam, seed, timing.deadline_s, timing.costs_s)
         self._aligner = build_sync(loop.robot)
         state = policy.config.track == "state"
-        told = say or loop.world.task.config.text
-        words = policy.words_of(told)
+        words = policy.words_of(say)
         self._ring = StateRing(loop.world, policy.config.observation_steps, words) if state else None
         self._observer = Observer(loop.robot, policy.config.observation_steps, policy.config.replan_s)
-        self._observer.tell(told, words)
+        self._observer.tell(say, words)
         self._flight: deque[tuple[int, ActionChunk]] = deque()
         self._latest: Observation | None = None
         self._free_ns = loop.start_ns
@@ -224,7 +223,7 @@ def rollout(
     """
     world.reset(seed)
     loop = Lockstep(world, robot)
-    driver = PolicyDriver(loop, policy, seed, timing or Timing(), other, say)
+    driver = PolicyDriver(loop, policy, seed, timing or Timing(), say or world.task.config.text, other)
     result = EpisodeResult(world.task.name, seed)
     collisions, look_every = Collisions(world.model, robot), round(robot.action_period_s / robot.control_period_s)
     account, accelerations = Account(world), []

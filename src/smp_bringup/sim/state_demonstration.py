@@ -20,7 +20,7 @@ def record_state_demonstration(world: World, robot: Robot, seed: int, folder: Pa
     tremor, follower = Tremor(robot, noise, seed), Follower(robot, robot.joint_array("home"))
     ticks_per_action = round(robot.action_period_s / robot.control_period_s)
     tick, remaining_s = 0, world.budget_s
-    with episode_bag(world, robot, folder) as writer:
+    with episode_bag(world, folder, world.task.name, {"variation": world.task.variation_name}) as writer:
         while remaining_s > 0:
             now_ns = START_NS + tick * nanoseconds(robot.control_period_s)
             leader = operator.target(world.time_s)

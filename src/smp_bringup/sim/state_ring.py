@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smp_bringup.sim.world import World
+from smp_bringup.sim.simulator import Simulator
 from smp_bringup.sync.history import History
 from smp_bringup.types import FloatArray, Observation
 
@@ -19,7 +19,7 @@ class _Instant:
 class StateRing:
     """Remembers what was looked at."""
 
-    def __init__(self, world: World, steps: int, words: FloatArray | None = None) -> None:
+    def __init__(self, world: Simulator, steps: int, words: FloatArray | None = None) -> None:
         """Look at `world`, in windows of `steps`; `words` (384,) are said in each."""
         self._world, self._words = world, words
         self._history: History[_Instant] = History(steps, world.robot.action_period_s)

@@ -8,6 +8,7 @@ The eight have vectors that end with them, the beginning of what any other task 
 follow say nothing, so that policies of the eight need not know how many tasks came later.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,10 +39,17 @@ FIRST_SIZE = POSE_SIZE + len(GROUPS["all"])
 def object_state(task: AbstractTask, data: "mujoco.MjData") -> FloatArray:
     """Return the state vector of a task's objects as they are in `data`: the first D entries of `STATE_NAMES`."""
     state = np.zeros(FIRST_SIZE if task.name in GROUPS["all"] else STATE_SIZE)
-    for slot, name in enumerate(task.objects):
-        body = data.body(name)
-        start = slot * len(_POSE)
-        state[start : start + 3] = body.xpos
-        state[start + 3 : start + len(_POSE)] = body.xmat.reshape(3, 3)[:, :2].T.ravel()
+    state[:POSE_SIZE] = object_poses(task.objects, data)
     state[STATE_NAMES.index(f"task_{task.name}")] = 1.0
     return state
+
+
+def object_poses(bodies: Sequence[str], data: "mujoco.MjData") -> FloatArray:
+    """Return the poses of up to `SLOTS` bodies in `data`: the first `POSE_SIZE` entries of `STATE_NAMES`."""
+    poses = np.zeros(POSE_SIZE)
+    for slot, name in enumerate(bodies):
+        body = data.body(name)
+        start = slot * len(_POSE)
+        poses[start : start + 3] = body.xpos
+        poses[start + 3 : start + len(_POSE)] = body.xmat.reshape(3, 3)[:, :2].T.ravel()
+    return poses
