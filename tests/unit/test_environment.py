@@ -1,6 +1,8 @@
 """Whom ROS reaches: this machine alone, unless the user says SUBNET or has settings of their own."""
 
+import os
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +18,6 @@ PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 @pytest.fixture
 def prepared(monkeypatch):
     """Return what prepares an environment with these variables and gives range, profiles and the words for it."""
-    import os
 
     def prepare(**given):
         for name in (RANGE, RMW, *PROFILES):
@@ -74,15 +75,34 @@ def test_jazzy_reads_a_profile_in_its_own_words(prepared, jazzy):
 @pytest.mark.parametrize("end", [".xml", "_network.xml"])
 def test_jazzys_profiles_say_the_same(end):
     """Fast DDS refuses a profile for one element that it does not know, and speaks on every interface then."""
-    announces = {"fastdds": "flow_controller_descriptor_list", "fastrtps": "throughputController"}
     said = {}
-    for name, announcer in announces.items():
+    for name in ("fastdds", "fastrtps"):
         root = ElementTree.parse(share("config", name + end)).getroot()
-        (rtps,) = root.iter(f"{DDS}rtps")
-        rtps.remove(rtps.find(DDS + announcer))
         said[name] = [(e.tag.removeprefix(DDS), dict(e.attrib), (e.text or "").strip()) for e in root.iter()]
     renamed = {"initial_acknack_delay": "initialAcknackDelay"}
     assert said["fastrtps"] == [(renamed.get(tag, tag), *rest) for tag, *rest in said["fastdds"]]
+
+
+@pytest.mark.parametrize("reach", ["LOCALHOST", "SUBNET"])
+@pytest.mark.parametrize("old", [False, True])
+def test_who_only_asks_announces_by_a_thread_of_its_own_and_starts_others_who_do_not(reach, old, prepared, request):
+    if old:
+        request.getfixturevalue("jazzy")
+    _, (profile,), words = prepared(**{RANGE: reach})
+    environment.join_at_once()
+    (variable,) = {name for name in PROFILES if os.environ.get(name)}
+    rtps = ElementTree.parse(os.environ[variable]).getroot().find(f".//{DDS}rtps")
+    assert rtps.find(DDS + ("throughputController" if old else "flow_controller_descriptor_list")) is not None
+    more = environment._ANNOUNCERS["FASTRTPS" if old else "FASTDDS"]
+    assert Path(os.environ[variable]).read_text().replace(more, "") == Path(profile).read_text()
+    prepare_environment()  # as a process does that it starts
+    assert (os.environ[variable], network_reach()) == (profile, words)
+
+
+def test_a_profile_of_the_users_own_is_left_alone_by_who_only_asks(prepared):
+    prepared(**dict.fromkeys(PROFILES, "/my.xml"))
+    environment.join_at_once()
+    assert {os.environ[name] for name in PROFILES} == {"/my.xml"}
 
 
 @pytest.mark.parametrize("name", ["fastdds.xml", "fastdds_network.xml"])

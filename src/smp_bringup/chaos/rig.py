@@ -216,7 +216,7 @@ class ChaosRig(Judged):
 @contextmanager
 def chaos_rig(robot: str, safety: Path, log: Path, package: str = NODES) -> Iterator[ChaosRig]:
     """Give a rig whose command node runs; see `ChaosRig` for the arguments."""
-    with graph_client("fake_arms") as client:
+    with graph_client("fake_arms", leads=True) as client:
         rig = ChaosRig(client, robot, safety, log, package)
         try:
             rig.start()

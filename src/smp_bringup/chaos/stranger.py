@@ -93,7 +93,7 @@ class Stranger:
 
 def main(name: str) -> None:
     """Obey until stdin ends; answer each order, once it is done, with the steady time of its publisher [s]."""
-    with graph_client(name) as node:
+    with graph_client(name, leads=True) as node:
         made = []
         print("ready", flush=True)
         for line in sys.stdin:

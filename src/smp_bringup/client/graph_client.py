@@ -14,7 +14,7 @@ from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from smp_bringup.client.answers import WHERE, GraphError, Refused
-from smp_bringup.environment import prepare_environment, require_shared_memory
+from smp_bringup.environment import join_at_once, prepare_environment, require_shared_memory
 from smp_bringup.names import CLIENT, enclave, full_name, full_namespace
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import LeanNode
@@ -32,12 +32,13 @@ _ANSWER_S = 4.0
 
 
 @contextmanager
-def graph_client(name: str = "smp_client", namespace: str = "/") -> Iterator["GraphClient"]:
+def graph_client(name: str = "smp_client", namespace: str = "/", leads: bool = False) -> Iterator["GraphClient"]:
     """Give a client of the graph; rclpy's context begins and ends with the block, however it is left.
 
     Args:
         name: of the node.
         namespace: of the graph.
+        leads: whether it publishes what arms follow, and must be seen to leave; any other joins at once.
 
     Raises:
         ConfigError: ROS could not have that namespace.
@@ -47,6 +48,8 @@ def graph_client(name: str = "smp_client", namespace: str = "/") -> Iterator["Gr
     """
     namespace = full_namespace(namespace)
     prepare_environment()
+    if not leads:
+        join_at_once()
     require_shared_memory()
     with security_explained():
         rclpy.init(args=["--ros-args", "--enclave", enclave(full_name(CLIENT, namespace))])
