@@ -36,7 +36,7 @@ def robot():
 def up(tmp_path_factory):
     """A graph whose arms somebody else is to lead, with a client."""
     nodes = build_graph(sim=True, robot="aloha_64", model="none", teleop=True, operator="none")
-    with Graph(nodes, tmp_path_factory.mktemp("graph")) as graph, graph_client() as client:
+    with Graph(nodes, tmp_path_factory.mktemp("up") / "graph") as graph, graph_client() as client:
         client.wait(lambda: bool(client.sim_state and client.command_state), WAIT_S, "the graph", graph.check)
         yield graph, client
 
