@@ -115,7 +115,8 @@ def test_lerobot_leads_and_records_several_episodes_that_it_then_replays(
     for measured, told in episodes:
         assert (np.ptp(told[:, moved], axis=0) > 0.25).all()
         assert (np.ptp(measured[:, moved], axis=0) > 0.25).all()
-        assert np.abs(measured - told)[:, robot.turning].max() < 0.15
+        caught_up = slice(len(told) // 2, None)  # the operator went on while LeRobot wrote to disk
+        assert np.abs(measured - told)[caught_up, robot.turning].max() < 0.15
     client.reset_episode("press_two_buttons", 3, graph.check)
     words = (*ROBOT, *theirs, *dataset(tmp_path / "dataset")[:2], "--dataset.episode=0", "--play_sounds=false")
     with tool(lerobot_python, "lerobot-replay", tmp_path, *words) as replay:
@@ -195,8 +196,7 @@ def test_ctrl_c_in_an_episode_leaves_the_arms_held(lerobot_python, fresh, tmp_pa
         recorder.process.send_signal(signal.SIGINT)
         client.wait(recorder.ended, WAIT_S, "its end", graph.check)
         assert recorder.process.returncode == 130, recorder.said[-3000:]
-        assert "Traceback" not in recorder.said
-        assert "interrupted: " in recorder.said
+        assert recorder.said.splitlines()[-1] == "interrupted: what was being recorded is not kept"
     assert mode(client) == "hold"
 
 

@@ -71,7 +71,9 @@ class Leading:
         return one_line(": ".join(filter(None, (state["mode"], state["reasons"]))))
 
     def _hold(self) -> None:
-        self._link.client.trigger("command/hold", self._wait_s)
+        client = self._link.client
+        client.trigger("command/hold", self._wait_s)
+        client.wait(lambda: client.command_state["mode"] != Mode.TELEOP.value, self._wait_s, "the arms to be held")
         self._follows, self._until_s = False, 0.0
 
     def _require_following(self) -> None:
