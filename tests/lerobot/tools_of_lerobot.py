@@ -5,6 +5,16 @@ import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
+from smp_bringup.bag.aligned import aligned_sets, leader_trajectory
+from smp_bringup.bag.reader import open_bag
+from smp_bringup.exchange.from_lerobot import import_dataset
+from smp_bringup.record.check import judge_bag
+from smp_bringup.record.config import load_recording
+from smp_bringup.record.quality import Level
+
+WAIT_S = 240.0
 HERE = Path(__file__).parent
 LOOKS_ON = ("--robot.lead=false", "--teleop.type=ros2_leaders", "--teleop.robot=aloha_64", "--teleop.wait_s=60")
 SCRIPTED = ("--teleop.discover_packages_path=scripted_teleoperator", "--teleop.type=scripted")
@@ -68,3 +78,15 @@ def dataset(out, episodes=1, seconds=4.0, fps=25):
         "--dataset.video=false",
         "--play_sounds=false",
     )
+
+
+def kept(folder, out, robot, mapping=None):
+    """Return what was measured and told (N, J) in each episode, all of which are worth keeping."""
+    values = []
+    for bag in map(open_bag, import_dataset(folder, out, robot, mapping=mapping).folders):
+        verdict = judge_bag(bag, bag.robot(), load_recording("default").quality)
+        assert verdict.level is Level.KEEP, verdict
+        assert bag.episode["text"] == "press both buttons"
+        measured = np.array([seen.position for seen in aligned_sets(bag, bag.robot())])
+        values.append((measured, leader_trajectory(bag, bag.robot())[1]))
+    return values

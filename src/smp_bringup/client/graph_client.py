@@ -85,6 +85,8 @@ class GraphClient(LeanNode):
         self.sim_state: dict[str, str] = {}
         self.refusal = ""
         """The last refusal of a request that was repeated."""
+        self.between: Callable[[], None] = lambda: None
+        """Called after each turn of waiting; what it raises ends the wait."""
         self._again_s = 0.0
         self._service_clients: dict[str, Client] = {}
         self._executor = SingleThreadedExecutor()
@@ -95,6 +97,7 @@ class GraphClient(LeanNode):
     def spin(self, timeout_s: float) -> None:
         """Handle what arrives within `timeout_s`, at most one callback."""
         self._executor.spin_once(timeout_sec=timeout_s)
+        self.between()
 
     def spin_for(self, duration_s: float, check: Callable[[], None] = lambda: None) -> None:
         """Let time pass, calling `check` on the way."""

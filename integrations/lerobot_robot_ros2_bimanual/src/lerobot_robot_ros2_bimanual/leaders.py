@@ -5,6 +5,7 @@ from typing import Any
 from lerobot.teleoperators.teleoperator import Teleoperator
 
 from lerobot_robot_ros2_bimanual.config_ros2_bimanual import Ros2LeadersConfig
+from lerobot_robot_ros2_bimanual.interrupts import INTERRUPTS
 from lerobot_robot_ros2_bimanual.member import GraphMember
 
 
@@ -31,16 +32,19 @@ class Ros2Leaders(GraphMember, Teleoperator):
 
     def connect(self, calibrate: bool = True) -> None:
         """Join the graph."""
-        self._join().looked_on = True
+        with INTERRUPTS.deferred():
+            self._join().looked_on = True
 
     def get_action(self) -> dict[str, float]:
         """Return what the arms are told; raises GraphError while nobody leads them."""
         assert self._link is not None, "connect first"
-        return self._names.action(self._link.next_told(self.config.wait_s).position)
+        with INTERRUPTS.deferred():
+            return self._names.action(self._link.next_told(self.config.wait_s).position)
 
     def send_feedback(self, feedback: dict[str, Any]) -> None:
         """Do nothing."""
 
     def disconnect(self) -> None:
         """Leave the graph."""
-        self._leave()
+        with INTERRUPTS.deferred(patient=True):
+            self._leave()

@@ -27,7 +27,7 @@ class Leading:
             GraphError: the command node is latched, no teleop node hears us within `wait_s` [s], or it hears another.
         """
         self._link, self._wait_s = link, wait_s
-        self._follows, self._said_s, self._until_s = False, 0.0, 0.0
+        self._asked, self._follows, self._said_s, self._until_s = False, False, 0.0, 0.0
         link.wait(lambda: bool(link.client.command_state), wait_s, lambda: "the command node")
         if link.client.latched:
             raise GraphError(f"the arms are stopped: {self._state}; smp reset leaves it once the causes are gone")
@@ -58,8 +58,9 @@ class Leading:
     def end(self) -> None:
         """Have the arms rest where they are, armed; then fall silent."""
         try:
-            if self._follows and self._link.client.command_state["mode"] == Mode.TELEOP.value:
-                self._hold()
+            self._link.drain()
+            if self._asked and Mode(self._link.client.command_state["mode"]) in (Mode.HOLD, Mode.TELEOP):
+                self._hold()  # a take-over that Ctrl-C interrupted may be said only after this
         except GraphError as error:
             _LOG.warning("the arms were not told to hold, and are held since nobody leads them: %s", one_line(error))
         finally:
@@ -78,15 +79,16 @@ class Leading:
 
     def _require_following(self) -> None:
         if self._link.client.command_state["mode"] != Mode.TELEOP.value:
-            raise GraphError(f"the arms do not follow LeRobot any more: {self._state} (smp status, smp why)")
+            raise GraphError(f"the arms do not follow LeRobot any longer: {self._state} (smp status, smp why)")
 
     def _take_over(self, now_s: float) -> None:
+        self._asked = True
         self._until_s, client = self._until_s or now_s + self._wait_s, self._link.client
         try:
             client.follow(Mode.TELEOP.value, reset=False, timeout_s=_TRY_S)
         except GraphError as error:
             if client.latched:
-                raise
+                raise GraphError(f"the arms do not follow LeRobot: {self._state} (smp status, smp why)") from None
             why = one_line(client.refusal or error)
             if now_s > self._until_s:
                 raise GraphError(f"waited {self._wait_s:g} s for the arms to follow LeRobot: {why}") from None

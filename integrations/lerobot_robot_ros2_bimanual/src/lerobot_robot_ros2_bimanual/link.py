@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from sensor_msgs.msg import Image, JointState
 
+from lerobot_robot_ros2_bimanual.interrupts import INTERRUPTS
 from smp_bringup import wire
 from smp_bringup.client.answers import WHERE, GraphError
 from smp_bringup.client.graph_client import graph_client
@@ -35,6 +36,7 @@ class Link:
         self.robot, self._namespace, self._users, self._heard = robot, namespace, 0, Counter[str]()
         self._block = graph_client("lerobot", namespace, signals=False)  # Ctrl-C is LeRobot's: it ends its episode
         self.client = self._block.__enter__()
+        self.client.between = INTERRUPTS.look
         atexit.register(self._end)
         say_interrupt("interrupted: what was being recorded is not kept")
         self._misfit = ""

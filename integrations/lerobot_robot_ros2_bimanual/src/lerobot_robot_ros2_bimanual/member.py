@@ -20,7 +20,8 @@ class GraphMember:
     def _read(self, config: GraphConfig) -> None:
         """Read robot file and mapping; raises ConfigError where they are wrong."""
         self.config = config
-        self._body = load_robot(config.robot, config.namespace)
+        self._namespace = full_namespace(config.namespace)
+        self._body = load_robot(config.robot, self._namespace)
         self._names = Names(self._body, config.mapping)
 
     def _join(self) -> "Link":
@@ -37,7 +38,7 @@ class GraphMember:
                 "source ROS 2 (docs/lerobot.md)"
             ) from None
 
-        self._link = Link.opened(self._body, full_namespace(self.config.namespace))
+        self._link = Link.opened(self._body, self._namespace)
         return self._link
 
     def _leave(self) -> None:

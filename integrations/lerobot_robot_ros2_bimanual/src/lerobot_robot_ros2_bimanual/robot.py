@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 from lerobot.robots.robot import Robot
 
 from lerobot_robot_ros2_bimanual.config_ros2_bimanual import Ros2BimanualConfig
+from lerobot_robot_ros2_bimanual.interrupts import INTERRUPTS
 from lerobot_robot_ros2_bimanual.member import GraphMember
 from lerobot_robot_ros2_bimanual.rate import require_rate
 from smp_bringup.errors import ConfigError
 
 if TYPE_CHECKING:
     from lerobot_robot_ros2_bimanual.leading import Leading
+    from lerobot_robot_ros2_bimanual.link import Link
 
 
 class Ros2Bimanual(GraphMember, Robot):
@@ -58,23 +60,27 @@ class Ros2Bimanual(GraphMember, Robot):
             ConfigError: the graph's robot is another one; LeRobot is to lead by what it hears of who leads.
             GraphError: the graph does not run, is latched, or somebody else leads the arms.
         """
+        with INTERRUPTS.deferred():
+            try:
+                self._leading = self._led(self._join())
+            except BaseException:
+                self._leave()
+                raise
+
+    def _led(self, link: "Link") -> "Leading | None":
+        """Wait for an observation; return who leads the arms, if LeRobot is to."""
         from lerobot_robot_ros2_bimanual.leading import Leading  # ROS, as above
 
-        link = self._join()
-        try:
-            if self.config.lead and link.looked_on:
-                raise ConfigError("--teleop.type=ros2_leaders only hears who leads the arms: give --robot.lead=false")
-            seen = link.next_seen(0, self.config.wait_s)
-            if self.config.lead:
-                self._leading = Leading(link, seen.position, self.config.wait_s)
-        except BaseException:
-            self._leave()
-            raise
+        if self.config.lead and link.looked_on:
+            raise ConfigError("--teleop.type=ros2_leaders only hears who leads the arms: give --robot.lead=false")
+        seen = link.next_seen(0, self.config.wait_s)
+        return Leading(link, seen.position, self.config.wait_s) if self.config.lead else None
 
     def get_observation(self) -> dict[str, Any]:
         """Return the newest set of sync, one that was not given before; raises GraphError where none comes."""
         assert self._link is not None, "connect first"
-        seen = self._link.next_seen(self._given_ns, self.config.wait_s)
+        with INTERRUPTS.deferred():
+            seen = self._link.next_seen(self._given_ns, self.config.wait_s)
         self._given_ns = seen.stamp_ns
         images = {name: seen.images[ours] for ours, name in self._names.cameras.items()}
         return {**self._names.observation(seen.position), **images}
@@ -88,7 +94,9 @@ class Ros2Bimanual(GraphMember, Robot):
         """
         assert self._link is not None, "connect first"
         if self._leading is not None:
-            self._leading.to(self._names.led_to(action))
+            position = self._names.led_to(action)
+            with INTERRUPTS.deferred():
+                self._leading.to(position)
         elif not self._link.looked_on:
             raise ConfigError("with --robot.lead=false no action is done: give --teleop.type=ros2_leaders, or true")
         return action
@@ -96,8 +104,9 @@ class Ros2Bimanual(GraphMember, Robot):
     def disconnect(self) -> None:
         """Have the arms rest where they are, armed, where LeRobot led them; leave the graph."""
         leading, self._leading = self._leading, None
-        try:
-            if leading is not None:
-                leading.end()
-        finally:
-            self._leave()
+        with INTERRUPTS.deferred(patient=True):
+            try:
+                if leading is not None:
+                    leading.end()
+            finally:
+                self._leave()
