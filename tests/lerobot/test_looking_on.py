@@ -24,6 +24,10 @@ def test_lerobot_records_what_leads_a_running_graph(lerobot_python, tmp_path):
             client.trigger("sim/operate")
             client.wait(recorder.ended, WAIT_S, "the end of the recording", graph.check)
             assert recorder.process.returncode == 0, recorder.said[-3000:]
+        leads = (*ROBOT[:2], "--robot.wait_s=5", *SCRIPTED, *dataset(tmp_path / "other"))
+        with tool(lerobot_python, "lerobot-record", tmp_path, *leads) as second:
+            client.wait(second.ended, WAIT_S, "LeRobot not to lead", graph.check)
+            assert "somebody else leads the arms on /leader_left/joint_states, " in second.error
         assert client.command_state["mode"] == "teleop"
     ((measured, told),) = kept(tmp_path / "dataset", tmp_path / "bags", load_robot("aloha_64"))
     assert np.ptp(measured, axis=0).max() > 0.1

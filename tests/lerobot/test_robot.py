@@ -109,7 +109,7 @@ REFUSED = {
     "degrees": (["--teleop.degrees=true"], "looks like degrees, not .rad.*--robot.mapping"),
     "far from the arms": (
         ["--teleop.away=1", "--robot.wait_s=3"],
-        "waited .* s for the command node to follow teleop: .*waist",
+        "waited 3 s for the arms to follow LeRobot: .*waist 1.* rad from the setpoint",
     ),
     "nobody's namespace": (
         ["--robot.namespace=/other", "--robot.wait_s=1"],
@@ -176,3 +176,13 @@ def test_a_stop_ends_the_recording(lerobot_python, fresh, tmp_path):
         client.wait(recorder.ended, WAIT_S, "its end", graph.check)
         assert re.search("the arms do not follow LeRobot.*: estop: the emergency stop was pressed", recorder.error)
     assert mode(client) == "estop"
+
+
+def test_a_lerobot_that_is_killed_is_a_leader_that_fell_silent(lerobot_python, fresh, tmp_path):
+    graph, client = fresh
+    words = (*ROBOT, *SCRIPTED, *dataset(tmp_path / "dataset", seconds=600))
+    with tool(lerobot_python, "lerobot-record", tmp_path, *words) as recorder:
+        client.wait(lambda: mode(client) == "teleop" or recorder.ended(), WAIT_S, "LeRobot to lead", graph.check)
+        recorder.process.kill()
+        client.wait(lambda: mode(client) == "fault", WAIT_S, "the arms to be held", graph.check)
+    assert "source_fresh" in client.command_state["reasons"]

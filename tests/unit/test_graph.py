@@ -33,7 +33,8 @@ def mine(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("asked", "operator"), [({}, "none"), ({"teleop": True}, "scripted"), ({"teleop": True, "operator": "none"}, "none")]
+    ("asked", "operator"),
+    [({}, "none"), ({"teleop": True}, "scripted"), ({"teleop": True, "operator": "none"}, "none")],
 )
 def test_simulated_leaders_are_moved_by_a_script_unless_somebody_else_is_to_move_them(asked, operator):
     nodes = by_name(build_graph(sim=True, **asked))

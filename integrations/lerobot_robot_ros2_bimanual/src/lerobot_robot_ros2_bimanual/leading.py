@@ -42,7 +42,7 @@ class Leading:
         """Lead the arms to `position` (J,); arms that do not follow yet are taken over once that is near them.
 
         Raises:
-            GraphError: they do not follow any more, or not within the time to wait.
+            GraphError: they do not follow any longer, or not within the time to wait.
         """
         self._link.drain()
         now_s = time.monotonic()
