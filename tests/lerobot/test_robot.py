@@ -52,7 +52,9 @@ def degrees(robot, tmp_path):
         }
         for arm in robot.arms
     }
-    (tmp_path / "degrees.yaml").write_text(yaml.safe_dump({"robot": "aloha_64", "arms": arms}))
+    (tmp_path / "degrees.yaml").write_text(
+        yaml.safe_dump({"robot": "aloha_64", "arms": arms, "cameras": {"overview": "observation.images.top"}})
+    )
     return tmp_path / "degrees.yaml"
 
 
@@ -101,6 +103,10 @@ def test_lerobot_teleoperates(lerobot_python, fresh, tmp_path):
 
 
 REFUSED = {
+    "silent leaders": (
+        ["--robot.lead=false", "--teleop.type=ros2_leaders", "--teleop.robot=aloha_64", "--teleop.wait_s=1"],
+        "waited 1 s for who leads the arms: the leaders of robot 'aloha_64' are silent ./leader_left/joint_states",
+    ),
     "another robot's cameras": (["--robot.robot=aloha"], "gives 64 x 64 px, robot 'aloha' has others"),
     "other names": (
         ["--teleop.prefix=motor_"],
@@ -186,3 +192,14 @@ def test_a_lerobot_that_is_killed_is_a_leader_that_fell_silent(lerobot_python, f
         recorder.process.kill()
         client.wait(lambda: mode(client) == "fault", WAIT_S, "the arms to be held", graph.check)
     assert "source_fresh" in client.command_state["reasons"]
+
+
+def test_without_ros_it_says_what_to_install(lerobot_python, tmp_path):
+    code = (
+        "import sys; sys.modules['sensor_msgs'] = None\n"
+        "from lerobot_robot_ros2_bimanual import *\n"
+        "Ros2Bimanual(Ros2BimanualConfig(robot='aloha_64')).connect()"
+    )
+    with tool(lerobot_python, "python", tmp_path, "-c", code) as running:
+        running.process.wait(WAIT_S)
+        assert "has no sensor_msgs: pip install -r requirements/ros-kilted.in" in running.error

@@ -61,6 +61,8 @@ class Leading:
             self._link.drain()
             if self._asked and Mode(self._link.client.command_state["mode"]) in (Mode.HOLD, Mode.TELEOP):
                 self._hold()  # a take-over that Ctrl-C interrupted may be said only after this
+            elif self._link.client.latched:
+                _LOG.warning("the arms are stopped: %s (smp status, smp why)", self._state)
         except GraphError as error:
             _LOG.warning("the arms were not told to hold, and are held since nobody leads them: %s", one_line(error))
         finally:
