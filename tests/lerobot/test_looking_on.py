@@ -29,6 +29,12 @@ def test_lerobot_records_what_leads_a_running_graph(lerobot_python, tmp_path):
             client.wait(second.ended, WAIT_S, "LeRobot not to lead", graph.check)
             assert "somebody else leads the arms on /leader_left/joint_states, " in second.error
         assert client.command_state["mode"] == "teleop"
+        words = (*ROBOT, *LOOKS_ON, *dataset(tmp_path / "stopped", seconds=600))
+        with tool(lerobot_python, "lerobot-record", tmp_path, *words) as stopped:
+            client.wait(lambda: "Recording episode" in stopped.said, WAIT_S, "LeRobot's recording", graph.check)
+            client.set_bool("command/estop", True)
+            client.wait(stopped.ended, WAIT_S, "its end", graph.check)
+            assert "the arms are stopped: estop" in stopped.error
     ((measured, told),) = kept(tmp_path / "dataset", tmp_path / "bags", load_robot("aloha_64"))
     assert np.ptp(measured, axis=0).max() > 0.1
     assert np.ptp(told, axis=0).max() > 0.1

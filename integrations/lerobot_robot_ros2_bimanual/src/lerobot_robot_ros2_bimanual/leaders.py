@@ -36,7 +36,7 @@ class Ros2Leaders(GraphMember, Teleoperator):
             self._join().looked_on = True
 
     def get_action(self) -> dict[str, float]:
-        """Return what the arms are told; raises GraphError while nobody leads them."""
+        """Return what the arms are told; raises GraphError while nobody leads them, or they are stopped."""
         assert self._link is not None, "connect first"
         with INTERRUPTS.deferred():
             return self._names.action(self._link.next_told(self.config.wait_s).position)

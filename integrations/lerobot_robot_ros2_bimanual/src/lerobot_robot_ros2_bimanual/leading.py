@@ -29,8 +29,7 @@ class Leading:
         self._link, self._wait_s = link, wait_s
         self._asked, self._follows, self._said_s, self._until_s = False, False, 0.0, 0.0
         link.wait(lambda: bool(link.client.command_state), wait_s, lambda: "the command node")
-        if link.client.latched:
-            raise GraphError(f"the arms are stopped: {self._state}; smp reset leaves it once the causes are gone")
+        link.require_unlatched()
         self._voice = Voice(link, position)
         try:
             link.wait(self._is_heard, wait_s, self._unheard)
@@ -62,16 +61,11 @@ class Leading:
             if self._asked and Mode(self._link.client.command_state["mode"]) in (Mode.HOLD, Mode.TELEOP):
                 self._hold()  # a take-over that Ctrl-C interrupted may be said only after this
             elif self._link.client.latched:
-                _LOG.warning("the arms are stopped: %s (smp status, smp why)", self._state)
+                _LOG.warning("the arms are stopped: %s (smp status, smp why)", self._link.state)
         except GraphError as error:
             _LOG.warning("the arms were not told to hold, and are held since nobody leads them: %s", one_line(error))
         finally:
             self._voice.close()
-
-    @property
-    def _state(self) -> str:
-        state = self._link.client.command_state
-        return one_line(": ".join(filter(None, (state["mode"], state["reasons"]))))
 
     def _hold(self) -> None:
         client = self._link.client
@@ -81,7 +75,7 @@ class Leading:
 
     def _require_following(self) -> None:
         if self._link.client.command_state["mode"] != Mode.TELEOP.value:
-            raise GraphError(f"the arms do not follow LeRobot any longer: {self._state} (smp status, smp why)")
+            raise GraphError(f"the arms do not follow LeRobot any longer: {self._link.state} (smp status, smp why)")
 
     def _take_over(self, now_s: float) -> None:
         self._asked = True
@@ -90,7 +84,7 @@ class Leading:
             client.follow(Mode.TELEOP.value, reset=False, timeout_s=_TRY_S)
         except GraphError as error:
             if client.latched:
-                raise GraphError(f"the arms do not follow LeRobot: {self._state} (smp status, smp why)") from None
+                raise GraphError(f"the arms do not follow LeRobot: {self._link.state} (smp status, smp why)") from None
             why = one_line(client.refusal or error)
             if now_s > self._until_s:
                 raise GraphError(f"waited {self._wait_s:g} s for the arms to follow LeRobot: {why}") from None

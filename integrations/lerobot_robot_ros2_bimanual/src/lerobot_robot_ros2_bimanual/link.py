@@ -13,7 +13,7 @@ from lerobot_robot_ros2_bimanual.interrupts import INTERRUPTS
 from smp_bringup import wire
 from smp_bringup.client.answers import WHERE, GraphError
 from smp_bringup.client.graph_client import graph_client
-from smp_bringup.errors import ConfigError
+from smp_bringup.errors import ConfigError, one_line
 from smp_bringup.lerobot.uncaught import say_interrupt
 from smp_bringup.nodes import qos
 from smp_bringup.observation.assembler import Assembler
@@ -95,8 +95,13 @@ class Link:
         return self._seen
 
     def next_told(self, wait_s: float) -> JointSample:
-        """Return what the leaders say now; raises GraphError where they say nothing for `wait_s` [s]."""
+        """Return what the leaders say now.
+
+        Raises:
+            GraphError: they say nothing for `wait_s` [s], or the arms are stopped, so that nobody does it.
+        """
         self.drain()
+        self.require_unlatched()
         self.wait(
             lambda: self.told is not None and time.monotonic() - self._told_s < _SILENT_S,
             wait_s,
@@ -104,6 +109,17 @@ class Link:
         )
         assert self.told is not None
         return self.told
+
+    @property
+    def state(self) -> str:
+        """Mode of the command node, and why."""
+        state = self.client.command_state
+        return one_line(": ".join(filter(None, (state["mode"], state["reasons"]))))
+
+    def require_unlatched(self) -> None:
+        """Raise GraphError where arms have been stopped that only a reset lets go on."""
+        if self.client.latched:
+            raise GraphError(f"the arms are stopped: {self.state}; smp reset leaves it once the causes are gone")
 
     @property
     def unled(self) -> str:
