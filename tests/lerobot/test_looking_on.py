@@ -56,3 +56,13 @@ def test_a_graph_in_a_namespace_that_ends_ends_the_recording(lerobot_python, tmp
             graph.stop()
             recorder.process.wait(WAIT_S)
             assert "waited 10 s for an observation of sync: nothing comes" in recorder.error
+
+
+def test_a_graph_that_reads_no_leaders_is_not_led(lerobot_python, tmp_path):
+    words = (*ROBOT[:2], "--robot.wait_s=5", *SCRIPTED, *dataset(tmp_path / "dataset"))
+    nodes = build_graph(sim=True, robot="aloha_64", model="none")
+    with Graph(nodes, tmp_path / "graph") as graph, graph_client() as client:
+        client.wait(lambda: bool(client.command_state), WAIT_S, "the graph", graph.check)
+        with tool(lerobot_python, "lerobot-record", tmp_path, *words) as recorder:
+            client.wait(recorder.ended, WAIT_S, "the refusal", graph.check)
+            assert "no teleop node runs: start the graph with --teleop" in recorder.error

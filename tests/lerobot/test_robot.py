@@ -184,14 +184,16 @@ def test_a_stop_ends_the_recording(lerobot_python, fresh, tmp_path):
     assert mode(client) == "estop"
 
 
-def test_a_lerobot_that_is_killed_is_a_leader_that_fell_silent(lerobot_python, fresh, tmp_path):
+def test_a_lerobot_that_stands_still_is_a_leader_that_fell_silent(lerobot_python, fresh, tmp_path):
     graph, client = fresh
     words = (*ROBOT, *SCRIPTED, *dataset(tmp_path / "dataset", seconds=600))
     with tool(lerobot_python, "lerobot-record", tmp_path, *words) as recorder:
         client.wait(lambda: mode(client) == "teleop" or recorder.ended(), WAIT_S, "LeRobot to lead", graph.check)
-        recorder.process.kill()
+        recorder.process.send_signal(signal.SIGSTOP)
         client.wait(lambda: mode(client) == "fault", WAIT_S, "the arms to be held", graph.check)
-    assert "source_fresh" in client.command_state["reasons"]
+        recorder.process.send_signal(signal.SIGCONT)
+        client.wait(recorder.ended, WAIT_S, "its end", graph.check)
+        assert re.search("the arms do not follow LeRobot.*: fault: source_fresh", recorder.error)
 
 
 def test_without_ros_it_says_what_to_install(lerobot_python, tmp_path):

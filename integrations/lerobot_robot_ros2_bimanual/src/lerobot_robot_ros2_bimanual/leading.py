@@ -45,12 +45,12 @@ class Leading:
         """
         self._link.drain()
         now_s = time.monotonic()
-        if self._follows and now_s - self._said_s > _PAUSE_S:
-            self._hold()
-        self._voice.say(position)
         if self._follows:
             self._require_following()
-        else:
+            if now_s - self._said_s > _PAUSE_S:
+                self._hold()
+        self._voice.say(position)
+        if not self._follows:
             self._take_over(now_s)
         self._said_s = time.monotonic()
 
@@ -98,11 +98,10 @@ class Leading:
 
     def _unheard(self) -> str:
         link = self._link
-        topics = [joints.topic for joints in link.robot.leader_topics]
-        several = [topic for topic in topics if link.client.count_publishers(topic) > 1]
-        if several:
-            return (
-                f"the teleop node to hear LeRobot: somebody else leads the arms on {', '.join(several)}; stop that (in "
-                "simulation: smp up --operator none), or give --robot.lead=false"
-            )
-        return f"the teleop node to hear LeRobot: {link.unled}"
+        if not link.led:
+            return f"the teleop node to hear LeRobot: {link.unled}"
+        topics = ", ".join(joints.topic for joints in link.robot.leader_topics)
+        return (
+            f"the teleop node to hear LeRobot: somebody else leads the arms on {topics}; stop that (in simulation: "
+            "smp up --operator none), or give --robot.lead=false"
+        )

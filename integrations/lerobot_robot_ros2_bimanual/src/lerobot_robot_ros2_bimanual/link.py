@@ -103,7 +103,7 @@ class Link:
         self.drain()
         self.require_unlatched()
         self.wait(
-            lambda: self.told is not None and time.monotonic() - self._told_s < _SILENT_S,
+            lambda: self.led,
             wait_s,
             lambda: f"who leads the arms: {self.unled}",
         )
@@ -120,6 +120,11 @@ class Link:
         """Raise GraphError where arms have been stopped that only a reset lets go on."""
         if self.client.latched:
             raise GraphError(f"the arms are stopped: {self.state}; smp reset leaves it once the causes are gone")
+
+    @property
+    def led(self) -> bool:
+        """Whether somebody leads the arms."""
+        return self.told is not None and time.monotonic() - self._told_s < _SILENT_S
 
     @property
     def unled(self) -> str:
