@@ -107,6 +107,13 @@ class GraphArguments:
     teleop: bool = field(
         default=False, metadata=spec(help="read the leader arms too; in simulation a scripted operator moves them")
     )
+    operator: str = field(
+        default="scripted",
+        metadata=spec(
+            choices=("scripted", "none"),
+            help="who moves the leader arms in simulation; none: you do, by leader arms of your own or LeRobot's",
+        ),
+    )
     noise: float = field(
         default=0.0, metadata=spec(ge=0, le=0.1, unit="rad", help="tremor added to what the followers are told")
     )
@@ -133,7 +140,7 @@ def build_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
         about["use_sim_time"] = True
     here: list[NodeSpec] = []
     if asked.sim:
-        operator = "scripted" if asked.teleop else "none"
+        operator = asked.operator if asked.teleop else "none"
         shown: dict[str, Argument] = {"task": asked.task, "seed": asked.seed, "operator": operator}
         here.append(NodeSpec("sim", {"robot": asked.robot, **shown, "publish_clock": asked.use_sim_time}))
     here.append(NodeSpec("sync", dict(about)))

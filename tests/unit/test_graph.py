@@ -32,6 +32,16 @@ def mine(tmp_path):
     return write
 
 
+@pytest.mark.parametrize(
+    ("asked", "operator"),
+    [({}, "none"), ({"teleop": True}, "scripted"), ({"teleop": True, "operator": "none"}, "none")],
+)
+def test_simulated_leaders_are_moved_by_a_script_unless_somebody_else_is_to_move_them(asked, operator):
+    nodes = by_name(build_graph(sim=True, **asked))
+    assert nodes["sim"].parameters["operator"] == operator
+    assert ("teleop" in nodes) == bool(asked)
+
+
 def test_every_argument_reaches_the_node_that_it_is_for():
     nodes = by_name(
         build_graph(

@@ -23,6 +23,8 @@ from smp_bringup.exchange.from_lerobot import import_dataset
 from smp_bringup.exchange.to_lerobot import export
 from smp_bringup.mapping.document import ImportMapping, load_mapping, require_known
 from smp_bringup.paths import share
+from smp_bringup.record.check import judge_bag
+from smp_bringup.record.config import QualityConfig
 from smp_bringup.robot import load_robot
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -501,3 +503,32 @@ def test_joints_are_numbers_by_what_the_dataset_says(dtype, small, tmp_path):
     (root / "meta/info.json").write_text(json.dumps(info))
     with pytest.raises(ConfigError, match=rf"action has dtype {dtype}, expected numbers, such as float32"):
         import_dataset(root, tmp_path / "bags", small)
+
+
+class Repeating(Foreign):
+    """Arms that move, and cameras that show each picture several times."""
+
+    times = 2
+
+    def state(self, episode, k):
+        return self.robot.joint_array("home") + np.where(self.robot.turning, 0.2 * np.sin(k / 5), 0.0)
+
+    def image(self, camera, episode, k):
+        return super().image(camera, episode, k // self.times)
+
+
+@pytest.mark.parametrize(
+    ("images", "times", "found"),
+    [(True, 2, "reject duplicates"), (False, 2, "warn duplicates"), (False, 20, "reject frozen")],
+)
+def test_equal_frames_of_a_video_are_held_against_a_recording_only_beyond_what_a_codec_does(
+    images, times, found, small, tmp_path
+):
+    names = list(small.joint_names)
+    told = Repeating(small, episodes=1, frames=60, images=images, state_names=names, action_names=names)
+    told.times = times
+    (folder,) = import_dataset(told.write(tmp_path / "data"), tmp_path / "bags", small).folders
+    bag = open_bag(folder)
+    verdict = judge_bag(bag, bag.robot(), QualityConfig())
+    assert found in [f"{finding.level.name.lower()} {finding.check}" for finding in verdict.findings]
+    assert not (times == 2 and not images) or verdict.word == "warn"

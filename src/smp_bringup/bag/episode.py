@@ -18,6 +18,8 @@ SAFETY_ATTACHMENT = "safety.yaml"
 EPISODE_METADATA = "episode"
 IMPORTED = "imported"
 """Key of its metadata: what the episode was imported from."""
+PICTURES, FILMED = "pictures", "video"
+"""Key of its metadata, and what it says where a codec had the images before they were in the bag."""
 REPAIRED = "repaired"
 """Key of its metadata: what a repair could not save, as JSON."""
 OUTCOMES = {True: "success", False: "failure", None: "unlabelled"}

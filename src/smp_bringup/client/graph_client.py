@@ -10,6 +10,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.client import Client
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
@@ -32,13 +33,17 @@ _ANSWER_S = 4.0
 
 
 @contextmanager
-def graph_client(name: str = "smp_client", namespace: str = "/", leads: bool = False) -> Iterator["GraphClient"]:
+def graph_client(
+    name: str = "smp_client", namespace: str = "/", *, leads: bool = False, signals: bool = True
+) -> Iterator["GraphClient"]:
     """Give a client of the graph; rclpy's context begins and ends with the block, however it is left.
 
     Args:
         name: of the node.
         namespace: of the graph.
         leads: whether it publishes what arms follow, and must be seen to leave; any other joins at once.
+        signals: whether SIGINT and SIGTERM end rclpy's context; else they are the program's own, which may still
+            speak to the graph at its end.
 
     Raises:
         ConfigError: ROS could not have that namespace.
@@ -52,7 +57,10 @@ def graph_client(name: str = "smp_client", namespace: str = "/", leads: bool = F
         join_at_once()
     require_shared_memory()
     with security_explained():
-        rclpy.init(args=["--ros-args", "--enclave", enclave(full_name(CLIENT, namespace))])
+        rclpy.init(
+            args=["--ros-args", "--enclave", enclave(full_name(CLIENT, namespace))],
+            signal_handler_options=None if signals else SignalHandlerOptions.NO,
+        )
     try:
         with security_explained():
             client = GraphClient(name, namespace)
@@ -82,6 +90,8 @@ class GraphClient(LeanNode):
         self.sim_state: dict[str, str] = {}
         self.refusal = ""
         """The last refusal of a request that was repeated."""
+        self.between: Callable[[], None] = lambda: None
+        """Called after each turn of waiting; what it raises ends the wait."""
         self._again_s = 0.0
         self._service_clients: dict[str, Client] = {}
         self._executor = SingleThreadedExecutor()
@@ -92,6 +102,7 @@ class GraphClient(LeanNode):
     def spin(self, timeout_s: float) -> None:
         """Handle what arrives within `timeout_s`, at most one callback."""
         self._executor.spin_once(timeout_sec=timeout_s)
+        self.between()
 
     def spin_for(self, duration_s: float, check: Callable[[], None] = lambda: None) -> None:
         """Let time pass, calling `check` on the way."""
@@ -165,6 +176,11 @@ class GraphClient(LeanNode):
             self.wait(lambda: self.count_publishers("policy/chunk") > 0, START_S, "the policy", check)
             if self.service_ready("policy/set_parameters"):  # ours: another's may be told in its own way
                 self.set_parameters("policy", task=task)
+        self.reset_episode(task, seed, check)
+        self.follow(source, check)
+
+    def reset_episode(self, task: str, seed: int, check: Callable[[], None] = lambda: None) -> None:
+        """Disarm the arms of a simulated graph that runs, and reset it to an episode; see `start_episode`."""
         self.wait(lambda: not self.latched or self.accepts("reset"), 5.0, "the command node to be reset", check)
         # The arms come to rest first: what is still published would move the simulated arms of the next episode.
         self.wait(lambda: self.trigger("command/disarm") == "disarmed", 5.0, "the arms to rest", check)
@@ -172,7 +188,6 @@ class GraphClient(LeanNode):
         episode = self.sim_state.get("episode")
         self.trigger("sim/reset")
         self.wait(lambda: self._begun(episode), 5.0, "the simulator to begin the episode", check)
-        self.follow(source, check)
 
     def follow(
         self,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from smp_bringup import config
-from smp_bringup.bag.episode import IMPORTED, ROBOT_ATTACHMENT, slug
+from smp_bringup.bag.episode import FILMED, IMPORTED, PICTURES, ROBOT_ATTACHMENT, slug
 from smp_bringup.bag.messages import IMAGE, JOINT_STATE, image_cdr, joint_state_cdr, measured_cdr
 from smp_bringup.bag.writer import BagWriter
 from smp_bringup.camera import Camera
@@ -157,6 +157,8 @@ class _Import:
         """Return what a check must know: the joints come at the rate of the cameras, and no commands do."""
         notes = {IMPORTED: one_line(self._source.root.name), "source": "lerobot", "commands": "none"}
         notes["rate_hz"] = f"{self._source.rate_hz:g}"
+        if any(pictures.filmed for pictures in self._pictures):
+            notes[PICTURES] = FILMED
         return notes | ({"outside": "; ".join(self._outside)} if self._outside else {})
 
     def _task(self, episode: Episode, rows: Rows, told: object) -> str:

@@ -33,6 +33,11 @@ class Pictures:
         self._reader = VideoReader(size) if kind == _VIDEO else None
 
     @property
+    def filmed(self) -> bool:
+        """Whether they come out of a video."""
+        return self._reader is not None
+
+    @property
     def columns(self) -> Sequence[str]:
         """What of the tables is needed."""
         return () if self._reader else (self._key,)

@@ -15,7 +15,7 @@ from smp_bringup.robot import Robot
 
 INTO_MAPPING = (
     "into a mapping such as config/imports/lerobot.yaml and name it (--mapping; for a policy of LeRobot mapping: in "
-    "the file of lerobot:FILE)"
+    "the file of lerobot:FILE; in LeRobot's tools --robot.mapping)"
 )
 """Where it is written, in words, what others call and measure."""
 _TURNING = {"rad": 1.0, "deg": math.pi / 180}

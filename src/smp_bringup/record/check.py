@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from smp_bringup.bag.episode import IMPORTED, REPAIRED, ROBOT_ATTACHMENT
+from smp_bringup.bag.episode import FILMED, IMPORTED, PICTURES, REPAIRED, ROBOT_ATTACHMENT
 from smp_bringup.bag.metadata import METADATA
 from smp_bringup.bag.reader import Bag
 from smp_bringup.documents import parse_json, shown
@@ -16,6 +17,8 @@ from smp_bringup.record.tracks import Tracks
 from smp_bringup.robot import Robot
 
 DROPPED = "dropped"
+_REPEATED_SHARE, _REPEATED = 0.6, 12
+"""A codec may show every second frame of a slow motion like the one before (LeRobot's AV1 does), or half a second."""
 _COUNT = re.compile("[0-9]{1,12}")
 
 
@@ -29,7 +32,19 @@ def judge_bag(bag: Bag, robot: Robot, bounds: QualityConfig) -> Quality:
         tracks.take_rates_as_found()
     if imported or ROBOT_ATTACHMENT not in bag.attachments:
         tracks.do_without_commands()
+    if bag.episode.get(PICTURES) == FILMED:
+        bounds = _as_filmed(bounds)
     return judge(tracks, bounds, _others_s(bag.path), _dropped(bag), _lacking(bag))
+
+
+def _as_filmed(bounds: QualityConfig) -> QualityConfig:
+    """Return bounds that warn of equal frames as before, and reject only for more than a codec makes equal."""
+    (equal, most), (share, most_share) = bounds.frozen_frames, bounds.duplicate_share
+    return replace(
+        bounds,
+        frozen_frames=(equal, max(most, _REPEATED)),
+        duplicate_share=(share, max(most_share, _REPEATED_SHARE)),
+    )
 
 
 def _dropped(bag: Bag) -> dict[str, int]:

@@ -6,35 +6,31 @@ from lerobot.robots.config import RobotConfig
 from lerobot.teleoperators.config import TeleoperatorConfig
 
 
-@RobotConfig.register_subclass("ros2_bimanual")
 @dataclass(kw_only=True)
-class Ros2BimanualConfig(RobotConfig):
-    """The robot of a running graph (`smp up`, `ros2 launch`)."""
+class GraphConfig:
+    """Which graph (`smp up`, `ros2 launch`) a device of LeRobot is in."""
 
     robot: str = "aloha"
     """Robot in config/robots, or a path to a YAML file: that of the graph."""
     namespace: str = "/"
     """Of the graph."""
+    mapping: str = ""
+    """Mapping in config/imports, or a path, where LeRobot is to call or measure joints and cameras otherwise."""
+    wait_s: float = 10.0
+    """For how long an observation, the leaders or an answer are awaited."""
+
+
+@RobotConfig.register_subclass("ros2_bimanual")
+@dataclass(kw_only=True)
+class Ros2BimanualConfig(GraphConfig, RobotConfig):
+    """The robot of a running graph."""
+
     lead: bool = True
     """Whether actions of LeRobot lead the arms, on the topics of the leader arms. False: somebody else leads them, and
     LeRobot looks on (`--teleop.type=ros2_leaders`)."""
-    wait_s: float = 10.0
-    """For how long an observation or an answer is awaited."""
 
 
 @TeleoperatorConfig.register_subclass("ros2_leaders")
 @dataclass(kw_only=True)
-class Ros2LeadersConfig(TeleoperatorConfig):
+class Ros2LeadersConfig(GraphConfig, TeleoperatorConfig):
     """What leads the arms of a running graph: leader arms, a SpaceMouse, the scripted operator of the simulator."""
-
-    robot: str = "aloha"
-    """As of the robot."""
-    namespace: str = "/"
-    """Of the graph."""
-    wait_s: float = 10.0
-    """For how long they are awaited."""
-
-
-def joint_key(name: str) -> str:
-    """Return what LeRobot calls the position of a joint."""
-    return f"{name}.pos"

@@ -4,9 +4,9 @@ from typing import Any
 
 from lerobot.teleoperators.teleoperator import Teleoperator
 
-from lerobot_robot_ros2_bimanual.config_ros2_bimanual import Ros2LeadersConfig, joint_key
+from lerobot_robot_ros2_bimanual.config_ros2_bimanual import Ros2LeadersConfig
+from lerobot_robot_ros2_bimanual.interrupts import INTERRUPTS
 from lerobot_robot_ros2_bimanual.member import GraphMember
-from smp_bringup.robot import load_robot
 
 
 class Ros2Leaders(GraphMember, Teleoperator):
@@ -16,14 +16,14 @@ class Ros2Leaders(GraphMember, Teleoperator):
     name = "ros2_leaders"
 
     def __init__(self, config: Ros2LeadersConfig) -> None:
+        """Read robot file and mapping; raises ConfigError where they are wrong."""
         super().__init__(config)
-        self.config = config
-        self._joints = load_robot(config.robot, config.namespace).joint_names
+        self._read(config)
 
     @property
     def action_features(self) -> dict[str, type]:
-        """The joints of all arms [rad], grippers [m]."""
-        return dict.fromkeys(map(joint_key, self._joints), float)
+        """The joints of all arms."""
+        return dict.fromkeys(self._names.told, float)
 
     @property
     def feedback_features(self) -> dict[str, type]:
@@ -32,24 +32,19 @@ class Ros2Leaders(GraphMember, Teleoperator):
 
     def connect(self, calibrate: bool = True) -> None:
         """Join the graph."""
-        from lerobot_robot_ros2_bimanual.link import Link  # ROS, which no other command of LeRobot needs
-
-        self._link = Link.opened(self.config.robot, self.config.namespace)
+        with INTERRUPTS.deferred():
+            self._join().looked_on = True
 
     def get_action(self) -> dict[str, float]:
-        """Return what the arms are told; raises GraphError while nobody leads them."""
+        """Return what the arms are told; raises GraphError while nobody leads them, or they are stopped."""
         assert self._link is not None, "connect first"
-        link = self._link
-        link.drain()
-        link.await_(lambda: link.told is not None, self.config.wait_s, "the leaders")
-        assert link.told is not None
-        return dict(zip(map(joint_key, self._joints), map(float, link.told.position), strict=True))
+        with INTERRUPTS.deferred():
+            return self._names.action(self._link.next_told(self.config.wait_s).position)
 
     def send_feedback(self, feedback: dict[str, Any]) -> None:
         """Do nothing."""
 
     def disconnect(self) -> None:
         """Leave the graph."""
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+        with INTERRUPTS.deferred(patient=True):
+            self._leave()
