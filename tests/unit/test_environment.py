@@ -85,24 +85,27 @@ def test_jazzys_profiles_say_the_same(end):
 
 @pytest.mark.parametrize("reach", ["LOCALHOST", "SUBNET"])
 @pytest.mark.parametrize("old", [False, True])
-def test_who_only_asks_announces_by_a_thread_of_its_own_and_starts_others_who_do_not(reach, old, prepared, request):
+def test_who_only_asks_announces_by_a_thread_of_its_own(reach, old, prepared, request):
     if old:
         request.getfixturevalue("jazzy")
-    _, (profile,), words = prepared(**{RANGE: reach})
-    environment.join_at_once()
+    _, (profile,), _ = prepared(**{RANGE: reach})
     (variable,) = {name for name in PROFILES if os.environ.get(name)}
-    rtps = ElementTree.parse(os.environ[variable]).getroot().find(f".//{DDS}rtps")
-    assert rtps.find(DDS + ("throughputController" if old else "flow_controller_descriptor_list")) is not None
-    more = environment._ANNOUNCERS["FASTRTPS" if old else "FASTDDS"]
-    assert Path(os.environ[variable]).read_text().replace(more, "") == Path(profile).read_text()
-    prepare_environment()  # as a process does that it starts
-    assert (os.environ[variable], network_reach()) == (profile, words)
+    with environment.joining_at_once():
+        quick = Path(os.environ[variable])
+        rtps = ElementTree.parse(quick).getroot().find(f".//{DDS}rtps")
+        assert rtps.find(DDS + ("throughputController" if old else "flow_controller_descriptor_list")) is not None
+        more = environment._ANNOUNCERS["FASTRTPS" if old else "FASTDDS"]
+        assert quick.read_text().replace(more, "") == Path(profile).read_text()
+    assert os.environ[variable] == profile
+    assert not quick.exists()
 
 
-def test_a_profile_of_the_users_own_is_left_alone_by_who_only_asks(prepared):
-    prepared(**dict.fromkeys(PROFILES, "/my.xml"))
-    environment.join_at_once()
-    assert {os.environ[name] for name in PROFILES} == {"/my.xml"}
+@pytest.mark.parametrize("given", [dict.fromkeys(PROFILES, "/my.xml"), {}])
+def test_a_profile_of_the_users_own_is_left_alone_and_a_full_disk_costs_nobody_the_graph(given, prepared, monkeypatch):
+    _, profiles, _ = prepared(**given)
+    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+    with environment.joining_at_once():
+        assert {os.environ.get(name) for name in PROFILES} - {None} == profiles
 
 
 @pytest.mark.parametrize("name", ["fastdds.xml", "fastdds_network.xml"])

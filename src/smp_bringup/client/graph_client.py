@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -15,7 +15,7 @@ from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from smp_bringup.client.answers import WHERE, GraphError, Refused
-from smp_bringup.environment import join_at_once, prepare_environment, require_shared_memory
+from smp_bringup.environment import joining_at_once, prepare_environment, require_shared_memory
 from smp_bringup.names import CLIENT, enclave, full_name, full_namespace
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import LeanNode
@@ -53,8 +53,6 @@ def graph_client(
     """
     namespace = full_namespace(namespace)
     prepare_environment()
-    if not leads:
-        join_at_once()
     require_shared_memory()
     with security_explained():
         rclpy.init(
@@ -62,7 +60,7 @@ def graph_client(
             signal_handler_options=None if signals else SignalHandlerOptions.NO,
         )
     try:
-        with security_explained():
+        with security_explained(), nullcontext() if leads else joining_at_once():
             client = GraphClient(name, namespace)
         try:
             yield client
