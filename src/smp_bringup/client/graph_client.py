@@ -68,6 +68,9 @@ def graph_client(name: str = "smp_client", namespace: str = "/") -> Iterator["Gr
 class GraphClient(LeanNode):
     """One client of the graph; the caller spins it through `wait` and `spin`."""
 
+    farewell_s = 0.0
+    """Nobody waits for it: it serves nothing and publishes little, and who pressed a button wants the shell back."""
+
     def __init__(self, name: str, namespace: str) -> None:
         super().__init__(
             name,
