@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,42 @@ def test_who_joins_knows_of_the_others_at_once(tmp_path):
                 client.wait(lambda: client.service_ready("/command/estop"), 10, "its emergency stop")
                 found_s.append(time.monotonic() - start)
     assert sorted(found_s)[3] < 1.5, found_s
+
+
+LEAVES = """
+import os, sys
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+import rclpy
+from std_msgs.msg import String
+from smp_bringup.environment import prepare_environment
+from smp_bringup.nodes.base import LeanNode
+from smp_bringup.nodes.closing import end_rclpy
+prepare_environment()
+rclpy.init()
+node = LeanNode("leaver", start_parameter_services=False)
+node.create_publisher(String, "/leaver", 1)
+for thread in map(int, os.listdir("/proc/self/task")):
+    os.setpriority(os.PRIO_PROCESS, thread, 0 if thread == os.getpid() else 10)
+sys.stdin.readline()
+node.destroy_node()
+end_rclpy()
+"""
+"""A node that ends in order, on one processor where its other threads do not interrupt it: as on a busy machine."""
+LEAVERS = 6
+
+
+def test_who_leaves_is_gone_at_once():
+    """Where its farewell is lost, its publishers are seen until its lease ends, after 20 s."""
+    with graph_client() as client, ExitStack() as ends:
+        leavers = [subprocess.Popen([sys.executable, "-c", LEAVES], stdin=subprocess.PIPE) for _ in range(LEAVERS)]
+        for leaver in leavers:
+            ends.callback(leaver.kill)
+        client.wait(lambda: client.count_publishers("/leaver") == LEAVERS, START_S, "their publishers")
+        for leaver in leavers:
+            leaver.stdin.close()
+        for leaver in leavers:
+            leaver.wait(START_S)
+        client.wait(lambda: client.count_publishers("/leaver") == 0, 8, "their publishers to be gone")
 
 
 def test_a_mistake_of_ours_is_not_taken_for_a_signal():
