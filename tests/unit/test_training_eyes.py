@@ -5,6 +5,7 @@ export sees by them. Or they are tuned. timm's and torchvision's own forward pas
 import json
 import re
 import sys
+from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
@@ -22,7 +23,8 @@ from smp_bringup.policy.pretrained import Pretrained
 from smp_bringup.policy.trial import blank
 from smp_bringup.sim.collect import DemonstrationJob, collect, jobs
 from smp_bringup.training.batches import Batches
-from smp_bringup.training.eyes import looked_at
+from smp_bringup.training.config import load_run
+from smp_bringup.training.eyes import eyes_of, looked_at
 from smp_bringup.training.job import Training, TrainingJob
 
 RUN = {
@@ -152,7 +154,7 @@ def images(count=2):
 
 @pytest.mark.parametrize(
     ("name", "module"),
-    [(NAME, "blocks.2"), ("resnet18", "layer2"), ("mobilenetv3_small_100", "blocks.2"), ("convnext_atto", "stages.1")],
+    [(NAME, "blocks.2"), ("resnet18", "layer2"), ("mobilenetv3_small_100", "blocks.1"), ("convnext_atto", "stages.1")],
 )
 def test_maps_are_those_inside_of_timms_own_forward_pass(timm, name, module):
     from torchvision.transforms.v2.functional import normalize
@@ -214,7 +216,7 @@ def test_training_sees_the_maps_that_images_would_have_given(bags, run, photogra
     trainer = training.trainer(tmp_path / "run")
     encoder, normalizer = trainer.network.encoder, trainer.normalizer
     data = looked_at(training.data, encoder, normalizer.senses, lambda done, total: None)
-    assert data.points["overview"].shape == (len(data.stamps), 40, 8, 8)
+    assert data.points["overview"].shape == (len(data.stamps), 40, 12, 12)
     episodes = np.arange(2)
     seen = next(Batches(data, normalizer, training.run.policy, episodes).all_inputs(64))
     shown = next(Batches(training.data, normalizer, training.run.policy, episodes).all_inputs(64))
@@ -261,7 +263,6 @@ def test_what_is_no_weights_of_that_network_is_refused(bags, run, photographs, t
         (b"PK\x03\x04 what torch.save writes", SEES, ModelError, "is no safetensors file (pickles"),
         (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P", SEES, ModelError, "is no safetensors file (pickles"),
         (None, {}, ConfigError, "is of a network of timm: say which"),
-        (None, {"policy": {**SEES["policy"], "depth": ["overview"]}}, ConfigError, "leave policy.depth out"),
         (None, {**SEES, "training": {"eyes_sha256": "0" * 64}}, ModelError, f"training.eyes_sha256 is {'0' * 64}"),
         (None, {**SEES, "training": {"augment": {"hue": 0.1}}}, ConfigError, "or add --tune-eyes"),
     ],
@@ -272,6 +273,14 @@ def test_files_that_do_not_fit_are_refused_before_bags_are_read(bags, run, tmp_p
     with pytest.raises(error, match=re.escape(says)) as refused:
         Training(TrainingJob(bags, run(**changes), eyes=file))
     assert "\n" not in str(refused.value)
+
+
+def test_a_network_that_saw_photographs_sees_no_distances(run, robot, tmp_path):
+    file, seeing = tmp_path / "model.safetensors", load_run(run(**SEES), robot)
+    file.write_bytes(save({"weight": torch.zeros(3)}))
+    deep = replace(seeing, policy=replace(seeing.policy, depth=("above",)))
+    with pytest.raises(ConfigError, match=r"leave policy\.depth out"):
+        eyes_of(file, deep, robot, tuned=False)
 
 
 def test_a_network_of_timm_wants_weights_and_timm(bags, run, tmp_path, monkeypatch):

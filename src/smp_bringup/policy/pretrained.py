@@ -49,7 +49,7 @@ class Pretrained(nn.Module):
         """Return the maps."""
         seen = ((image + 1) / 2 - self.mean) / self.spread
         maps: Tensor = self.model.forward_intermediates(seen, indices=[self._stage], intermediates_only=True)[0]
-        return maps
+        return maps.view([int(size) for size in maps.shape])  # of known size where padding depends on it: ONNX
 
     def train(self, mode: bool = True) -> "Pretrained":
         """Stay as in inference, whatever is asked."""
