@@ -26,7 +26,6 @@ from smp_bringup.robot import load_robot
 from smp_bringup.tasks import GROUPS, expanded
 from smp_bringup.training.config import load_run
 from smp_bringup.training.dataset import bag_signature
-from smp_bringup.training.eyes import find_eyes
 from smp_bringup.training.job import Training, TrainingJob, demonstrations
 from smp_bringup.training.preset import load_preset
 from smp_bringup.training.trainer import use_threads
@@ -50,9 +49,7 @@ class Row:
     """Row whose models training goes on from."""
     only_router: bool = False
     eyes: str = ""
-    """Networks of cameras that are kept, as of `smp train --eyes`."""
-    tune_eyes: bool = False
-    """Whether they are trained on instead."""
+    """Shipped model, or a checkpoint folder, whose cameras' networks are kept, as of `smp train --eyes`."""
     train_tasks: tuple[str, ...] = ()
     """What it is trained on, tasks or groups of them; all that there are demonstrations of if there are none."""
     limit: int | None = None
@@ -70,7 +67,7 @@ class Row:
     def __post_init__(self) -> None:
         if bool(self.policy) is bool(self.model):
             raise ConfigError("a row names a policy to train, or a model as it is: one of the two")
-        trained = ("preset", "set", "start", "only_router", "eyes", "tune_eyes", "train_tasks", "limit")
+        trained = ("preset", "set", "start", "only_router", "eyes", "train_tasks", "limit")
         if self.model and (found := [name for name in trained if getattr(self, name)]):
             raise ConfigError(f"'{found[0]}' is of a training, model '{self.model}' is taken as it is: remove it")
 
@@ -129,11 +126,10 @@ def cells(study: Study, bags: Path, out: Path) -> list[Cell]:
         if row.model:
             return Cell(name, seed, None, find_model(row.model))
         start = cell(row.start, seed).model if row.start else None
-        eyes = find_eyes(row.eyes) if row.eyes else None
+        eyes = find_model(row.eyes) if row.eyes else None
         wanted = expanded(row.train_tasks)
-        job = TrainingJob(
-            bags, row.policy, row.changes, wanted, row.limit, seed, start, eyes, row.tune_eyes, row.only_router
-        )
+        told = bags, row.policy, row.changes, wanted, row.limit, seed, start, eyes
+        job = TrainingJob(*told, only_router=row.only_router)
         return Cell(name, seed, job, out / "models" / _key(job) / "model")
 
     order = sorted(study.rows, key=lambda name: bool(study.rows[name].start))
@@ -149,14 +145,10 @@ def _key(job: TrainingJob) -> str:
     """Return a folder name that tells trainings apart: all that shapes the weights, and the bags as they are now."""
     run = load_run(job.policy, load_robot(ROBOT), job.changes)
     start = job.start and job.start.parent.name
-    eyes = [sha256(_weights(job.eyes)).hexdigest(), *["tuned"] * job.tune_eyes] if job.eyes else []
+    eyes = [sha256(read_checked(job.eyes).get(WEIGHTS, b"")).hexdigest()] if job.eyes else []
     parts = [trained_settings(run.policy), asdict(run.training), job.tasks, job.limit, job.seed, start, job.only_router]
     text = json.dumps([parts, *eyes, [bag_signature(bag) for bag in demonstrations(job)]], sort_keys=True)
     return f"{Path(job.policy).stem}-{sha256(text.encode()).hexdigest()[:10]}"
-
-
-def _weights(eyes: Path) -> bytes:
-    return eyes.read_bytes() if eyes.is_file() else read_checked(eyes).get(WEIGHTS, b"")
 
 
 def train(wanted: Sequence[Cell], workers: int) -> Iterator[Path]:
