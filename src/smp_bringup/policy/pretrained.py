@@ -33,7 +33,7 @@ class Pretrained(nn.Module):
         timm = _timm()
         if not (timm.is_model(name) if "." not in name else name in timm.list_pretrained()):
             raise ConfigError(f"encoder.backbone: timm {timm.__version__} has no network '{one_line(name)}'")
-        self.model: nn.Module = timm.create_model(name, pretrained=False, num_classes=0)
+        self.model: Any = timm.create_model(name, pretrained=False, num_classes=0)
         stages = self.model.feature_info if hasattr(self.model, "forward_intermediates") else []
         fine = [i for i, stage in enumerate(stages) if stage["reduction"] <= _STRIDE]
         if not fine:

@@ -20,7 +20,7 @@ from smp_bringup.errors import ConfigError, ModelError, one_line
 from smp_bringup.manifest import is_safetensors, read_checked
 from smp_bringup.observation.senses import Senses
 from smp_bringup.policy.build import trained_network
-from smp_bringup.policy.checkpoint import WEIGHTS, called, find_model, read_config, require_views
+from smp_bringup.policy.checkpoint import WEIGHTS, called, read_config, require_views
 from smp_bringup.policy.config import EncoderConfig
 from smp_bringup.policy.encoder import Encoder
 from smp_bringup.policy.pretrained import Pretrained
@@ -68,11 +68,6 @@ class PretrainedEyes(Eyes):
             if isinstance(part, Pretrained):
                 part.load_state_dict(self.weights)
                 part.requires_grad_(self.tuned)
-
-
-def find_eyes(name: str) -> Path:
-    """Return what `smp train --eyes` names: a file of weights, or the folder of a model, see `find_model`."""
-    return Path(name) if Path(name).is_file() else find_model(name)
 
 
 def eyes_of(source: Path, run: RunConfig, robot: Robot, tuned: bool) -> Eyes:
