@@ -51,7 +51,7 @@ setup(
     data_files=shared_files(),
     install_requires=ranges("runtime"),
     extras_require={
-        **{extra: ranges(extra) for extra in ("teleop", "bridge", "console", "view", "words")},
+        **{extra: ranges(extra) for extra in ("teleop", "bridge", "console", "view", "words", "backbones")},
         "test": ["pytest", "hypothesis"],
     },
     zip_safe=False,

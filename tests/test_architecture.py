@@ -77,6 +77,7 @@ FENCES = {
     "jinja2": {"page"},
     "cv2": set(),
     "sentence_transformers": {"words"},
+    "timm": {"policy/pretrained.py"},
 }
 """Who may import what."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 REQUIREMENTS = Path(__file__).parents[1] / "requirements"
 LOCK = REQUIREMENTS / "lock"
 KINDS = ("ros-kilted", "ros-jazzy", "ros-system")
-EXTRAS = ("teleop", "bridge", "console", "words", "browser")
+EXTRAS = ("teleop", "bridge", "console", "words", "backbones", "browser")
 """What is installed where it is wanted, beside what every kind runs with."""
 BESIDE = ("assets", "robots", "view")
 """What is installed without its own dependencies, beside what is there."""

@@ -364,6 +364,16 @@ def test_the_host_waits_for_the_device_once_for_the_gate_and_once_for_the_sample
     assert engine.waits == 2
 
 
+def test_statistics_of_a_normalisation_that_the_exporter_works_into_weights_lose_nothing(robot, small_policies):
+    eyes = EncoderConfig(backbone="resnet18", feature=24)
+    network = build_network(replace(small_policies["regression"], cameras=("overview",), encoder=eyes), robot.dof)
+    torch.manual_seed(0)
+    for name, value in network.named_buffers():
+        if name.endswith("running_var"):
+            value.copy_(0.1 + torch.rand_like(value))
+    export(network, robot)  # or both engines would disagree
+
+
 @pytest.mark.parametrize("kind", ["smp", "dibm", "diffusion", "regression", "sparse"])
 def test_a_checkpoint_says_the_same_on_the_engine_of_the_gpu(kind, checkpoints, robot):
     folder = checkpoints[kind][0]

@@ -128,7 +128,8 @@ def cells(study: Study, bags: Path, out: Path) -> list[Cell]:
         start = cell(row.start, seed).model if row.start else None
         eyes = find_model(row.eyes) if row.eyes else None
         wanted = expanded(row.train_tasks)
-        job = TrainingJob(bags, row.policy, row.changes, wanted, row.limit, seed, start, eyes, row.only_router)
+        told = bags, row.policy, row.changes, wanted, row.limit, seed, start, eyes
+        job = TrainingJob(*told, only_router=row.only_router)
         return Cell(name, seed, job, out / "models" / _key(job) / "model")
 
     order = sorted(study.rows, key=lambda name: bool(study.rows[name].start))

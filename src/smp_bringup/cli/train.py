@@ -41,8 +41,9 @@ def train(
         str | None, typer.Option(help="Shipped model, or a checkpoint folder, to go on from (few-shot transfer).")
     ] = None,
     eyes: Annotated[
-        str | None, typer.Option(help="The like, whose cameras' networks are kept: what is behind them trains.")
+        str | None, typer.Option(help="The like, or a file of a network of timm: cameras' networks that are kept.")
     ] = None,
+    tune_eyes: Annotated[bool, typer.Option(help="With --eyes: they are trained on instead.")] = False,
     only_router: Annotated[bool, typer.Option(help="With --start: train SMP's router alone (composition).")] = False,
     rejected: Annotated[bool, typer.Option(help="Take bags that the recorder rejected too.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 1,
@@ -55,7 +56,7 @@ def train(
     OUT/best is what came nearest to held-out demonstrations on the way.
     """
     from smp_bringup.page.facts import facts
-    from smp_bringup.policy.checkpoint import find_model
+    from smp_bringup.policy.checkpoint import find_eyes, find_model
     from smp_bringup.training.job import TrainingJob
     from smp_bringup.training.preset import load_preset
     from smp_bringup.training.trainer import use_threads
@@ -67,13 +68,12 @@ def train(
     use_threads(threads)
     changes = (*chosen.set, *(change or ()), *([f"training.steps={steps}"] if steps else ()))
     wanted = () if tasks == "all" else _tasks(tasks)
-    from_, seeing = (find_model(name) if name else None for name in (start, eyes))
-    learns = TrainingJob(bags, policy, changes, wanted, limit, seed, from_, seeing, only_router, rejected, corrections)
-    training = _read(learns)
+    more = find_model(start) if start else None, find_eyes(eyes) if eyes else None, tune_eyes, only_router
+    training = _read(TrainingJob(bags, policy, changes, wanted, limit, seed, *more, rejected, corrections))
     of_run = facts(Path(policy).stem, date.today().isoformat(), sys.argv[1:], run=str(folder))
     if show_augmentation:
         return _show_augmentation(training, folder, of_run, seed)
-    trainer = _trainer(training, folder, training.about(of_run, folder / "model"), eyes is not None)
+    trainer = _trainer(training, folder, training.about(of_run, folder / "model"), bool(eyes) and not tune_eyes)
     try_folder(folder, trainer.state_bytes)
     trained = _trained(trainer, training.run, folder, trainer.resume() if resume else 0)
     if trainer.first:

@@ -61,6 +61,11 @@ def find_model(name: str) -> Path:
     return share("models", name)
 
 
+def find_eyes(name: str) -> Path:
+    """Return what `smp train --eyes` names: a file of weights, or what `find_model` returns."""
+    return Path(name) if Path(name).is_file() else find_model(name)
+
+
 def read_config(files: Mapping[str, bytes], changes: Sequence[str] = ()) -> PolicyConfig:
     """Return the policy settings of a checkpoint's files, with `changes` made to them.
 

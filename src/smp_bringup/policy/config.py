@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from smp_bringup.config import spec
+from smp_bringup.documents import shown
 from smp_bringup.errors import ConfigError
 from smp_bringup.observation.actions import ACTIONS
 from smp_bringup.robot import Robot
 
+_BACKBONES, _PRETRAINED = ("small", "resnet18"), "timm:"
 _FORESIGHT_S = 60.0
 """The feature tells nothing of what lies farther ahead."""
 
@@ -20,7 +22,9 @@ _FORESIGHT_S = 60.0
 class EncoderConfig:
     """Convolution stack with spatial softmax per camera, and a trunk over all that is observed."""
 
-    backbone: str = field(default="small", metadata=spec(choices=("small", "resnet18")))
+    backbone: str = "small"
+    """small, resnet18 (from scratch, without places), or timm:NAME: a network that was trained on photographs, whose
+    weights come from `smp train --eyes`."""
     shared: bool = False
     """Whether all cameras are seen by one network, or by one each."""
     channels: tuple[int, ...] = (24, 32, 32, 32)
@@ -28,7 +32,16 @@ class EncoderConfig:
     feature: int = field(default=256, metadata=spec(gt=0, le=4096))
     """Length of the feature s that every head sees."""
 
+    @property
+    def pretrained(self) -> str:
+        """What timm calls the network that was trained on photographs; nothing where there is none."""
+        return self.backbone.removeprefix(_PRETRAINED) if self.backbone.startswith(_PRETRAINED) else ""
+
     def __post_init__(self) -> None:
+        if self.backbone not in _BACKBONES and not self.pretrained:
+            raise ConfigError(
+                f"backbone must be {', '.join(_BACKBONES)} or {_PRETRAINED}NAME, got {shown(self.backbone)}"
+            )
         if not self.channels or min(self.channels) < 1:
             raise ConfigError(f"channels must be one positive number or more, got {list(self.channels)}")
 

@@ -1,6 +1,6 @@
 """From images, joint state and object poses to one feature."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -9,6 +9,7 @@ from torch.nn.functional import layer_norm
 
 from smp_bringup.policy.base import VECTORS, image_key, points_key
 from smp_bringup.policy.config import EncoderConfig, PolicyConfig
+from smp_bringup.policy.pretrained import Pretrained
 from smp_bringup.policy.resnet import ResNet18
 from smp_bringup.words.encoder import SIZE as WORDS_SIZE
 
@@ -28,29 +29,40 @@ _SHARED_EYE, _SHARED_DEPTH_EYE = "all", "all_depth"
 class Keypoints(nn.Module):
     """Where in an image each learned feature is (spatial softmax; Levine et al., 2016), on scores of unit spread.
 
-    Of a depth image also how far away it is: the mean of what is measured there.
+    Of a depth image also how far away it is: the mean of what is measured there. What is before the last convolution
+    may be a network that was trained on photographs.
     """
 
     def __init__(self, config: EncoderConfig, depth: bool = False) -> None:
         """Build for images in colour, or of depth."""
         super().__init__()
         self._depth, self._stride = depth, 2 ** min(2, len(config.channels))
-        widths = (1 if depth else 3, *config.channels)
-        layers: list[nn.Module] = []
-        for i, (a, b) in enumerate(pairwise(widths)):
-            layers += [
-                nn.Conv2d(a, b, 5 if i == 0 else 3, stride=2 if i < 2 else 1, padding=2 if i == 0 else 1),
-                nn.ReLU(),
-            ]
-        self.stack = nn.Sequential(*layers, nn.Conv2d(widths[-1], config.keypoints, 1))
+        if config.pretrained and not depth:
+            body = Pretrained(config.pretrained)
+            self.stack = nn.Sequential(body, nn.Conv2d(body.channels, config.keypoints, 1))
+        else:
+            layers = _convolutions(1 if depth else 3, config.channels)
+            self.stack = nn.Sequential(*layers, nn.Conv2d(config.channels[-1], config.keypoints, 1))
         self.sharpness = nn.Parameter(torch.full((config.keypoints, 1), _SHARPNESS))
+
+    @property
+    def pretrained(self) -> Pretrained | None:
+        """The network that was trained on photographs, if this has one."""
+        first = self.stack[0]
+        return first if isinstance(first, Pretrained) else None
 
     def forward(self, image: Tensor) -> Tensor:
         """Return points (B, 2 * keypoints) in [-1, 1] of an image (B, C, h, w), of depth with distances behind them.
 
         Distances (B, keypoints) are in the unit of the image, which is below zero where nothing is measured.
         """
-        score = self.stack(image).float()
+        return self._located(self.stack(image).float(), image)
+
+    def found_in(self, maps: Tensor) -> Tensor:
+        """Return the points of what the pretrained network made (B, C, h, w) of images in colour."""
+        return self._located(self.stack[1:](maps.float()), maps)
+
+    def _located(self, score: Tensor, image: Tensor) -> Tensor:
         height, width = score.shape[-2:]
         flat = layer_norm(score.flatten(2), (height * width,), eps=1e-6)
         weight = torch.softmax(flat * self.sharpness, dim=-1)
@@ -68,6 +80,17 @@ class Keypoints(nn.Module):
         count = 2 * self.sharpness.shape[0]
         there = (points[:, :count].reshape(len(points), -1, 2) - moved[:, None]).flatten(1)
         return torch.cat([there, points[:, count:]], dim=1) if self._depth else there
+
+
+def _convolutions(inputs: int, channels: Sequence[int]) -> list[nn.Module]:
+    """Return convolutions of so many channels, of which the first two halve the image."""
+    layers: list[nn.Module] = []
+    for i, (a, b) in enumerate(pairwise((inputs, *channels))):
+        layers += [
+            nn.Conv2d(a, b, 5 if i == 0 else 3, stride=2 if i < 2 else 1, padding=2 if i == 0 else 1),
+            nn.ReLU(),
+        ]
+    return layers
 
 
 class Words(nn.Module):
@@ -133,8 +156,8 @@ class Encoder(nn.Module):
         Args:
             inputs: "state" (B, To, J), normalised; "image_NAME" (B, To, h, w, 3), 0 to 255, of depth (B, To, h, w, 1),
                 normalised; "objects" (B, To, D); "vectors" (B, To, V), normalised; "prefix" (B, P, J + 1);
-                "words" (B, 384). Instead of a camera's images there may be what `points` made of them: "points_NAME"
-                (B, To, P).
+                "words" (B, 384). Instead of a camera's images there may be what `looked` made of them: "points_NAME"
+                (B, To, ...).
             shifts: per camera (B, 2), how far its images were moved by augmentation in units of
                 keypoints (x, y); taken off again, so that geometry stays absolute.
         """
@@ -147,20 +170,35 @@ class Encoder(nn.Module):
         if self.words is not None:
             parts.append(self.words(inputs["words"]))
         for name in (*self.cameras, *self.depth):
-            if (points := inputs.get(points_key(name))) is None:
-                points = self.points(name, inputs[image_key(name)].flatten(0, 1))
-                eye = self.eyes[self._eye_of[name]]
+            eye = self.eyes[self._eye_of[name]]
+            if (looked := inputs.get(points_key(name))) is not None:
+                points = looked
+                if isinstance(eye, Keypoints) and eye.pretrained is not None:
+                    points = eye.found_in(looked.flatten(0, 1))
+            else:
+                points = eye(self._scaled(name, inputs[image_key(name)].flatten(0, 1))).float()
                 if shifts is not None and isinstance(eye, Keypoints):
                     points = eye.moved_back(points, shifts[name].repeat_interleave(steps, 0))
-            parts.append(points.view(batch, -1))
+            parts.append(points.reshape(batch, -1))
         out: Tensor = self.trunk(torch.cat(parts, dim=1))
         return out
 
-    def points(self, name: str, images: Tensor) -> Tensor:
-        """Return what the network of a camera makes (B, P) of its images (B, h, w, C)."""
+    def looked(self, name: str, images: Tensor) -> Tensor:
+        """Return what the kept part of a camera's network makes of its images (B, h, w, C).
+
+        That is points (B, P); or of a pretrained network maps (B, C, h / 8, w / 8), in half precision for their size.
+        """
+        eye, scaled = self.eyes[self._eye_of[name]], self._scaled(name, images)
+        if isinstance(eye, Keypoints) and eye.pretrained is not None:
+            maps: Tensor = eye.pretrained(scaled)
+            return maps.half()
+        points: Tensor = eye(scaled)
+        return points.float()
+
+    def _scaled(self, name: str, images: Tensor) -> Tensor:
+        """Return images (B, h, w, C) as a camera's network takes them (B, C, h, w)."""
         flat = images.permute(0, 3, 1, 2).float()
-        out: Tensor = self.eyes[self._eye_of[name]](flat if name in self.depth else flat / 127.5 - 1.0)
-        return out.float()
+        return flat if name in self.depth else flat / 127.5 - 1.0
 
 
 def build_eye(config: EncoderConfig, depth: bool) -> tuple[Callable[[], nn.Module], int]:

@@ -126,10 +126,15 @@ def _to_onnx(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], ou
 
 
 def _store_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Keep large weights in half precision, each with a cast that ONNX Runtime folds away when it loads the model."""
+    """Keep large weights in half precision, each with a cast that ONNX Runtime folds away when it loads the model.
+
+    What half precision does not hold stays as it is: weights into which the exporter worked a normalisation.
+    """
     for i, tensor in enumerate(model.graph.initializer):
         value = numpy_helper.to_array(tensor)
-        if value.dtype == np.float32 and value.size >= _LARGE:
+        with np.errstate(over="ignore"):
+            exact = value.dtype == np.float32 and bool((value.astype(np.float16) == value).all())
+        if exact and value.size >= _LARGE:
             half = f"{tensor.name}.half"
             cast = helper.make_node("Cast", [half], [tensor.name], to=onnx.TensorProto.FLOAT)
             tensor.CopyFrom(numpy_helper.from_array(value.astype(np.float16), half))

@@ -31,6 +31,8 @@ class TrainingConfig:
     phrases: str = ""
     """Other ways to say what the demonstrations show, in config/phrases or a path to a YAML file: one is drawn for
     every pair of samples of a policy that is told in words."""
+    eyes_sha256: str = ""
+    """What the weights' file of `smp train --eyes` must have as its SHA-256; nothing: the model's card tells it."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Of images in colour."""
     ema: float = field(default=0.998, metadata=spec(ge=0, lt=1))

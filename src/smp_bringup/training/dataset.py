@@ -103,7 +103,7 @@ class Dataset:
     held: tuple[bool, ...] = ()
     """(E,) whether somebody marked the episode as held out; of nothing, nobody did."""
     points: Mapping[str, FloatArray] = field(default_factory=dict)
-    """Per camera (N, P), what eyes that are kept made of its images, see `training.eyes`."""
+    """Per camera (N, ...), what eyes that are kept made of its images, see `training.eyes`."""
 
     @property
     def corrections(self) -> int:

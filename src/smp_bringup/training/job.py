@@ -50,7 +50,9 @@ class TrainingJob:
     start: Path | None = None
     """Checkpoint to go on from."""
     eyes: Path | None = None
-    """Checkpoint whose cameras' networks are kept, see `training.eyes`."""
+    """Checkpoint whose cameras' networks are kept, or weights of a network of timm, see `training.eyes`."""
+    tune_eyes: bool = False
+    """Whether they are trained on instead."""
     only_router: bool = False
     rejected: bool = False
     """Whether bags that the recorder rejected are taken too."""
@@ -62,6 +64,8 @@ class TrainingJob:
             raise ConfigError("--only-router trains the router of a trained policy: name its checkpoint with --start")
         if self.eyes is not None and self.start is not None:
             raise ConfigError("--start goes on with the eyes of its own checkpoint: leave --eyes out")
+        if self.tune_eyes and self.eyes is None:
+            raise ConfigError("--tune-eyes trains on what --eyes names: name it")
 
     def command(self) -> str:
         """Return the command that runs this."""
@@ -70,7 +74,7 @@ class TrainingJob:
         parts += [f"--tasks {','.join(self.tasks)}"] * bool(self.tasks) + [f"--limit {self.limit}"] * bool(self.limit)
         for option, model in (("--start", self.start), ("--eyes", self.eyes)):
             parts += [f"{option} {called(model)}"] if model else []
-        parts += ["--only-router"] * self.only_router
+        parts += ["--tune-eyes"] * self.tune_eyes + ["--only-router"] * self.only_router
         parts += ["--rejected"] * self.rejected + [f"--corrections {self.corrections:g}"] * (self.corrections != 1)
         return " ".join(parts)
 
@@ -91,9 +95,14 @@ class Training:
         self._start: Start | None = None
         if job.start is not None:
             self.run, self._start = start_from(job.start, self.run, self._robot, job.only_router)
-        self._eyes = eyes_of(job.eyes, self.run, self._robot) if job.eyes else None
+        self._eyes = eyes_of(job.eyes, self.run, self._robot, job.tune_eyes) if job.eyes else None
         if self._eyes is not None:
             self.run = self._eyes.used_by(self.run)
+        elif job.start is None and self.run.policy.track == "camera" and self.run.policy.encoder.pretrained:
+            raise ConfigError(
+                f"encoder.backbone {self.run.policy.encoder.backbone} was trained on photographs: name its weights, "
+                "--eyes model.safetensors"
+            )
         phrases = wanted_phrases(self.run)
         self.data: Dataset = load_dataset(found, self._robot, self.run.policy, job.bags.parent / "cache", progress)
         _require_most(self.data, self._robot)
@@ -117,7 +126,8 @@ class Training:
             torch.manual_seed(self._job.seed)
             start = from_scratch(self.run.policy, data, self._robot, self._book)
             self._eyes.open_in(start.network.encoder)
-            data = looked_at(data, start.network.encoder, start.normalizer.senses, looking)
+            if not self._eyes.tuned:
+                data = looked_at(data, start.network.encoder, start.normalizer.senses, looking)
         told = self._job.corrections, about, self._book
         return Trainer(self.run, data, self._robot, self._job.seed, out, start, *told)
 
@@ -142,8 +152,9 @@ class Training:
 
     def save(self, trained: Trained, folder: Path) -> None:
         """Export the policy as the checkpoint `folder`, checked against PyTorch."""
-        card = model_card(self.run, self.data, trained, self._job.command())
-        save_checkpoint(trained, self._robot, folder, card)
+        eyes = f"{self._eyes.source}; {'tuned' if self._eyes.tuned else 'kept'}" if self._eyes else ""
+        card = model_card(self.run, self.data, trained, self._job.command(), eyes)
+        save_checkpoint(trained, self._robot, folder, card, eyes)
 
     @property
     def sight(self) -> str:

@@ -28,14 +28,18 @@ _TRIED, _APART = 8, 1e-4
 _EVALUATION = "\n## Success in closed loop\n"
 
 
-def save_checkpoint(trained: Trained, robot: Robot, folder: Path, card: str) -> None:
-    """Export `trained`, check the export, and write the folder whole or not at all; it replaces another one."""
+def save_checkpoint(trained: Trained, robot: Robot, folder: Path, card: str, eyes: str = "") -> None:
+    """Export `trained`, check the export, and write the folder whole or not at all; it replaces another one.
+
+    `card` is its README.md; `eyes` says which ones training began with, if not with its own.
+    """
     config = trained.network.config
     encoder, denoisers = export(trained.network, robot)
     tensors = {name: value.half().contiguous() for name, value in trained.network.state_dict().items()}
     deployed, each = trained.network.parameter_counts()
     idle = trained.network.idle_parameters()
     counts = {"parameters": deployed, "parameters_per_expert": each, "parameters_idle": idle}
+    begun = {"eyes": eyes} if eyes else {}
     files = {
         checkpoint.ENCODER: encoder,
         **{f"denoiser_{i}.onnx": denoiser for i, denoiser in enumerate(denoisers)},
@@ -43,7 +47,7 @@ def save_checkpoint(trained: Trained, robot: Robot, folder: Path, card: str) -> 
         checkpoint.CONFIG: checkpoint.config_yaml(config).encode(),
         checkpoint.NORMALIZER: _json(trained.normalizer.to_dict()),
         checkpoint.ROBOT: _json(robot.fingerprint(config.sights, config.vectors)),
-        checkpoint.METRICS: _json({**trained.metrics, **counts, "tasks": list(trained.tasks)}),
+        checkpoint.METRICS: _json({**trained.metrics, **counts, **begun, "tasks": list(trained.tasks)}),
         checkpoint.CARD: card.encode(),
     }
     if config.words:
@@ -129,8 +133,11 @@ def _apart(folder: Path, files: Mapping[str, bytes], robot: Robot) -> float:
     return float(np.abs(one - two).max())
 
 
-def model_card(run: RunConfig, data: Dataset, trained: Trained, command: str) -> str:
-    """Return the README.md of a checkpoint: data, the command that trained it, time and held-out losses."""
+def model_card(run: RunConfig, data: Dataset, trained: Trained, command: str, eyes: str = "") -> str:
+    """Return the README.md of a checkpoint: data, the command that trained it, time and held-out losses.
+
+    `eyes` says which ones training began with, if not with its own.
+    """
     held = {k: v for k, v in trained.metrics.items() if k.startswith("held_out/")}
     deployed, each = trained.network.parameter_counts()
     kinds = (("cameras", run.policy.cameras), ("depth cameras", run.policy.depth), ("vectors", run.policy.vectors))
@@ -140,6 +147,7 @@ def model_card(run: RunConfig, data: Dataset, trained: Trained, command: str) ->
     skipped, settings = len(data.skipped), run.training
     steps, minutes = trained.metrics["steps"], trained.metrics["seconds"] / 60
     idle = trained.network.idle_parameters()
+    seeing = f"\n| eyes | {eyes} |" if eyes else ""
     unread = f"; a chunk reads all of them but {idle / 1e6:.3f} M and the inactive experts" if idle else ""
     rows = "\n".join(f"| {key.removeprefix('held_out/')} | {value:.5f} |" for key, value in held.items())
     return f"""# {run.policy.kind} policy
@@ -147,7 +155,7 @@ def model_card(run: RunConfig, data: Dataset, trained: Trained, command: str) ->
 | | |
 |---|---|
 | data | {len(data.starts) - 1} demonstrations, {len(data.state)} frames ({skipped} bags skipped) |
-| inputs | {seen}; joint positions; nothing else |
+| inputs | {seen}; joint positions; nothing else |{seeing}
 | command | `{command}` |
 | training | {steps:.0f} steps of {2 * settings.pairs} samples, {minutes:.1f} minutes |
 | parameters | {deployed / 1e6:.3f} M deployed, of which {each / 1e6:.3f} M per expert{unread} |

@@ -25,6 +25,7 @@ from smp_bringup.training.best import Best
 from smp_bringup.training.config import RunConfig, TrainingConfig
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.ema import Ema, smoothed_copy
+from smp_bringup.training.eyes import shares
 from smp_bringup.training.held_out import HeldOut, Look
 from smp_bringup.training.journal import About, Journal
 from smp_bringup.training.loader import Loader
@@ -116,10 +117,9 @@ class Trainer:
         self._train = Batches(data, self.normalizer, run.policy, train, noise, corrections, settings.augment, book)
         self._held = Batches(data, self.normalizer, run.policy, held, book=book)
         self.network.frames = self._train.frames
-        self._trained = [p for p in self.network.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            self._trained, settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
+        groups = shares(self.network)
+        self._trained = [weight for group in groups for weight in group["params"]]
+        optimizer = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
         objective = Objective(self.network, _half(settings.precision, self._fabric.device))
         self._objective, self._optimizer = self._fabric.setup(objective, optimizer)
         self._ema = Ema(self.network, settings.ema)  # now that the network is on its device
@@ -237,7 +237,7 @@ class Trainer:
     def _one(self, settings: TrainingConfig) -> dict[str, float]:
         torch.manual_seed((self._seed << 32) + self._step)
         for group in self._optimizer.param_groups:
-            group["lr"] = settings.learning_rate * _schedule(self._step, settings)
+            group["lr"] = settings.learning_rate * group["share"] * _schedule(self._step, settings)
         with self._pace.waiting():
             batch = self._loader.take(self._step)
         parts = self._objective(batch.to(self._fabric.device))
