@@ -3,10 +3,7 @@
 import fcntl
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from smp_bringup.errors import EXIT_CODE, SmpError
 from smp_bringup.paths import share
@@ -19,14 +16,6 @@ _TRACING_BYTES = 16 * 1024
 """What LTTng, which rclpy loads, takes of it: a page for each user; without it the import ends with SIGBUS."""
 RECEIVE_BYTES = 4 * 1024 * 1024
 """What a socket of ours holds of images that are still to be read (`receiveBufferSize` of config/fast*.xml)."""
-_ANNOUNCERS = {
-    "FASTDDS": "<flow_controller_descriptor_list><flow_controller_descriptor><name>announcements</name>"
-    "</flow_controller_descriptor></flow_controller_descriptor_list>",
-    "FASTRTPS": "<throughputController><bytesPerPeriod>1000000000</bytesPerPeriod>"
-    "<periodMillisecs>1000</periodMillisecs></throughputController>",
-}
-"""What makes Fast DDS announce a process by a thread of its own, though it holds nothing back; stands behind ..."""
-_AFTER = "</useBuiltinTransports>"
 _MOST_RECEIVED = Path("/proc/sys/net/core/rmem_max")
 
 
@@ -47,28 +36,6 @@ def prepare_environment() -> None:
         if reach == "LOCALHOST" and rmw.startswith("rmw_fastrtps"):
             reach = "SYSTEM_DEFAULT"
     os.environ.update({_RANGE: reach, "RMW_IMPLEMENTATION": rmw})
-
-
-@contextmanager
-def joining_at_once() -> Iterator[None]:
-    """Let the first node of this process, made in the block, hear of others as soon as it announces itself.
-
-    By default Fast DDS listens only once it has told everybody, and answers that are quick are lost: it hears of others
-    with their next announcement, up to 3 s later. Where a thread of its own announces, it listens meanwhile. But what
-    that thread is to say at the end may be lost with it, and others see the process for 20 s more: so this is for who
-    publishes nothing that arms follow. The environment is prepared, and is as it was after the block.
-    """
-    variable, profile = f"{_fast_dds()}_DEFAULT_PROFILES_FILE", _profile(os.environ[_RANGE] == "SUBNET")
-    head, end, tail = profile.read_text(encoding="utf-8").partition(_AFTER)
-    with ExitStack() as stack:
-        if os.environ.get(variable) == str(profile):
-            with suppress(OSError):  # nowhere to write: it joins as everybody does
-                file = stack.enter_context(NamedTemporaryFile("w", suffix=".xml", encoding="utf-8"))
-                file.write(f"{head}{end}{_ANNOUNCERS[_fast_dds()]}{tail}")
-                file.flush()
-                os.environ[variable] = file.name
-                stack.callback(os.environ.__setitem__, variable, str(profile))
-        yield
 
 
 def network_reach() -> str:

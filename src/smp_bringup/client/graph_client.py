@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -15,7 +15,7 @@ from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from smp_bringup.client.answers import WHERE, GraphError, Refused
-from smp_bringup.environment import joining_at_once, prepare_environment, require_shared_memory
+from smp_bringup.environment import prepare_environment, require_shared_memory
 from smp_bringup.names import CLIENT, enclave, full_name, full_namespace
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.base import LeanNode
@@ -41,7 +41,7 @@ def graph_client(
     Args:
         name: of the node.
         namespace: of the graph.
-        leads: whether it publishes what arms follow, and must be seen to leave; any other joins at once.
+        leads: whether it publishes what arms follow, and must be seen to leave; for any other nobody waits.
         signals: whether SIGINT and SIGTERM end rclpy's context; else they are the program's own, which may still
             speak to the graph at its end.
 
@@ -60,8 +60,10 @@ def graph_client(
             signal_handler_options=None if signals else SignalHandlerOptions.NO,
         )
     try:
-        with security_explained(), nullcontext() if leads else joining_at_once():
+        with security_explained():
             client = GraphClient(name, namespace)
+        if not leads:
+            client.farewell_s = 0.0
         try:
             yield client
         finally:

@@ -14,7 +14,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
 from smp_bringup.client.answers import WHERE, GraphError
-from smp_bringup.environment import joining_at_once, prepare_environment, require_shared_memory
+from smp_bringup.environment import prepare_environment, require_shared_memory
 from smp_bringup.names import CLIENT, enclave, full_name, full_namespace
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.closing import bounded_closing, end_rclpy
@@ -41,7 +41,7 @@ def press(namespace: str = "/") -> str:
     prepare_environment()
     require_shared_memory()
     try:
-        with security_explained(), joining_at_once():
+        with security_explained():
             rclpy.init(args=["--ros-args", "--enclave", enclave(full_name(CLIENT, namespace))])
             node = Node(
                 "smp_estop",

@@ -38,6 +38,13 @@ class LeanNode(Node):
     incompatible with a command topic.
     """
 
+    farewell_s = 0.1
+    """So long DDS has to tell the others that its topics and services are gone, before the process leaves the graph.
+
+    A thread of its own tells them (the flow controller of config/fastdds.xml), and what it has not said by then it
+    never says: on a busy machine others would see a publisher until its lease ends, after 20 s.
+    """
+
     def __init__(self, name: str, **options: Any) -> None:
         self.guard = Guard(self)  # first: the node's own services are guarded too
         super().__init__(name, **options)
@@ -52,8 +59,9 @@ class LeanNode(Node):
 
     def destroy_node(self) -> None:
         """As of Node, in bounded time."""
-        with bounded_closing():
+        with bounded_closing(), self.handle:  # the process leaves the graph with its last handle of a node
             super().destroy_node()
+            time.sleep(self.farewell_s)
 
     def create_publisher(self, *args: Any, **options: Any) -> Publisher:
         """As of Node."""
