@@ -9,6 +9,8 @@ from smp_bringup.errors import EXIT_CODE, SmpError
 from smp_bringup.paths import share
 
 _RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+_NETWORK, _STOP = "_network", "_stop"
+"""How the names of profiles end that are for the network, and for who only stops."""
 _SHARED_MEMORY = Path("/dev/shm")
 SEGMENT_BYTES = 68 * 1024 * 1024
 """What a process takes of it: the segment of config/fast*.xml, and what Fast DDS keeps beside it."""
@@ -23,16 +25,21 @@ class SharedMemoryError(SmpError):
     """There is too little shared memory for the messages of a process."""
 
 
-def prepare_environment() -> None:
+def prepare_environment(only_stops: bool = False) -> None:
     """Keep ROS on this machine, and give Fast DDS a shared-memory segment that holds camera images.
 
     Only the range SUBNET opens the network. For LOCALHOST rmw_fastrtps would add transports of its own to the
     profile's, sockets on every interface and a second segment among them; our profile says all of it by itself.
+
+    Args:
+        only_stops: whether this process presses the emergency stop and does nothing else: on this machine it then does
+            without shared memory, which takes 45 ms to get and may be full.
     """
     reach = os.environ.get(_RANGE) or "LOCALHOST"
     rmw = os.environ.get("RMW_IMPLEMENTATION") or "rmw_fastrtps_cpp"
     if _profile_is_ours():
-        os.environ[f"{_fast_dds()}_DEFAULT_PROFILES_FILE"] = str(_profile(network=reach == "SUBNET"))
+        end = _NETWORK if reach == "SUBNET" else _STOP if only_stops else ""
+        os.environ[f"{_fast_dds()}_DEFAULT_PROFILES_FILE"] = str(_profile(end))
         if reach == "LOCALHOST" and rmw.startswith("rmw_fastrtps"):
             reach = "SYSTEM_DEFAULT"
     os.environ.update({_RANGE: reach, "RMW_IMPLEMENTATION": rmw})
@@ -57,15 +64,18 @@ def _fast_dds() -> str:
     return "FASTRTPS" if old else "FASTDDS"
 
 
-def _profile(network: bool) -> Path:
-    """Return our profile for this Fast DDS: for the network, or for this machine alone."""
-    return share("config", f"{_fast_dds().lower()}{'_network' if network else ''}.xml")
+def _profile(end: str) -> Path:
+    """Return our profile for this Fast DDS: for the network, for who only stops, or for this machine alone."""
+    return share("config", f"{_fast_dds().lower()}{end}.xml")
 
 
 def _profile_is_ours() -> bool:
     """Return whether the user has no Fast DDS profile of their own."""
-    ours = {"", *(str(_profile(network)) for network in (False, True))}
-    return os.environ.get(f"{_fast_dds()}_DEFAULT_PROFILES_FILE", "") in ours
+    return _profile_file() in {"", *(str(_profile(end)) for end in ("", _NETWORK, _STOP))}
+
+
+def _profile_file() -> str:
+    return os.environ.get(f"{_fast_dds()}_DEFAULT_PROFILES_FILE", "")
 
 
 def before_rclpy() -> None:
@@ -83,14 +93,16 @@ def before_rclpy() -> None:
 def require_shared_memory(processes: int = 1) -> None:
     """Raise SharedMemoryError where so many processes cannot have their segments; Fast DDS would break in its own way.
 
-    Whoever has a profile of their own knows what that takes; the import of rclpy takes a page.
+    Whoever has a profile of their own knows what that takes, and who only stops has none; the import of rclpy takes a
+    page.
     """
     try:
         disk = os.statvfs(_SHARED_MEMORY)
     except OSError:
         return
     free = disk.f_bavail * disk.f_frsize
-    needed = processes * (SEGMENT_BYTES if _profile_is_ours() else _TRACING_BYTES)
+    segments = _profile_is_ours() and not _profile_file().endswith(f"{_STOP}.xml")
+    needed = processes * (SEGMENT_BYTES if segments else _TRACING_BYTES)
     if free < needed:
         raise SharedMemoryError(
             f"{_SHARED_MEMORY} has {_size(free)} free, and {processes} ROS process(es) need {_size(needed)}: "

@@ -102,6 +102,20 @@ def test_a_stop_that_nobody_confirms_is_no_success_and_one_that_is_leaves_nothin
     client.wait(lambda: verb("reset", "--namespace", "robot1")[0] == 0, 60, "the reset")
 
 
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0, reason="no right to mount"
+)
+def test_a_stop_needs_no_shared_memory(graph):
+    running, client = graph
+    full = "mount -t tmpfs -o size=64k tmpfs /dev/shm && exec "  # in a namespace of its own
+    words = f"{full}{sys.executable} -m smp_bringup.cli.main estop --namespace robot1"
+    done = subprocess.run(["unshare", "-m", "sh", "-c", words], capture_output=True, text=True, timeout=END_S)
+    assert (done.returncode, done.stdout) == (0, "emergency stop\n"), done
+    client.wait(lambda: client.command_state["mode"] == "estop", 60, "the stop", running.check)
+    assert verb("release", "--namespace", "robot1")[0] == 0
+    client.wait(lambda: verb("reset", "--namespace", "robot1")[0] == 0, 60, "the reset")
+
+
 def segments():
     return {path.name for path in Path("/dev/shm").glob("fastdds_*")}
 
@@ -112,6 +126,7 @@ def test_a_stop_imports_nothing_that_it_does_not_need():
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
     assert "rclpy" in imported
     assert not imported & {"typer", "rich", "smp_bringup.robot", "smp_bringup.graph", "sensor_msgs.msg", "mujoco"}
+    assert "numpy._core" not in imported
 
 
 def test_top_says_where_the_graph_is_that_it_does_not_hear(graph):

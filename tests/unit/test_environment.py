@@ -72,7 +72,7 @@ def test_jazzy_reads_a_profile_in_its_own_words(prepared, jazzy):
     assert prepared(**{RANGE: "SUBNET"}) == ("SUBNET", network, "the network (SUBNET)")
 
 
-@pytest.mark.parametrize("end", [".xml", "_network.xml"])
+@pytest.mark.parametrize("end", [".xml", "_network.xml", "_stop.xml"])
 def test_jazzys_profiles_say_the_same(end):
     """Fast DDS refuses a profile for one element that it does not know, and speaks on every interface then."""
     announces = {"fastdds": "flow_controller_descriptor_list", "fastrtps": "throughputController"}
@@ -84,6 +84,27 @@ def test_jazzys_profiles_say_the_same(end):
         said[name] = [(e.tag.removeprefix(DDS), dict(e.attrib), (e.text or "").strip()) for e in root.iter()]
     renamed = {"initial_acknack_delay": "initialAcknackDelay"}
     assert said["fastrtps"] == [(renamed.get(tag, tag), *rest) for tag, *rest in said["fastdds"]]
+
+
+@pytest.mark.parametrize(("given", "profile"), [({}, "fastdds_stop.xml"), ({RANGE: "SUBNET"}, "fastdds_network.xml")])
+def test_who_only_stops_has_no_shared_memory_on_this_machine(prepared, given, profile):
+    import os
+
+    prepared(**given)
+    prepare_environment(only_stops=True)
+    assert os.environ[PROFILES[0]] == str(share("config", profile))
+    prepare_environment()  # as a process does that inherits the environment
+    assert os.environ[PROFILES[0]] == str(share("config", "fastdds.xml" if not given else profile))
+
+
+def test_the_profile_of_a_stop_lacks_shared_memory_alone():
+    whole, stop = (ElementTree.parse(share("config", name)).getroot() for name in ("fastdds.xml", "fastdds_stop.xml"))
+    transports = whole.find(f"{DDS}profiles/{DDS}transport_descriptors")
+    transports.remove(transports[0])
+    (used,) = whole.iter(f"{DDS}userTransports")
+    used.remove(used[0])
+    told = [[(e.tag, e.attrib, (e.text or "").strip()) for e in root.iter()] for root in (whole, stop)]
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("name", ["fastdds.xml", "fastdds_network.xml"])

@@ -14,7 +14,6 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
 from smp_bringup.client.answers import WHERE, GraphError
-from smp_bringup.environment import prepare_environment, require_shared_memory
 from smp_bringup.names import CLIENT, enclave, full_name, full_namespace
 from smp_bringup.nodes import qos
 from smp_bringup.nodes.closing import bounded_closing, end_rclpy
@@ -31,15 +30,14 @@ _ESTOP = "estop"
 def press(namespace: str = "/") -> str:
     """Press the emergency stop of the graph in `namespace`; return what the command node says once it has latched.
 
+    The environment is prepared.
+
     Raises:
         ConfigError: ROS could not have that namespace.
         GraphError: no command node took it within `WAIT_S`.
-        SharedMemoryError: there is none left for a process of ROS.
         SecurityError: ROS is asked for security, and does not let us in.
     """
     namespace = full_namespace(namespace)
-    prepare_environment()
-    require_shared_memory()
     try:
         with security_explained():
             rclpy.init(args=["--ros-args", "--enclave", enclave(full_name(CLIENT, namespace))])
