@@ -14,6 +14,9 @@ from typing import Any
 from evaluate import evaluate
 from world import TASKS, AlohaWorld
 
+from smp_bringup.errors import ConfigError
+from smp_bringup.lerobot.uncaught import say_errors
+from smp_bringup.output import try_file
 from smp_bringup.pipeline import build_policy
 from smp_bringup.stats import wilson
 
@@ -65,7 +68,13 @@ def main() -> None:
     parser.add_argument("--bags", type=Path, default=Path("data/gym_aloha"))
     parser.add_argument("--runs", type=Path, default=Path("runs/gym_aloha"))
     asked = parser.parse_args()
+    try_file(asked.json)
     done: list[dict[str, Any]] = json.loads(asked.json.read_text(encoding="utf-8")) if asked.json.exists() else []
+    setting = {"track": asked.track, "evaluation_seed": asked.evaluation_seed, "episodes": asked.episodes}
+    if any(report[key] != value for report in done for key, value in setting.items()):
+        raise ConfigError(
+            f"{asked.json} has results of another track, evaluation seed or number of episodes: name another"
+        )
     worlds = {task: AlohaWorld(task) for task in TASKS}
     for seed, row, (task, world) in product(asked.seeds, ROWS, worlds.items()):
         if (seed, row, task) in {(report["training_seed"], report["row"], report["task"]) for report in done}:
@@ -80,4 +89,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    say_errors()
     main()

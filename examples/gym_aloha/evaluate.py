@@ -14,6 +14,8 @@ from PIL import Image
 from world import BUDGET_S, TASKS, AlohaWorld
 
 from smp_bringup.errors import StoppedError
+from smp_bringup.lerobot.uncaught import say_errors
+from smp_bringup.output import try_file
 from smp_bringup.pipeline import build_policy
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import find_model
@@ -86,6 +88,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--film", type=Path, help="PNG of the first episode that was solved, or of the first")
     asked = parser.parse_args()
+    for file in (asked.json, asked.film):
+        try_file(file)
     world = AlohaWorld(asked.task)
     policy = build_policy(find_model(asked.model), world.robot)
     report = evaluate(world, policy, asked.episodes, asked.seed)
@@ -101,4 +105,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    say_errors()
     main()

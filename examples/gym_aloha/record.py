@@ -11,6 +11,7 @@ from world import BUDGET_S, OBJECTS, TASKS, AlohaWorld
 
 from smp_bringup.action.teleop import Tremor
 from smp_bringup.errors import StoppedError, UnreachableError
+from smp_bringup.lerobot.uncaught import say_errors
 from smp_bringup.sim.demonstration import episode_bag, record_led
 from smp_bringup.sim.seeds import demonstration_seed
 from smp_bringup.tasks.state import SLOTS
@@ -54,4 +55,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    say_errors()
     main()

@@ -24,6 +24,7 @@ from smp_bringup.training.config import load_run
 from smp_bringup.training.dataset import Dataset
 from smp_bringup.training.save import save_checkpoint
 from smp_bringup.training.trainer import Trained
+from smp_bringup.training.transfer import start_from
 from smp_bringup.types import Observation
 from tests.other_robots import arm, robot, turning
 
@@ -137,7 +138,7 @@ def test_rotation_vectors_and_rotations_undo_each_other(rng):
     np.testing.assert_allclose(rotation_vector(rotation(vector)), vector, atol=1e-7)
 
 
-def test_a_hand_that_cannot_get_there_comes_near_within_the_limits(rng):
+def test_a_hand_that_cannot_get_there_stays_within_the_limits(rng):
     body = load_robot("aloha")
     measured, action = chunks(body, rng, 2)
     code = action_code("hand", body)
@@ -215,7 +216,7 @@ def test_a_checkpoint_keeps_how_its_actions_are_told(code, robot, rng, tmp_path)
     np.testing.assert_allclose(held.position[:3], prefix, atol=1e-6)
 
 
-def test_a_hand_of_another_geometry_is_refused(robot, rng, tmp_path):
+def test_a_hand_of_another_geometry_and_other_actions_are_refused(robot, rng, tmp_path):
     config = PolicyConfig(
         "diffusion",
         track="state",
@@ -230,6 +231,8 @@ def test_a_hand_of_another_geometry_is_refused(robot, rng, tmp_path):
     arms = tuple(replace(one, geometry=load_robot("dual_ur5e").arms[0].geometry) for one in robot.arms)
     network = build_network(config, robot.dof, 3)
     save_checkpoint(Trained(network, normalizer, {"steps": 0.0}), robot, tmp_path / "model", "# random weights\n")
+    with pytest.raises(ModelError, match=r"tells actions as hand, not relative: leave policy\.actions out"):
+        start_from(tmp_path / "model", load_run("diffusion", robot, ["policy.actions=relative"]), robot, False)
     with pytest.raises(
         ModelError, match="the geometry of arm 'left' is not the one that the policy's hand was trained"
     ):

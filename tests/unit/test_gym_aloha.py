@@ -1,6 +1,8 @@
 """examples/gym_aloha: somebody else's simulation under our command core; all of it runs by `make gym-aloha`."""
 
 import importlib
+import subprocess
+import sys
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -105,3 +107,27 @@ def test_a_policy_is_judged_by_their_reward(example):
     solved, still = episode(world, Oracle(motion.target), seed), episode(world, Oracle(lambda time_s: home), seed)
     assert (solved["success"], solved["reward"], solved["fault"]) == (True, 4, "")
     assert (still["success"], still["reward"], still["time_s"]) == (False, 0, 8.0)
+
+
+@needs_gym
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["evaluate.py", "transfer_cube", "nobodys"], "unknown model 'nobodys'"),
+        (["evaluate.py", "insertion", "nobodys", "--json", "/proc/none/x.json"], "cannot write to '/proc/none/x.json'"),
+        (["record.py", "insertion", "--episodes", "1", "--out", "/proc/none"], "bag '/proc/none/"),
+        (
+            ["compare.py", "camera", "62", "--json", "{other}"],
+            "of another track, evaluation seed or number of episodes",
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(words, says, tmp_path):
+    other = tmp_path / "other.json"
+    other.write_text('[{"track": "camera", "evaluation_seed": 61, "episodes": 50}]')
+    script, *rest = [word.format(other=other) for word in words]
+    done = subprocess.run([sys.executable, EXAMPLE / script, *rest], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert says in line

@@ -229,6 +229,16 @@ def test_resuming_needs_a_state_of_the_same_policy(data, robot, small_policies, 
         Trainer(run_config(other, 5), data, robot, 0, tmp_path).resume()
 
 
+def test_resuming_needs_actions_that_say_the_same(data, robot, small_policies, tmp_path):
+    """The weights of both have the same shapes."""
+    relative = replace(small_policies["diffusion"], actions="relative")
+    train(data, robot, relative, 2, tmp_path)
+    velocity = run_config(replace(relative, actions="velocity"), 5)
+    with pytest.raises(ModelError, match="of actions 'relative', this one's are 'velocity'"):
+        Trainer(velocity, data, robot, 0, tmp_path).resume()
+    assert Trainer(run_config(relative, 5), data, robot, 0, tmp_path).resume() == 2
+
+
 @pytest.mark.parametrize("name", ["smp", "diffusion"])
 def test_the_shipped_runs_are_valid(name, robot):
     run = load_run(name, robot)

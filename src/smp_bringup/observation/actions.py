@@ -87,7 +87,7 @@ class Hand(ActionCode):
         return told
 
     def decode(self, told: FloatArray, position: FloatArray, known: FloatArray | None = None) -> FloatArray:
-        """See `ActionCode`; a hand that is told to be where it cannot is as near as the joints' limits allow."""
+        """See `ActionCode`; what Newton's steps do not reach, as near a singular pose, they leave off."""
         action = np.array(told)
         for part, hand in self._hands:
             committed = None if known is None else known[..., part]

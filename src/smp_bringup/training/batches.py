@@ -142,9 +142,7 @@ class Batches:
             if self._config.track == "state":
                 inputs["objects"] = torch.from_numpy(self._data.objects[windows])
             if self._config.prefix_steps:
-                frames = self._frames[first : first + batch]
-                action = self._actions(frames, self._state[frames])
-                inputs["prefix"] = torch.from_numpy(self._prefix(action, np.zeros(len(frames), np.int64)))
+                inputs["prefix"] = torch.zeros(len(windows), self._config.prefix_steps, self._state.shape[1] + 1)
             if self._told is not None:
                 inputs["words"] = torch.from_numpy(self._told.own(self._frames[first : first + batch]))
             yield inputs

@@ -13,8 +13,10 @@ from safetensors.torch import save_file
 from torch import nn, optim
 
 from smp_bringup.errors import ModelError, OutputError, TrainingError, one_line
+from smp_bringup.policy.networks import AbstractNetwork
 
 FILE = "training.safetensors"
+_ACTIONS = "actions"
 
 
 @contextmanager
@@ -41,7 +43,7 @@ def held_alone(folder: Path, first: bool) -> Iterator[None]:
 
 
 def save_state(
-    folder: Path, step: int, seconds: float, network: nn.Module, ema: nn.Module, optimizer: optim.Optimizer
+    folder: Path, step: int, seconds: float, network: AbstractNetwork, ema: nn.Module, optimizer: optim.Optimizer
 ) -> None:
     """Write the state after `step` steps and `seconds` of training; a whole new file replaces the old one.
 
@@ -52,7 +54,8 @@ def save_state(
     tensors |= {f"ema/{k}": v.contiguous() for k, v in ema.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"adam/{index}/{k}": v.contiguous() for k, v in moments.items()}
-    write_tensors(folder / FILE, tensors, {"step": json.dumps(step), "seconds": json.dumps(seconds)})
+    told = {"step": json.dumps(step), "seconds": json.dumps(seconds), _ACTIONS: network.config.actions}
+    write_tensors(folder / FILE, tensors, told)
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], told: dict[str, str]) -> None:
@@ -71,11 +74,12 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], told: dict[str, 
         raise OutputError(f"'{path}' cannot be written: {one_line(error)}: make room, and use --resume") from None
 
 
-def load_state(folder: Path, network: nn.Module, ema: nn.Module, optimizer: optim.Optimizer) -> tuple[int, float]:
+def load_state(folder: Path, network: AbstractNetwork, ema: nn.Module, optimizer: optim.Optimizer) -> tuple[int, float]:
     """Restore the state and return its step and seconds.
 
     Raises:
-        ModelError: there is none, it is broken, or it belongs to another policy.
+        ModelError: there is none, it is broken, or it belongs to another policy, also one whose actions say another
+            thing: their weights have the same shapes.
     """
     path = folder / FILE
     if not path.is_file():
@@ -90,6 +94,11 @@ def load_state(folder: Path, network: nn.Module, ema: nn.Module, optimizer: opti
                 parts[kind][name] = file.get_tensor(key)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise ModelError(f"'{path}' is no training state of ours: {one_line(error)}: train without --resume") from None
+    if (said := told.get(_ACTIONS, "absolute")) != network.config.actions:
+        raise ModelError(
+            f"'{path}' belongs to a policy of actions '{one_line(said)}', this one's are '{network.config.actions}': "
+            "set policy.actions as before, or train without --resume"
+        )
     try:
         network.load_state_dict(parts["network"])
         ema.load_state_dict(parts["ema"])

@@ -23,12 +23,18 @@ def start_from(folder: Path, run: RunConfig, robot: Robot, only_router: bool) ->
         only_router: freeze all but SMP's router (skill composition).
 
     Raises:
-        ModelError: the checkpoint is broken, is of another policy than the run, or has no router.
+        ModelError: the checkpoint is broken, is of another policy than the run or tells actions otherwise, or has no
+            router.
     """
     files = read_checked(folder)
     policy = read_config(files)
     if policy.kind != run.policy.kind:
         raise ModelError(f"'{folder}' is a {policy.kind} policy, the run trains {run.policy.kind}: name its own run")
+    if run.policy.actions not in ("absolute", policy.actions):
+        raise ModelError(
+            f"'{folder}' tells actions as {policy.actions}, not {run.policy.actions}: leave policy.actions out, or "
+            "train without --start"
+        )
     if WEIGHTS not in files:
         raise ModelError(f"'{folder}' was shipped without {WEIGHTS}: it can be run, not trained on; train it anew")
     if lack := lacks(policy, robot):
