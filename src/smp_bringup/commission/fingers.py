@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smp_bringup.description.capsules import Shape, shape_of
+from smp_bringup.description.model import followers
 from smp_bringup.description.pose import Pose
 from smp_bringup.model_joints import ModelJoints
 from smp_bringup.physics import mujoco
@@ -77,6 +78,18 @@ class Fingers:
         """Whether the gripper's joint moves the body that the tool centre point is told in."""
         here, there = (self._wrist(value)[0] for value in self.range)
         return float(np.linalg.norm(here - there)) > _STILL_M
+
+    def behind(self) -> tuple[str, ...]:
+        """Return the joints of the models behind the arm's last one, without those that follow others."""
+        model, following = self._model, {place for place, _, _ in followers(self._model)}
+        found = list[str]()
+        for joint in range(model.njnt):
+            body = int(model.jnt_bodyid[joint])
+            while body and body != model.jnt_bodyid[self._last]:
+                body = int(model.body_parentid[body])
+            if body and joint > self._last and model.jnt_qposadr[joint] not in following:
+                found.append(model.joint(joint).name)
+        return tuple(found)
 
     def ahead(self, tcp: Pose) -> float:
         """Return how far the ends of the fingers are before a point, along its x, where they reach least [m]."""
