@@ -165,7 +165,7 @@ def lines_of_hands(robot, simulation):
 
 
 @pytest.mark.parametrize("maker", [False, True], ids=["ours", "two Jaco"])
-def test_hands_whose_fingers_are_fixed_hold_nothing_and_that_is_said(tmp_path, maker):
+def test_hands_whose_fingers_are_fixed_reach_hold_nothing_and_that_is_said(tmp_path, maker):
     if maker and not KINOVA.is_dir():
         pytest.skip("no example-robot-data here: make robots installs it")
     urdf = KINOVA / "kinova.urdf" if maker else None
@@ -173,11 +173,26 @@ def test_hands_whose_fingers_are_fixed_hold_nothing_and_that_is_said(tmp_path, m
     code, said = smp("simulation", file)
     assert code == 0, said
     robot = load_robot(str(file))
-    lines = lines_of_hands(robot, load_simulation(robot))
-    assert len(lines) == 2, lines
+    simulation = load_simulation(robot)
+    found = [each.line for each in check_simulated(robot, simulation, load_safety(robot.safety))]
+    lines = [line for line in found if line.startswith("simulation, hand")]
+    assert len(lines) == len(found) == 2, found  # it points out of the hand: the operator reaches
     for line in lines:
         assert "names no gripper, so nothing opens it" in line
         assert "nothing behind its arm moves: take a description whose fingers are no fixed joints" in line
+
+
+def test_a_joint_that_never_parts_its_fingers_opens_nothing(tmp_path):
+    """The fingers pass each other, as a thumb that turns beside its fingers does."""
+    passing = TWO.replace('size="0.02 0.01 0.08"', 'size="0.02 0.2 0.08"')
+    assert passing != TWO
+    file = two_arms(tmp_path, passing)
+    code, said = smp("simulation", file)
+    assert code == 0, said
+    assert "hand left: no fingers that close were found" in said
+    robot = load_robot(str(file))
+    lines = lines_of_hands(robot, load_simulation(robot))
+    assert any("left_one_joint does not move fingers" in line for line in lines), lines
 
 
 def test_a_gripper_that_the_simulation_leaves_out_is_named(robot_file):

@@ -100,7 +100,7 @@ class Fingers:
         return min(reach)
 
     def grip(self) -> Grip | None:
-        """Return how the hand grips; None where not two jaws are found that move against each other."""
+        """Return how the hand grips; None where not two jaws are found that move apart."""
         jaws = self._jaws()
         if not jaws:
             return None
@@ -120,9 +120,21 @@ class Fingers:
         across /= np.linalg.norm(across)
         first, second = (_of(tip, points) @ across for tip in tips)
         gaps = float(first.min() - second.max()) + np.linalg.norm(ways[:, 0] - ways[:, 1], axis=1)
+        if not gaps[-1] > max(float(gaps[0]), 0.0) + _STILL_M:
+            return None  # they pass each other, and are never apart
         held = int(np.argmin(np.abs(gaps - _HELD_M)))
         side = (first.min() + second.max()) / 2 + float(ways[held].mean(axis=0) @ across)
         return Grip(_between(jaws, points, forward, across, side), values, gaps)
+
+    def pointed(self) -> Pose:
+        """Return a tool centre point of a hand that nothing opens: out of it, turned about that as its body is."""
+        (value, _), every = self.range, [list(range(len(self._shapes)))]
+        forward, points = self._forward(every, value), self._points(value)
+        across = np.eye(3)[int(np.argmin(np.abs(forward)))]
+        across = across - (across @ forward) * forward
+        across /= np.linalg.norm(across)
+        middle = _middle_of(_tip(every[0], points, forward), points)
+        return _between(every, points, forward, across, float(middle @ across))
 
     def _ends(self) -> tuple[float, float]:
         """Return the values of the gripper's joint where the tips are nearest, and where they are farthest apart."""

@@ -72,7 +72,8 @@ def _standing(robot: Robot, settings: SafetyConfig, first: Simulation, hands: Ha
     placed = replace(first, parts=(replace(first.parts[0], at=stand.at),))
     homes, notes = dict[str, float](), list(hands.notes)
     if stand.away_m > _AWAY_M or check_simulated(robot, placed, settings, whole=False):
-        homes, said = watched_homes(robot, settings, stand.homes)
+        changed = {name: home for name, home in stand.homes.items() if home != round(robot.joint(name).home, 3)}
+        homes, said = watched_homes(robot, settings, changed)
         found = check_simulated(with_homes(robot, homes), placed, settings, whole=False)
         notes += [*said, *(one_line(f"{each.about}: {each.found}") for each in found)]
     pace = usable_pace(with_homes(robot, homes), placed, settings)
