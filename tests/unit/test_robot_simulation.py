@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sysconfig
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +56,10 @@ TWO = FINGER.format(name="one", at="0.005", way="1", mimic="") + FINGER.format(
 )
 """Fingers that end at z = 14 cm, and touch where their joint is 0."""
 
+KINOVA = Path(sysconfig.get_path("purelib"), "cmeel.prefix/share/example-robot-data/robots/kinova_description/robots")
+"""The maker's, where example-robot-data is installed: its fingers are fixed joints."""
+FIXED = re.sub(r'type="prismatic"', 'type="fixed"', re.sub(r" *<(axis|limit|mimic)[^>]*/>", "", TWO))
+
 
 def smp(*words):
     done = CliRunner().invoke(app, ["robot", *map(str, words)])
@@ -64,10 +69,11 @@ def smp(*words):
     return done.exit_code, done.stdout
 
 
-def two_arms(folder, hand, *words):
-    """Write the files of two xArm7 with a hand that stand across the table; return the robot file."""
-    urdf = folder / "arm.urdf"
-    urdf.write_text(XARM.replace("</robot>", PALM + hand + "</robot>"))
+def two_arms(folder, hand, *words, urdf=None):
+    """Write the files of two xArm7 with a hand, or of another URDF, across the table; return the robot file."""
+    if urdf is None:
+        urdf = folder / "arm.urdf"
+        urdf.write_text(XARM.replace("</robot>", PALM + hand + "</robot>"))
     code, said = smp(
         *("new", "--urdf", urdf, "--out", folder, "--yes", "--copies", "left,right"),
         *("--at", "left=-0.6,0.5,0", "--at", "right=0.6,0.5,0,0,0,3.14159", *words),
@@ -150,6 +156,91 @@ def test_fingers_of_one_side_alone_do_not_close(robot_file):
     hands = {side: replace(hand, fingers=(f"{side}_one",)) for side, hand in simulation.hands.items()}
     found = check_simulated(robot, replace(simulation, hands=hands), load_safety(robot.safety))
     assert any("against each other: name under fingers the bodies of both sides" in each.line for each in found)
+
+
+def lines_of_hands(robot, simulation):
+    """Return what is said of both hands."""
+    found = check_simulated(robot, simulation, load_safety(robot.safety))
+    return [each.line for each in found if each.about.startswith("simulation, hand")]
+
+
+@pytest.mark.parametrize("maker", [False, True], ids=["ours", "two Jaco"])
+def test_hands_whose_fingers_are_fixed_reach_hold_nothing_and_that_is_said(tmp_path, maker):
+    if maker and not KINOVA.is_dir():
+        pytest.skip("no example-robot-data here: make robots installs it")
+    urdf = KINOVA / "kinova.urdf" if maker else None
+    file = two_arms(tmp_path, FIXED, urdf=urdf)
+    code, said = smp("simulation", file)
+    assert code == 0, said
+    robot = load_robot(str(file))
+    simulation = load_simulation(robot)
+    found = [each.line for each in check_simulated(robot, simulation, load_safety(robot.safety))]
+    lines = [line for line in found if line.startswith("simulation, hand")]
+    assert len(lines) == len(found) == 2, found  # it points out of the hand: the operator reaches
+    for line in lines:
+        assert "names no gripper, so nothing opens it" in line
+        assert "nothing behind its arm moves: take a description whose fingers are no fixed joints" in line
+
+
+def test_a_joint_that_never_parts_its_fingers_opens_nothing(tmp_path):
+    """The fingers pass each other, as a thumb that turns beside its fingers does."""
+    passing = TWO.replace('size="0.02 0.01 0.08"', 'size="0.02 0.2 0.08"')
+    assert passing != TWO
+    file = two_arms(tmp_path, passing)
+    code, said = smp("simulation", file)
+    assert code == 0, said
+    assert "hand left: no fingers that close were found" in said
+    robot = load_robot(str(file))
+    lines = lines_of_hands(robot, load_simulation(robot))
+    assert any("left_one_joint does not move fingers" in line for line in lines), lines
+
+
+def test_a_gripper_that_the_simulation_leaves_out_is_named(robot_file):
+    found = findings(load_robot(str(robot_file)), gripper="")
+    assert any("the joint that moves its fingers, of left_one_joint, and" in line for line in found), found
+    assert any("the joint that moves its fingers, of right_one_joint, and" in line for line in found), found
+
+
+def test_fingers_that_the_robot_file_leaves_out_are_named(robot_file):
+    """Two arms without their hands' entries; what follows the finger is not named."""
+    robot, whole = load_robot(str(robot_file)), load_simulation(load_robot(str(robot_file)))
+    arms = tuple(arm for arm in robot.arms if arm.name in ("left", "right"))
+    assert len(arms) < len(robot.arms)
+    hands = {side: replace(hand, gripper="") for side, hand in whole.hands.items()}
+    lines = lines_of_hands(replace(robot, arms=arms), replace(whole, hands=hands))
+    assert [re.findall("while (.*) behind its arm move and are not in the robot file", line) for line in lines] == [
+        ["left_one_joint"],
+        ["right_one_joint"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "said"),
+    [
+        (0.0, 0.011, r"opens its fingers to 2\.2 cm, what tasks hold is 2\.4 cm thick: they do not go round it"),
+        (0.012, 0.04, r"closes its fingers to 2\.4 cm, what tasks hold is 2\.4 cm thick: they do not hold it"),
+    ],
+    ids=["too narrow", "never closed"],
+)
+def test_fingers_that_open_or_close_too_little_for_the_tray_are_named(robot_file, least, most, said):
+    """Their joint is half of what is between them."""
+    robot = load_robot(str(robot_file))
+    arms = [arm if arm.name in ("left", "right") else with_range(arm, least, most) for arm in robot.arms]
+    found = lines_of_hands(replace(robot, arms=tuple(arms)), load_simulation(robot))
+    assert (
+        sum(
+            bool(re.search(rf"{side}_one_joint {said}: look at min and max", line))
+            for side in ("left", "right")
+            for line in found
+        )
+        == 2
+    ), found
+
+
+def with_range(arm, least, most):
+    """Return a hand whose joint has another range."""
+    (joint,) = arm.joints
+    return replace(arm, joints=(replace(joint, min=least, max=most, home=most),))
 
 
 def test_a_jaw_that_turns_against_one_that_stands_still(tmp_path):

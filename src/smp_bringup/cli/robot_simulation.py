@@ -55,7 +55,7 @@ def write_simulation(file: str, force: bool) -> None:
         console.print(one_line(note), soft_wrap=True)
     if proposed.homes:
         changed = ", ".join(f"{name} {value:g}" for name, value in proposed.homes.items())
-        console.print(f"homes in {path}, over the table, since the old ones do not reach it: {changed}", soft_wrap=True)
+        console.print(f"homes in {path}, over the table, in the place of the old ones: {changed}", soft_wrap=True)
 
 
 def require_homes(done: Robot, before: Robot, homes: Mapping[str, float]) -> None:

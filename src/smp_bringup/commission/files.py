@@ -1,11 +1,9 @@
 """What is wrong with a robot file by itself: what it names exists and fits, and its numbers are plausible."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from smp_bringup.body import Body
-from smp_bringup.commission.finding import Finding, error, warning
+from smp_bringup.commission.finding import Finding, error, few, warning
 from smp_bringup.commission.urdf_limits import check_limits_against
 from smp_bringup.commission.watched import unwatched
 from smp_bringup.description.urdf import parse_urdf
@@ -30,8 +28,6 @@ _NEAR = 0.01
 """Share of the range within which a joint at home stands at its limit."""
 _FRAMES = 1.5
 """Frames that are more actions apart make no observation of two instants, and no pair to learn from: sync.history."""
-_SHOWN = 4
-"""Joints that a line names."""
 _RISE_S = (0.005, 5.0)
 """Between the shortest and the longest time to top speed, or to the top of the acceleration, that is plausible."""
 
@@ -158,17 +154,12 @@ def _distances(robot: Robot) -> list[Finding]:
     home = body.distances(robot.joint_array("home")[None])[0]
     near = np.flatnonzero(body.across & (home < settings.stop_distance))
     if len(near):
-        said = f"{_few([body.pair(int(pair)) for pair in near])} are nearer than stop_distance at home"
+        said = f"{few([body.pair(int(pair)) for pair in near])} are nearer than stop_distance at home"
         found.append(error("arms", said, "look at base and carried_by of the arms, and at home of their joints"))
     if unseen := unwatched(robot, settings):
-        said = f"not watched, since they are near each other at home: {_few(unseen)}"
+        said = f"not watched, since they are near each other at home: {few(unseen)}"
         found.append(warning("arms", said, "choose homes that are apart, or smaller capsules in the geometry file"))
     return found
-
-
-def _few(names: Sequence[str]) -> str:
-    """Return the first of some names, and how many more there are."""
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _homes(robot: Robot) -> list[Finding]:
@@ -181,7 +172,7 @@ def _homes(robot: Robot) -> list[Finding]:
             if joint.turns and min(joint.home - joint.min, joint.max - joint.home) < _NEAR * (joint.max - joint.min)
         ]
         if ends:
-            said = f"home of {_few(ends)} lies at a limit"
+            said = f"home of {few(ends)} lies at a limit"
             todo = "choose one from which each can move both ways, unless it opens and closes"
             found.append(warning(f"arm {arm.name}", said, todo))
     return found

@@ -1,10 +1,13 @@
 """What is wrong with a robot's files or with its running graph, and what to do about it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 from smp_bringup.errors import one_line
+
+_SHOWN = 4
+"""Names that a line shows."""
 
 
 class Level(IntEnum):
@@ -47,3 +50,8 @@ def warning(about: str, found: str, todo: str) -> Finding:
 def fine(findings: Iterable[Finding]) -> bool:
     """Return whether nothing must be mended."""
     return all(finding.level < Level.ERROR for finding in findings)
+
+
+def few(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many more there are."""
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smp_bringup.description.capsules import Shape, shape_of
+from smp_bringup.description.model import followers
 from smp_bringup.description.pose import Pose
 from smp_bringup.model_joints import ModelJoints
 from smp_bringup.physics import mujoco
@@ -78,6 +79,18 @@ class Fingers:
         here, there = (self._wrist(value)[0] for value in self.range)
         return float(np.linalg.norm(here - there)) > _STILL_M
 
+    def behind(self) -> tuple[str, ...]:
+        """Return the joints of the models behind the arm's last one, without those that follow others."""
+        model, following = self._model, {place for place, _, _ in followers(self._model)}
+        found = list[str]()
+        for joint in range(model.njnt):
+            body = int(model.jnt_bodyid[joint])
+            while body and body != model.jnt_bodyid[self._last]:
+                body = int(model.body_parentid[body])
+            if body and joint > self._last and model.jnt_qposadr[joint] not in following:
+                found.append(model.joint(joint).name)
+        return tuple(found)
+
     def ahead(self, tcp: Pose) -> float:
         """Return how far the ends of the fingers are before a point, along its x, where they reach least [m]."""
         low, _ = self._ends()
@@ -87,7 +100,7 @@ class Fingers:
         return min(reach)
 
     def grip(self) -> Grip | None:
-        """Return how the hand grips; None where not two jaws are found that move against each other."""
+        """Return how the hand grips; None where not two jaws are found that move apart."""
         jaws = self._jaws()
         if not jaws:
             return None
@@ -107,9 +120,21 @@ class Fingers:
         across /= np.linalg.norm(across)
         first, second = (_of(tip, points) @ across for tip in tips)
         gaps = float(first.min() - second.max()) + np.linalg.norm(ways[:, 0] - ways[:, 1], axis=1)
+        if not gaps[-1] > max(float(gaps[0]), 0.0) + _STILL_M:
+            return None  # they pass each other, and are never apart
         held = int(np.argmin(np.abs(gaps - _HELD_M)))
         side = (first.min() + second.max()) / 2 + float(ways[held].mean(axis=0) @ across)
         return Grip(_between(jaws, points, forward, across, side), values, gaps)
+
+    def pointed(self) -> Pose:
+        """Return a tool centre point of a hand that nothing opens: out of it, turned about that as its body is."""
+        (value, _), every = self.range, [list(range(len(self._shapes)))]
+        forward, points = self._forward(every, value), self._points(value)
+        across = np.eye(3)[int(np.argmin(np.abs(forward)))]
+        across = across - (across @ forward) * forward
+        across /= np.linalg.norm(across)
+        middle = _middle_of(_tip(every[0], points, forward), points)
+        return _between(every, points, forward, across, float(middle @ across))
 
     def _ends(self) -> tuple[float, float]:
         """Return the values of the gripper's joint where the tips are nearest, and where they are farthest apart."""

@@ -53,12 +53,15 @@ def with_grip(hands: Hands, model: mujoco.MjModel, robot: Robot, simulation: Sim
     """
     found, notes, rest, added = dict[str, SimHand](), list(hands.notes), dict(hands.more), False
     for side, hand in hands.hands.items():
-        grip = Fingers(model, robot, simulation, side).grip()
+        fingers = Fingers(model, robot, simulation, side)
+        grip = fingers.grip()
         if grip is not None:
             closed, travel = written_opening(grip)
             tcp = grip.tcp.six
             found[side] = replace(hand, tcp=tcp, closed=closed, travel=travel)
-        elif hand.gripper and rest[side]:
+        elif not hand.gripper:
+            found[side] = replace(hand, tcp=fingers.pointed().six)
+        elif rest[side]:
             found[side], added = replace(hand, fingers=(*rest[side][0], *hand.fingers)), True
             rest[side] = rest[side][1:]
         else:
@@ -105,7 +108,10 @@ def _hand(
     ]
     shaped = [link for link in behind if movers.has_shape(link)]
     if not shaped:
-        raise ConfigError(f"arm '{arm.name}': what its last joint carries has no collision shape that could hold")
+        raise ConfigError(
+            f"arm '{arm.name}': what its last joint carries has no collision shape that could hold: give the links of "
+            "its hand a <collision> in the URDF, or take another one of this robot"
+        )
     turning = [joint.name for joint in arm.joints if joint.turns]
     keep = (turning[2],) if len(turning) >= _FREE else ()
     for name in grips:

@@ -71,9 +71,10 @@ def _standing(robot: Robot, settings: SafetyConfig, first: Simulation, hands: Ha
     stand = place_robot(compiled(robot_spec(robot, first)), robot, first)
     placed = replace(first, parts=(replace(first.parts[0], at=stand.at),))
     homes, notes = dict[str, float](), list(hands.notes)
-    if stand.away_m > _AWAY_M or check_simulated(robot, placed, settings, paced=False):
-        homes, said = watched_homes(robot, settings, stand.homes)
-        found = check_simulated(with_homes(robot, homes), placed, settings, paced=False)
+    if stand.away_m > _AWAY_M or check_simulated(robot, placed, settings, whole=False):
+        changed = {name: home for name, home in stand.homes.items() if home != round(robot.joint(name).home, 3)}
+        homes, said = watched_homes(robot, settings, changed)
+        found = check_simulated(with_homes(robot, homes), placed, settings, whole=False)
         notes += [*said, *(one_line(f"{each.about}: {each.found}") for each in found)]
     pace = usable_pace(with_homes(robot, homes), placed, settings)
     parts = (replace(placed.parts[0], model=model),)

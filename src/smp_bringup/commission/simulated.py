@@ -8,6 +8,7 @@ import numpy as np
 
 from smp_bringup.commission.finding import Finding, error, warning
 from smp_bringup.commission.fingers import INSIDE_M, Fingers, Grip
+from smp_bringup.commission.holds import check_holds
 from smp_bringup.commission.place_robot import in_table
 from smp_bringup.description.pose import Pose
 from smp_bringup.errors import SmpError, UnreachableError
@@ -57,8 +58,8 @@ def check_simulation(robot: Robot, settings: SafetyConfig) -> list[Finding]:
         return [error("simulation", str(refusal), f"correct {robot.simulation} (docs/simulation.md)")]
 
 
-def check_simulated(robot: Robot, simulation: Simulation, settings: SafetyConfig, paced: bool = True) -> list[Finding]:
-    """Return what is odd about a simulation; `paced`: whether its pace counts, too.
+def check_simulated(robot: Robot, simulation: Simulation, settings: SafetyConfig, whole: bool = True) -> list[Finding]:
+    """Return what is odd about a simulation; `whole`: whether its pace, and what hands can hold, count, too.
 
     Raises:
         ConfigError: it cannot be built.
@@ -68,6 +69,7 @@ def check_simulated(robot: Robot, simulation: Simulation, settings: SafetyConfig
     for side, hand in simulation.hands.items():
         fingers = Fingers(table.model, robot, simulation, side)
         found += _hand(fingers, side, hand) + _squeezes(fingers, side, hand, robot, settings)
+        found += check_holds(fingers, side, robot, simulation, table.handle_m(side)) if whole else []
         found += _stands(table.data.site(tcp_site(side)).xpos, side)
     found += table.gives_way()
     try:
@@ -78,7 +80,7 @@ def check_simulated(robot: Robot, simulation: Simulation, settings: SafetyConfig
             "look at tcp, at where the arms stand (at of parts, --at), at homes and limits of the joints, and at keep"
         )
         return [*found, warning("simulation", said, todo)]
-    return found + (_pace(operator, robot, simulation, settings) if paced else [])
+    return found + (_pace(operator, robot, simulation, settings) if whole else [])
 
 
 def usable_pace(robot: Robot, simulation: Simulation, settings: SafetyConfig) -> float:
@@ -103,6 +105,10 @@ class _Table:
         ModelJoints(self.model, robot, simulation).put(self.data, robot.joint_array("home"))
         self._task.place(self.model, self.data, np.random.default_rng(0))
         mujoco.mj_forward(self.model, self.data)
+
+    def handle_m(self, side: str) -> float:
+        """Return how thick what a hand is to hold is, across its fingers [m]."""
+        return 2 * float(self.model.geom(f"handle_{side}").size[1])
 
     def gives_way(self) -> list[Finding]:
         """Return whether joints leave their homes although they are told to stay."""
