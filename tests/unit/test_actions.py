@@ -43,11 +43,10 @@ def chunks(robot, rng, count=20, steps=16):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-@pytest.mark.parametrize("code", ["relative", "velocity"])
-def test_what_is_told_is_heard(name, code, rng):
+def test_what_is_told_is_heard(name, rng):
     body = load_robot(name)
     measured, action = chunks(body, rng)
-    told = action_code(code, body)
+    told = action_code("relative", body)
     np.testing.assert_allclose(told.decode(told.encode(action, measured), measured), action, atol=1e-12)
 
 
@@ -60,14 +59,6 @@ def test_a_joint_at_rest_is_told_as_nothing_and_a_gripper_as_where_it_is(rng):
         told = action_code(name, body).encode(still, measured)
         np.testing.assert_allclose(told[..., grippers], still[..., grippers])
         np.testing.assert_allclose(told[..., np.logical_not(grippers)], 0, atol=1e-9)
-
-
-def test_a_velocity_is_one(rng):
-    body = load_robot("aloha")
-    measured, _ = chunks(body, rng, 1)
-    action = measured[:, None] + 0.5 * body.action_period_s * np.arange(1, 9)[:, None]
-    told = action_code("velocity", body).encode(action, measured)
-    np.testing.assert_allclose(told[..., :6], 0.5)  # rad/s
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -161,7 +152,7 @@ def test_arms_that_have_no_pose_to_tell_are_refused_before_anything_is_read():
         action_code("hand", robot(arm("one", *turning("j", 6))))
     with pytest.raises(ConfigError, match="the basis of SMP is one of joint positions"):
         load_run("smp", load_robot("aloha"), ["policy.actions=relative"])
-    with pytest.raises(ConfigError, match="actions must be one of absolute, relative, velocity, hand"):
+    with pytest.raises(ConfigError, match="actions must be one of absolute, relative, hand"):
         load_run("sparse", load_robot("aloha"), ["policy.actions=torque"])
 
 

@@ -12,9 +12,6 @@ from smp_bringup.types import FloatArray
 class ActionCode(ABC):
     """Joint positions as other numbers, as many of them, and back; grippers and bases stay as they are."""
 
-    least: float = 0.02
-    """No range of a number is taken for smaller: a joint that hardly moves must not amplify its noise."""
-
     @abstractmethod
     def encode(self, action: FloatArray, position: FloatArray) -> FloatArray:
         """Return a chunk (..., T, J) [rad], [m] as it is told from where the joints (..., J) are."""
@@ -51,27 +48,6 @@ class Relative(ActionCode):
         return action
 
 
-class Velocity(ActionCode):
-    """How fast a joint goes in each action period [rad/s], the first time from where it is."""
-
-    least = 0.1
-
-    def __init__(self, robot: Robot) -> None:
-        self._moves, self._period_s = _moves(robot), robot.action_period_s
-
-    def encode(self, action: FloatArray, position: FloatArray) -> FloatArray:
-        """See `ActionCode`."""
-        before = np.concatenate([position[..., None, :], action[..., :-1, :]], axis=-2)
-        told: FloatArray = np.where(self._moves, (action - before) / self._period_s, action)
-        return told
-
-    def decode(self, told: FloatArray, position: FloatArray, known: FloatArray | None = None) -> FloatArray:
-        """See `ActionCode`: `known` is what is told anyway."""
-        reached = position[..., None, :] + np.cumsum(told, axis=-2) * self._period_s
-        action: FloatArray = np.where(self._moves, reached, told)
-        return action
-
-
 class Hand(ActionCode):
     """How far the hand of each arm goes and turns from where it is, in its own axes [m], [rad]; see `HandMotion`."""
 
@@ -99,11 +75,7 @@ class Hand(ActionCode):
         return {hand.name: hand.digest for _, hand in self._hands}
 
 
-CODES: dict[str, type[Relative] | type[Velocity] | type[Hand]] = {
-    "relative": Relative,
-    "velocity": Velocity,
-    "hand": Hand,
-}
+CODES: dict[str, type[Relative] | type[Hand]] = {"relative": Relative, "hand": Hand}
 ACTIONS = ("absolute", *CODES)
 """What a policy's actions can be."""
 

@@ -48,7 +48,7 @@ class CodedActions:
             part = slice(first, first + _AT_ONCE)
             told = code.encode(action[part], position[part]).reshape(-1, action.shape[-1])
             ends += [told.min(axis=0), told.max(axis=0)]
-        return CodedActions(code, *_range(np.array(ends), code.least))
+        return CodedActions(code, *_range(np.array(ends)))
 
     @staticmethod
     def from_dict(data: object, dof: int, code: ActionCode) -> "CodedActions":
@@ -87,7 +87,7 @@ class Normalizer:
     @staticmethod
     def from_data(positions: FloatArray, senses: Senses = _NONE, actions: CodedActions | None = None) -> "Normalizer":
         """Return the normaliser that maps the range of `positions` (N, J) to [-1, 1], beside those of all else."""
-        return Normalizer(*_range(positions, _MIN_HALF_RANGE), senses, actions)
+        return Normalizer(*_range(positions), senses, actions)
 
     @staticmethod
     def from_dict(
@@ -132,10 +132,10 @@ class Normalizer:
         return self.actions.code.decode(value * self.actions.half_range + self.actions.center, position, known)
 
 
-def _range(values: FloatArray, least: float) -> tuple[FloatArray, FloatArray]:
+def _range(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the center and the half range (J,) of values (N, J)."""
     low, high = values.min(axis=0), values.max(axis=0)
-    return (low + high) / 2, np.maximum((high - low) / 2, least)
+    return (low + high) / 2, np.maximum((high - low) / 2, _MIN_HALF_RANGE)
 
 
 def _scales(data: Mapping[str, Any], dof: int) -> tuple[FloatArray, FloatArray]:

@@ -82,8 +82,8 @@ class PolicyConfig:
     """T, actions per chunk."""
     actions: str = field(default="absolute", metadata=spec(choices=ACTIONS))
     """What the numbers of a chunk say: where the joints are to be (absolute), how far from where they are measured
-    (relative), how fast (velocity), or how the hand of each arm goes and turns from where it is (hand; needs the arm's
-    geometry). Grippers are told where to be in each."""
+    (relative), or how the hand of each arm goes and turns from where it is (hand; needs the arm's geometry). Grippers
+    are told where to be in each."""
     replan_s: float = field(default=0.16, metadata=spec(gt=0, le=10, unit="s"))
     """A new chunk is computed so long after the last one."""
     prefix_steps: int = field(default=0, metadata=spec(ge=0, le=64))
