@@ -45,7 +45,7 @@ def launched(log, *arguments):
     [
         ("robot:=nope", "error: unknown robot 'nope'; known: aloha"),
         ("model:=nope", "error: unknown model 'nope'; known:"),
-        ("safety:=nope", "error: unknown safety settings 'nope'; known: default"),
+        ("safety:=nope", "error: unknown safety settings 'nope'; known:"),
         ("seed:=many", "error: launch argument seed must be a whole number, got 'many'"),
     ],
 )
@@ -73,5 +73,5 @@ def test_arguments_reach_the_nodes_and_ctrl_c_ends_all_with_0(tmp_path):
         assert client.service_ready("/robot1/recorder/start")
         assert client.count_publishers("/clock") == 1
         names = [name for name, namespace in client.get_node_names_and_namespaces() if namespace == "/robot1"]
-        assert sorted(names) == ["command", "recorder", "sim", "smp_client", "sync"]
+        assert sorted(names) == ["blackbox", "command", "recorder", "sim", "smp_client", "sync"]
     assert process.returncode == 0, (tmp_path / "log").read_text()
