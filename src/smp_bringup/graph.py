@@ -188,28 +188,35 @@ def _stands(node: str, side: str) -> bool:
 
 
 def require_startable(nodes: Sequence[NodeSpec]) -> None:
-    """Load the policy of a graph, so that what it is refused for is said before anything starts.
+    """Load robots and policy of a graph, so that what it is refused for is said before anything starts.
 
     Raises:
-        ModelError: it is no checkpoint, or not for this robot.
+        ConfigError: a robot is unknown or wrong.
+        ModelError: the policy is no checkpoint, or not for this robot.
         InstallError: its device is not here.
     """
-    from smp_bringup.policy.checkpoint import find_model
-
+    for robot in sorted({str(node.parameters.get("robot", "")) for node in nodes} - {""}):
+        load_robot(robot)
     for node in nodes:
         if node.name == "policy":
-            model, robot, device = (str(node.parameters[name]) for name in ("model", "robot", "device"))
-            body = load_robot(robot)
-            try:
-                folder = find_model(model)
-            except UnknownNameError:
-                if model != body.model:
-                    raise
-                raise ModelError(
-                    f"robot '{body.name}' names model '{model}' in its file, which is no folder and no shipped model: "
-                    "train one (smp train --bags data), or start without: model:=none"
-                ) from None
-            build_policy(folder, body, device, experts_mb=float(node.parameters.get("experts_mb", 0.0)))
+            _require_policy(node)
+
+
+def _require_policy(node: NodeSpec) -> None:
+    from smp_bringup.policy.checkpoint import find_model
+
+    model, robot, device = (str(node.parameters[name]) for name in ("model", "robot", "device"))
+    body = load_robot(robot)
+    try:
+        folder = find_model(model)
+    except UnknownNameError:
+        if model != body.model:
+            raise
+        raise ModelError(
+            f"robot '{body.name}' names model '{model}' in its file, which is no folder and no shipped model: "
+            "train one (smp train --bags data), or start without: model:=none"
+        ) from None
+    build_policy(folder, body, device, experts_mb=float(node.parameters.get("experts_mb", 0.0)))
 
 
 def remarks(**arguments: Argument) -> list[str]:
@@ -257,9 +264,11 @@ def replay_graph(**arguments: Argument) -> tuple[NodeSpec, ...]:
     """Return the live nodes over a bag, on its clock; what the command node says goes to /replay/..., never to an arm.
 
     Raises:
-        ConfigError: one of the `ReplayArguments` is unknown or out of range, or there is no model to run.
+        ConfigError: one of the `ReplayArguments` is unknown or out of range, or there is no bag or no model to run.
     """
     asked = config.build(ReplayArguments, arguments, "replay")
+    if not asked.bag:
+        raise ConfigError("name the bag to play by bag:=, a folder or a file")
     robot = load_robot(asked.robot)
     model, safety = asked.model or robot.model, safety_of(robot, asked.safety)
     if not model:

@@ -23,7 +23,11 @@ def words(*arguments):
 
 def launch(*arguments):
     """Run the launch file to its end; return its exit code and all it said."""
-    done = subprocess.run(words(*arguments), capture_output=True, text=True, timeout=END_S, check=False)
+    return ended(words(*arguments))
+
+
+def ended(command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=END_S, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -45,7 +49,7 @@ def launched(log, *arguments):
     [
         ("robot:=nope", "error: unknown robot 'nope'; known: aloha"),
         ("model:=nope", "error: unknown model 'nope'; known:"),
-        ("safety:=nope", "error: unknown safety settings 'nope'; known: default"),
+        ("safety:=nope", "error: unknown safety settings 'nope'; known:"),
         ("seed:=many", "error: launch argument seed must be a whole number, got 'many'"),
     ],
 )
@@ -55,6 +59,21 @@ def test_what_does_not_exist_ends_the_launch_with_one_line_and_exit_code_2(argum
     assert [line for line in said.splitlines() if "error" in line] == [
         line for line in said.splitlines() if line.startswith(message)
     ]
+    assert "process started" not in said
+
+
+@pytest.mark.parametrize(
+    ("file", "argument", "message"),
+    [
+        ("replay.launch.py", "bag:=/nope", "error: bag '/nope' does not exist"),
+        ("replay.launch.py", "model:=smp_aloha", "error: name the bag to play by bag:="),
+        ("sim.launch.py", "robot:=nope", "error: unknown robot 'nope'; known: aloha"),
+    ],
+)
+def test_neither_do_the_other_launch_files_start_anything(file, argument, message):
+    code, said = ended([ROS2, "launch", "smp_bringup", file, argument])
+    assert code == 2, said
+    assert message in said
     assert "process started" not in said
 
 
@@ -73,5 +92,5 @@ def test_arguments_reach_the_nodes_and_ctrl_c_ends_all_with_0(tmp_path):
         assert client.service_ready("/robot1/recorder/start")
         assert client.count_publishers("/clock") == 1
         names = [name for name, namespace in client.get_node_names_and_namespaces() if namespace == "/robot1"]
-        assert sorted(names) == ["command", "recorder", "sim", "smp_client", "sync"]
+        assert sorted(names) == ["blackbox", "command", "recorder", "sim", "smp_client", "sync"]
     assert process.returncode == 0, (tmp_path / "log").read_text()

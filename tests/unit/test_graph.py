@@ -5,7 +5,7 @@ import yaml
 
 from smp_bringup.access import accesses, policy_xml
 from smp_bringup.errors import ConfigError, ModelError, UnknownNameError
-from smp_bringup.graph import build_graph, remarks, replay_graph, require_startable
+from smp_bringup.graph import NodeSpec, build_graph, remarks, replay_graph, require_startable
 from smp_bringup.names import check_topic, full_name, full_namespace
 from smp_bringup.paths import named_config
 from smp_bringup.pipeline import build_command
@@ -86,6 +86,8 @@ def test_a_robot_that_names_no_model_gets_none_and_the_user_is_told(mine):
     assert by_name(build_graph(robot=path, model="smp_aloha"))["policy"].parameters["model"] == "smp_aloha"
     with pytest.raises(ConfigError, match="robot 'mine' names no model in its file"):
         replay_graph(bag="x", robot=path)
+    with pytest.raises(ConfigError, match="name the bag to play"):
+        replay_graph(bag="")
 
 
 def test_model_and_safety_of_a_robot_file_are_meant_from_where_it_is(mine, tmp_path):
@@ -125,6 +127,11 @@ def test_what_a_robot_file_names_and_is_not_there_is_said_with_what_to_do(mine, 
     assert "policy" not in by_name(build_graph(robot=mine(model="runs/smp/model"), model="none"))
     with pytest.raises(ConfigError, match=r"safety: of robot 'mine': .* file 'careful\.yaml' does not exist"):
         build_graph(robot=mine(safety="careful.yaml"))
+
+
+def test_a_robot_that_is_not_there_is_refused_before_anything_starts():
+    with pytest.raises(UnknownNameError, match="unknown robot 'nope'"):
+        require_startable([NodeSpec("sim", {"robot": "nope"})])
 
 
 def test_two_machines_share_the_nodes_out():
