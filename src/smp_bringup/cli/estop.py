@@ -19,9 +19,8 @@ def stop(namespace: str) -> NoReturn:
     prepare_environment(only_stops=True)
     with suppress(OSError, AttributeError):  # not allowed here, or another system: it does without
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))  # a busy machine must not keep a stop waiting
-    sys.modules.setdefault(
-        "numpy", ModuleType("numpy")
-    )  # rclpy imports it, 40 ms, for messages that a press has none of
+    # rclpy imports numpy, 40 ms, for messages that a press has none of.
+    sys.modules.setdefault("numpy", ModuleType("numpy"))
     from smp_bringup.client.press import press
 
     print(press(namespace))
