@@ -2,12 +2,23 @@
 
 import json
 import sys
+from itertools import islice
 
 import numpy as np
 import pytest
 
-from smp_bringup.bench.speed import Contender, Measured, as_large, build, linearity, parameters_read, ratios
+from smp_bringup.bench.speed import (
+    Contender,
+    Measured,
+    as_large,
+    build,
+    contenders,
+    linearity,
+    parameters_read,
+    ratios,
+)
 from smp_bringup.cli import main as cli
+from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.training.config import load_run
 
 
@@ -37,7 +48,19 @@ def test_ratios_and_the_cost_of_an_expert_by_hand():
     against = ratios(rows)
     assert against["smp 2/8"] == {"dense": 0.4, "diffusion_active": 0.5}
     assert against["dp active"] == {"diffusion_active": 1.0}
-    assert linearity(rows) == {"smp": {"ms_per_expert": 0.5, "ms_without": 1.0, "r2": 1.0}}
+    rounded = [row(f"smp.int8 {n}/8", n, 0.5 + 0.2 * n) for n in (1, 2, 4)]
+    assert linearity(rows + rounded) == {
+        "smp": {"ms_per_expert": 0.5, "ms_without": 1.0, "r2": 1.0},
+        "smp.int8": {"ms_per_expert": 0.2, "ms_without": 0.5, "r2": 1.0},
+    }
+
+
+def test_rounded_mixtures_stand_beside_the_exact_ones_with_steps_of_their_own(tmp_path, robot):
+    rows = list(islice(contenders("small", tmp_path, robot, steps=4, int8=2), 2))
+    assert [row.name for row in rows] == ["smp 1/8", "smp.int8 1/8"]
+    policies = [load_policy(row.folder, robot, changes=row.changes) for row in rows]
+    assert [policy.config.denoise_steps for policy in policies] == [4, 2]
+    assert [policy.engine.name.split()[-1] for policy in policies] == ["fp32", "int8"]
 
 
 @pytest.mark.parametrize("name", ["smp", "sparse", "diffusion"])

@@ -123,6 +123,32 @@ def test_experts_side_by_side_say_what_they_say_one_by_one(engines, monkeypatch)
     assert all(name.startswith("experts") for name in threads)
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_large_model_that_nothing_runs_beside_takes_the_cores_and_says_the_same(
+    alone, robot, small_policies, monkeypatch
+):
+    config = small_policies["diffusion" if alone else "smp"]
+    encoder, denoisers = export(build_network(config, robot.dof), robot)
+    monkeypatch.setattr(engine_onnx, "_LARGE_BYTES", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    many = OnnxEngine(encoder, [Model.of(model) for model in denoisers], alone=alone)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    one = OnnxEngine(encoder, [Model.of(model) for model in denoisers], alone=alone)
+    images = {f"image_{n}": v for n, v in blank(robot, 1).images.items() if n in config.cameras}
+    inputs = {"state": np.full((1, robot.dof), 0.1, np.float32), **images}
+    coded = one.encode(inputs)
+    for name, value in many.encode(inputs).items():
+        np.testing.assert_allclose(value, coded[name], atol=1e-6)
+    task = Denoising(coded, np.ones(config.experts), **({"whole": 0} if alone else {"columns": (0, 1)}))
+    np.testing.assert_allclose(both(many, config, task)[0], both(one, config, task)[0], atol=1e-6)
+    assert (threads_of(many._encoder), threads_of(many._denoisers[0].one()[0])) == (3, 3 if alone else 1)
+    assert (threads_of(one._encoder), threads_of(one._denoisers[0].one()[0])) == (1, 1)
+
+
+def threads_of(session):
+    return session.get_session_options().intra_op_num_threads
+
+
 def heard(call, threads):
     """Return the call; the names of the threads that it is made in are added to `threads`."""
 

@@ -84,7 +84,7 @@ class Measured:
         return {**sizes, "total_ms": total, "stage_ms": stages, **kept}
 
 
-def contenders(size: str, folder: Path, robot: Robot, steps: int = 0, int8: bool = False) -> Iterator[Contender]:
+def contenders(size: str, folder: Path, robot: Robot, steps: int = 0, int8: int = 0) -> Iterator[Contender]:
     """Write checkpoints of random weights under `folder`, and yield the rows of a size as they are ready.
 
     Args:
@@ -92,7 +92,7 @@ def contenders(size: str, folder: Path, robot: Robot, steps: int = 0, int8: bool
         folder: empty.
         robot: that they would drive.
         steps: of the sampler; 0: as the configuration has them.
-        int8: give each mixture a second row, with the weights of its experts rounded.
+        int8: steps of a second row of each mixture, with the weights of its experts rounded; 0: no such row.
     """
     more = (f"policy.denoise_steps={steps}",) if steps else ()
     compared: tuple[int, int, PolicyConfig] | None = None
@@ -109,9 +109,10 @@ def contenders(size: str, folder: Path, robot: Robot, steps: int = 0, int8: bool
             read = parameters_read(network, active)
             if active == _SHIPPED_ACTIVE and compared is None:
                 compared = read[1], network.parameter_counts()[0] - read[0], config
-            deploy = () if sparse else (f"gate.top_k={active}",)
+            deploy: tuple[str, ...] = () if sparse else (f"gate.top_k={active}",)
             yield Contender(f"{config.kind} {active}/{config.experts}", where, deploy, active, read)
             if int8:
+                deploy += (f"denoise_steps={int8}",)
                 yield Contender(f"{config.kind}.int8 {active}/{config.experts}", _rounded(where), deploy, active)
     assert compared is not None
     for label, wanted in zip(_COMPARED, compared[:2], strict=True):
@@ -282,7 +283,7 @@ def linearity(rows: Sequence[Measured]) -> dict[str, dict[str, float]]:
     """Return, per policy whose active experts vary, the cost of one more [ms] and how linear it is (R^2)."""
     found: dict[str, dict[str, float]] = {}
     for kind in dict.fromkeys(row.contender.name.split()[0] for row in rows if row.experts > 1):
-        points = [(row.active, row.quick_ms) for row in rows if row.contender.name.startswith(kind)]
+        points = [(row.active, row.quick_ms) for row in rows if row.contender.name.split()[0] == kind]
         x, y = np.array(points).T
         if len(set(x)) < 3:
             continue

@@ -24,7 +24,7 @@ def policy(
     ] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda, or cpu_torch: the engine of the GPU without one.")] = "cpu",
     steps: Annotated[int, typer.Option(min=0, help="Of the sampler [as configured].")] = 0,
-    int8: Annotated[bool, typer.Option(help="Mixtures once more, with their experts' weights rounded.")] = False,
+    int8: Annotated[int, typer.Option(min=0, help="Mixtures once more, their experts rounded, in so many steps.")] = 0,
     experts_mb: Annotated[float, typer.Option(min=0, help="Memory for experts of each policy [MB]; 0: all.")] = 0.0,
     rounds: Annotated[int, typer.Option(min=2, help="Every policy runs once a round.")] = 300,
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
@@ -42,7 +42,7 @@ def policy(
         raise UnknownNameError("size", size, SIZES)
     require_device(device)
     if int8 and (policies or device != "cpu"):
-        raise ConfigError("--int8 is for the networks of a size on the CPU: leave out --policy, and --device")
+        raise ConfigError(f"--int8 {int8} is for the networks of a size on the CPU: leave out --policy, and --device")
     body = load_robot(robot)
     with tempfile.TemporaryDirectory() as folder, progress() as bar:
         line = bar.add_task("writing policies", total=None, note="")
@@ -77,7 +77,7 @@ def policy(
 
 
 def _rows(
-    policies: str, size: str, folder: Path, robot: "Robot", steps: int, int8: bool, said: "Callable[[str], None]"
+    policies: str, size: str, folder: Path, robot: "Robot", steps: int, int8: int, said: "Callable[[str], None]"
 ) -> "list[Contender]":
     from smp_bringup.bench.speed import Contender, contenders
     from smp_bringup.policy.checkpoint import find_model

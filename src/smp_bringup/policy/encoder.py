@@ -1,5 +1,6 @@
 """From images, joint state and object poses to one feature."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
@@ -169,19 +170,33 @@ class Encoder(nn.Module):
             parts.append(inputs["prefix"].flatten(1))
         if self.words is not None:
             parts.append(self.words(inputs["words"]))
-        for name in (*self.cameras, *self.depth):
-            eye = self.eyes[self._eye_of[name]]
-            if (looked := inputs.get(points_key(name))) is not None:
-                points = looked
-                if isinstance(eye, Keypoints) and eye.pretrained is not None:
-                    points = eye.found_in(looked.flatten(0, 1))
-            else:
-                points = eye(self._scaled(name, inputs[image_key(name)].flatten(0, 1))).float()
-                if shifts is not None and isinstance(eye, Keypoints):
-                    points = eye.moved_back(points, shifts[name].repeat_interleave(steps, 0))
-            parts.append(points.reshape(batch, -1))
+        points = self._points(inputs, steps, shifts or {})
+        parts += [points[name].reshape(batch, -1) for name in (*self.cameras, *self.depth)]
         out: Tensor = self.trunk(torch.cat(parts, dim=1))
         return out
+
+    def _points(self, inputs: Mapping[str, Tensor], steps: int, shifts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what is found in each camera's images (B * To, P); arguments as of `forward`."""
+        found: dict[str, Tensor] = {}
+        # cameras of one network and one size of images: its weights are read once for all of them
+        together: defaultdict[tuple[str, tuple[int, ...]], list[str]] = defaultdict(list)
+        for name, key in self._eye_of.items():
+            eye, looked = self.eyes[key], inputs.get(points_key(name))
+            if looked is None:
+                together[key, tuple(map(int, inputs[image_key(name)].shape))].append(name)
+            elif isinstance(eye, Keypoints) and eye.pretrained is not None:
+                found[name] = eye.found_in(looked.flatten(0, 1))
+            else:
+                found[name] = looked
+        for (key, _), names in together.items():
+            images = [self._scaled(name, inputs[image_key(name)].flatten(0, 1)) for name in names]
+            points: Tensor = self.eyes[key](torch.cat(images)).float()
+            found |= zip(names, points.chunk(len(names)), strict=True)
+        for name, moved in shifts.items():
+            eye = self.eyes[self._eye_of[name]]
+            if points_key(name) not in inputs and isinstance(eye, Keypoints):
+                found[name] = eye.moved_back(found[name], moved.repeat_interleave(steps, 0))
+        return found
 
     def looked(self, name: str, images: Tensor) -> Tensor:
         """Return what the kept part of a camera's network makes of its images (B, h, w, C).

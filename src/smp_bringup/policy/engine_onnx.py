@@ -23,29 +23,46 @@ _LARGE_BYTES = 32 << 20
 reading them."""
 _WORTH_A_THREAD_S = 1e-3
 """Handing a call to another thread and back costs a tenth of this."""
+_MOST_THREADS = 4
+"""In one call of a large model; it is bound by memory, and more has not been tried."""
 
 
 class OnnxEngine(AbstractEngine):
     """A denoiser is opened when it is called; within a budget of memory, those that were called longest ago are closed.
 
     One that predicts the whole sample runs all steps of the sampler in one call. Several experts that are active
-    together run one a thread where a call of one of them takes long enough, and all of them are in memory.
+    together run one a thread where a call of one of them takes long enough, and all of them are in memory. A large
+    model that nothing runs beside takes the cores for itself.
     """
 
     def __init__(
-        self, encoder: bytes, denoisers: Sequence[Model], budget: float = inf, precision: str = PRECISIONS[0]
+        self,
+        encoder: bytes,
+        denoisers: Sequence[Model],
+        budget: float = inf,
+        precision: str = PRECISIONS[0],
+        alone: bool = False,
     ) -> None:
         """Open the encoder; the weights of open denoisers take up to `budget` [bytes], see `Sessions`.
+
+        Args:
+            encoder: ONNX.
+            denoisers: of the experts.
+            budget: see above.
+            precision: of the denoisers, for the name.
+            alone: whether a step runs one denoiser and never several.
 
         Raises:
             ModelError: it is corrupt.
         """
         self.name = f"ONNX Runtime {ort.__version__} on the CPU, {precision}"
-        self._encoder = opened(encoder, "encoder.onnx")
+        self._cores = len(os.sched_getaffinity(0))
+        together = min(self._cores, _MOST_THREADS)
+        self._encoder = opened(encoder, "encoder.onnx", together if len(encoder) > _LARGE_BYTES else 1)
         self._outputs = [output.name for output in self._encoder.get_outputs()]
         self._sessions = Sessions(budget)
-        self._denoisers = [_Denoiser(i, model, self._sessions) for i, model in enumerate(denoisers)]
-        self._cores = len(os.sched_getaffinity(0))
+        threads = together if alone else 1
+        self._denoisers = [_Denoiser(i, model, threads, self._sessions) for i, model in enumerate(denoisers)]
         self._pool: ThreadPoolExecutor | None = None
         self._told_s = 0.0
 
@@ -99,10 +116,11 @@ class OnnxEngine(AbstractEngine):
 class _Denoiser:
     """One denoiser, called step by step or with all its steps in one."""
 
-    def __init__(self, index: int, model: Model, sessions: Sessions) -> None:
+    def __init__(self, index: int, model: Model, threads: int, sessions: Sessions) -> None:
         self._index, self._model, self._sessions = index, model, sessions
         self._name, self._size = f"denoiser_{index}.onnx", 0 if model.always else model.weight_bytes
         self.large = model.size > _LARGE_BYTES
+        self._threads = threads if self.large else 1
         self.quick_s = inf
         """The quickest call of one step yet: a busy machine makes none of them quicker."""
 
@@ -140,7 +158,7 @@ class _Denoiser:
 
     def one(self) -> Opened:
         """Return the session of one step."""
-        return self._sessions.get(self._index, self._size, self._model.read, self._name)
+        return self._sessions.get(self._index, self._size, self._model.read, self._name, self._threads)
 
     def _all(self, config: PolicyConfig) -> Opened:
         """Return the session of all steps."""

@@ -86,7 +86,7 @@ def open_engine(stored: Stored, policy: PolicyConfig, dof: int, device: str, exp
     if device == "cpu":
         from smp_bringup.policy.engine_onnx import OnnxEngine
 
-        return OnnxEngine(stored.encoder, stored.denoisers, budget, stored.precision)
+        return OnnxEngine(stored.encoder, stored.denoisers, budget, stored.precision, alone=not policy.splits)
     from smp_bringup.policy.engine_device import open_device_engine
 
     return open_device_engine(stored.weights and stored.weights(), policy, dof, "cuda" if device == "cuda" else "cpu")

@@ -28,7 +28,7 @@ class Sessions:
     def __contains__(self, key: Hashable) -> bool:
         return key in self._held
 
-    def get(self, key: Hashable, size: int, model: Callable[[], bytes], name: str) -> Opened:
+    def get(self, key: Hashable, size: int, model: Callable[[], bytes], name: str, threads: int = 1) -> Opened:
         """Return the session of a model.
 
         Args:
@@ -36,35 +36,36 @@ class Sessions:
             size: of its weights as they are computed with [bytes]; 0: it stays, and is not counted.
             model: reads it.
             name: for errors.
+            threads: that one call takes.
 
         Raises:
             ModelError: it cannot be read or opened.
         """
         with self._lock:
             if key not in self._held:
-                self._held[key] = self._opened(size, model, name), size
+                self._held[key] = self._opened(size, model, name, threads), size
             self._held.move_to_end(key)
             return self._held[key][0]
 
-    def _opened(self, size: int, model: Callable[[], bytes], name: str) -> Opened:
+    def _opened(self, size: int, model: Callable[[], bytes], name: str, threads: int) -> Opened:
         start = perf_counter()
         for key in [key for key, (_, held) in self._held.items() if held]:
             if sum(held for _, held in self._held.values()) + size <= self._budget:
                 break
             del self._held[key]
-        session = opened(model(), name)
+        session = opened(model(), name, threads)
         self.opened_s += perf_counter() - start
         return session, [value.name for value in session.get_inputs()]
 
 
-def opened(model: bytes, name: str) -> ort.InferenceSession:
-    """Return a session of one thread that does not spin: several of them share two cores without fighting.
+def opened(model: bytes, name: str, threads: int = 1) -> ort.InferenceSession:
+    """Return a session whose threads do not spin: several of them share two cores without fighting.
 
     Raises:
         ModelError: the model is corrupt; `name` says which.
     """
     options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
