@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from smp_bringup.output import held_alone
+
 NODES = ("command", "sync", "teleop", "sim", "recorder", "policy")
 
 
@@ -103,3 +105,13 @@ def test_too_little_shared_memory_is_one_line(words, code, size, tmp_path):
     assert "--shm-size" in said[0]
     assert "Traceback" not in done.stderr
     assert done.returncode == code
+
+
+def test_two_chaos_runs_do_not_share_a_folder(tmp_path):
+    command = [sys.executable, "-m", "smp_bringup.cli.main", "chaos", "--faults", "F16", "--out", str(tmp_path)]
+    with held_alone(tmp_path, "chaos"):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"error: another chaos runs in '{tmp_path}': wait for it, or choose another --out"
+    ]

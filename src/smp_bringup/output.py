@@ -1,9 +1,11 @@
 """Files and folders that results go to: tried before the work is done, and written whole or not at all."""
 
 import errno
+import fcntl
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from smp_bringup.errors import OutputError, one_line
@@ -79,6 +81,28 @@ def try_new_folder(path: Path | None) -> None:
     except (OSError, ValueError) as error:
         raise _cannot(path, error) from None
     try_folder(path.parent)
+
+
+@contextmanager
+def held_alone(folder: Path, what: str) -> Iterator[None]:
+    """Hold a folder for a run: two of them would write over each other.
+
+    Args:
+        folder: of the run.
+        what: runs, in a word.
+
+    Raises:
+        OutputError: another run holds it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(f"another {what} runs in '{folder}': wait for it, or choose another --out") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def require_utf8(path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from smp_bringup.errors import BagError, InstallError, ModelError, TrainingError
+from smp_bringup.errors import BagError, InstallError, ModelError, OutputError, TrainingError
 from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.output import held_alone
 from smp_bringup.policy.build import build_network
 from smp_bringup.policy.config import DenoiserConfig, EncoderConfig, PolicyConfig
 from smp_bringup.training.augment import AugmentConfig
@@ -22,7 +23,6 @@ from smp_bringup.training.loader import Loader
 from smp_bringup.training.objective import Objective
 from smp_bringup.training.save import save_checkpoint
 from smp_bringup.training.split import split
-from smp_bringup.training.state import held_alone
 from smp_bringup.training.trainer import Trainer, _schedule
 from smp_bringup.types import nanoseconds
 
@@ -339,7 +339,7 @@ def test_a_training_that_diverges_says_so_and_keeps_the_weights_before(data, rob
 
 
 def test_two_trainings_do_not_share_a_folder(data, robot, tmp_path):
-    with held_alone(tmp_path, True), pytest.raises(TrainingError, match="another training runs in"):
+    with held_alone(tmp_path, "training"), pytest.raises(OutputError, match="another training runs in"):
         trainer(data, robot, tmp_path).train(lambda step, losses: None)
     trainer(data, robot, tmp_path).train(lambda step, losses: None)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from smp_bringup.cli.show import console, progress, write_json
-from smp_bringup.output import try_file, try_folder
+from smp_bringup.output import held_alone, try_file, try_folder
 
 
 def chaos(
@@ -33,7 +33,7 @@ def chaos(
     table = Table("id", "fault", "bound [ms]", "p50 [ms]", "max [ms]", "n", "pass")
     rows = []
     try:
-        with busy(load), progress() as bar:
+        with held_alone(out, "chaos"), busy(load), progress() as bar:
             task = bar.add_task("", note="")
 
             def show(name: str, done: int, total: int) -> None:

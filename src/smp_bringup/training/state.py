@@ -1,10 +1,7 @@
 """Everything that a resumed run needs, in one safetensors file (no pickle)."""
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -12,34 +9,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn, optim
 
-from smp_bringup.errors import ModelError, OutputError, TrainingError, one_line
+from smp_bringup.errors import ModelError, OutputError, one_line
 from smp_bringup.policy.networks import AbstractNetwork
 
 FILE = "training.safetensors"
 _ACTIONS = "actions"
-
-
-@contextmanager
-def held_alone(folder: Path, first: bool) -> Iterator[None]:
-    """Hold the folder of a run: two trainings of one folder would write over each other.
-
-    Args:
-        folder: of the run.
-        first: whether this is the first of the training's processes, which alone holds it.
-
-    Raises:
-        TrainingError: another training holds it.
-    """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            if first:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrainingError(f"another training runs in '{folder}': wait for it, or choose another --out") from None
-        yield
-    finally:
-        os.close(handle)
 
 
 def save_state(

@@ -6,6 +6,7 @@ Lightning Fabric places the network, and averages gradients over the processes t
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from lightning_fabric import Fabric
 
 from smp_bringup.errors import InstallError, TrainingError
 from smp_bringup.observation.normalizer import Normalizer
+from smp_bringup.output import held_alone
 from smp_bringup.policy.base import known_objects
 from smp_bringup.policy.batch import Batch
 from smp_bringup.policy.networks import AbstractNetwork
@@ -34,7 +36,7 @@ from smp_bringup.training.pace import Pace
 from smp_bringup.training.scalars import Scalars
 from smp_bringup.training.split import split
 from smp_bringup.training.start import Start, from_scratch
-from smp_bringup.training.state import FILE, held_alone, load_state, save_state
+from smp_bringup.training.state import FILE, load_state, save_state
 from smp_bringup.training.told import Told
 from smp_bringup.words.phrasebook import Phrasebook
 
@@ -161,7 +163,7 @@ class Trainer:
     def train(self, report: Report) -> Trained:
         """Run to the last step, saving on the way and when interrupted (KeyboardInterrupt goes on up)."""
         self._out.mkdir(parents=True, exist_ok=True)
-        with held_alone(self._out, self.first):
+        with held_alone(self._out, "training") if self.first else nullcontext():
             return self._train_all(report)
 
     def _train_all(self, report: Report) -> Trained:
