@@ -68,7 +68,9 @@ class Viewer:
             return
         told = json.loads(data)
         if told["op"] == "advertise":
-            self.channels |= {channel["topic"]: channel for channel in told["channels"]}
+            self.channels |= (new := {channel["topic"]: channel for channel in told["channels"]})
+            if again := set(new) & set(self._asked.values()):
+                self.look_at(again)  # as Foxglove does: a channel of the same topic may be another one
         elif told["op"] == "unadvertise":
             gone = set(told["channelIds"])
             self.channels = {t: channel for t, channel in self.channels.items() if channel["id"] not in gone}
