@@ -113,10 +113,10 @@ def steady_ns() -> int:
 def run_node(make: Callable[[], LeanNode]) -> None:
     """Make a node and spin it until it is told to stop; never returns."""
     faulthandler.enable()
-    prepare_environment()
     signal.signal(signal.SIGINT, told_to_stop)  # rclpy's handlers end the context and then call these
     signal.signal(signal.SIGTERM, told_to_stop)
     try:
+        prepare_environment()
         with security_explained():
             rclpy.init()
     except SmpError as error:
