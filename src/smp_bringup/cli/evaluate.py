@@ -34,9 +34,7 @@ def evaluate(
     change: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of the trained policy's settings; may be repeated.")
     ] = None,
-    seam: Annotated[
-        str, typer.Option(help="How chunks are joined: latest, blend, inpaint or prefix; state track: latest.")
-    ] = DEFAULT_SEAM,
+    seam: Annotated[str, typer.Option(help="How chunks are joined: latest, blend, inpaint or prefix.")] = DEFAULT_SEAM,
     json: Annotated[Path | None, typer.Option(help="Write the result here.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     swap_images: Annotated[bool, typer.Option(help="Control: show the policy another episode's layout.")] = False,
