@@ -39,6 +39,10 @@ def test_a_robot_without_a_simulation_is_recorded_beside_its_graph(tmp_path, mon
         (("eval", "--variation", "wild"), "unknown variation 'wild' (did you mean 'wide'?)"),
         (("eval", "--track", "state"), "is of the camera track, --track state was asked for"),
         (("record", "--episodes", "1", "--track", "state"), "in lockstep only: add --lockstep"),
+        (
+            ("eval", "--policy", "smp_state", "--seam", "prefix"),
+            "--seam prefix: policy 'smp_state' is of the state track, where the newest chunk is followed",
+        ),
         (("eval", "--policy", "nothing"), "unknown model 'nothing'"),
         (("replay", "nowhere"), "'nowhere' does not exist"),
         (("replay", BAG, "--model", "nothing"), "unknown model 'nothing'"),

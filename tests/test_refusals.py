@@ -50,6 +50,13 @@ def test_a_mistake_in_a_parameter_is_one_line_and_exit_code_2(name, parameter, m
     assert "Traceback" not in done.stderr
 
 
+def test_a_node_whose_standard_error_is_closed_refuses_as_others_do():
+    """It ended at once, with another code, and nobody could hear why."""
+    line = f"{sys.executable} -m smp_bringup.nodes.command_node --ros-args -p safty:=default 2>&-"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2, done.stdout
+
+
 OWN = """
 command:
   ros__parameters: {realtim: "off"}

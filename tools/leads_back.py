@@ -5,14 +5,15 @@ measured joints keeps all that it has not learnt to take back, and the next chun
 the folder BAGS from the `FIRST` on: the model must not have been trained with them.
 """
 
-import sys
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from smp_bringup.errors import BagError
+from smp_bringup.errors import BagError, ConfigError
+from smp_bringup.lerobot.uncaught import say_errors
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.checkpoint import load_policy
 from smp_bringup.robot import Robot, load_robot
@@ -27,7 +28,7 @@ AWAY = 0.03
 
 def usable(bags: Path, robot: Robot, policy: AbstractPolicy) -> Iterator[Episode]:
     """Yield the demonstrations in a folder that are no failures."""
-    for folder in sorted(bags.iterdir())[FIRST:]:
+    for folder in sorted(bags.iterdir() if bags.is_dir() else ())[FIRST:]:
         try:
             yield read_episode(folder, robot, policy.config)
         except BagError:
@@ -55,15 +56,29 @@ def measured(robot: Robot, policy: AbstractPolicy, episodes: list[Episode]) -> t
 
 
 def main() -> None:
-    """Print a line for each model: at the first, the middle and the last step."""
+    """Print a line for each model: at the first, the middle and the last step.
+
+    Raises:
+        ConfigError: a model is of the camera track, or there are no episodes for it.
+    """
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("bags", type=Path)
+    parser.add_argument("models", nargs="+")
+    asked = parser.parse_args()
     robot = load_robot("aloha")
-    for model in sys.argv[2:]:
+    for model in asked.models:
         policy = load_policy(Path(model), robot)
-        kept, off = measured(robot, policy, list(islice(usable(Path(sys.argv[1]), robot, policy), EPISODES)))
+        if policy.config.track != "state":
+            raise ConfigError(f"{model} is of the {policy.config.track} track: name one of the state track")
+        episodes = list(islice(usable(asked.bags, robot, policy), EPISODES))
+        if not episodes:
+            raise ConfigError(f"{asked.bags} has no demonstration for {model} from bag {FIRST} on: record more")
+        kept, off = measured(robot, policy, episodes)
         steps = [0, len(kept) // 2, -1]
         said = f"kept {kept[steps].round(2)}, off {off[steps].round(3)} rad"
         print(f"{model} {policy.config.actions}: {said}", flush=True)
 
 
 if __name__ == "__main__":
+    say_errors()
     main()

@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from arguments import episodes_of, seed_of
 from evaluate import evaluate
 from world import TASKS, AlohaWorld
 
@@ -61,10 +62,10 @@ def main() -> None:
     """Train, evaluate, and print the table."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("track", choices=("camera", "state"))
-    parser.add_argument("evaluation_seed", type=int)
+    parser.add_argument("evaluation_seed", type=seed_of)
     parser.add_argument("--json", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the trainings")
-    parser.add_argument("--episodes", type=int, default=50)
+    parser.add_argument("--seeds", type=seed_of, nargs="+", default=[0, 1, 2], help="of the trainings")
+    parser.add_argument("--episodes", type=episodes_of, default=50)
     parser.add_argument("--bags", type=Path, default=Path("data/gym_aloha"))
     parser.add_argument("--runs", type=Path, default=Path("runs/gym_aloha"))
     asked = parser.parse_args()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from arguments import episodes_of, seed_of
 from PIL import Image
 from world import BUDGET_S, TASKS, AlohaWorld
 
@@ -83,8 +84,8 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("model", help="folder of a trained policy")
-    parser.add_argument("--episodes", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--episodes", type=episodes_of, default=50)
+    parser.add_argument("--seed", type=seed_of, default=5)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--film", type=Path, help="PNG of the first episode that was solved, or of the first")
     asked = parser.parse_args()

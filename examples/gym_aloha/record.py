@@ -6,6 +6,7 @@ Bags of episodes that the environment did not call solved are labelled failures,
 from argparse import ArgumentParser
 from pathlib import Path
 
+from arguments import episodes_of, seed_of
 from motions import plan
 from world import BUDGET_S, OBJECTS, TASKS, AlohaWorld
 
@@ -36,8 +37,8 @@ def main() -> None:
     """Record what is asked for, but for the bags that are there already."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("task", choices=TASKS)
-    parser.add_argument("--episodes", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=1000)
+    parser.add_argument("--episodes", type=episodes_of, default=50)
+    parser.add_argument("--seed", type=seed_of, default=1000)
     parser.add_argument("--noise", type=float, default=0.01, help="tremor of every second episode [rad]")
     parser.add_argument("--out", type=Path, default=Path("data/gym_aloha"))
     asked = parser.parse_args()

@@ -5,10 +5,12 @@ import os
 import sys
 from pathlib import Path
 
-from smp_bringup.errors import EXIT_CODE, SmpError
+from smp_bringup.errors import EXIT_CODE, ConfigError, SmpError, one_line
 from smp_bringup.paths import share
 
-_RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+_RANGE, _DOMAIN = "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_DOMAIN_ID"
+MOST_DOMAINS = 232
+"""The highest one; ports of higher ones do not exist, and Fast DDS ends a process that asks for one."""
 _NETWORK, _STOP = "_network", "_stop"
 """How the names of profiles end that are for the network, and for who only stops."""
 _SHARED_MEMORY = Path("/dev/shm")
@@ -34,7 +36,11 @@ def prepare_environment(only_stops: bool = False) -> None:
     Args:
         only_stops: whether this process presses the emergency stop and does nothing else: on this machine it then does
             without shared memory, which takes 45 ms to get and may be full.
+
+    Raises:
+        ConfigError: ROS_DOMAIN_ID is none.
     """
+    domain_id()
     reach = os.environ.get(_RANGE) or "LOCALHOST"
     rmw = os.environ.get("RMW_IMPLEMENTATION") or "rmw_fastrtps_cpp"
     if _profile_is_ours():
@@ -43,6 +49,18 @@ def prepare_environment(only_stops: bool = False) -> None:
         if reach == "LOCALHOST" and rmw.startswith("rmw_fastrtps"):
             reach = "SYSTEM_DEFAULT"
     os.environ.update({_RANGE: reach, "RMW_IMPLEMENTATION": rmw})
+
+
+def domain_id() -> int:
+    """Return the domain that this process's nodes are in.
+
+    Raises:
+        ConfigError: it is none; ROS would take "-1" for 0, and "010" for 8.
+    """
+    domain = os.environ.get(_DOMAIN) or "0"
+    if domain not in map(str, range(MOST_DOMAINS + 1)):
+        raise ConfigError(f"{_DOMAIN} is '{one_line(domain)}': set it to a whole number from 0 to {MOST_DOMAINS}")
+    return int(domain)
 
 
 def network_reach() -> str:

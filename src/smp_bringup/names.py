@@ -45,13 +45,13 @@ def full_namespace(namespace: str) -> str:
     """Return a namespace as ROS writes it, e.g. "/robot1" for "robot1", "/" for none.
 
     Raises:
-        ConfigError: ROS could not have it.
+        ConfigError: ROS could not have it, or has no room left for a topic's own name.
     """
     full = f"/{namespace.strip('/')}"
-    if full != _ROOT and not _FULL.fullmatch(full):
+    if full != _ROOT and (len(full) > _LONGEST_NAME or not _FULL.fullmatch(full)):
         raise ConfigError(
-            f"namespace '{one_line(namespace[:_LONGEST_NAME])}' must be a word, or several between slashes, "
-            "e.g. robot1 or cell/robot1: letters, digits and _, no digit first"
+            f"namespace '{one_line(namespace[:_LONGEST_NAME])}' must be a word, or several between slashes, e.g. "
+            f"robot1 or cell/robot1: letters, digits and _, no digit first, at most {_LONGEST_NAME} characters"
         )
     return full
 

@@ -19,7 +19,7 @@ Colour = tuple[float, float, float, float]
 _HERE: Place = (0.0,) * 6
 _FARTHEST, _MOST_TURN = 10.0, 6.3
 """[m] and [rad]: what a place of a robot's part, hand or camera is within."""
-_LEAST_TRAVEL = 1e-3
+_LEAST_TRAVEL, _LEAST_RANGE = 1e-3, 1e-6
 _SHADE = spec(ge=0, le=1)
 _POINT = spec(ge=-_FARTHEST, le=_FARTHEST, unit="m")
 SIDES = ("left", "right")
@@ -168,6 +168,10 @@ class Simulation:
             raise ConfigError("parts is empty: a simulation is made of at least one model")
         if set(self.hands) != set(SIDES):
             raise ConfigError(f"hands are {' and '.join(SIDES)}, got {', '.join(map(one_line, self.hands)) or 'none'}")
+        if twice := set.intersection(*(set(hand.fingers) for hand in self.hands.values())):
+            raise ConfigError(
+                f"fingers of both hands: {', '.join(map(one_line, sorted(twice)))}: each hand has bodies of its own"
+            )
         for name, (stiffness, _) in self.servos.items():
             if not stiffness:
                 raise ConfigError(f"servos.{name}: a stiffness of 0 holds nothing")
@@ -222,10 +226,21 @@ def _check_fits(simulation: Simulation, robot: Robot) -> None:
     cameras = [camera.name for camera in robot.cameras]
     for side, hand in simulation.hands.items():
         _require(f"arm of hand '{side}'", hand.arm, arms)
+        if all(joint.gripper for joint in robot.arm(hand.arm).joints):
+            raise ConfigError(
+                f"arm of hand '{side}' '{one_line(hand.arm)}' has no joint but grippers: name the entry of the arm "
+                "that carries the hand"
+            )
         for name in (*filter(None, (hand.gripper,)), *hand.keep):
             _require(f"joint of hand '{side}'", name, joints)
     for name in simulation.joints:
         _require("joint", name, joints)
+        low, high = model_range(joints[name], simulation)
+        if abs(high - low) < _LEAST_RANGE:
+            raise ConfigError(
+                f"joint '{one_line(name)}' would not move in the models, from {low:g} to {high:g}: look at at_min and "
+                "at_max, and at its min and max in the robot file, which are taken where they are left out"
+            )
     for name in cameras:
         _require("camera of the robot file", name, simulation.cameras)
 

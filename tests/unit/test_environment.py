@@ -6,6 +6,7 @@ import pytest
 
 from smp_bringup import environment
 from smp_bringup.environment import RECEIVE_BYTES, network_reach, prepare_environment, small_sockets
+from smp_bringup.errors import ConfigError
 from smp_bringup.paths import share
 
 RANGE, RMW = "ROS_AUTOMATIC_DISCOVERY_RANGE", "RMW_IMPLEMENTATION"
@@ -84,6 +85,12 @@ def test_jazzys_profiles_say_the_same(end):
         said[name] = [(e.tag.removeprefix(DDS), dict(e.attrib), (e.text or "").strip()) for e in root.iter()]
     renamed = {"initial_acknack_delay": "initialAcknackDelay"}
     assert said["fastrtps"] == [(renamed.get(tag, tag), *rest) for tag, *rest in said["fastdds"]]
+
+
+@pytest.mark.parametrize("domain", ["abc", "-1", "233", "010", "0x10", " 1", "1.0"])
+def test_a_domain_that_is_none_is_refused(prepared, domain):
+    with pytest.raises(ConfigError, match=f"ROS_DOMAIN_ID is '{domain}': set it to a whole number from 0 to 232"):
+        prepared(ROS_DOMAIN_ID=domain)
 
 
 @pytest.mark.parametrize(("given", "profile"), [({}, "fastdds_stop.xml"), ({RANGE: "SUBNET"}, "fastdds_network.xml")])

@@ -175,6 +175,12 @@ def test_a_namespace_is_written_as_one_likes(namespace):
     assert full_name("/clock", "/robot1") == "/clock"
 
 
+@pytest.mark.parametrize("namespace", ["1st", "a b", "a//b", "~", "a" * 100])
+def test_a_namespace_that_ros_could_not_have_is_refused(namespace):
+    with pytest.raises(ConfigError, match=f"namespace '{namespace}' must be a word"):
+        full_namespace(namespace)
+
+
 def test_relative_topics_of_a_robot_file_are_in_the_namespace_and_absolute_ones_are_not(mine):
     data = yaml.safe_load(named_config("robots", "aloha").read_text())
     data["cameras"][0]["topic"] = "/shared/camera"

@@ -12,6 +12,7 @@ import pytest
 
 from smp_bringup.bag.aligned import aligned_sets
 from smp_bringup.bag.reader import open_bag
+from smp_bringup.errors import ConfigError
 from smp_bringup.policy.base import AbstractPolicy
 from smp_bringup.policy.config import PolicyConfig
 from smp_bringup.robot import load_robot
@@ -109,12 +110,28 @@ def test_a_policy_is_judged_by_their_reward(example):
     assert (still["success"], still["reward"], still["time_s"]) == (False, 0, 8.0)
 
 
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [(read, text) for read in ("seed_of", "episodes_of") for text in ("-1", "1.5", "x", "", "\u00b2", "4294967296")]
+    + [("episodes_of", "0"), ("seed_of", "21474")],
+)
+def test_a_number_that_cannot_be_is_refused(read, text, example):
+    with pytest.raises(ConfigError, match=r"is a whole number from \d to"):
+        getattr(example("arguments"), read)(text)
+
+
+def test_the_last_seed_is_one_that_the_environment_has(example):
+    seed = example("arguments").seed_of("21473")
+    np.random.RandomState(demonstration_seed(seed, 0))
+
+
 @needs_gym
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (["evaluate.py", "transfer_cube", "nobodys"], "unknown model 'nobodys'"),
         (["evaluate.py", "insertion", "nobodys", "--json", "/proc/none/x.json"], "cannot write to '/proc/none/x.json'"),
+        (["evaluate.py", "insertion", "nobodys", "--seed", "-1"], "a seed is a whole number from 0 to"),
         (["record.py", "insertion", "--episodes", "1", "--out", "/proc/none"], "bag '/proc/none/"),
         (
             ["compare.py", "camera", "62", "--json", "{other}"],

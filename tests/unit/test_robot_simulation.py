@@ -133,6 +133,15 @@ def test_a_tool_centre_point_that_lifts_nothing_is_named_with_what_to_write(robo
     assert all(line.startswith(("simulation, hand left:", "simulation, hand right:", "simulation:")) for line in found)
 
 
+def test_a_hand_on_an_entry_of_grippers_alone_is_one_finding(robot_file, tmp_path):
+    shutil.copytree(robot_file.parent, tmp_path / "mine")
+    file = tmp_path / "mine" / "robot.yaml"
+    beside = file.with_name("simulation.yaml")
+    beside.write_text(beside.read_text().replace("arm: left\n", "arm: left_hand\n"))
+    (found,) = (finding for finding in check_file(str(file))[0] if finding.about == "simulation")
+    assert "arm of hand 'left' 'left_hand' has no joint but grippers: name the entry of the arm" in found.line
+
+
 def test_what_is_near_enough_is_let_be(robot_file):
     assert findings(load_robot(str(robot_file)), tcp=(0.004, 0.004, 0.125, 0.0, -1.5, 0.0)) == []
 

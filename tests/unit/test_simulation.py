@@ -50,6 +50,8 @@ def world(robot, tmp_path):
         (("hands", "left", "gripper"), "left_griper", "did you mean 'left_gripper'"),
         (("hands", "left", "body"), "vx300s_left/griper_link", "did you mean 'vx300s_left/gripper_link'"),
         (("hands", "left", "fingers"), ["vx300s_left/camera_focus"], "have no shape that could hold"),
+        (("hands", "left", "fingers"), ["vx300s_right/left_finger_link"], "fingers of both hands: vx300s_right/left"),
+        (("joints", "left_waist"), {"name": "vx300s_left/waist", "at_min": 1e-300, "at_max": 0}, "would not move in"),
         (("joints", "left_waist"), {"name": "vx300s_left/wast"}, "did you mean 'vx300s_left/waist'"),
         (("joints", "waist"), {"name": "vx300s_left/waist"}, "joint 'waist' is not there"),
         (("joints", "left_waist"), {"name": "vx300s_left/waist", "at_max": 4.0}, "its arm in the simulator"),

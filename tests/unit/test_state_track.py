@@ -1,6 +1,9 @@
 """The state track: one vector for all tasks, the same in the world, in bags and in observations."""
 
+import subprocess
+import sys
 from collections import deque
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +25,8 @@ from smp_bringup.tasks.experts import ScriptedOperator
 from smp_bringup.tasks.state import FIRST_SIZE, SLOTS, STATE_NAMES, STATE_SIZE
 from smp_bringup.types import ActionChunk, GateReport, seconds
 from smp_bringup.wire import OBJECTS_TOPIC
+
+ROOT = Path(__file__).parents[2]
 
 
 class Oracle(AbstractPolicy):
@@ -132,3 +137,19 @@ def test_what_has_the_name_of_a_bag_and_is_none_is_said_before_the_work(spoil, r
     spoil(job.folder)
     with pytest.raises(OutputError, match="is no bag, and a bag is to have its name: remove it"):
         next(collect([job], 1))
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("smp_aloha", "is of the camera track: name one of the state track"),
+        ("smp_state", "has no demonstration for"),
+        ("nobodys", "models/nobodys"),
+    ],
+)
+def test_the_tool_that_displaces_arms_says_what_it_cannot_use(model, said, tmp_path):
+    words = [sys.executable, ROOT / "tools/leads_back.py", tmp_path / "none", ROOT / "models" / model]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert said in line

@@ -23,6 +23,7 @@ def stop(namespace: str) -> NoReturn:
     sys.modules.setdefault("numpy", ModuleType("numpy"))
     from smp_bringup.client.press import press
 
-    print(press(namespace))
-    sys.stdout.flush()
+    said = press(namespace)
+    with suppress(OSError):  # they stand: whether anybody can be told does not change that
+        print(said, flush=True)
     os._exit(0)  # the libraries of ROS take 0.15 s to unload, and have nothing left to say

@@ -72,7 +72,7 @@ def evaluate(
             file.append(episode)
             bar.update(line, advance=1, note=f"{episode.task} {'succeeded' if episode.success else 'failed'}")
     finished = [file.done[job.task, job.episode] for job in jobs]
-    report = {"policy": policy, "track": sees, **_conditions(first), **summary(finished)}
+    report = {"policy": policy, "track": sees, **_conditions(first, sees), **summary(finished)}
     _print(report)
     write_json(json, report)
     _page(out / "report.html", report, finished, films, episodes)
@@ -84,11 +84,14 @@ def evaluate(
         raise file.lost
 
 
-def _conditions(job: "EpisodeJob") -> dict[str, Any]:
-    """Return what an evaluation was made under, as its report says it."""
-    names = ("seed", "variation", "swap_images", "seam", "action_offset", "sensor_noise")
+def _conditions(job: "EpisodeJob", sees: str) -> dict[str, Any]:
+    """Return what an evaluation on the track `sees` was made under, as its report says it."""
+    from smp_bringup.sim.state_track import STATE_SEAM
+
+    names = ("seed", "variation", "swap_images", "action_offset", "sensor_noise")
     told = {name: value for name in ("say", "knockout") if (value := getattr(job, name))}
-    return {**{name: getattr(job, name) for name in names}, "set": list(job.changes), **told}
+    seam = STATE_SEAM if sees == "state" else job.seam
+    return {**{name: getattr(job, name) for name in names}, "seam": seam, "set": list(job.changes), **told}
 
 
 def _track(
@@ -105,16 +108,22 @@ def _track(
     """Return the track of a policy; what does not fit is said before any process starts."""
     from smp_bringup.bench.knockout import knocked_out
     from smp_bringup.pipeline import build_planner, build_policy
+    from smp_bringup.sim.state_track import STATE_SEAM
     from smp_bringup.tasks.variation import load_variation
 
     load_variation(variation)
     if seam not in SEAMS:
         raise UnknownNameError("seam", seam, SEAMS)
     built = build_policy(folder, robot, changes=changes)
+    sees = built.config.track
+    if sees == "state" and seam not in (DEFAULT_SEAM, STATE_SEAM):
+        raise ConfigError(
+            f"--seam {seam}: policy '{policy}' is of the state track, where the newest chunk is followed from its "
+            f"arrival (seam {STATE_SEAM}): leave out --seam, or take a policy that sees cameras"
+        )
     build_planner(built, robot, seam)  # raises where they do not fit
     if knockout:
         knocked_out(built, knockout)
-    sees = built.config.track
     if track is not None and track.value != sees:
         raise ConfigError(f"policy '{policy}' is of the {sees} track, --track {track.value} was asked for")
     if sees == "state" and swap_images:

@@ -1,17 +1,15 @@
 """Why no graph is heard: what was looked for, where, and what else is there."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from rclpy.node import Node
 
-from smp_bringup.environment import network_reach
+from smp_bringup.environment import MOST_DOMAINS, domain_id, network_reach
 
 _TABLES = ("/proc/net/udp", "/proc/net/udp6")
 _FIRST_PORT, _PORTS, _PAIRS = 7400, 250, range(10, 42, 2)
 """Of DDS: a domain has so many ports from the first on; each process listens on a pair of them, the first on these."""
-_MOST_DOMAINS = 232
 
 
 def why_silent(node: Node) -> str:
@@ -26,16 +24,11 @@ def why_silent(node: Node) -> str:
     return f"{said}; start one: smp up --sim; on another machine: ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET on both"
 
 
-def domain_id() -> int:
-    """Return the domain that this process's nodes are in."""
-    return int(os.environ.get("ROS_DOMAIN_ID") or 0)
-
-
 def domains(ports: Iterable[int]) -> set[int]:
     """Return the domains whose pairs of ports are among UDP ports that are listened on."""
     known = set(ports)
     pairs = (divmod(port - _FIRST_PORT, _PORTS) for port in known if port + 1 in known)
-    return {domain for domain, first in pairs if 0 <= domain <= _MOST_DOMAINS and first in _PAIRS}
+    return {domain for domain, first in pairs if 0 <= domain <= MOST_DOMAINS and first in _PAIRS}
 
 
 def _listening() -> set[int]:

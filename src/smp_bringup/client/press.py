@@ -40,7 +40,9 @@ def press(namespace: str = "/") -> str:
     namespace = full_namespace(namespace)
     try:
         with security_explained():
-            rclpy.init(args=["--ros-args", "--enclave", enclave(full_name(CLIENT, namespace))])
+            # no file of logs: a stop must not need a disk that has room, or a home that can be written to
+            name = enclave(full_name(CLIENT, namespace))
+            rclpy.init(args=["--ros-args", "--disable-external-lib-logs", "--enclave", name])
             node = Node(
                 "smp_estop",
                 namespace=namespace,

@@ -112,11 +112,12 @@ def steady_ns() -> int:
 
 def run_node(make: Callable[[], LeanNode]) -> None:
     """Make a node and spin it until it is told to stop; never returns."""
-    faulthandler.enable()
-    prepare_environment()
+    if sys.stderr is not None:  # as where it was closed
+        faulthandler.enable()
     signal.signal(signal.SIGINT, told_to_stop)  # rclpy's handlers end the context and then call these
     signal.signal(signal.SIGTERM, told_to_stop)
     try:
+        prepare_environment()
         with security_explained():
             rclpy.init()
     except SmpError as error:

@@ -18,7 +18,7 @@ def bounded_closing(limit_s: float = _CLOSE_S) -> Iterator[None]:
     """
     try:
         faulthandler.dump_traceback_later(limit_s, exit=True)
-    except (AttributeError, OSError, ValueError):  # standard error is no file here: nobody could be told
+    except (AttributeError, OSError, RuntimeError, ValueError):  # standard error is closed or no file: nobody is told
         yield
         return
     try:

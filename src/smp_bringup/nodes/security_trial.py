@@ -11,18 +11,21 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from smp_bringup.environment import prepare_environment
-from smp_bringup.errors import EXIT_CODE, SmpError, one_line
+from smp_bringup.errors import EXIT_CODE, OutputError, SmpError, one_line
 from smp_bringup.names import enclave
 from smp_bringup.security import WITHOUT, SecurityError, security_asked
 
 _LONGEST = 300
+_NO_LOGS = "failed to initialize logging: "
+"""How rclpy begins what it says of a folder that it cannot make, or of a home that nobody has."""
 
 
 @contextmanager
 def security_explained() -> Iterator[None]:
-    """Let what keeps a process out of a secured graph be one line.
+    """Let what keeps a process out of a graph be one line.
 
     Raises:
+        OutputError: ROS has no place for its logs.
         SecurityError: the block cannot join the graph, or uses what its policy does not name.
     """
     asked = security_asked()
@@ -30,6 +33,9 @@ def security_explained() -> Iterator[None]:
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning) if asked else nullcontext():
             yield  # rclpy warns of what it cannot take down again
     except RuntimeError as error:
+        if _NO_LOGS in str(error):
+            why = one_line(str(error).partition(_NO_LOGS)[2].split(", at /")[0])[:_LONGEST]
+            raise OutputError(f"ROS cannot write its logs ({why}): set ROS_LOG_DIR to a folder of yours") from None
         if not asked:
             raise
         raise SecurityError(f"security is asked for, and {_reason(str(error))}") from None
@@ -44,8 +50,8 @@ def _reason(error: str) -> str:
 
 def main(names: list[str]) -> None:
     """Join as each of them; exit code 2 and one line on stderr where that is refused."""
-    prepare_environment()
     try:
+        prepare_environment()
         for name in names:
             with security_explained():
                 _join(name)

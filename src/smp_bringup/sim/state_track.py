@@ -26,6 +26,9 @@ from smp_bringup.sim.state_ring import StateRing
 from smp_bringup.sim.world import World
 from smp_bringup.types import ActionChunk, FloatArray, GateReport, nanoseconds
 
+STATE_SEAM = "latest"
+"""What this track does where chunks meet, see above."""
+
 
 class Follower:
     """Follows the newest chunk within the limits on position and velocity; holds when there is none."""
@@ -58,7 +61,7 @@ class StateDriver:
 
     def __init__(self, world: World, robot: Robot, policy: AbstractPolicy, seed: int, say: str = "") -> None:
         self._world, self._robot = world, robot
-        self.planner = build_planner(policy, robot, "latest", seed)
+        self.planner = build_planner(policy, robot, STATE_SEAM, seed)
         config = policy.config
         self._period_ns, self._replan_ns = nanoseconds(robot.action_period_s), nanoseconds(config.replan_s)
         self._ring = StateRing(world, config.observation_steps, policy.words_of(say or world.task.config.text))
