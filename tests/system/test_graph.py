@@ -174,7 +174,7 @@ def test_the_figures_and_the_film_of_a_demo_are_heard_from_outside(live, robot):
     monitor, film = Monitor(client, robot, 0.1), Film("lift_tray", 2, False, 0.0)
     monitor.film(film)
     heard = lambda: min(map(len, (*monitor.latency_ms.values(), monitor.skew_ms, film.gate, film.frames))) > 2  # noqa: E731
-    for _ in range(3):
+    for _ in range(10):
         client.wait(lambda: heard() or client.latched, 30, "every figure", graph.check)
         if heard():
             break

@@ -204,8 +204,8 @@ def test_a_twist_moves_the_gripper_in_a_straight_line_without_one_it_rests_and_s
         client.wait(lambda: bool(client.command_state) and len(tip.path) > 10, 60, "the graph", graph.check)
         operator = Operator(graph, client, tip, mouse)
         # A machine that stalls silences the mouse too, which holds the arms: then it is tried again.
-        assert any(operator.moves_along_a_line(way) for way in (1, -1, 1)), client.command_state
-        assert any(operator.falls_silent(way) for way in (-1, 1, -1)), client.command_state
+        assert any(operator.moves_along_a_line(way) for way in (1, -1) * 5), client.command_state
+        assert any(operator.falls_silent(way) for way in (-1, 1) * 5), client.command_state
 
 
 def test_a_pose_leads_the_gripper_while_the_clutch_is_closed_and_a_button_closes_it(robot, tmp_path):
@@ -249,7 +249,7 @@ def test_a_pose_leads_the_gripper_while_the_clutch_is_closed_and_a_button_closes
             np.testing.assert_allclose(tip.path[-1] - start, [0, 0, 0.06], atol=0.005)
             return client.command_state["mode"] == "teleop"
 
-        assert any(leads() for _ in range(3)), client.command_state
+        assert any(leads() for _ in range(10)), client.command_state
 
 
 def test_what_hands_cost_beside_leader_arms(robot, tmp_path):

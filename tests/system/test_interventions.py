@@ -100,7 +100,7 @@ def intervened(graph):
 def test_what_an_operator_took_over_is_a_correction_and_what_the_policy_did_is_not_learned(
     graph, robot, small_policies
 ):
-    bag = next(filter(None, (intervened(graph) for _ in range(3))))
+    bag = next(filter(None, (intervened(graph) for _ in range(10))))
     who = commanders(bag)
     assert who.policy
     episode = read_episode(bag.path, robot, small_policies["smp"])
@@ -117,7 +117,7 @@ def test_what_an_operator_took_over_is_a_correction_and_what_the_policy_did_is_n
 
 
 def test_a_rollout_of_the_policy_alone_is_recorded_and_not_learned_from(graph, robot, small_policies):
-    bag = next(filter(None, (recorded(graph, lambda: None) for _ in range(3))))
+    bag = next(filter(None, (recorded(graph, lambda: None) for _ in range(10))))
     with pytest.raises(BagError, match="was driven by a policy"):
         read_episode(bag.path, robot, small_policies["smp"])
     assert "leader_offset" not in judge_bag(bag, robot, QualityConfig()).notes()["reasons"]
@@ -145,6 +145,6 @@ def ran(graph):
 
 def test_a_run_goes_on_while_an_operator_leads_and_does_not_take_the_arms_from_them(graph):
     _, client, _ = graph
-    _, said = next(filter(lambda ended: ended[0] == 0, (ran(graph) for _ in range(3))))
+    _, said = next(filter(lambda ended: ended[0] == 0, (ran(graph) for _ in range(10))))
     assert "stopped; the operator goes on" in said
     assert client.command_state["mode"] == "teleop"

@@ -46,7 +46,7 @@ def test_the_arms_follow_a_policy_of_lerobot_and_are_held_when_its_process_is_ki
             client.wait(lambda: client.latched or later(), WAIT_S, "a next chunk", graph.check)
             return client.command_state["mode"] == "policy"
 
-        assert any(followed() for _ in range(3)), client.command_state
+        assert any(followed() for _ in range(10)), client.command_state
         policy = graph.processes["policy"]
         (worker,) = children(policy.pid)
         os.kill(worker, signal.SIGKILL)

@@ -86,7 +86,7 @@ def moving_arms(folder, robot):
             client.wait(lambda: client.latched or moving(), ANSWER_S, "the arm to move", graph.check)
             return not client.latched
 
-        assert any(operated() for _ in range(3)), client.command_state
+        assert any(operated() for _ in range(10)), client.command_state
         yield graph, client, heard
 
 

@@ -38,6 +38,6 @@ def test_two_panda_lift_the_tray_live(launch, tmp_path):
                 return False
             return client.sim_state["success"] == "1"
 
-        assert any(lifts() for _ in range(3))
+        assert any(lifts() for _ in range(5))
         assert len(states[-1].name) == 16
         assert len(told[-1].data) == 7

@@ -129,7 +129,7 @@ def test_an_operator_moves_the_arms_until_nobody_carries_out_what_is_said(stock_
                 swing(client, outside, 0.5, graph, "teleop", sway=(0.3, 0.0))
                 return stopped_by(service, client, graph)
 
-            assert any(stopped() for _ in range(3)), client.command_state
+            assert any(stopped() for _ in range(10)), client.command_state
         swing(client, outside, 0.5, graph, "teleop", sway=(0.3, 0.0))
         assert outside.report["refused"] == 0, outside.report
 
