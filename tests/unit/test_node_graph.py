@@ -111,6 +111,39 @@ def test_who_has_taken_its_leave_from_ros_is_gone_and_who_never_had_a_name_is_no
     assert [end.node for end in watch.look().topics[0].publishers] == ["/driver", f"/{unknown}", "/rogue"]
 
 
+def test_a_twin_that_took_its_topics_down_is_gone_and_one_that_never_had_any_is_not():
+    """The last that a process says, to ROS and to DDS, may be lost: its name is then heard until its lease ends."""
+    kinds = {"topic_type": JOINTS, "qos_profile": None, "node_namespace": "/"}
+    gids, names = [b"\1"], ["command", "driver", "command"]
+    node = SimpleNamespace(
+        get_fully_qualified_name=lambda: "/command",
+        resolve_topic_name=lambda topic, only_expand: f"/{topic}",
+        get_publishers_info_by_topic=lambda _: [
+            SimpleNamespace(node_name="command", endpoint_gid=gid, **kinds) for gid in gids
+        ],
+        get_subscriptions_info_by_topic=lambda _: [],
+        get_node_names_and_namespaces=lambda: [(name, "/") for name in names],
+    )
+    watch = GraphWatch(node)
+    watch.publishes("joint_commands", JOINTS)
+
+    def twins():
+        return watch.look().nodes.count("/command") - 1
+
+    assert twins() == 1  # it has not said yet what it publishes, or is of another kind
+    gids.append(b"\2")
+    assert twins() == 1
+    gids.remove(b"\2")
+    assert twins() == 0
+    gids.append(b"\3")  # another one starts while the name of the first is still there
+    assert twins() == 1
+    gids.remove(b"\3")
+    names.remove("command")
+    assert twins() == 0
+    names.append("command")
+    assert twins() == 1  # a new one
+
+
 def test_publishers_are_told_apart_by_a_number_and_keep_their_names():
     names = SpeakerNames()
     said = [names.name(bytes([k]), node) for k, node in enumerate(["/teleop", "/teleop", "", ""])]

@@ -30,6 +30,8 @@ class GraphWatch:
         self._nameless_ns: dict[bytes, int] = {}
         self._known: set[bytes] = set()
         """Publishers and subscribers whose node has been known."""
+        self._twin_spoke = False
+        """Whether a node of our name published on our topics, since there is one."""
         self._next: Iterator[str] = iter(())
         self._unreadable: set[str] = set()
         """Topics on which somebody has a name that is no text."""
@@ -56,7 +58,7 @@ class GraphWatch:
             names = self._node.get_node_names_and_namespaces()
         except UnicodeDecodeError:
             names, unreadable = [], [*unreadable, "the names of all nodes"]
-        nodes = tuple(node_name(name, space) for name, space in names)
+        nodes = self._without_our_twin(tuple(node_name(name, space) for name, space in names))
         return Snapshot(tuple(self._seen.values()), nodes, tuple(unreadable))
 
     def look_at_all(self) -> Snapshot | None:
@@ -75,6 +77,17 @@ class GraphWatch:
         """Return those of the publishers of a topic, as they are now, that `name_of` was asked about."""
         names = map(self._names.known, self._speakers.get(self._full_topic(topic), ()))
         return {name for name in names if name is not None}
+
+    def _without_our_twin(self, nodes: tuple[str, ...]) -> tuple[str, ...]:
+        """Leave out a second node of our name that spoke on our topics and has taken them down: see `_present`.
+
+        Its farewell to ROS and that to DDS are the last that its process says, and on a busy machine both may be lost.
+        """
+        speaks = any(end.node == self._us for topic in self._seen.values() if topic.ours for end in topic.publishers)
+        self._twin_spoke = (self._twin_spoke or speaks) and nodes.count(self._us) > 1
+        if self._twin_spoke and not speaks:
+            return (*(node for node in nodes if node != self._us), self._us)
+        return nodes
 
     def _full_topic(self, topic: str) -> str:
         """Return the full name under which a topic is judged: before remapping, as in the robot file."""
