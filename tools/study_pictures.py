@@ -27,14 +27,15 @@ def draw(name: str, report: dict[str, Any]) -> None:
     found = curves(rows)
     alike = len({tuple(x for x, _ in points) for points in found.values()}) <= 1
     figure = pyplot.figure(figsize=(13, 0.9 + 0.42 * max(6, len(rows))), layout="constrained")
+    figure.suptitle(report["text"])
     left, right = figure.subfigures(1, 2)
-    _bars(left.subplots(), rows, report["text"])
+    _bars(left.subplots(), rows)
     if found and alike:
         axes = right.subplots()
         for label, points in found.items():
             _curve(axes, rows, [x for x, _ in points], points, label)
         axes.legend()
-        axes.set(xlabel=report["text"])
+        axes.set(xlabel="number behind a row's name")
     elif found:
         for axes, (label, points) in zip(right.subplots(len(found)), found.items(), strict=True):
             _curve(axes, rows, [f"{x:g}" for x, _ in points], points, label)  # evenly apart, whatever the numbers
@@ -44,13 +45,13 @@ def draw(name: str, report: dict[str, Any]) -> None:
     figure.savefig(IMAGES / f"{name}.png", dpi=90)
 
 
-def _bars(axes: Any, rows: dict[str, dict[str, Any]], title: str) -> None:
+def _bars(axes: Any, rows: dict[str, dict[str, Any]]) -> None:
     for y, row in enumerate(reversed(rows.values())):
         rate, (low, high) = row["all"]["rate"], row["all"]["interval"]
         axes.barh(y, rate, color="C0", alpha=0.5, xerr=[[rate - low], [high - rate]], capsize=3)
         axes.plot(list(row["training_seeds"].values()), [y] * len(row["training_seeds"]), "k.", markersize=5)
     axes.set_yticks(range(len(rows)), list(reversed(rows)))
-    axes.set(xlabel="success, mean over tasks (dots: training seeds)", xlim=(0, 1), title=title)
+    axes.set(xlabel="success, mean over tasks (dots: training seeds)", xlim=(0, 1))
 
 
 def _curve(
