@@ -55,7 +55,6 @@ def checkpoint(folder, robot, names=None, order=None, scale=1.0, fps=25, steps=1
 def is_there(pid):
     """Return whether a process runs."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):  # it may end while its file is read
         return False
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

@@ -179,6 +179,8 @@ class Operator:
         self._push(0.0)
         self._mouse.silent.clear()
         self._client.follow("teleop", self._graph.check)
+        led = lambda: self._client.latched or not self._holds()  # noqa: E731
+        self._client.wait(led, 60, "the end of the hold before", self._graph.check)
         self._held = False
         self._push(way * SPEED)
 
@@ -189,10 +191,13 @@ class Operator:
         """Wait for a condition, or for the arms to be latched."""
 
         def over():
-            self._held |= self._client.command_state["severity"] in ("HOLD", "FAULT")
+            self._held |= self._holds()
             return self._client.latched or condition()
 
         self._client.wait(over, 60, what, self._graph.check)
+
+    def _holds(self):
+        return self._client.command_state["severity"] in ("HOLD", "FAULT")
 
 
 def test_a_twist_moves_the_gripper_in_a_straight_line_without_one_it_rests_and_silence_stops_it(robot, tmp_path):
