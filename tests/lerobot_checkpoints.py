@@ -1,7 +1,6 @@
 """Checkpoints as lerobot-train leaves them, as far as they are looked at before LeRobot is started."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
