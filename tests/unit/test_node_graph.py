@@ -111,7 +111,7 @@ def test_who_has_taken_its_leave_from_ros_is_gone_and_who_never_had_a_name_is_no
     assert [end.node for end in watch.look().topics[0].publishers] == ["/driver", f"/{unknown}", "/rogue"]
 
 
-def test_a_twin_that_took_its_topics_down_is_gone_and_one_that_never_had_any_is_not():
+def test_a_twin_is_gone_that_publishes_nothing_for_a_second(monkeypatch):
     """The last that a process says, to ROS and to DDS, may be lost: its name is then heard until its lease ends."""
     kinds = {"topic_type": JOINTS, "qos_profile": None, "node_namespace": "/"}
     gids, names = [b"\1"], ["command", "driver", "command"]
@@ -124,17 +124,21 @@ def test_a_twin_that_took_its_topics_down_is_gone_and_one_that_never_had_any_is_
         get_subscriptions_info_by_topic=lambda _: [],
         get_node_names_and_namespaces=lambda: [(name, "/") for name in names],
     )
+    now_ns = [1]
+    monkeypatch.setattr("smp_bringup.nodes.graph_watch.steady_ns", lambda: now_ns[0])
     watch = GraphWatch(node)
     watch.publishes("joint_commands", JOINTS)
 
-    def twins():
+    def twins(later_s=0.0):
+        now_ns[0] += int(1e9 * later_s)
         return watch.look().nodes.count("/command") - 1
 
-    assert twins() == 1  # it has not said yet what it publishes, or is of another kind
+    assert twins() == 1  # it has not said yet what it publishes
     gids.append(b"\2")
-    assert twins() == 1
+    assert twins(5.0) == 1
     gids.remove(b"\2")
-    assert twins() == 0
+    assert twins(0.9) == 1
+    assert twins(0.2) == 0
     gids.append(b"\3")  # another one starts while the name of the first is still there
     assert twins() == 1
     gids.remove(b"\3")
@@ -142,6 +146,7 @@ def test_a_twin_that_took_its_topics_down_is_gone_and_one_that_never_had_any_is_
     assert twins() == 0
     names.append("command")
     assert twins() == 1  # a new one
+    assert twins(1.1) == 0  # that ended before its topics were seen
 
 
 def test_publishers_are_told_apart_by_a_number_and_keep_their_names():

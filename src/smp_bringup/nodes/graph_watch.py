@@ -14,6 +14,7 @@ from smp_bringup.safety.node_graph import Endpoint, Snapshot, Topic
 
 _NAMELESS = "NODE_NAME_UNKNOWN"
 _PATIENCE_NS = 500_000_000
+_SILENCE_NS = 1_000_000_000
 
 
 class GraphWatch:
@@ -30,8 +31,8 @@ class GraphWatch:
         self._nameless_ns: dict[bytes, int] = {}
         self._known: set[bytes] = set()
         """Publishers and subscribers whose node has been known."""
-        self._twin_spoke = False
-        """Whether a node of our name published on our topics, since there is one."""
+        self._twin_ns = 0
+        """When a second node of our name was first seen, or last on our topics; 0: there is none."""
         self._next: Iterator[str] = iter(())
         self._unreadable: set[str] = set()
         """Topics on which somebody has a name that is no text."""
@@ -79,15 +80,21 @@ class GraphWatch:
         return {name for name in names if name is not None}
 
     def _without_our_twin(self, nodes: tuple[str, ...]) -> tuple[str, ...]:
-        """Leave out a second node of our name that spoke on our topics and has taken them down: see `_present`.
+        """Leave out a second node of our name that has published nothing on our topics for a while: it has left.
 
-        Its farewell to ROS and that to DDS are the last that its process says, and on a busy machine both may be lost.
+        Its farewell to ROS and that to DDS are the last that its process says, and both may be lost: see `_present`.
         """
-        speaks = any(end.node == self._us for topic in self._seen.values() if topic.ours for end in topic.publishers)
-        self._twin_spoke = (self._twin_spoke or speaks) and nodes.count(self._us) > 1
-        if self._twin_spoke and not speaks:
-            return (*(node for node in nodes if node != self._us), self._us)
-        return nodes
+        if nodes.count(self._us) < 2:
+            self._twin_ns = 0
+            return nodes
+        now = steady_ns()
+        if not self._twin_ns or any(
+            end.node == self._us for topic in self._seen.values() if topic.ours for end in topic.publishers
+        ):
+            self._twin_ns = now
+        if now - self._twin_ns <= _SILENCE_NS:
+            return nodes
+        return (*(node for node in nodes if node != self._us), self._us)
 
     def _full_topic(self, topic: str) -> str:
         """Return the full name under which a topic is judged: before remapping, as in the robot file."""
