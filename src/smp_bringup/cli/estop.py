@@ -24,6 +24,6 @@ def stop(namespace: str) -> NoReturn:
     from smp_bringup.client.press import press
 
     said = press(namespace)
-    with suppress(OSError):  # they stand: whether anybody can be told does not change that
+    with suppress(OSError):  # the arms are stopped, whether anybody can be told or not
         print(said, flush=True)
     os._exit(0)  # the libraries of ROS take 0.15 s to unload, and have nothing left to say

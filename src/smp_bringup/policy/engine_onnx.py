@@ -19,12 +19,12 @@ from smp_bringup.policy.unrolled import OUTPUT, can_unroll, unrolled
 from smp_bringup.types import FloatArray
 
 _LARGE_BYTES = 32 << 20
-"""A model of more is not unrolled: its steps would hold its weights a second time, and calling it costs nothing beside
-reading them."""
+"""A model of more takes so long that several threads are worth their price, and is not unrolled: its steps would hold
+its weights a second time, and calling it costs nothing beside reading them."""
 _WORTH_A_THREAD_S = 1e-3
 """Handing a call to another thread and back costs a tenth of this."""
 _MOST_THREADS = 4
-"""In one call of a large model; it is bound by memory, and more has not been tried."""
+"""In one call of a large model: more cores than two have not been tried."""
 
 
 class OnnxEngine(AbstractEngine):
